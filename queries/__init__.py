@@ -1,0 +1,1 @@
+"""dbt-style query files; the same files are documentation, golden inputs and benchmark inputs."""

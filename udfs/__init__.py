@@ -1,0 +1,1 @@
+"""The kernels: one SQL function a file, Arrow in, Arrow out; only they know TensorFlow."""

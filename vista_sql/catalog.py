@@ -1,0 +1,35 @@
+"""Find the entries of an open set (CNNs, plans, functions, kernels …): one entry is one file."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TypeVar
+
+from vista_sql.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Return the names of the entries of `package`, sorted, without importing them."""
+    path = import_module(package).__path__
+    found = {module.name for module in iter_modules(path) if not module.ispkg}
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def load(package: str, name: str, attribute: str, kind: type[T]) -> T:
+    """Import the one file that holds the entry `name` and return its `attribute`.
+
+    Raises:
+        UnknownNameError: `package` has no entry of that name.
+        TypeError: the file's `attribute` is not a `kind` (a fault of the entry, not of the user).
+    """
+    if name not in names(package):
+        raise UnknownNameError(package.rpartition(".")[2], name, names(package))
+    entry = getattr(import_module(f"{package}.{name}"), attribute, None)
+    if not isinstance(entry, kind):
+        raise TypeError(f"{package}.{name}.{attribute} is not a {kind.__name__}")
+    return entry

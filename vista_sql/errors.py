@@ -1,0 +1,115 @@
+"""Every error that vista_sql raises on purpose.
+
+    VistaError
+    ├── QueryError               the statement is at fault; knows its place in the user's text
+    │   ├── ArgumentError        an argument is missing, unknown or has a value it cannot have
+    │   └── UnknownNameError     a cnn, layer, column, table, option or model that does not exist
+    ├── PlanError                no plan can run this workload here
+    ├── WeightsError             a CNN's weights are missing, damaged or of another network
+    ├── UnreadableImageError     an image cannot be read (only with on_error => 'raise')
+    ├── ModelError               training data or a kept model is at fault
+    ├── SettingError             a setting has a value it cannot have
+    └── HostError                the engine that runs the plan failed
+
+A message is one sentence: what is wrong, where, what was found, what to do. `args` equal the
+constructor's arguments, so that an error survives pickling and crosses processes unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the user's text something stands: characters [start, end) of `text`."""
+
+    text: str
+    start: int
+    end: int
+
+    def underline(self) -> str:
+        """Return the line of the text that holds the place, with carets under the place."""
+        line_start = self.text.rfind("\n", 0, self.start) + 1
+        line_end = self.text.find("\n", self.start)
+        line = self.text[line_start : len(self.text) if line_end < 0 else line_end]
+        number = self.text.count("\n", 0, self.start) + 1
+        head = f"LINE {number}: "
+        width = max(1, min(self.end, line_start + len(line)) - self.start)
+        return f"{head}{line}\n{' ' * (len(head) + self.start - line_start)}{'^' * width}"
+
+
+class VistaError(Exception):
+    """Base of every error that vista_sql raises on purpose."""
+
+
+class QueryError(VistaError):
+    """A statement cannot be planned as it is written."""
+
+    def __init__(self, message: str, place: Place | None = None) -> None:
+        super().__init__(message, place)
+        self.message, self.place = message, place
+
+    def __str__(self) -> str:
+        return self.message if self.place is None else f"{self.message}\n{self.place.underline()}"
+
+
+class ArgumentError(QueryError):
+    """An argument is missing, unknown, or has a value it cannot have."""
+
+
+class UnknownNameError(QueryError):
+    """A statement names something that does not exist; the nearest name is offered."""
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], place: Place | None = None, where: str = ""
+    ) -> None:
+        known = tuple(known)
+        self.kind, self.name, self.known, self.where = kind, name, known, where
+        super().__init__(self._sentence(), place)
+        self.args = (kind, name, known, place, where)
+
+    def _sentence(self) -> str:
+        by_lower = {known.lower(): known for known in self.known}
+        close = get_close_matches(self.name.lower(), by_lower, n=1, cutoff=0.5)
+        hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
+        shown = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
+        where = f" in {self.where}" if self.where else ""
+        there = f"there is: {shown}" if self.known else "there is none"
+        return f"unknown {self.kind} {self.name!r}{where}; {hint}{there}"
+
+
+class PlanError(VistaError):
+    """No plan can run this workload within the limits; the message says what would fit."""
+
+
+class WeightsError(VistaError):
+    """Weights are missing, damaged, or of another network."""
+
+
+class UnreadableImageError(VistaError):
+    """An image cannot be read and the statement asks to fail then."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return (
+            f"image of key {self.key!r} cannot be read: {self.reason}; mend or remove it, or use "
+            "on_error => 'null' (NULL features, the reason in column error) or 'skip'"
+        )
+
+
+class ModelError(VistaError):
+    """Training data, or a kept model, cannot be used as the statement asks."""
+
+
+class SettingError(VistaError):
+    """A setting has a value it cannot have; the message names the setting and its source."""
+
+
+class HostError(VistaError):
+    """The engine that runs the plan failed."""

@@ -1,0 +1,128 @@
+"""The SQL functions that users type: one file each, with its arguments and what it expands to.
+
+`functions/<name>.py` holds `FUNCTION = TableFunction(...)`. A host turns each into a TEMP macro over
+`query(vista_plan(…))`, and `session` expands the calls that it finds in a statement: both call
+`expand`, so a statement means the same in every host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vista_sql import catalog
+from vista_sql.errors import ArgumentError, Place, UnknownNameError
+
+PACKAGE = "vista_sql.functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One named argument of a SQL function; NULL and absent are the same and mean `default`."""
+
+    name: str
+    meaning: str
+    default: Any = None
+    required: bool = False
+    kind: str = "value"  # 'value', or 'relation': the text of a table name or of a query
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as the user wrote it: argument values as Python values, and where each stands.
+
+    Values are None, bool, int, float, str, or lists of them; a relation is its text.
+    """
+
+    function: str
+    values: Mapping[str, Any]
+    places: Mapping[str, Place]
+
+    def get(self, name: str) -> Any:
+        """Return the value of an argument, or its default."""
+        value = self.values.get(name)
+        if value is not None:
+            return value
+        return next(a.default for a in load(self.function).arguments if a.name == name)
+
+    def error(self, name: str, message: str) -> ArgumentError:
+        """Return (not raise) an error about the argument `name`, at its place."""
+        return ArgumentError(message, self.places.get(name) or self.places.get(""))
+
+    def checked(self) -> Call:
+        """Return the call itself if all its arguments are known and the required ones there.
+
+        Raises:
+            UnknownNameError: an argument that the function does not have.
+            ArgumentError: a required argument is missing.
+        """
+        known = [argument.name for argument in load(self.function).arguments]
+        for name in self.values:
+            if name not in known:
+                raise UnknownNameError(
+                    "argument", name, known, self.places.get(name), where=self.function.upper()
+                )
+        for argument in load(self.function).arguments:
+            if argument.required and self.values.get(argument.name) is None:
+                raise self.error(
+                    "",
+                    f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
+                )
+        return self
+
+
+class Planner(Protocol):
+    """What an expansion may ask of the session: settings, names, nested texts. No database."""
+
+    @property
+    def home(self) -> str:
+        """The folder of models, runs and errors."""
+
+    def setting(self, name: str, call: Call) -> Any:
+        """Return the value of argument or setting `name`: the call's, else the session's, else the default."""
+
+    def relation(self, text: str, call: Call, argument: str) -> str:
+        """Return a relation's text as something that can stand after FROM, its own calls expanded.
+
+        A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
+        """
+
+    def fresh_name(self, role: str) -> str:
+        """Return a new identifier that no user's name can equal."""
+
+    def new_run(self, statement: str) -> str:
+        """Return the id of a new run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """A SQL table function: its arguments in positional order, and its expansion.
+
+    `expand(call, planner)` returns one SELECT (text, DuckDB's dialect) with the call's rows.
+    """
+
+    name: str  # lower case, as in SQL: 'transfer', 'vista_train'
+    arguments: tuple[Argument, ...]
+    expand: Callable[[Call, Planner], str]
+    meaning: str
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the functions, sorted."""
+    return catalog.names(PACKAGE)
+
+
+def load(name: str) -> TableFunction:
+    """Return the function called `name`, any case."""
+    return catalog.load(PACKAGE, name.lower(), "FUNCTION", TableFunction)
+
+
+def text_literal(text: str) -> str:
+    """Return `text` as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,79 @@
+"""What a staged SQL call asks of a kernel: the specs that travel as its first argument.
+
+A spec is the whole order: a kernel needs nothing else but the columns of the call, so that the same
+text runs in this process, in a worker and on an executor. Specs are JSON with sorted keys: equal
+orders are equal texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+PACKAGE = "vista_sql.udfs"
+
+LAYER_SLOTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
+"""How many layers one call of an inference kernel can return: a function is registered for each."""
+
+POOLS = ("max2x2", "avg2x2", "gap", "gmp", "gem", "none")
+"""Poolings of a feature map; max2x2 is the Vista paper's g_l (section 3.2, footnote 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferSpec:
+    """One pass over a part of a CNN: from the image (or a layer's raw map) to some layers.
+
+    `layers` are the network's own names, bottom to top. `batch_rows` is the most rows in one
+    micro-batch (None: the kernel's own choice); it never changes a bit of the result.
+    """
+
+    cnn: str  # a roster name, or the path of a .keras file
+    layers: tuple[str, ...]
+    start: str | None = None  # None: the image; else the layer whose raw map is the input
+    pool: str = "max2x2"
+    weights: str | None = None  # None: the CNN's default; 'imagenet', 'bundled', 'random' or a file
+    seed: int = 0  # of weights => 'random'
+    dtype: str = "float32"
+    device: str = "auto"
+    on_error: Literal["null", "raise"] = "null"
+    batch_rows: int | None = None
+    threads: int | None = None
+    folder: str = ""  # what relative image paths are relative to; "" is the process's folder
+    run: str = ""  # the run that counts and errors belong to; "" outside any run
+
+    def to_text(self) -> str:
+        """Return the spec as JSON; fields at their default are left out."""
+        defaults = InferSpec("", ())
+        given = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        return json.dumps(given, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def from_text(text: str) -> InferSpec:
+        """Return the spec that `to_text` wrote."""
+        given = json.loads(text)
+        return InferSpec(**given | {"layers": tuple(given["layers"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One SQL function's Python side.
+
+    `function(runtime, *columns)` takes Arrow arrays of equal length (0 to any number of rows) and
+    returns an array of that length, row i for row i. It is called from several threads at once.
+    `parameters` are DuckDB types, or None where a call takes any number of any types.
+    """
+
+    name: str
+    parameters: tuple[str, ...] | None
+    returns: str
+    function: Callable[..., Any]
+
+
+def infer_name(n_layers: int) -> tuple[str, int]:
+    """Return (SQL name, slots) of the inference kernel that can return `n_layers` layers."""
+    slots = next(slots for slots in LAYER_SLOTS if slots >= n_layers)
+    return f"vista_infer_{slots}", slots
