@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from vista_sql import catalog
 from vista_sql.errors import UnknownNameError
 
 PACKAGE = "vista_sql.roster"
+
+Network: TypeAlias = Any
+"""A keras.Model. Its type is not spelled out, since Keras is only imported to build one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Layer:
 
     name: str  # the network's own (Keras) name
     shape: tuple[int, ...]  # (height, width, channels) or (values,); no batch axis
-    flops: int  # floating-point operations per image from the image up to this layer, 2 × multiply-adds
+    flops: int  # per image, from the image up to this layer: 2 × multiply-adds
     parameters: int  # of this layer alone
 
     @property
@@ -77,14 +80,15 @@ class Cnn:
     feature_layers: tuple[str, ...]  # names offered by default, bottom to top
     counted_layers: tuple[str, ...]  # -1 is the last of these, as in the Vista paper
     preprocessing: Preprocessing
-    build: Callable[[], Any] = field(repr=False)
+    build: Callable[[], Network] = field(repr=False)
     weights: dict[str, WeightsFile] = field(default_factory=dict)  # 'imagenet', 'bundled' …
-    default_weights: str = "imagenet"
+    default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
+    catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """All layers of the network, bottom to top, from the committed catalogue."""
-        return _catalogue(self.name)
+        """All layers of the network, bottom to top; the input itself is not one of them."""
+        return _catalogue(self.name) if self.catalogue is None else self.catalogue
 
     def canonical(self, name: str) -> str:
         """Return the network's own name of a layer given by either name.

@@ -1,0 +1,36 @@
+"""Write the catalogue of CNNs: the shape and the cost of every layer, measured on the network.
+
+Usage: python scripts/build_catalogue.py [NAME …]   (all CNNs of the roster when none is named)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from vista_sql import roster
+from vista_sql.roster._measure import measure
+
+FOLDER = Path(roster.__file__).parent / "catalogue"
+
+
+def catalogue_text(name: str) -> str:
+    """Return the text of `catalogue/<name>.json`, measured on the network that `name` builds."""
+    rows = (
+        {"name": row.name, "shape": row.shape, "flops": row.flops, "parameters": row.parameters}
+        for row in measure(roster.load(name).build())
+    )
+    return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
+
+
+def main() -> None:
+    """Write the catalogues of the CNNs named on the command line."""
+    for name in sys.argv[1:] or roster.names():
+        path = FOLDER / f"{name}.json"
+        path.write_text(catalogue_text(name), encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Put weights into a Keras network: from any of Keras's file formats, or from a seed."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import zip_longest
+from typing import Any, TypeAlias
+
+from vista_sql.errors import WeightsError
+from vista_sql.roster import Network
+from vista_sql.roster._layers import custom_layers
+
+Group: TypeAlias = Any  # of an HDF5 file
+KerasLayer: TypeAlias = Any
+Saved: TypeAlias = tuple[str, list[Any]]  # a layer's name in the file, its arrays in order
+Pair: TypeAlias = tuple[KerasLayer | None, Saved]
+
+
+def fill(network: Network, cnn: str, path: str) -> None:
+    """Give every layer of a roster network its values from a file, all of them or none.
+
+    Layers are matched as Keras matches them: by position in the old format (`.h5`), by class and
+    number in the new one (`.weights.h5`, `.keras`). Unlike Keras, a layer too many is an error.
+
+    Raises:
+        WeightsError: the file is damaged or of another network.
+    """
+    import numpy as np
+
+    weighted = [layer for layer in network.layers if layer.weights]
+    with _hdf5(path, cnn) as file:
+        root = file.get("model_weights", file)
+        pairs = _by_position(weighted, root) if _is_old(root) else _by_class(network, root)
+        for layer, (name, arrays) in pairs:
+            if difference := _difference(layer, name, arrays):
+                raise WeightsError(f"weights file {path} is not of {cnn}: {difference}")
+        for layer, (_, arrays) in pairs:
+            for variable, array in zip(layer.weights if layer else (), arrays, strict=True):
+                variable.assign(np.asarray(array))
+
+
+def fill_by_keras(network: Network, cnn: str, path: str) -> None:
+    """Give a user's own network its values from a separate file, as Keras loads it.
+
+    Raises:
+        WeightsError: Keras cannot load the file into this network.
+    """
+    try:
+        network.load_weights(path)
+    except Exception as error:  # Keras raises many types; all of them mean that
+        raise WeightsError(
+            f"weights file {path} does not fit {cnn}: {_first_line(error)}"
+        ) from error
+
+
+def randomise(network: Network, seed: int) -> None:
+    """Draw every kernel uniformly within sqrt(3 / fan-in); the rest keeps its initial values.
+
+    The values depend on `seed` and on the network alone: not on the process, nor on any global
+    state. The limit is LeCun's (Efficient BackProp, 1998, section 4.6): under it activations stay
+    between about 0.1 and 100 in every network of the roster, where He's lets residual sums grow.
+    """
+    import numpy as np
+
+    for number, variable in enumerate(network.weights):
+        shape = tuple(variable.shape)
+        if len(shape) < 2:
+            continue
+        limit = np.float32((3 / np.prod(shape[:-1])) ** 0.5)
+        values = np.random.default_rng([seed, number]).random(shape, dtype=np.float32)
+        values *= 2 * limit
+        values -= limit
+        variable.assign(values)
+
+
+def read_network(path: str) -> Network:
+    """Load a `.keras` file as a functional network of one image input.
+
+    Raises:
+        WeightsError: the file is damaged, or does not hold such a network.
+    """
+    import keras
+
+    custom_layers()  # so that networks of the roster load by class name
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many types; all of them mean that
+        raise WeightsError(
+            f"{path} cannot be loaded as a Keras network: {_first_line(error)}"
+        ) from error
+    shapes = [tuple(tensor.shape) for tensor in getattr(network, "inputs", None) or ()]
+    if (
+        len(shapes) != 1
+        or len(shapes[0]) != 4
+        or None in shapes[0][1:]
+        or shapes[0][3] not in (1, 3)
+    ):
+        raise WeightsError(
+            f"the network in {path} takes {shapes or 'inputs of unknown shape'}; needed is one "
+            "input (None, height, width, channels) of fixed size with 1 or 3 channels"
+        )
+    if isinstance(network, keras.Sequential):
+        network = keras.Model(network.inputs, network.outputs, name=network.name)
+    return network
+
+
+@contextmanager
+def _hdf5(path: str, cnn: str) -> Iterator[Group]:
+    """Open the HDF5 file at `path`, or the one inside a `.keras` archive."""
+    import h5py
+
+    try:
+        source = path
+        if path.lower().endswith(".keras"):
+            with zipfile.ZipFile(path) as archive:
+                source = BytesIO(archive.read("model.weights.h5"))  # type: ignore[assignment]
+        with h5py.File(source, "r") as file:
+            yield file
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"weights file {path} of {cnn} cannot be read ({_first_line(error)}): it is damaged or "
+            "was not written by Keras; fetch or save it again"
+        ) from error
+
+
+def _is_old(root: Group) -> bool:
+    return any(name.startswith("layer_names") for name in root.attrs)
+
+
+def _by_position(layers: list[KerasLayer], root: Group) -> list[Pair]:
+    """Pair layers in the format of Keras 1 and 2: the n-th that has weights with the n-th."""
+    saved: list[Saved] = []
+    for name in _names(root, "layer_names"):
+        if arrays := [root[name][weight] for weight in _names(root[name], "weight_names")]:
+            saved.append((name, arrays))
+    missing: Saved = ("", [])
+    pairs = zip_longest(layers, saved)
+    return [(layer, missing if found is None else found) for layer, found in pairs]
+
+
+def _by_class(network: Network, root: Group) -> list[Pair]:
+    """Pair layers in the format of Keras 3: the n-th of a class with the n-th of that class."""
+    groups = dict(root["layers"]) if "layers" in root else {}
+    seen: dict[str, int] = {}
+    pairs: list[Pair] = []
+    for layer in network.layers:
+        kind = _snake_case(type(layer).__name__)
+        number = seen[kind] = seen.get(kind, -1) + 1
+        name = f"{kind}_{number}" if number else kind
+        arrays = _arrays(groups.pop(name, {}))
+        if layer.weights or arrays:
+            pairs.append((layer, (name, arrays)))
+    left = ((name, _arrays(group)) for name, group in groups.items())
+    return pairs + [(None, (name, arrays)) for name, arrays in left if arrays]
+
+
+def _difference(layer: KerasLayer | None, name: str, arrays: list[Any]) -> str | None:
+    """Say how a layer of the network and one of the file differ, or None where they do not."""
+    if layer is None:
+        return f"the file also has a layer {name!r}, with {_shapes(arrays)}"
+    if not arrays:
+        return (
+            f"the file has nothing for layer {layer.name!r}, which needs {_shapes(layer.weights)}"
+        )
+    if _shapes(arrays) != _shapes(layer.weights):
+        return (
+            f"layer {layer.name!r} needs {_shapes(layer.weights)}, and the file has "
+            f"{_shapes(arrays)} in {name!r}"
+        )
+    return None
+
+
+def _shapes(arrays: list[Any]) -> str:
+    return " ".join(str(tuple(array.shape)) for array in arrays)
+
+
+def _arrays(group: Group) -> list[Any]:
+    values = group.get("vars", {})
+    return [values[number] for number in sorted(values, key=int)]
+
+
+def _names(group: Group, attribute: str) -> list[str]:
+    """Return a list of names; Keras cuts lists that are too long for one HDF5 attribute."""
+    parts = [group.attrs[attribute]] if attribute in group.attrs else []
+    while f"{attribute}{len(parts)}" in group.attrs:
+        parts.append(group.attrs[f"{attribute}{len(parts)}"])
+    return [
+        name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part
+    ]
+
+
+def _snake_case(name: str) -> str:
+    """Turn a class name into the name Keras saves it under, as keras.src.utils.naming does."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,256 @@
+"""Find, check and load the weights of a CNN; the only file that knows where weights lie.
+
+Resolving needs no TensorFlow: a query is planned, and its features are looked up in the store, by
+the sha256 of a file. Keras is imported when a network is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import shutil
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal
+
+from vista_sql import roster
+from vista_sql.errors import UnknownNameError, WeightsError
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras")
+DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
+KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsChoice:
+    """Which weights a network gets.
+
+    Equal identities mean equal values: a file's sha256 in hexadecimal, or 'random:<seed>'.
+    """
+
+    kind: Literal["imagenet", "bundled", "random", "file"]
+    path: str | None  # absolute; None: random
+    seed: int
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Checksums of a file, in hexadecimal."""
+
+    sha256: str
+    md5: str
+
+
+def facts(cnn: str) -> Cnn:
+    """Return the facts about a CNN given by its roster name or by the path of a `.keras` file.
+
+    Raises:
+        UnknownNameError: the roster has no such CNN.
+        WeightsError: the file is missing, damaged, or holds no network that can be used.
+    """
+    return from_keras_file(cnn) if cnn.lower().endswith(".keras") else roster.load(cnn)
+
+
+def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoice:
+    """Choose and check the weights of `cnn`; published ones are downloaded once, if they can be.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: 'imagenet', 'bundled', 'random', or the path of a file; None is the CNN's default.
+        seed: of 'random'; other weights ignore it.
+
+    Raises:
+        UnknownNameError: `weights` is no known name and does not look like a file's.
+        WeightsError: the file is missing, or is not the one that was published.
+    """
+    weights = cnn.default_weights if weights is None else weights
+    name = weights.lower()
+    if name == "random":
+        return WeightsChoice("random", None, seed, f"random:{seed}")
+    if name in cnn.weights:
+        path = _known_file(cnn, name)
+        kind: Literal["imagenet", "bundled"] = "bundled" if name == "bundled" else "imagenet"
+        return WeightsChoice(kind, str(path), 0, digests(path).sha256)
+    if name == "imagenet":
+        raise WeightsError(
+            f"{cnn.title} has no published Keras weights; give weights => the path of a file "
+            f"({', '.join(SUFFIXES)}) or {_offer(cnn)}"
+        )
+    path = Path(weights).expanduser().absolute()
+    if not name.endswith(SUFFIXES):
+        if path.is_file():
+            raise WeightsError(f"weights file {weights!r} is none of {', '.join(SUFFIXES)}")
+        known = (*cnn.weights, "random", "the path of a file")
+        raise UnknownNameError("weights", weights, known, where=f"cnn {cnn.name!r}")
+    if not path.is_file():
+        raise WeightsError(
+            f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
+        )
+    return WeightsChoice("file", str(path), 0, digests(path).sha256)
+
+
+def available(cnn: Cnn) -> tuple[str, ...]:
+    """Return the names of the weights that `cnn` can have here without a network, default first."""
+    here = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
+    return (*sorted(here, key=lambda name: name != cnn.default_weights), "random")
+
+
+def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
+    """Build a network and give it its weights.
+
+    Args:
+        cnn: facts, a roster name, or the path of a `.keras` file.
+        choice: what `resolve` returned for this CNN.
+
+    Returns:
+        A Keras functional model that takes preprocessed float32 (batch, height, width, channels).
+
+    Raises:
+        WeightsError: the file is damaged, or of another network; names the first layer at odds.
+    """
+    from vista_sql.roster import _weight_files
+
+    cnn = facts(cnn) if isinstance(cnn, str) else cnn
+    before = random.getstate()  # Keras draws the seeds of its initialisers from it
+    try:
+        network = cnn.build()
+    finally:
+        random.setstate(before)
+    if choice.path is None:
+        _weight_files.randomise(network, choice.seed)
+    elif cnn.catalogue is None:
+        _weight_files.fill(network, cnn.name, choice.path)
+    elif choice.path != cnn.name:
+        _weight_files.fill_by_keras(network, cnn.name, choice.path)
+    return network
+
+
+def from_keras_file(path: str) -> Cnn:
+    """Return the facts about a network that a user saved as a `.keras` file.
+
+    Its layers have the names they have in the file; the last few that hold parameters are offered
+    by default. It gets RGB or gray pixels, 0 to 255, as float32: such a network scales them itself.
+    Loading it is the one case in which planning needs Keras; it happens once per file and process.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or the network does not take one image of
+            fixed height and width with 1 or 3 channels.
+    """
+    absolute = Path(path).expanduser().absolute()
+    if not absolute.is_file():
+        raise WeightsError(f"there is no file {absolute}, which was given as the CNN")
+    stat = absolute.stat()
+    return _keras_file_facts(str(absolute), stat.st_mtime_ns, stat.st_size)
+
+
+def digests(path: str | Path) -> Digests:
+    """Return the checksums of a file, read once per process unless it changes."""
+    stat = Path(path).stat()
+    return _digests(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+def keras_folder() -> Path:
+    """Return the folder in which Keras keeps published weights: `$KERAS_HOME/models`."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def _known_file(cnn: Cnn, name: str) -> Path:
+    """Return the place of published or bundled weights, downloaded if need be, and checked."""
+    file = cnn.weights[name]
+    path = _place(name, file)
+    checksum = f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}"
+    if not path.is_file():
+        try:
+            if not file.url:
+                raise FileNotFoundError("the installation is incomplete")
+            _download(file, path)
+        except OSError as error:
+            raise WeightsError(
+                f"weights {name!r} of {cnn.name} are not here and cannot be downloaded ({error}): "
+                f"put {file.file} ({checksum}{', from ' + file.url if file.url else ''}) into "
+                f"{path.parent}, give weights => the path of a file, or {_offer(cnn)}"
+            ) from error
+    if not _matches(digests(path), file):
+        raise WeightsError(
+            f"{path} is not the file published as weights {name!r} of {cnn.name}, which has "
+            f"{checksum}: remove it and fetch {file.url or file.file} again"
+        )
+    return path
+
+
+def _place(name: str, file: WeightsFile) -> Path:
+    folder = Path(roster.__file__).parent if name == "bundled" else keras_folder()
+    return folder / file.file
+
+
+def _matches(found: Digests, file: WeightsFile) -> bool:
+    return file.sha256 in (None, found.sha256) and file.md5 in (None, found.md5)
+
+
+def _offer(cnn: Cnn) -> str:
+    others = [f"'{name}'" for name in (*cnn.weights, "random") if name != cnn.default_weights]
+    return f"use weights => {' or '.join(others)}"
+
+
+def _download(file: WeightsFile, target: Path) -> None:
+    """Fetch a published file; it appears under its name only when it is whole."""
+    log.info("downloading %s to %s", file.url, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / file.file
+        with (
+            urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response,
+            part.open("wb") as out,
+        ):
+            shutil.copyfileobj(response, out, 1 << 20)
+        if not _matches(digests(part), file):
+            raise OSError(f"what {file.url} returned has another checksum than was published")
+        part.replace(target)
+
+
+@lru_cache(maxsize=64)
+def _digests(path: str, mtime_ns: int, size: int) -> Digests:
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+            md5.update(block)
+    return Digests(sha256.hexdigest(), md5.hexdigest())
+
+
+@lru_cache(maxsize=16)
+def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
+    from vista_sql.roster import _measure, _weight_files
+
+    network = _weight_files.read_network(path)
+    layers = _measure.measure(network)
+    height, width, channels = network.inputs[0].shape[1:]
+    offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]
+    return Cnn(
+        name=path,
+        title=Path(path).stem,
+        paper="",
+        input_shape=(height, width, channels),
+        parameters=network.count_params(),
+        aliases={},
+        feature_layers=offered or (layers[-1].name,),
+        counted_layers=offered or (layers[-1].name,),
+        preprocessing=Preprocessing(
+            order="gray" if channels == 1 else "rgb",
+            mean=(0.0,) * channels,
+            scale=(1.0,) * channels,
+            source="pixels as they are: the network is taken to scale them itself",
+        ),
+        build=partial(_weight_files.read_network, path),
+        default_weights=path,
+        catalogue=layers,
+    )
