@@ -8,7 +8,7 @@ radial basis functions). The bundled weights were trained on the digits 0 to 4 a
 
 from __future__ import annotations
 
-from vista_sql.roster import Cnn, Network, Preprocessing
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
 
 # Table I of the paper: which maps of S2 each map of C3 sees.
 _C3_CONNECTIONS = [
@@ -62,6 +62,13 @@ CNN = Cnn(
         source="LeCun et al. 1998, section II.B: the ground is -0.1 and ink is 1.175",
     ),
     build=_build,
-    weights={},
+    weights={
+        # written by scripts/train_lenet5.py, which prints the sha256
+        "bundled": WeightsFile(
+            file="lenet5_bundled.weights.h5",
+            url="",
+            sha256="2fe31d0c01f32f637f865f77e4957d842217971d0870085d1c6bebd10c421fd3",
+        ),
+    },
     default_weights="bundled",
 )
