@@ -1,0 +1,91 @@
+"""Arrow in, Arrow out: what every kernel does with the columns it is given and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql.errors import HostError
+from vista_sql.kernels import InferSpec
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray
+"""A column as an engine hands it over: chunked or not, of any of Arrow's string or binary types."""
+
+FEATURES = pa.large_list(pa.float32())
+
+
+def one_array(column: Column) -> pa.Array:
+    """Return the column as one array, with 64-bit offsets where it holds text or bytes."""
+    if isinstance(column, pa.ChunkedArray):
+        chunks = [chunk for chunk in column.chunks if len(chunk)]
+        column = pa.concat_arrays(chunks) if chunks else pa.array([], column.type)
+    kind = column.type
+    if pa.types.is_string(kind) or kind == pa.string_view():
+        return column.cast(pa.large_string())
+    if pa.types.is_binary(kind) or kind == pa.binary_view():
+        return column.cast(pa.large_binary())
+    return column
+
+
+def spec_of(column: Column) -> InferSpec | None:
+    """Return the one spec of a call, or None where the call has no rows.
+
+    Raises:
+        HostError: the rows have different specs, or none; no plan emits such a call.
+    """
+    if len(column) == 0:
+        return None
+    distinct = one_array(column).unique()
+    if len(distinct) != 1 or not distinct[0].is_valid:
+        raise HostError(f"a kernel was called with {len(distinct)} specs in one call, not with one")
+    return InferSpec.from_text(distinct[0].as_py())
+
+
+def feature_lists(matrix: np.ndarray | None, present: np.ndarray) -> pa.Array:
+    """Return one list of floats per row of a call, without copying the values.
+
+    Args:
+        matrix: float32 (rows, values); None: no row has features.
+        present: bool (rows,): which rows have features; the others become NULL lists.
+    """
+    rows = len(present)
+    if matrix is None or not rows:
+        return pa.nulls(rows, FEATURES)
+    offsets = pa.py_buffer(np.arange(rows + 1, dtype=np.int64) * matrix.shape[1])
+    values = pa.array(matrix.reshape(-1), pa.float32())
+    return pa.Array.from_buffers(FEATURES, rows, [_validity(present), offsets], children=[values])
+
+
+def map_blobs(matrix: np.ndarray | None, present: np.ndarray) -> pa.Array:
+    """Return one BLOB of little-endian float32 per row of a call, without copying the values.
+
+    Args:
+        matrix: float32 (rows, values); None: no row has a map.
+        present: bool (rows,): which rows have a map; the others become NULL.
+    """
+    rows = len(present)
+    if matrix is None or not rows:
+        return pa.nulls(rows, pa.large_binary())
+    values = np.ascontiguousarray(matrix, "<f4")
+    offsets = pa.py_buffer(np.arange(rows + 1, dtype=np.int64) * (matrix.shape[1] * 4))
+    buffers = [_validity(present), offsets, pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.large_binary(), rows, buffers)
+
+
+def _validity(present: np.ndarray) -> pa.Buffer | None:
+    if present.all():
+        return None
+    return pa.py_buffer(np.packbits(present, bitorder="little"))
+
+
+def struct(columns: Sequence[pa.Array], slots: int, errors: pa.Array | None) -> pa.StructArray:
+    """Return STRUCT(l1 …, l<slots> …[, error]); slots without a column are NULL in every row."""
+    empty = pa.nulls(len(columns[0]), columns[0].type)
+    arrays = [*columns, *[empty] * (slots - len(columns))]
+    names = [f"l{slot}" for slot in range(1, slots + 1)]
+    if errors is not None:
+        arrays, names = [*arrays, errors], [*names, "error"]
+    return pa.StructArray.from_arrays(arrays, names=names)

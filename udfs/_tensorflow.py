@@ -1,0 +1,96 @@
+"""The only place that imports TensorFlow: environment first, then the import, then its threads.
+
+oneDNN stays on. `TF_ONEDNN_ASSUME_FROZEN_WEIGHTS` is left alone: it would freeze the weights of
+every convolution of the process, a user's own training included; `_ops` marks ours as constant.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+Tensor: TypeAlias = Any
+"""A tf.Tensor, eager or symbolic."""
+Module: TypeAlias = Any
+"""The module `tensorflow` or `keras`; their types are not spelled out, they import too slowly."""
+
+_NOISE = re.compile(
+    r"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:|"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] )"
+)
+_lock = threading.Lock()
+_loaded: list[tuple[Module, Module]] = []  # one entry once imported: a process has one TensorFlow
+
+
+def load(threads: int | None = None) -> tuple[Module, Module]:
+    """Import TensorFlow and Keras once and return (tensorflow, keras); prints nothing.
+
+    Args:
+        threads: threads of one operation; only the first call in a process can set them, and none
+            can where the host program itself used TensorFlow before. None: one per core.
+    """
+    with _lock:
+        if not _loaded:
+            _loaded.append(_import(threads))
+        return _loaded[0]
+
+
+def is_loaded() -> bool:
+    """Return whether `load` has imported TensorFlow."""
+    return bool(_loaded)
+
+
+def _import(threads: int | None) -> tuple[Module, Module]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_intra_op_parallelism_threads(threads or cores())
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
+            tf.config.list_logical_devices()  # starts the runtime, which logs, in here
+        except (RuntimeError, ValueError):
+            pass  # the host program started TensorFlow before; its threads stay as they are
+    return tf, keras
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr; pass on afterwards all but TensorFlow's chatter.
+
+    TensorFlow's start-up lines ignore its own log level, hence the detour at the descriptor.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # no stderr at all
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            for line in held.read().decode("utf-8", "replace").splitlines(keepends=True):
+                if not _NOISE.match(line):
+                    sys.stderr.write(line)

@@ -1,0 +1,60 @@
+"""vista_error: whether each image can be read, without inferring it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql.errors import UnreadableImageError
+from vista_sql.kernels import Kernel
+
+from . import _sources
+from ._arrow import Column, one_array, spec_of
+from ._flow import Images
+from ._runtime import Runtime
+
+
+def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
+    """Decode each image and return why it cannot be read.
+
+    Args:
+        runtime: shared by the process's kernels; it remembers how images decoded before.
+        spec: an InferSpec as text, the same in every row.
+        image: BLOBs, or paths and URIs; NULL: no image, which is no error.
+        key: text that names the rows in errors; may be NULL.
+
+    Returns:
+        VARCHAR, row i for row i: the reason, or NULL where the image is fine or NULL.
+
+    Raises:
+        UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
+    """
+    order = spec_of(spec)
+    if order is None:
+        return pa.nulls(0, pa.string())
+    cnn = runtime.opened(order).cnn
+    images = Images(image, order.folder)
+    channels = cnn.preprocessing.order
+
+    def outcome(one: int) -> str | None:
+        identity: Hashable = images.identity(one)
+        known, reason = runtime.outcome((channels, identity))
+        if not known:
+            reason = images.decode(one, channels, np.empty(cnn.input_shape, np.uint8))
+            if _sources.is_stable(identity):
+                runtime.set_outcome((channels, identity), reason)
+        return reason
+
+    reasons = np.full(len(images.not_null), None, object)
+    for one, reason in enumerate(runtime.pool().map(outcome, range(len(images)))):
+        if reason is not None:
+            reasons[images.rows(one)] = reason
+            if order.on_error == "raise":
+                name = one_array(key)[int(images.rows(one)[0])].as_py()
+                raise UnreadableImageError("NULL" if name is None else str(name), reason)
+    return pa.array(reasons, pa.string())
+
+
+KERNELS = (Kernel("vista_error", None, "VARCHAR", error),)

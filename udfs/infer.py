@@ -1,0 +1,57 @@
+"""vista_infer_<slots>: images to the pooled features of some layers, in one pass."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql.kernels import LAYER_SLOTS, Kernel
+
+from ._arrow import Column, feature_lists, spec_of, struct
+from ._flow import infer_images
+from ._runtime import Runtime
+
+
+def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.StructArray:
+    """Infer the layers of the spec for each image.
+
+    Args:
+        slots: how many layers the function's type has room for.
+        runtime: shared by the process's kernels.
+        spec: an InferSpec as text, the same in every row; `start` is None.
+        image: BLOBs, or paths and URIs; NULL: no image.
+        key: text that names the rows in errors; may be NULL.
+
+    Returns:
+        STRUCT(l1 FLOAT[], …, l<slots> FLOAT[], error VARCHAR), row i for row i. Layers are in the
+        order of the spec and NULL beyond it. A row whose image is NULL has NULL features and a NULL
+        error; one whose image cannot be read has NULL features and the reason.
+
+    Raises:
+        UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
+        UnknownNameError: the network has no such layer.
+    """
+    order = spec_of(spec)
+    if order is None:
+        return struct([pa.nulls(0, pa.large_list(pa.float32()))], slots, pa.nulls(0, pa.string()))
+    network = runtime.network(order)
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        return network.features(order.layers, order.pool, images)
+
+    batch_rows = order.batch_rows or network.batch_rows(order.layers)
+    found = infer_images(runtime, order, image, key, "features", run, batch_rows)
+    lists = [feature_lists(matrix, found.present) for matrix in found.matrices]
+    return struct(lists, slots, found.errors)
+
+
+def _returns(slots: int) -> str:
+    return f"STRUCT({', '.join(f'l{i} FLOAT[]' for i in range(1, slots + 1))}, error VARCHAR)"
+
+
+KERNELS = tuple(
+    Kernel(f"vista_infer_{slots}", None, _returns(slots), partial(infer, slots))
+    for slots in LAYER_SLOTS
+)
