@@ -43,6 +43,8 @@ class InferSpec:
     threads: int | None = None
     folder: str = ""  # what relative image paths are relative to; "" is the process's folder
     run: str = ""  # the run that counts and errors belong to; "" outside any run
+    image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
+    image_name: str = ""  # … and the only column that may be the image, if only one may
 
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
@@ -73,7 +75,11 @@ class Kernel:
     function: Callable[..., Any]
 
 
-def infer_name(n_layers: int) -> tuple[str, int]:
-    """Return (SQL name, slots) of the inference kernel that can return `n_layers` layers."""
-    slots = next(slots for slots in LAYER_SLOTS if slots >= n_layers)
-    return f"vista_infer_{slots}", slots
+def sized_name(base: str, n_layers: int) -> str:
+    """Return the SQL name of the kernel `base` that can return `n_layers` layers.
+
+    Example:
+        >>> sized_name("vista_infer", 20)
+        'vista_infer_32'
+    """
+    return f"{base}_{next(slots for slots in LAYER_SLOTS if slots >= n_layers)}"

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
+from vista_sql.resources import Capabilities
+from vista_sql.settings import Value
 
 PACKAGE = "vista_sql.functions"
 
@@ -73,14 +76,18 @@ class Call:
 
 
 class Planner(Protocol):
-    """What an expansion may ask of the session: settings, names, nested texts. No database."""
+    """What an expansion may ask of the session."""
 
     @property
     def home(self) -> str:
         """The folder of models, runs and errors."""
 
-    def setting(self, name: str, call: Call) -> Any:
-        """Return the value of argument or setting `name`: the call's, else the session's, else the default."""
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the host can do."""
+
+    def setting(self, name: str, call: Call) -> Value:
+        """Return the value of a setting: the call's argument, else the session's, else the default."""
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text as something that can stand after FROM, its own calls expanded.
@@ -88,11 +95,18 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
-    def fresh_name(self, role: str) -> str:
-        """Return a new identifier that no user's name can equal."""
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return a relation's columns (name → DuckDB type); None where they cannot be seen now.
 
-    def new_run(self, statement: str) -> str:
-        """Return the id of a new run."""
+        Raises:
+            QueryError: the relation is certainly not there, or cannot be bound.
+        """
+
+    def fresh_name(self, role: str) -> str:
+        """Return a new identifier (letters, digits, _) that no user's name equals."""
+
+    def new_run(self) -> str:
+        """Return the id that the kernels of one execution count under; "" where nothing runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +140,34 @@ def text_literal(text: str) -> str:
 def identifier(name: str) -> str:
     """Return `name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: Any) -> str:
+    """Return a Python value as a SQL literal: None, bool, int, float, str, or lists and dicts of them."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value) if isfinite(value) else f"CAST('{value}' AS DOUBLE)"
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items())
+        return f"MAP {{{entries}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(literal, value))}]"
+    return text_literal(str(value))
+
+
+def values_table(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as one SELECT with the given columns (name → DuckDB type); no rows is fine."""
+    casts = ", ".join(
+        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
+        for name, kind in columns.items()
+    )
+    names = ", ".join(map(identifier, columns))
+    shown = rows or [[None] * len(columns)]
+    values = ",\n  ".join(f"({', '.join(map(literal, row))})" for row in shown)
+    where = "" if rows else "\nWHERE false"
+    return f"SELECT {casts}\nFROM (VALUES\n  {values}\n) AS t({names}){where}"

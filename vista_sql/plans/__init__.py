@@ -1,1 +1,104 @@
-"""The plans: one file each."""
+"""A plan is data: which stages, in which order, with which sizes, and why.
+
+`plans/<name>.py` holds `PLAN = PlanKind(...)`, one way to get from images to layers. The optimizer
+prices each, `rewrite` prints the chosen one as SQL, `explain` prints it for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from vista_sql import catalog
+from vista_sql.errors import UnknownNameError
+from vista_sql.roster import Layer
+from vista_sql.workload import Workload
+
+PACKAGE = "vista_sql.plans"
+
+
+@dataclass(frozen=True, slots=True)
+class Infer:
+    """One call of the network: from the image (start None) or a raw map, to some layers.
+
+    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage.
+    """
+
+    start: Layer | None
+    layers: tuple[Layer, ...]
+    form: Literal["features", "maps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Pool a layer's raw map, which an earlier stage left, to features."""
+
+    layer: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Bring rows of equal images together, so that each image is inferred once."""
+
+
+Stage = Infer | Pool | Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A choice that was possible: what it would have cost."""
+
+    name: str
+    peak_bytes: int
+    flops_per_image: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One choice: what was chosen, why, and what the alternatives cost."""
+
+    what: str
+    chosen: str
+    why: str
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one TRANSFER call runs. Equal inputs give equal plans."""
+
+    kind: str
+    placement: str  # inference 'after' or 'before' the join
+    stages: tuple[Stage, ...]
+    batch_rows: int
+    threads: int | None
+    peak_bytes: int
+    flops_per_image: int
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKind:
+    """One way to get from images to layers; `stages` is empty where no layer is used."""
+
+    name: str
+    meaning: str
+    stages: Callable[[Workload], tuple[Stage, ...]]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the plans, sorted."""
+    return catalog.names(PACKAGE)
+
+
+def load(name: str) -> PlanKind:
+    """Return the plan called `name`.
+
+    Raises:
+        UnknownNameError: there is no such plan.
+    """
+    if name not in names():
+        raise UnknownNameError("plan", name, names())
+    return catalog.load(PACKAGE, name, "PLAN", PlanKind)

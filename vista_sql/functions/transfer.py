@@ -1,0 +1,120 @@
+"""TRANSFER: the features of images, as a table beside the structured columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vista_sql import optimizer, resources, rewrite, workload
+from vista_sql.functions import Argument, Call, Planner, TableFunction
+from vista_sql.needs import EVERYTHING, Needs
+from vista_sql.optimizer import Hints
+from vista_sql.plans import Plan
+from vista_sql.rewrite import Staged
+from vista_sql.workload import Facts, Relation, Workload
+
+ARGUMENTS = (
+    Argument("cnn", "a roster name, or the path of a .keras file", required=True),
+    Argument("layers", "layer names, or negative integers counted from the top (-1 = last)"),
+    Argument("images", "the image relation: the key, and a column of BLOBs or paths", "images", kind="relation"),
+    Argument("image", "the image column; found if absent"),
+    Argument("structured", "the structured relation to join on the key", kind="relation"),
+    Argument("key", "the join key: a name, or ['structured_name', 'image_name']", "id"),
+    Argument("join_type", "'inner' or 'left'", "inner"),
+    Argument("pool", "for feature maps: max2x2, avg2x2, gap, gmp, gem or none", "max2x2"),
+    Argument("format", "'wide': a column per layer; 'long': layer, features", "wide"),
+    Argument("prefix", "put before every column that TRANSFER adds", ""),
+    Argument("weights", "'imagenet', 'bundled', 'random' or a file"),
+    Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'", "float32"),
+    Argument("on_error", "an unreadable image: 'null', 'skip' or 'raise'", "null"),
+    Argument("plan", "a hint: the plan to use"),
+    Argument("placement", "a hint: inference 'before' or 'after' the join"),
+    Argument("batch_rows", "a hint: most images in one micro-batch"),
+    Argument("threads", "a hint: threads of inference and decoding"),
+    Argument("memory_limit", "a hint: most memory to use, like '4GB'"),
+    Argument("device", "'auto', 'cpu' or 'gpu'"),
+    Argument("seed", "seed of weights => 'random'"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A TRANSFER call, planned and staged."""
+
+    workload: Workload
+    plan: Plan
+    staged: Staged
+
+
+def bind(call: Call, planner: Planner) -> Workload:
+    """Return the workload of a call; its needs are everything, its facts unknown.
+
+    Raises:
+        QueryError: an argument is wrong, or names something that is not there.
+    """
+    call.checked()
+    cnn = workload.load_cnn(call)
+    images = _relation(call, "images", planner)
+    structured = None
+    if call.get("structured") is not None:
+        structured = _relation(call, "structured", planner)
+    return workload.bind(
+        call,
+        cnn,
+        images,
+        structured,
+        seed=planner.setting("seed", call).value,
+        device=planner.setting("device", call).value,
+    )
+
+
+def _relation(call: Call, argument: str, planner: Planner) -> Relation:
+    text = call.get(argument)
+    if not isinstance(text, str):
+        raise call.error(
+            argument, f"{argument} must be a relation as text, 'name' or '(SELECT …)', not {text!r}"
+        )
+    relation = planner.relation(text, call, argument)
+    return Relation(relation, planner.columns(relation))
+
+
+def plan(
+    call: Call,
+    planner: Planner,
+    bound: Workload,
+    needs: Needs = EVERYTHING,
+    facts: Callable[[Workload], Facts] | None = None,
+) -> Transfer:
+    """Plan and stage a bound call.
+
+    Args:
+        call: the call.
+        planner: the session.
+        bound: what `bind` returned for the call.
+        needs: what the statement needs of it.
+        facts: asks the host for what is known of the data; None where it cannot be asked.
+
+    Raises:
+        PlanError: no plan fits.
+    """
+    known = replace(bound, needs=needs)
+    if facts is not None and known.used_taps:
+        known = replace(known, facts=facts(known))
+    limit = planner.setting("memory_limit", call)
+    machine = resources.machine(limit.value)
+    if limit.value is not None and machine.memory_source == "memory_limit":
+        machine = replace(machine, memory_source=f"memory_limit, {limit.source}")
+    hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
+    chosen = optimizer.choose(known, machine, planner.capabilities, hints)
+    staged = rewrite.stage(known, chosen, planner.fresh_name, run=planner.new_run())
+    return Transfer(known, chosen, staged)
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a call as one SELECT, planned from the call alone."""
+    return plan(call, planner, bind(call, planner)).staged.whole
+
+
+FUNCTION = TableFunction(
+    "transfer", ARGUMENTS, expand, "the features of images, beside structured columns"
+)

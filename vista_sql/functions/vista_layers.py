@@ -1,0 +1,56 @@
+"""VISTA_LAYERS(cnn): every layer of a CNN, with what it costs."""
+
+from __future__ import annotations
+
+from vista_sql.functions import Argument, Call, Planner, TableFunction, values_table
+from vista_sql.workload import load_cnn, pooled_values
+
+COLUMNS = {
+    "layer": "VARCHAR",
+    "alias": "VARCHAR",
+    "index_from_top": "INTEGER",
+    "is_feature_layer": "BOOLEAN",
+    "shape": "INTEGER[]",
+    "dims": "BIGINT",
+    "pooled_dims": "BIGINT",
+    "bytes_per_image": "BIGINT",
+    "gflops_cumulative": "DOUBLE",
+    "gflops_from_previous": "DOUBLE",
+}
+
+DEFAULT_POOL = "max2x2"
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a row for each layer, bottom to top; `alias` is the paper's name."""
+    cnn = load_cnn(call.checked())
+    alias = {layer: name for name, layer in cnn.aliases.items()}
+    counted = [cnn.canonical(name) for name in cnn.counted_layers]
+    features = {cnn.canonical(name) for name in cnn.feature_layers}
+    rows, previous = [], 0
+    for layer in cnn.layers:
+        index = counted.index(layer.name) - len(counted) if layer.name in counted else None
+        rows.append(
+            (
+                layer.name,
+                alias.get(layer.name),
+                index,
+                layer.name in features,
+                list(layer.shape),
+                layer.size,
+                pooled_values(layer.shape, DEFAULT_POOL),
+                4 * layer.size,
+                layer.flops / 1e9,
+                (layer.flops - previous) / 1e9,
+            )
+        )
+        previous = layer.flops
+    return values_table(COLUMNS, rows)
+
+
+FUNCTION = TableFunction(
+    "vista_layers",
+    (Argument("cnn", "a roster name, or the path of a .keras file", required=True),),
+    expand,
+    "the layers of a CNN: names, shapes, bytes, FLOPs",
+)

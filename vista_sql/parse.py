@@ -1,0 +1,305 @@
+"""SQL text → statements, each with the calls of our functions and where they stand.
+
+The user's text stays as it was typed: a call is known by its place, and is replaced there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import Token, TokenType
+
+from vista_sql import functions
+from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
+
+DIALECT = "duckdb"
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """An argument value that only the host can tell: getvariable('x') or a prepared parameter."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call of one of our functions: characters [start, end) of the statement's text."""
+
+    call: functions.Call
+    start: int
+    end: int
+    node: exp.Table
+    has_alias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement; `tree` is None where sqlglot cannot read it (DuckDB may still)."""
+
+    text: str
+    tree: exp.Expression | None
+    calls: tuple[FoundCall, ...]
+    kind: str  # 'select', 'write' (rows or tables change), 'other'
+
+
+def parse(text: str) -> tuple[Statement, ...]:
+    """Split `text` into statements and find our calls in each.
+
+    Raises:
+        QueryError: one of our calls stands where it cannot (not after FROM or JOIN).
+        ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
+    """
+    try:
+        tokens = sqlglot.tokenize(text, dialect=DIALECT)
+    except SqlglotError:
+        return (Statement(text, None, (), "other"),)
+    return tuple(_statement(text[start:end]) for start, end in _spans(tokens, text))
+
+
+def _spans(tokens: list[Token], text: str) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) of each statement; a `;` inside a string is not a token."""
+    start: int | None = None
+    for token in tokens:
+        if token.token_type == TokenType.SEMICOLON:
+            if start is not None:
+                yield start, token.start
+            start = None
+        elif start is None:
+            start = token.start
+    if start is not None:
+        yield start, len(text.rstrip())
+
+
+def _statement(text: str) -> Statement:
+    tree = _tree(text)
+    kind = _kind(text)
+    if tree is None:
+        return Statement(text, None, (), kind)
+    return Statement(text, tree, tuple(_calls(tree, text)), kind)
+
+
+def _tree(text: str) -> exp.Expression | None:
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
+    try:
+        tree = sqlglot.parse_one(text, dialect=DIALECT)
+    except SqlglotError:
+        return None
+    finally:
+        logger.setLevel(level)
+    return None if isinstance(tree, exp.Command) else tree
+
+
+_SELECTS = ("SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "SUMMARIZE")
+_WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
+
+
+def _kind(text: str) -> str:
+    with contextlib.suppress(SqlglotError, IndexError):
+        first = sqlglot.tokenize(text, dialect=DIALECT)[0].text.upper()
+        if first in _SELECTS:
+            return "select"
+        if first in _WRITES:
+            return "write"
+    return "other"
+
+
+def _calls(tree: exp.Expression, text: str) -> Iterator[FoundCall]:
+    known = functions.names()
+    tokens = sqlglot.tokenize(text, dialect=DIALECT)
+    for node in tree.find_all(exp.Anonymous):
+        name = str(node.this).lower()
+        if name not in known and not name.startswith("vista_"):
+            continue
+        start, end = _call_span(tokens, node.meta["start"])
+        place = Place(text, node.meta["start"], node.meta["end"] + 1)
+        table = node.parent
+        if not isinstance(table, exp.Table):
+            if name in known:
+                raise QueryError(
+                    f"{name.upper()} is a table function: write it after FROM or JOIN", place
+                )
+            continue
+        if name not in known:
+            raise UnknownNameError("function", name, known, place)
+        function = functions.load(name)
+        values: dict[str, Any] = {}
+        places: dict[str, Place] = {"": place}
+        for position, argument in enumerate(node.expressions):
+            argument_name, value = _argument(function, position, argument, text, place)
+            argument_place = _place(argument, text) or place
+            if argument_name in values:
+                raise ArgumentError(f"argument {argument_name} is given twice", argument_place)
+            values[argument_name] = _value(value, function, argument_name, argument_place)
+            places[argument_name] = argument_place
+        call = functions.Call(name, values, places)
+        yield FoundCall(call, start, end, table, bool(table.alias))
+
+
+def _argument(
+    function: functions.TableFunction, position: int, node: exp.Expression, text: str, place: Place
+) -> tuple[str, exp.Expression]:
+    if isinstance(node, (exp.Kwarg, exp.PropertyEQ)):
+        return node.this.name.lower(), node.expression
+    if isinstance(node, exp.EQ):
+        name = node.this.sql(DIALECT)
+        raise ArgumentError(
+            f"{name} = … is a comparison in DuckDB; write {name} => …", _place(node, text) or place
+        )
+    if position >= len(function.arguments):
+        raise ArgumentError(
+            f"{function.name.upper()} has only {len(function.arguments)} arguments", place
+        )
+    return function.arguments[position].name, node
+
+
+def _value(node: exp.Expression, function: functions.TableFunction, name: str, place: Place) -> Any:
+    """Return a literal as a Python value; a bare name as text; the rest as Unresolved."""
+    if isinstance(node, exp.Literal):
+        if node.is_string:
+            return str(node.this)
+        return float(node.this) if any(c in node.this for c in ".eE") else int(node.this)
+    if isinstance(node, exp.RawString):
+        return str(node.this)
+    if isinstance(node, exp.Boolean):
+        return bool(node.this)
+    if isinstance(node, exp.Null):
+        return None
+    if isinstance(node, exp.Neg):
+        value = _value(node.this, function, name, place)
+        return -value if isinstance(value, (int, float)) else Unresolved(node.sql(DIALECT))
+    if isinstance(node, exp.Array):
+        values = [_value(item, function, name, place) for item in node.expressions]
+        if any(isinstance(value, Unresolved) for value in values):
+            return Unresolved(node.sql(DIALECT))
+        return values
+    if isinstance(node, exp.Column):
+        relation = any(a.name == name and a.kind == "relation" for a in function.arguments)
+        return node.sql(DIALECT) if relation else node.name
+    if isinstance(node, (exp.Subquery, exp.Select)):
+        if any(a.name == name and a.kind == "relation" for a in function.arguments):
+            raise ArgumentError(
+                f"{name} takes a query as text: {name} => '(SELECT …)' or $$SELECT …$$", place
+            )
+        raise ArgumentError(f"{name} cannot be a sub-query", place)
+    return Unresolved(node.sql(DIALECT))
+
+
+def _place(node: exp.Expression, text: str) -> Place | None:
+    """Return the place of an argument's value (from its first positioned part to its last)."""
+    spans = [
+        (part.meta["start"], part.meta["end"] + 1)
+        for part in (node.expression if node.args.get("expression") is not None else node).walk()
+        if "start" in part.meta
+    ]
+    if not spans:
+        return None
+    return Place(text, min(s for s, _ in spans), max(e for _, e in spans))
+
+
+def _call_span(tokens: list[Token], start: int) -> tuple[int, int]:
+    """Return the span from a function's name to its closing parenthesis."""
+    depth = 0
+    for token in tokens:
+        if token.start <= start:
+            continue
+        if token.token_type == TokenType.L_PAREN:
+            depth += 1
+        elif token.token_type == TokenType.R_PAREN:
+            depth -= 1
+            if depth == 0:
+                return start, token.end + 1
+    raise QueryError("a call is not closed")
+
+
+def sample_span(text: str, found: FoundCall) -> tuple[int, int] | None:
+    """Return the span of the SAMPLE clause of the SELECT that reads a call; None: there is none."""
+    tokens = [t for t in sqlglot.tokenize(text, dialect=DIALECT) if t.start >= found.end]
+    depth = 0
+    for index, token in enumerate(tokens):
+        word = token.text.upper()
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth < 0:
+            return None
+        following = tokens[index + 1].text.upper() if index + 1 < len(tokens) else ""
+        if depth == 0 and (word == "TABLESAMPLE" or (word == "USING" and following == "SAMPLE")):
+            return token.start, _sample_end(tokens[index + 1 + (word == "USING") :], text)
+    return None
+
+
+_AFTER_SAMPLE = frozenset(
+    "WHERE GROUP HAVING WINDOW QUALIFY ORDER LIMIT OFFSET UNION EXCEPT INTERSECT JOIN , )".split()
+)
+
+
+def _sample_end(tokens: list[Token], text: str) -> int:
+    depth = 0
+    for token in tokens:
+        if depth == 0 and token.text.upper() in _AFTER_SAMPLE:
+            return token.start
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+    return len(text)
+
+
+def mentions(text: str) -> bool:
+    """Return whether `text` may hold a call of ours; False is certain."""
+    lower = text.lower()
+    return "transfer" in lower or "vista_" in lower
+
+
+def clean_relation(text: str) -> str:
+    """Return a relation's text as DuckDB text that can stand after FROM.
+
+    A name stays a name; a query comes back in parentheses, parsed and printed again, so that a
+    trailing comment or `;` cannot reach what follows.
+
+    Raises:
+        QueryError: the text is neither a name nor a query.
+    """
+    stripped = text.strip()
+    try:
+        tokens = sqlglot.tokenize(stripped, dialect=DIALECT)
+        if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+            stripped, tokens = stripped[: tokens[-1].start], tokens[:-1]
+        if _is_name(tokens):
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
+            found = table.find(exp.Table)
+            if found is not None:
+                return found.sql(DIALECT, comments=False)
+        tree = sqlglot.parse_one(stripped, dialect=DIALECT)
+    except SqlglotError as error:
+        raise QueryError(f"{text!r} is neither a table's name nor a query: {_first(error)}") from None
+    if isinstance(tree, exp.Subquery) and not tree.alias:
+        tree = tree.unnest()
+    if not isinstance(tree, exp.Query):
+        try:
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
+            return f"({table.sql(DIALECT, comments=False)})"
+        except SqlglotError:
+            raise QueryError(
+                f"{text!r} is neither a table's name nor a query; pass 'name' or '(SELECT …)'"
+            ) from None
+    return f"({tree.sql(DIALECT, comments=False)})"
+
+
+def _is_name(tokens: list[Token]) -> bool:
+    """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`."""
+    return len(tokens) % 2 == 1 and all(
+        (token.token_type == TokenType.DOT) == bool(i % 2) for i, token in enumerate(tokens)
+    ) and not any(
+        token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
+        for token in tokens
+    )
+
+
+def _first(error: SqlglotError) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,25 @@
+"""Staged: each layer from the raw map of the one before it (Vista, section 4.2.1, plan E)."""
+
+from __future__ import annotations
+
+from vista_sql.plans import Infer, PlanKind, Pool, Stage
+from vista_sql.roster import Layer
+from vista_sql.workload import Workload
+
+
+def stages(workload: Workload) -> tuple[Stage, ...]:
+    """Return a stage and a pooling for each layer, from the bottom.
+
+    A layer starts from the highest layer below it whose map alone determines it; where none of the
+    layers does (branches of an inception block, say), it starts from the image.
+    """
+    found: list[Stage] = []
+    below: list[Layer] = []
+    for tap in workload.used_taps:
+        starts = (layer for layer in reversed(below) if workload.cnn.determines(layer, tap.layer))
+        found += [Infer(next(starts, None), (tap.layer,), "maps"), Pool(tap.layer)]
+        below.append(tap.layer)
+    return tuple(found)
+
+
+PLAN = PlanKind("staged", "each layer from the raw map of the layer before it", stages)
