@@ -15,11 +15,11 @@ from vista_sql.roster._measure import measure
 FOLDER = Path(roster.__file__).parent / "catalogue"
 
 
-def catalogue_text(name: str) -> str:
-    """Return the text of `catalogue/<name>.json`, measured on the network that `name` builds."""
+def catalogue_text(network: roster.Network) -> str:
+    """Return the text of the catalogue of a network."""
     rows = (
         {"name": row.name, "shape": row.shape, "flops": row.flops, "parameters": row.parameters}
-        for row in measure(roster.load(name).build())
+        for row in measure(network)
     )
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
@@ -28,7 +28,7 @@ def main() -> None:
     """Write the catalogues of the CNNs named on the command line."""
     for name in sys.argv[1:] or roster.names():
         path = FOLDER / f"{name}.json"
-        path.write_text(catalogue_text(name), encoding="utf-8")
+        path.write_text(catalogue_text(roster.load(name).build()), encoding="utf-8")
         print(path)
 
 

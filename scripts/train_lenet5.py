@@ -50,7 +50,8 @@ def network_input(scans: npt.NDArray[np.float64]) -> Array:
     height, width, _ = facts.input_shape
     pixels = np.rint(scans * (255 / 16)).astype(np.uint8)
     resized = [cv2.resize(scan, (width, height), interpolation=cv2.INTER_LINEAR) for scan in pixels]
-    mean, scale = np.float32(facts.preprocessing.mean), np.float32(facts.preprocessing.scale)
+    mean = np.asarray(facts.preprocessing.mean, np.float32)
+    scale = np.asarray(facts.preprocessing.scale, np.float32)
     return (np.stack(resized)[..., None].astype(np.float32) - mean) * scale
 
 

@@ -1,0 +1,95 @@
+"""What holds for every CNN of the roster; a new one is found and checked without an edit here."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vista_sql import roster, weights
+from vista_sql.errors import UnknownNameError
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+every_cnn = pytest.mark.parametrize("name", roster.names())
+
+
+@cache
+def random_network(name):
+    cnn = roster.load(name)
+    return weights.load_network(cnn, weights.resolve(cnn, "random", seed=5))
+
+
+@every_cnn
+def test_facts_fit_together(name):
+    cnn = roster.load(name)
+    own = [layer.name for layer in cnn.layers]
+    assert cnn.name == name
+    assert cnn.title
+    assert cnn.paper
+    assert cnn.input_shape[2] == len(cnn.preprocessing.mean) == len(cnn.preprocessing.scale)
+    assert cnn.preprocessing.source
+    assert (cnn.input_shape[2] == 1) == (cnn.preprocessing.order == "gray")
+    assert len({layer.lower() for layer in own}) == len(own)
+    assert set(cnn.aliases.values()) <= set(own)
+    assert not {alias.lower() for alias in cnn.aliases} & {layer.lower() for layer in own}
+    assert cnn.default_weights in (*cnn.weights, "imagenet")
+    for file in cnn.weights.values():
+        assert file.sha256 or file.md5
+
+
+@every_cnn
+def test_layers_are_listed_bottom_to_top(name):
+    cnn = roster.load(name)
+    height = {layer.name: i for i, layer in enumerate(cnn.layers)}
+    for listed in (cnn.feature_layers, cnn.counted_layers):
+        heights = [height[cnn.canonical(layer)] for layer in listed]
+        assert heights == sorted(set(heights))
+        flops = [cnn.layer(layer).flops for layer in listed]
+        assert flops == sorted(flops)
+
+
+@every_cnn
+def test_a_layer_has_both_names_in_any_case(name):
+    cnn = roster.load(name)
+    for alias, own in cnn.aliases.items():
+        assert cnn.canonical(alias.upper()) == cnn.canonical(own.upper()) == own
+        assert cnn.layer(alias) == cnn.layer(own)
+    with pytest.raises(UnknownNameError, match="conv99"):
+        cnn.canonical("conv99")
+
+
+@every_cnn
+def test_the_committed_catalogue_is_the_networks(name):
+    build = runpy.run_path(str(SCRIPTS / "build_catalogue.py"))
+    committed = (build["FOLDER"] / f"{name}.json").read_text(encoding="utf-8")
+    assert build["catalogue_text"](random_network(name)) == committed
+    assert len(json.loads(committed)["layers"]) == len(roster.load(name).layers)
+
+
+@every_cnn
+def test_parameters_are_the_networks(name):
+    cnn = roster.load(name)
+    assert cnn.parameters == random_network(name).count_params()
+    assert cnn.parameters == sum(layer.parameters for layer in cnn.layers)
+
+
+@every_cnn
+def test_layers_compute_what_the_catalogue_says(name):
+    import keras
+
+    cnn, network = roster.load(name), random_network(name)
+    listed = dict.fromkeys(map(cnn.canonical, (*cnn.feature_layers, *cnn.counted_layers)))
+    top = cnn.layers[-1].name
+    outputs = [network.get_layer(layer).output for layer in (*listed, top)]
+    image = np.random.default_rng(1).integers(0, 256, (1, *cnn.input_shape)).astype(np.float32)
+    pixels = (image - np.float32(127)) * np.asarray(cnn.preprocessing.scale, np.float32)
+    *features, guesses = keras.Model(network.input, outputs)(pixels)
+    for layer, values in zip(listed, features, strict=True):
+        assert tuple(values.shape[1:]) == cnn.layer(layer).shape
+        assert np.isfinite(values).all()
+        assert 0.01 < np.std(values) < 200, f"random activations of {layer} are out of range"
+    assert np.sum(guesses) == pytest.approx(1, abs=1e-5)  # float32; the top is a softmax
