@@ -103,9 +103,9 @@ def read_network(path: str) -> Network:
             f"the network in {path} takes {shapes or 'inputs of unknown shape'}; needed is one "
             "input (None, height, width, channels) of fixed size with 1 or 3 channels"
         )
-    if isinstance(network, keras.Sequential):
-        network = keras.Model(network.inputs, network.outputs, name=network.name)
-    return network
+    # However it was put together, it now takes one tensor: not a list or a dictionary of one.
+    (image,), outputs = network.inputs, network.outputs
+    return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=network.name)
 
 
 @contextmanager
