@@ -176,6 +176,29 @@ def test_subsampling_is_trainable_and_partial_convolution_skips_maps():
     assert partial.count_params() == 3 * 3 * 3 + 2
 
 
+@pytest.mark.parametrize("name", ["alexnet", "lenet5"])
+def test_networks_run_in_bfloat16_too(name):
+    import keras
+
+    cnn = roster.load(name)
+    exact = weights.load_network(cnn, weights.resolve(cnn, "random"))
+    keras.config.set_dtype_policy("bfloat16")
+    try:
+        rough = cnn.build()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for mine, other in zip(rough.weights, exact.weights, strict=True):
+        mine.assign(other)
+    pixels = np.random.default_rng(0).normal(0, 1, (2, *cnn.input_shape)).astype(np.float32)
+    layer = cnn.canonical("fc6")
+    got, expected = (
+        np.asarray(keras.Model(net.input, net.get_layer(layer).output)(pixels), np.float32)
+        for net in (rough, exact)
+    )
+    # bfloat16 keeps 8 bits; the errors of up to 8 layers add up
+    assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_operations_count_only_what_lies_below_a_layer():
     import keras
 

@@ -39,9 +39,11 @@ def custom_layers() -> CustomLayers:
             self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
 
         def call(self, inputs: Tensor) -> Tensor:
-            return tf.nn.local_response_normalization(
-                inputs, self.radius, self.bias, self.alpha, self.beta
+            values = tf.cast(inputs, tf.float32)  # there is no kernel for bfloat16 on CPUs
+            normal = tf.nn.local_response_normalization(
+                values, self.radius, self.bias, self.alpha, self.beta
             )
+            return tf.cast(normal, inputs.dtype)
 
         def compute_output_shape(self, input_shape: Shape) -> Shape:
             return input_shape
