@@ -13,6 +13,8 @@ import random
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -120,11 +122,8 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
     from vista_sql.roster import _weight_files
 
     cnn = facts(cnn) if isinstance(cnn, str) else cnn
-    before = random.getstate()  # Keras draws the seeds of its initialisers from it
-    try:
+    with _kept_random_state():
         network = cnn.build()
-    finally:
-        random.setstate(before)
     if choice.path is None:
         _weight_files.randomise(network, choice.seed)
     elif cnn.catalogue is None:
@@ -161,6 +160,16 @@ def digests(path: str | Path) -> Digests:
 def keras_folder() -> Path:
     """Return the folder in which Keras keeps published weights: `$KERAS_HOME/models`."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+@contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """Leave Python's global random numbers as they were: Keras draws its initial values' seeds."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _known_file(cnn: Cnn, name: str) -> Path:
@@ -231,7 +240,8 @@ def _digests(path: str, mtime_ns: int, size: int) -> Digests:
 def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
     from vista_sql.roster import _measure, _weight_files
 
-    network = _weight_files.read_network(path)
+    with _kept_random_state():
+        network = _weight_files.read_network(path)
     layers = _measure.measure(network)
     height, width, channels = network.inputs[0].shape[1:]
     offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]

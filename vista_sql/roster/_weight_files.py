@@ -71,7 +71,7 @@ def randomise(network: Network, seed: int) -> None:
         if len(shape) < 2:
             continue
         limit = np.float32((3 / np.prod(shape[:-1])) ** 0.5)
-        values = np.random.default_rng([seed, number]).random(shape, dtype=np.float32)
+        values = np.random.default_rng([seed % 2**64, number]).random(shape, dtype=np.float32)
         values *= 2 * limit
         values -= limit
         variable.assign(values)
