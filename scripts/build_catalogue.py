@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from vista_sql import roster
@@ -17,10 +18,7 @@ FOLDER = Path(roster.__file__).parent / "catalogue"
 
 def catalogue_text(network: roster.Network) -> str:
     """Return the text of the catalogue of a network."""
-    rows = (
-        {"name": row.name, "shape": row.shape, "flops": row.flops, "parameters": row.parameters}
-        for row in measure(network)
-    )
+    rows = (asdict(layer) for layer in measure(network))
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
 

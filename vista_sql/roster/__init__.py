@@ -56,6 +56,7 @@ class Layer:
     shape: tuple[int, ...]  # (height, width, channels) or (values,); no batch axis
     flops: int  # per image, from the image up to this layer: 2 × multiply-adds
     parameters: int  # of this layer alone
+    inputs: tuple[str, ...] = ("",)  # the layers that it reads; "" is the image
 
     @property
     def size(self) -> int:
@@ -108,12 +109,35 @@ class Cnn:
         canonical = self.canonical(name)
         return next(layer for layer in self.layers if layer.name == canonical)
 
+    def determines(self, start: Layer, target: Layer) -> bool:
+        """Return whether `target` can be computed from the map of `start` alone.
+
+        It can where every path from the image to `target` passes through `start`.
+        """
+        by_name = {layer.name: layer for layer in self.layers}
+        pending, seen = [target.name], set()
+        while pending:
+            name = pending.pop()
+            if name == start.name or name in seen:
+                continue
+            if name not in by_name:  # the image, or a layer that the catalogue leaves out
+                return False
+            seen.add(name)
+            pending += by_name[name].inputs
+        return start.name != target.name
+
 
 @cache
 def _catalogue(name: str) -> tuple[Layer, ...]:
     text = (files(PACKAGE) / "catalogue" / f"{name}.json").read_text(encoding="utf-8")
     return tuple(
-        Layer(row["name"], tuple(row["shape"]), row["flops"], row["parameters"])
+        Layer(
+            row["name"],
+            tuple(row["shape"]),
+            row["flops"],
+            row["parameters"],
+            tuple(row["inputs"]),
+        )
         for row in json.loads(text)["layers"]
     )
 

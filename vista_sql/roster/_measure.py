@@ -32,9 +32,19 @@ def measure(network: Network) -> tuple[Layer, ...]:
                 shape=tuple(output.shape[1:]),
                 flops=2 * sum(multiply_adds(ancestor) for ancestor in below),
                 parameters=layer.count_params(),
+                inputs=_inputs(layer),
             )
         )
     return tuple(found)
+
+
+def _inputs(layer: KerasLayer) -> tuple[str, ...]:
+    """Return the names of the layers that a layer reads; the network's input is ""."""
+    import keras
+
+    parents = [node.operation for node in layer._inbound_nodes[0].parent_nodes]
+    names = ("" if isinstance(p, keras.layers.InputLayer) else p.name for p in parents)
+    return tuple(dict.fromkeys(names)) or ("",)
 
 
 def multiply_adds(layer: KerasLayer) -> int:
