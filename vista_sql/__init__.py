@@ -1,1 +1,45 @@
-"""vista_sql."""
+"""CNN feature transfer as SQL on DuckDB: `SELECT … FROM TRANSFER(cnn => …, layers => […])`.
+
+Importing this loads neither TensorFlow nor DuckDB; what needs them loads them when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vista_sql import errors
+    from vista_sql.errors import VistaError
+    from vista_sql.result import Result
+    from vista_sql.session import Session, attach, connect, query
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Result",
+    "Session",
+    "VistaError",
+    "__version__",
+    "attach",
+    "connect",
+    "errors",
+    "query",
+]
+
+_HOMES = {
+    "Result": "result",
+    "Session": "session",
+    "VistaError": "errors",
+    "attach": "session",
+    "connect": "session",
+    "query": "session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("vista_sql.errors")
+    if name in _HOMES:
+        return getattr(import_module(f"vista_sql.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'vista_sql' has no attribute {name!r}")

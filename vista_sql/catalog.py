@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vista_sql.errors import UnknownNameError
 
@@ -18,6 +18,11 @@ def names(package: str) -> tuple[str, ...]:
     path = import_module(package).__path__
     found = {module.name for module in iter_modules(path) if not module.ispkg}
     return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def module(package: str, name: str) -> Any:
+    """Import `package.name`, for callers that must not import it statically (the kernels)."""
+    return import_module(f"{package}.{name}")
 
 
 def load(package: str, name: str, attribute: str, kind: type[T]) -> T:

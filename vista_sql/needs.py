@@ -85,7 +85,7 @@ def analyse(
         names = _stand_in(query, statement.calls, stand_ins, schema)
         _replace_others(query, columns_of, schema, set(names))
         tree = qualify(query, schema=schema, dialect=DIALECT, quote_identifiers=True)
-        tree = pushdown_projections(tree, dialect=DIALECT)
+        tree = pushdown_projections(tree)
         scopes = list(traverse_scope(tree))
     except _UnknownColumnsError as unknown:
         log.debug("needs unknown: columns of %s", unknown)

@@ -74,9 +74,9 @@ def _kind(workload: Workload, hints: Hints) -> tuple[str, str]:
     if not workload.used_taps:
         return "fused", "no layer is used: nothing is inferred"
     facts = workload.facts
-    if facts.joined_rows is not None and facts.distinct_images is not None:
-        if facts.distinct_images < facts.joined_rows:
-            shared = f"{facts.joined_rows:,} rows share {facts.distinct_images:,} images"
+    if facts.images is not None and facts.distinct_images is not None:
+        if facts.distinct_images < facts.images:
+            shared = f"{facts.images:,} rows share {facts.distinct_images:,} images"
             return "distinct", f"{shared}: each is inferred once"
         return "fused", "one pass computes every layer, and no two rows share an image"
     return "fused", "one pass computes every layer, and no raw map leaves it"

@@ -21,6 +21,9 @@ from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 
 DIALECT = "duckdb"
 
+Ctes = tuple[tuple[str, bool], ...]
+"""Common table expressions that a text can name: (definition, is it recursive?) each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
@@ -105,7 +108,11 @@ _WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
 
 def _kind(text: str) -> str:
     with contextlib.suppress(SqlglotError, IndexError):
-        first = sqlglot.tokenize(text, dialect=DIALECT)[0].text.upper()
+        tokens = sqlglot.tokenize(text, dialect=DIALECT)
+        first = tokens[0].text.upper()
+        words = [token.text.upper() for token in tokens[:6]]
+        if first == "CREATE" and {"VIEW", "MACRO", "FUNCTION"} & set(words):
+            return "other"  # what it defines is planned when it is used
         if first in _SELECTS:
             return "select"
         if first in _WRITES:
@@ -303,3 +310,48 @@ def _is_name(tokens: list[Token]) -> bool:
 
 def _first(error: SqlglotError) -> str:
     return str(error).splitlines()[0]
+
+
+def identifiers(text: str) -> set[str]:
+    """Return every word of `text` that could name something, lower case; strings are not words."""
+    return {
+        token.text.lower()
+        for token in sqlglot.tokenize(text, dialect=DIALECT)
+        if token.token_type not in (TokenType.STRING, TokenType.NUMBER)
+    }
+
+
+def table_names(statement: Statement) -> list[str]:
+    """Return the unqualified names in a statement that may be tables, those in our calls included."""
+    trees: list[exp.Expression] = [] if statement.tree is None else [statement.tree]
+    for found in statement.calls:
+        for argument in functions.load(found.call.function).arguments:
+            text = found.call.values.get(argument.name)
+            if argument.kind == "relation" and isinstance(text, str):
+                with contextlib.suppress(SqlglotError, QueryError):
+                    relation = clean_relation(text)
+                    trees.append(sqlglot.parse_one(f"SELECT * FROM {relation}", dialect=DIALECT))
+    names = [
+        table.name
+        for tree in trees
+        for table in tree.find_all(exp.Table)
+        if isinstance(table.this, exp.Identifier) and not table.args.get("db")
+    ]
+    return list(dict.fromkeys(names))
+
+
+def visible_ctes(found: FoundCall) -> Ctes:
+    """Return the common table expressions that a call can name, outer ones first."""
+    ctes: Ctes = ()
+    parent: exp.Expression | None = found.node.parent
+    while parent is not None:
+        with_ = parent.args.get("with_")
+        if isinstance(with_, exp.With):
+            before: list[tuple[str, bool]] = []
+            for cte in with_.expressions:
+                if any(part is found.node for part in cte.walk()):
+                    break
+                before.append((cte.sql(DIALECT), bool(with_.recursive)))
+            ctes = (*before, *ctes)
+        parent = parent.parent
+    return ctes

@@ -27,6 +27,7 @@ class Staged:
 
     rows: str  # SELECT of the narrow rows: structured columns, image, key
     rows_name: str
+    image_name: str  # of the column of `rows` that holds the image
     calls: str  # SELECT over the relation `rows_name`
     whole: str  # the same as one SELECT
 
@@ -58,7 +59,7 @@ def stage(
     Args:
         workload: what is computed.
         plan: how.
-        fresh_name: makes an identifier that no user's name equals, for a role.
+        fresh_name: makes an identifier that no user's name equals, given a role.
         run: the run that the kernels count in.
         folder: what relative image paths are relative to.
     """
@@ -73,12 +74,13 @@ def stage(
         return re.sub("\0\\d+\0", lambda marker: verbatim[marker[0]], text)
 
     workload = _with_marks(workload, mark)
-    names = _Names(*map(fresh_name, _Names.__slots__))
+    base = fresh_name("transfer")
+    names = _Names(*(f"{base}_{role}" for role in _Names.__slots__))
     before = plan.placement == "before" and workload.structured is not None
     rows = _image_rows(workload, plan, names) if before else _joined_rows(workload, plan, names)
     calls = _Calls(workload, plan, names, _base_spec(workload, plan, run, folder))
     whole = calls.select(f"(\n{_indent(rows)}\n)")
-    return Staged(unmark(rows), names.rows, unmark(calls.select(names.rows)), unmark(whole))
+    return Staged(unmark(rows), names.rows, names.image, unmark(calls.select(names.rows)), unmark(whole))
 
 
 def _with_marks(workload: Workload, mark: Callable[[str], str]) -> Workload:

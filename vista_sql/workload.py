@@ -63,11 +63,9 @@ class Tap:
 class Facts:
     """What is known of the data without reading an image; None where it is not known."""
 
-    structured_rows: int | None = None
-    image_rows: int | None = None
-    joined_rows: int | None = None
+    rows: int | None = None  # after the join and everything that runs below inference
+    images: int | None = None  # of these rows, those that have an image
     distinct_images: int | None = None
-    image_bytes: float | None = None  # mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,14 @@ def pooled_values(shape: Sequence[int], pool: str) -> int:
     return channels
 
 
-def bind(call: Call, cnn: Cnn, images: Relation, structured: Relation | None, **given: Any) -> Workload:
+def bind(
+    call: Call,
+    cnn: Cnn,
+    images: Relation,
+    structured: Relation | None,
+    glimpsed: Mapping[str, str] | None = None,
+    **given: Any,
+) -> Workload:
     """Bind a call's arguments: check each, and find layers, keys and the image column.
 
     Args:
@@ -166,6 +171,8 @@ def bind(call: Call, cnn: Cnn, images: Relation, structured: Relation | None, **
         cnn: the CNN it names.
         images: the image relation.
         structured: the structured relation, or None.
+        glimpsed: the image relation's columns as far as they could be seen beforehand, where
+            `images.columns` is None.
         given: `seed` and `device`, as the settings have them.
 
     Raises:
@@ -175,6 +182,7 @@ def bind(call: Call, cnn: Cnn, images: Relation, structured: Relation | None, **
     image_key = images.column(image_key, call, "key", "images")
     if structured is not None:
         structured_key = structured.column(structured_key, call, "key", "structured")
+    seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
     pool = _choice(call, "pool", kernels.POOLS)
     prefix = _text(call, "prefix")
     workload = Workload(
@@ -182,7 +190,7 @@ def bind(call: Call, cnn: Cnn, images: Relation, structured: Relation | None, **
         taps=_taps(call, cnn, pool, prefix),
         images=images,
         image_key=image_key,
-        image_column=_image_column(call, images, image_key),
+        image_column=_image_column(call, seen, image_key),
         structured=structured,
         structured_key=structured_key,
         join_type=_choice(call, "join_type", JOIN_TYPES),
@@ -270,7 +278,7 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
             raise call.error("image", f"image must be a column's name, not {named!r}")
         return images.column(named, call, "image", "images")
     if images.columns is None:
-        return None
+        return None  # the kernel finds it
     return find_image_column(images.columns, image_key, call.error)
 
 

@@ -102,6 +102,9 @@ class Planner(Protocol):
             QueryError: the relation is certainly not there, or cannot be bound.
         """
 
+    def glimpse(self, relation: str) -> Mapping[str, str] | None:
+        """Return what a relation's columns probably are, where `columns` cannot tell."""
+
     def fresh_name(self, role: str) -> str:
         """Return a new identifier (letters, digits, _) that no user's name equals."""
 

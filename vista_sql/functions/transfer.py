@@ -58,11 +58,15 @@ def bind(call: Call, planner: Planner) -> Workload:
     structured = None
     if call.get("structured") is not None:
         structured = _relation(call, "structured", planner)
+    glimpsed = None
+    if structured is None and images.columns is None and call.get("image") is None:
+        glimpsed = planner.glimpse(images.text)  # the image column is to be left out by its name
     return workload.bind(
         call,
         cnn,
         images,
         structured,
+        glimpsed,
         seed=planner.setting("seed", call).value,
         device=planner.setting("device", call).value,
     )

@@ -1,0 +1,30 @@
+"""VISTA_CONFUSION: how often a kept model took each class for each."""
+
+from __future__ import annotations
+
+from vista_sql.functions import Argument, Call, Planner, TableFunction, identifier
+from vista_sql.functions._training import data_of, find_model, scored
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT of expected, predicted, n; rows without label or prediction are left out."""
+    model = find_model(call, planner)
+    rows = scored(model, data_of(call, planner), planner)
+    label = identifier(model.label)
+    return (
+        f"SELECT {label} AS expected, predicted_label AS predicted, count(*) AS n FROM ({rows}) "
+        f"WHERE {label} IS NOT NULL AND predicted_label IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    )
+
+
+FUNCTION = TableFunction(
+    name="vista_confusion",
+    arguments=(
+        Argument("model", "a kept model: name, name/layer, name@version", required=True),
+        Argument(
+            "data", "labelled rows: a table's name or a query", required=True, kind="relation"
+        ),
+    ),
+    expand=expand,
+    meaning="expected, predicted, n over labelled rows",
+)

@@ -1,0 +1,20 @@
+"""VISTA_ERRORS(): the images that could not be read."""
+
+from __future__ import annotations
+
+from vista_sql import runs
+from vista_sql.functions import Call, Planner, TableFunction, values_table
+
+COLUMNS = {"run_id": "VARCHAR", "key": "VARCHAR", "error": "VARCHAR"}
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a row for each unreadable image of each run, newest run first."""
+    call.checked()
+    found = [
+        (run.run_id, key, reason) for run in runs.read(planner.home) for key, reason in run.reasons
+    ]
+    return values_table(COLUMNS, found)
+
+
+FUNCTION = TableFunction("vista_errors", (), expand, "the images that could not be read")

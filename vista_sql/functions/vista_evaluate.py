@@ -1,0 +1,28 @@
+"""VISTA_EVALUATE: a kept model's metrics over labelled rows, by BigQuery's names."""
+
+from __future__ import annotations
+
+from vista_sql.functions import Argument, Call, Planner, TableFunction
+from vista_sql.functions._training import data_of, find_model, streamed
+from vista_sql.train._spec import EvaluateSpec
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT of one row: the metrics, how many rows they are over, how many were skipped."""
+    model = find_model(call, planner)
+    spec = EvaluateSpec(model.reference, planner.home)
+    columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
+    return streamed(spec.to_text(), data_of(call, planner), planner, columns)
+
+
+FUNCTION = TableFunction(
+    name="vista_evaluate",
+    arguments=(
+        Argument("model", "a kept model: name, name/layer, name@version", required=True),
+        Argument(
+            "data", "labelled rows: a table's name or a query", required=True, kind="relation"
+        ),
+    ),
+    expand=expand,
+    meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc over labelled rows",
+)

@@ -1,0 +1,116 @@
+"""VISTA_PREDICT: a kept model's predictions beside the rows they are for."""
+
+from __future__ import annotations
+
+import json
+
+from vista_sql.errors import ModelError
+from vista_sql.functions import Argument, Call, Planner, TableFunction, text_literal
+from vista_sql.functions._training import data_of, find_model, provenance, scored, text, texts
+from vista_sql.models import Model
+
+TRANSFER_ARGUMENTS = ("cnn", "layers", "pool", "weights", "dtype", "prefix", "seed")
+"""Arguments of TRANSFER that decide a feature's value or its column's name."""
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT of all columns of the rows, their predictions and `error`."""
+    model = find_model(call, planner)
+    if call.get("data") is None and call.get("images") is None:
+        raise call.error("", "VISTA_PREDICT needs data => …, or images => … to transfer itself")
+    if call.get("data") is None:
+        transfer = f"(SELECT * FROM {_transfer(model, call)})"
+        return scored(model, planner.relation(transfer, call, "images"), planner)
+    if call.get("images") is not None:
+        raise call.error("images", "data and images exclude each other")
+    _check_transfer(model, call, planner)
+    return scored(model, data_of(call, planner), planner)
+
+
+def _own_transfer(model: Model) -> dict[str, object] | None:
+    """Return what is known of the TRANSFER that made the model's layers."""
+    for transfer in model.document["provenance"].get("transfers", ()):
+        if set(model.layers) <= set(transfer.get("columns", ())):
+            return dict(transfer)
+    return None
+
+
+def _transfer(model: Model, call: Call) -> str:
+    """Return the text of the TRANSFER that makes the model's layers from images."""
+    made = _own_transfer(model)
+    if made is None or not model.layers:
+        why = "uses no layer" if not model.layers else "was not trained on one TRANSFER's layers"
+        raise call.error(
+            "images", f"model {model.reference!r} {why}: give it data => … with its columns"
+        )
+    known = made.get("arguments")
+    columns = made.get("columns")
+    if not isinstance(known, dict) or not isinstance(columns, dict):
+        raise ModelError(f"model {model.reference!r} has a damaged provenance: train it again")
+    given = {name: known[name] for name in TRANSFER_ARGUMENTS if known.get(name) is not None}
+    given["layers"] = [columns[name] for name in model.layers]
+    given["images"] = text(call, "images")
+    for name in ("structured", "image"):
+        given[name] = text(call, name)
+    key = texts(call, "key")
+    given["key"] = None if key is None else (key[0] if len(key) == 1 else list(key))
+    shown = ", ".join(f"{name} => {_literal(v)}" for name, v in given.items() if v is not None)
+    return f"TRANSFER({shown})"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(one) for one in value) + "]"
+    return text_literal(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _check_transfer(model: Model, call: Call, planner: Planner) -> None:
+    """Refuse data whose TRANSFER makes the model's columns in another way.
+
+    Raises:
+        ModelError: says which of cnn, layer, pool, weights, dtype … differ.
+    """
+    made = _own_transfer(model)
+    found = provenance(call, planner).get("transfers", ())
+    for transfer in found if made is not None else ():
+        if not set(model.layers) & set(transfer.get("columns", ())):
+            continue
+        old, new = _facts(made or {}, model), _facts(transfer, model)
+        differing = [
+            f"{name} is {new.get(name)!r}, was {old.get(name)!r}"
+            for name in sorted(old)
+            if name in new and old[name] != new[name]
+        ]
+        if differing:
+            raise ModelError(
+                f"model {model.reference!r} was trained on other features than the data's: "
+                + "; ".join(differing)
+            )
+
+
+def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
+    arguments, columns = transfer.get("arguments"), transfer.get("columns")
+    facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
+    for name in ("cnn", "pool", "dtype"):
+        if isinstance(arguments, dict) and arguments.get(name) is not None:
+            facts[name] = arguments[name]
+    if isinstance(columns, dict):
+        facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
+    return facts
+
+
+FUNCTION = TableFunction(
+    name="vista_predict",
+    arguments=(
+        Argument("model", "a kept model: name, name/layer, name@version", required=True),
+        Argument("data", "the rows: a table's name or a query", kind="relation"),
+        Argument(
+            "images", "in place of data: images, for the model's own TRANSFER", kind="relation"
+        ),
+        Argument("structured", "the structured relation of that TRANSFER", kind="relation"),
+        Argument("key", "the key of that TRANSFER"),
+        Argument("image", "the image column of that TRANSFER"),
+    ),
+    expand=expand,
+    meaning="every column of the rows, predicted_label, probability, probabilities, error",
+)

@@ -1,0 +1,30 @@
+"""VISTA_RUNS(): what was run, newest first."""
+
+from __future__ import annotations
+
+from vista_sql import runs
+from vista_sql.functions import Call, Planner, TableFunction, values_table
+
+COLUMNS = {
+    "run_id": "VARCHAR",
+    "started": "TIMESTAMPTZ",
+    "statement": "VARCHAR",
+    "plan": "VARCHAR",
+    "rows": "BIGINT",
+    "images": "BIGINT",
+    "images_inferred": "BIGINT",
+    "images_from_store": "BIGINT",
+    "errors": "BIGINT",
+    "seconds": "DOUBLE",
+    "peak_bytes": "BIGINT",
+}
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a row for each run of the database's home folder."""
+    call.checked()
+    found = runs.read(planner.home)
+    return values_table(COLUMNS, [[getattr(run, name) for name in COLUMNS] for run in found])
+
+
+FUNCTION = TableFunction("vista_runs", (), expand, "a row per run, newest first")

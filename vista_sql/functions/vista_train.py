@@ -1,0 +1,118 @@
+"""VISTA_TRAIN: one model per feature set, all fed by one stream of rows."""
+
+from __future__ import annotations
+
+from math import inf
+
+from vista_sql import models
+from vista_sql.errors import UnknownNameError
+from vista_sql.functions import Argument, Call, Planner, TableFunction
+from vista_sql.functions._training import (
+    data_of,
+    flag,
+    number,
+    numbers,
+    provenance,
+    streamed,
+    text,
+    texts,
+)
+from vista_sql.train._spec import BASELINES, TrainSpec
+
+ARGUMENTS = (
+    Argument("model", "the name under which the models are kept", required=True),
+    Argument("label", "the column to learn", required=True),
+    Argument("data", "the rows: a table's name or a query", required=True, kind="relation"),
+    Argument("key", "the column that identifies a row, no feature ('id' where there is one)"),
+    Argument("features", "the feature columns, in place of all that can be"),
+    Argument("exclude", "columns that are no features"),
+    Argument("by_layer", "a model per layer; false: one of all feature columns", default=True),
+    Argument("baselines", "models without features of images: 'structured', 'tree'"),
+    Argument("reg", "strength of the penalty, a number or a list", default=0.01),
+    Argument("l1_ratio", "share of the L1 norm in the penalty", default=0.5),
+    Argument("class_weight", "'balanced': classes count alike"),
+    Argument("standardize", "columns to mean 0, deviation 1 over training rows", default=True),
+    Argument("folds", "cross-validation over so many folds, in place of a test side"),
+    Argument("max_iterations", "most iterations of the optimizer", default=100),
+    Argument("tolerance", "largest pseudo-gradient entry of a converged model", default=1e-6),
+    Argument("test_fraction", "share of rows, by hash, that test and do not train", default=0.2),
+    Argument("split_by", "columns: rows with equal values fall on one side"),
+    Argument("seed", "of the split", default=0),
+    Argument("memory_limit", "bytes that the planner may plan with"),
+)
+
+
+def spec_of(call: Call, planner: Planner) -> TrainSpec:
+    """Return the order of a call.
+
+    Raises:
+        ArgumentError: an argument has a value that it cannot have.
+        UnknownNameError: a baseline that does not exist.
+    """
+    name = text(call, "model") or ""
+    if not models.is_name(name):
+        raise call.error(
+            "model",
+            f"model => {name!r}: a model's name is letters, digits, '_', '-', '.' and spaces; its "
+            "layers and versions are named by vista_sql",
+        )
+    baselines = texts(call, "baselines")
+    for baseline in baselines or ():
+        if baseline == "hog":
+            raise call.error(
+                "baselines",
+                "baseline 'hog' needs a TRANSFER in the text of data, whose images it reads in the "
+                "same stream, and is not built yet: leave it out",
+            )
+        if baseline not in BASELINES:
+            raise UnknownNameError("baseline", baseline, BASELINES, call.places.get("baselines"))
+    class_weight = text(call, "class_weight")
+    if class_weight not in (None, "balanced"):
+        raise call.error("class_weight", f"class_weight => takes 'balanced', not {class_weight!r}")
+    folds = int(number(call, "folds", 2, 100, whole=True)) if call.get("folds") else 0
+    if folds and call.values.get("test_fraction") is not None:
+        raise call.error(
+            "folds", "folds and test_fraction exclude each other: every fold tests once"
+        )
+    test_fraction = number(call, "test_fraction", 0, 1)
+    if test_fraction == 1:
+        raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
+    tolerance = number(call, "tolerance", 0, 1)
+    memory = planner.setting("memory_limit", call)
+    return TrainSpec(
+        model=name,
+        label=text(call, "label") or "",
+        key=text(call, "key"),
+        features=texts(call, "features"),
+        exclude=texts(call, "exclude") or (),
+        by_layer=flag(call, "by_layer"),
+        baselines=None if baselines is None else tuple(dict.fromkeys(baselines)),
+        reg=numbers(call, "reg", 0, inf),
+        l1_ratio=number(call, "l1_ratio", 0, 1),
+        class_weight=class_weight,
+        standardize=flag(call, "standardize"),
+        folds=folds,
+        max_iterations=int(number(call, "max_iterations", 1, inf, whole=True)),
+        tolerance=tolerance,
+        test_fraction=test_fraction,
+        split_by=texts(call, "split_by") or (),
+        seed=int(number(call, "seed", -(2**63), 2**63, whole=True)),
+        home=planner.home,
+        memory_bytes=memory // 4 if isinstance(memory, int) else 0,  # the kernels have the rest
+        provenance=dict(provenance(call, planner)),
+    )
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return the one statement that trains."""
+    spec = spec_of(call, planner)
+    columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
+    return streamed(spec.to_text(), data_of(call, planner), planner, columns)
+
+
+FUNCTION = TableFunction(
+    name="vista_train",
+    arguments=ARGUMENTS,
+    expand=expand,
+    meaning="train one model per feature set on one stream of rows, keep them, compare them",
+)

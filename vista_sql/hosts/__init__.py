@@ -1,0 +1,1 @@
+"""The hosts: engines that run staged SQL; each is thin."""

@@ -1,0 +1,267 @@
+"""DuckDB in this process: kernels as Arrow functions, our table functions as TEMP macros."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import pyarrow as pa
+
+from vista_sql import catalog, functions
+from vista_sql.errors import ArgumentError, VistaError
+from vista_sql.functions import Call, identifier, text_literal
+from vista_sql.kernels import PACKAGE, Kernel
+from vista_sql.resources import Capabilities
+from vista_sql.settings import SETTINGS
+from vista_sql.workload import Facts
+
+STATEMENTS = Capabilities("duckdb", small_batches=True)
+"""What `query()` can do: it sees the whole statement and stages rows itself."""
+
+BIND_TIME = Capabilities("duckdb, bound in the statement")
+"""What a bare connection can do: one SELECT, planned while DuckDB binds it."""
+
+VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
+
+Expand = Callable[[Call, Mapping[str, Any]], str]
+"""(call, the connection's vista_ variables) → the SELECT that the call stands for."""
+
+
+class Failures:
+    """The errors that kernels raised: DuckDB flattens them to text, this finds them again."""
+
+    def __init__(self) -> None:
+        self._errors: list[VistaError] = []
+        self._lock = threading.Lock()
+
+    def add(self, error: VistaError) -> None:
+        """Keep an error; only the newest few are kept."""
+        with self._lock:
+            self._errors = [*self._errors[-15:], error]
+
+    def find(self, flattened: BaseException) -> VistaError | None:
+        """Return the kept error whose text stands in DuckDB's, and forget it."""
+        text = str(flattened)
+        with self._lock:
+            for error in reversed(self._errors):
+                if str(error) and str(error) in text:
+                    self._errors.remove(error)
+                    return error
+        return None
+
+
+@cache
+def process_runtime() -> Any:
+    """Return what all kernels of this process share: each network is loaded once."""
+    runtime = catalog.module(PACKAGE, "_runtime").Runtime()
+    runtime.trainings = catalog.module("vista_sql.train", "runs").Trainings()
+    return runtime
+
+
+@cache
+def process_failures() -> Failures:
+    """Return the errors of this process's kernels."""
+    return Failures()
+
+
+def kernels() -> Iterator[Kernel]:
+    """Yield every kernel there is."""
+    for name in catalog.names(PACKAGE):
+        yield from catalog.load(PACKAGE, name, "KERNELS", tuple)
+
+
+def register(con: duckdb.DuckDBPyConnection, expand: Expand) -> None:
+    """Register the kernels and the planner on a connection's database, once.
+
+    Args:
+        con: any connection to the database.
+        expand: plans a call while DuckDB binds the statement that holds it.
+    """
+    known = {
+        row[0]
+        for row in con.execute(
+            "SELECT function_name FROM duckdb_functions() WHERE function_name LIKE 'vista_%'"
+        ).fetchall()
+    }
+    if "vista_plan" in known:
+        return
+    runtime, failures = process_runtime(), process_failures()
+    for kernel in kernels():
+        _create(con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns)
+    _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
+    _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
+
+
+def _create(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    function: Callable[..., Any],
+    parameters: tuple[str, ...] | None,
+    returns: str,
+    *,
+    volatile: bool = True,
+) -> None:
+    with contextlib.suppress(duckdb.NotImplementedException):  # another thread registered it
+        con.create_function(
+            name,
+            function,
+            None if parameters is None else list(parameters),
+            returns,
+            type="arrow",
+            null_handling="special",
+            side_effects=volatile,
+        )
+
+
+def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., pa.Array]:
+    """Wrap a kernel so that the error it raises can be raised again after DuckDB flattened it."""
+    call = kernel.function
+
+    def guarded(*columns: Any) -> pa.Array:
+        try:
+            return call(runtime, *columns)
+        except VistaError as error:
+            failures.add(error)
+            raise
+
+    if kernel.parameters is not None:  # DuckDB counts the parameters of the function itself
+        guarded.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(f"column_{i}", inspect.Parameter.POSITIONAL_ONLY)
+                for i in range(len(kernel.parameters))
+            ]
+        )
+    return guarded
+
+
+def _kept(columns: pa.ChunkedArray, added: pa.ChunkedArray, hidden: pa.ChunkedArray) -> pa.Array:
+    """Say which columns of the narrow rows a TRANSFER shows; refuse one that it also adds."""
+    kept = []
+    for column, adds, hides in zip(columns, added, hidden, strict=True):
+        name = column.as_py()
+        if name.lower() in (n.lower() for n in json.loads(adds.as_py())):
+            raise ArgumentError(
+                f"TRANSFER adds a column {name!r}, which the relation has already; "
+                "give prefix => '…' for the columns that TRANSFER adds"
+            )
+        kept.append(name.lower() not in (n.lower() for n in json.loads(hides.as_py())))
+    return pa.array(kept, pa.bool_())
+
+
+def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
+    """Return the function behind `vista_plan(name, arguments, variables)`."""
+
+    def plan(name: pa.ChunkedArray, arguments: pa.ChunkedArray, variables: pa.ChunkedArray) -> pa.Array:
+        texts = []
+        for row in range(len(arguments)):
+            values = {k: v for k, v in arguments[row].as_py().items() if v is not None}
+            call = Call(name[row].as_py(), values, {})
+            try:
+                texts.append(expand(call, variables[row].as_py()))
+            except VistaError as error:
+                failures.add(error)
+                raise
+        return pa.array(texts, pa.string())
+
+    return plan
+
+
+def create_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the TEMP macros of our table functions on one connection."""
+    variables = ", ".join(f"'{name}': getvariable('{name}')" for name in VARIABLES)
+    for name in functions.names():
+        function = functions.load(name)
+        arguments = [identifier(argument.name) for argument in function.arguments]
+        values = ", ".join(f"'{a.name}': {identifier(a.name)}" for a in function.arguments)
+        parameters = ", ".join(f"{argument} := NULL" for argument in arguments)
+        struct = f"{{{values or chr(39) + '_' + chr(39) + ': NULL'}}}"
+        con.execute(
+            f"CREATE OR REPLACE TEMP MACRO {identifier(name)}({parameters}) AS TABLE "
+            f"FROM query(vista_plan({text_literal(name)}, {struct}, {{{variables}}}))"
+        )
+
+
+def variables(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Return the connection's `vista_` variables that are set."""
+    shown = ", ".join(f"getvariable('{name}')" for name in VARIABLES)
+    row = cast("tuple[Any, ...]", con.execute(f"SELECT {shown}").fetchall()[0])
+    return {name: value for name, value in zip(VARIABLES, row, strict=True) if value is not None}
+
+
+def describe(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
+    """Return a query's columns (name → type).
+
+    Raises:
+        duckdb.Error: it does not bind.
+    """
+    rows = con.execute(f"DESCRIBE {query}").fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether the user has begun a transaction."""
+    try:
+        con.begin()
+    except duckdb.Error:
+        return True
+    con.rollback()
+    return False
+
+
+def private_names(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names (lower case) that only this connection sees: temporary tables and views."""
+    rows = con.execute(
+        "SELECT lower(table_name) FROM duckdb_tables() WHERE temporary "
+        "UNION ALL SELECT lower(view_name) FROM duckdb_views() WHERE temporary AND NOT internal"
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def database_file(con: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the path of the connection's database file; None for one in memory."""
+    rows = con.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    path = rows[0][0] if rows else None
+    return str(Path(path).absolute()) if path and path != ":memory:" else None
+
+
+def tables(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """Return the names of the tables and views that the connection sees, sorted."""
+    rows = con.execute(
+        "SELECT table_name FROM duckdb_tables() "
+        "UNION SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def value(con: duckdb.DuckDBPyConnection, expression: str, params: Any) -> Any:
+    """Return the value of a constant expression; `params` are the statement's parameters."""
+    wanted = sorted(set(re.findall(r"\$(\w+)", expression)))
+    given: Any = None
+    if isinstance(params, Mapping):
+        given = {name: params[name] for name in wanted if name in params} or None
+    elif params and wanted:
+        given = list(params)[: max(int(name) for name in wanted)]
+        shown = ", ".join(f"CAST(${i} AS VARCHAR)" for i in range(1, len(given) + 1))
+        return con.execute(f"SELECT {expression}, {shown}", given).fetchall()[0][0]
+    return con.execute(f"SELECT {expression}", given).fetchall()[0][0]
+
+
+def facts(con: duckdb.DuckDBPyConnection, query: str, image: str | None) -> Facts:
+    """Return how many rows, and how many distinct images, the narrow rows have.
+
+    Images are told apart by a hash of their bytes (or of their path): they are read, not decoded,
+    which costs little beside inferring them.
+    """
+    shown = f"count({image}), count(DISTINCT hash({image}))" if image else "0, 0"
+    rows = con.execute(f"SELECT count(*), {shown} FROM (\n{query}\n)").fetchall()
+    return Facts(*cast("tuple[int, int, int]", rows[0]))

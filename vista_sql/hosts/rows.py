@@ -1,0 +1,116 @@
+"""The narrow rows of a staged call, handed to the engine in batches of the plan's size."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.ipc
+
+from vista_sql.functions import identifier
+
+Progress = Callable[[int], None]
+"""Called with the number of rows of each batch as it is handed out."""
+
+
+class Rows(ds.Dataset):  # type: ignore[misc]
+    """A relation that hands out record batches of at most `batch_rows` rows; may be read again.
+
+    DuckDB takes one record batch as one chunk, so that a kernel is called with `batch_rows` rows.
+    """
+
+    def __init__(  # pyarrow's own constructor cannot be called
+        self, schema: pa.Schema, read: Callable[[], Iterator[pa.RecordBatch]], progress: Progress
+    ) -> None:
+        self._rows_schema, self._read, self._progress = schema, read, progress
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return self._rows_schema
+
+    def scanner(
+        self, columns: list[str] | None = None, filter: Any = None, **_: Any  # noqa: A002
+    ) -> Any:
+        """Return an object with `to_reader()`; DuckDB drops the filters that it hands over."""
+        return _Scanner(self, columns or list(self._rows_schema.names), filter)
+
+    def batches(self, columns: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
+        """Yield the batches, reduced to `columns` and to the rows that `condition` keeps."""
+        for batch in self._read():
+            self._progress(batch.num_rows)
+            kept = batch if condition is None else batch.filter(condition)
+            yield kept.select(columns)
+
+
+class _Scanner:
+    def __init__(self, rows: Rows, columns: list[str], condition: Any) -> None:
+        self._rows, self._columns, self._condition = rows, columns, condition
+
+    @property
+    def projected_schema(self) -> pa.Schema:
+        """The columns that are read."""
+        return pa.schema([self._rows.schema.field(name) for name in self._columns])
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return a reader that starts from the first row."""
+        batches = self._rows.batches(self._columns, self._condition)
+        return pa.RecordBatchReader.from_batches(self.projected_schema, batches)
+
+
+def streamed(
+    con: duckdb.DuckDBPyConnection, query: str, batch_rows: int, progress: Progress
+) -> Rows:
+    """Return rows that a connection of their own reads while the statement runs."""
+    with con.cursor() as cursor:
+        schema = _schema(cursor, query)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with con.cursor() as cursor:
+            yield from cursor.sql(query).to_arrow_reader(batch_rows)
+
+    return Rows(schema, read, progress)
+
+
+def spooled(
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    params: Any,
+    batch_rows: int,
+    progress: Progress,
+) -> Rows:
+    """Return rows that are read now, on `con` itself, which alone may see them.
+
+    They wait in a temporary file, which goes when the rows do.
+    """
+    reader = con.sql(query, params=params).to_arrow_reader(batch_rows)
+    spool = tempfile.NamedTemporaryFile(prefix="vista_sql_rows_")  # noqa: SIM115  (read later)
+    with pa.ipc.new_stream(spool, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    spool.flush()
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(spool.name) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+    return Rows(reader.schema, read, progress)
+
+
+def _schema(con: duckdb.DuckDBPyConnection, query: str) -> pa.Schema:
+    return con.sql(f"SELECT * FROM ({query}) LIMIT 0").to_arrow_table().schema
+
+
+def register(con: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
+    """Make rows readable under `name` on one connection."""
+    con.register(name, rows)
+
+
+def unregister(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Undo `register`; nothing happens where it is not registered."""
+    con.execute(f"DROP VIEW IF EXISTS {identifier(name)}")
+    con.unregister(name)

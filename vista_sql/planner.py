@@ -1,0 +1,252 @@
+"""Expand the calls of a statement: the part of a session that plans, for every host.
+
+`StatementPlanner` sees the whole statement and asks the database for columns and facts.
+`BindPlanner` runs while DuckDB binds a statement, and plans from the call's text alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from vista_sql import functions, needs, parse, rewrite
+from vista_sql.errors import Place, QueryError, UnknownNameError
+from vista_sql.functions import Call, identifier, transfer
+from vista_sql.functions.transfer import Transfer
+from vista_sql.needs import EVERYTHING, Needs, StandIn
+from vista_sql.parse import Ctes, FoundCall, Statement, Unresolved
+from vista_sql.plans import Plan, fused
+from vista_sql.resources import Capabilities
+from vista_sql.settings import Settings, Value
+from vista_sql.workload import Facts, Workload
+
+
+class Database(Protocol):
+    """What planning asks of the database; all texts are DuckDB's dialect."""
+
+    def columns(self, query: str) -> Mapping[str, str]:
+        """Return a query's columns (name → type); raise QueryError where it does not bind."""
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of the tables and views there are."""
+
+    def value(self, expression: str) -> Any:
+        """Return the value of a constant expression."""
+
+    def facts(self, rows: str, image: str | None) -> Facts:
+        """Return what can be known of the narrow rows without reading an image."""
+
+
+@dataclass
+class BindPlanner:
+    """Plans one call while DuckDB binds the statement that holds it."""
+
+    settings: Settings
+    home: str
+    capabilities: Capabilities
+    salt: str  # makes generated names unguessable
+    runs: Callable[[], str] = lambda: ""
+    look: Callable[[str], Mapping[str, str] | None] = lambda _: None
+    _names: int = 0
+
+    def setting(self, name: str, call: Call) -> Value:
+        """Return the value of a setting that wins."""
+        has = any(argument.name == name for argument in functions.load(call.function).arguments)
+        return self.settings.value(name, call.get(name) if has else None)
+
+    def relation(self, text: str, call: Call, argument: str) -> str:
+        """Return a relation's text cleaned, the calls in it expanded."""
+        try:
+            cleaned = parse.clean_relation(text)
+        except QueryError as error:
+            raise call.error(argument, error.message) from None
+        if not cleaned.startswith("(") or not parse.mentions(cleaned):
+            return cleaned
+        statements = parse.parse(cleaned[1:-1])
+        return f"({self.expand(statements[0])})" if statements[0].calls else cleaned
+
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return None: at bind time a name may be of a temporary table or a CTE, which hide others."""
+        return None
+
+    def glimpse(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of the committed, lasting relation of that name, if there is one."""
+        return self.look(relation)
+
+    def fresh_name(self, role: str) -> str:
+        """Return `__vista_<unguessable>_<role>`; equal calls in an equal order get equal names."""
+        self._names += 1
+        digest = blake2b(f"{self.salt}:{self._names}".encode(), digest_size=4).hexdigest()
+        return f"__vista_{digest}_{role}"
+
+    def new_run(self) -> str:
+        """Return the id of the run that the kernels count under."""
+        return self.runs()
+
+    def expand(self, statement: Statement) -> str:
+        """Return a statement's text with every call replaced by what it stands for."""
+        return splice(
+            statement,
+            [functions.load(f.call.function).expand(f.call.checked(), self) for f in statement.calls],
+        )
+
+
+@dataclass
+class StatementPlanner(BindPlanner):
+    """Plans whole statements; keeps the staged calls whose rows the host hands out itself."""
+
+    database: Database | None = None
+    transfers: list[Transfer] = field(default_factory=list)
+    _ctes: Ctes = ()
+
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return a relation's columns.
+
+        Raises:
+            UnknownNameError: there is no such table.
+            QueryError: the query does not bind; in DuckDB's words.
+        """
+        assert self.database is not None  # noqa: S101  (set where the planner is made)
+        try:
+            return self.database.columns(f"{_with(self._ctes)}SELECT * FROM {relation}")
+        except QueryError as error:
+            bare = relation.strip('"')
+            if not relation.startswith("(") and "does not exist" in error.message:
+                raise UnknownNameError("table", bare, self.database.tables()) from None
+            raise
+
+    def expand(self, statement: Statement) -> str:
+        """Return the staged text of a statement; its TRANSFERs are added to `transfers`."""
+        assert self.database is not None  # noqa: S101
+        calls = [self._resolved(found) for found in statement.calls]
+        texts: list[str] = []
+        stand_ins: list[StandIn | None] = []
+        bound: list[Workload | None] = []
+        for found, call in zip(statement.calls, calls, strict=True):
+            outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
+            with _placed(call):
+                if call.function == "transfer":
+                    workload = transfer.bind(call, self)
+                    bound.append(workload)
+                    texts.append("")
+                    stand_ins.append(_stand_in(workload))
+                else:
+                    bound.append(None)
+                    texts.append(functions.load(call.function).expand(call, self))
+                    stand_ins.append(self._other(texts[-1]))
+            self._ctes = outer
+        found_needs = self._needs(statement, stand_ins)
+        samples: list[tuple[int, int]] = []
+        for index, workload in enumerate(bound):
+            if workload is None:
+                continue
+            found, needed = statement.calls[index], found_needs[index]
+            if needed.sample:
+                span = parse.sample_span(statement.text, found)
+                if span is None:
+                    needed = replace(needed, sample=None)
+                else:
+                    samples.append(span)
+            outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
+            with _placed(calls[index]):
+                planned = transfer.plan(calls[index], self, workload, needed, self._facts)
+            staged = planned.staged
+            staged = replace(staged, rows=_with(self._ctes) + staged.rows)
+            self._ctes = outer
+            self.transfers.append(replace(planned, staged=staged))
+            small = bool(planned.plan.stages) and self.capabilities.small_batches
+            texts[index] = staged.calls if small else staged.whole
+        return splice(statement, texts, samples)
+
+    def _needs(
+        self, statement: Statement, stand_ins: list[StandIn | None]
+    ) -> tuple[Needs, ...]:
+        def columns_of(relation: str) -> Mapping[str, str] | None:
+            try:
+                return self.columns(relation)
+            except QueryError:
+                return None
+
+        if any(stand_in is not None and stand_in.narrow for stand_in in stand_ins):
+            return needs.analyse(statement, stand_ins, columns_of)
+        return tuple(EVERYTHING for _ in stand_ins)
+
+    def _other(self, text: str) -> StandIn | None:
+        assert self.database is not None  # noqa: S101
+        try:
+            columns = self.database.columns(f"{_with(self._ctes)}SELECT * FROM ({text})")
+        except QueryError:
+            return None
+        return StandIn(columns, frozenset(), one_row_each=False)
+
+    def _facts(self, workload: Workload) -> Facts:
+        assert self.database is not None  # noqa: S101
+        simple = Plan("fused", "after", fused.stages(workload), 1, None, 0, 0)
+        staged = rewrite.stage(workload, simple, self.fresh_name)
+        image = staged.image_name if staged.image_name in staged.rows else None
+        return self.database.facts(_with(self._ctes) + staged.rows, image)
+
+    def _resolved(self, found: FoundCall) -> Call:
+        """Return the call with getvariable() and parameters as values."""
+        assert self.database is not None  # noqa: S101
+        values = dict(found.call.values)
+        for name, value in values.items():
+            if isinstance(value, Unresolved):
+                try:
+                    values[name] = self.database.value(value.sql)
+                except QueryError as error:
+                    raise found.call.error(name, f"{name}: {error.message}") from None
+        return replace(found.call, values=values).checked()
+
+
+class _placed:  # noqa: N801  (a context manager that reads as a word)
+    """Give errors that know no place the place of the call they are about."""
+
+    def __init__(self, call: Call) -> None:
+        self._place: Place | None = call.places.get("")
+        self._relations = {
+            argument.name: call.places.get(argument.name)
+            for argument in functions.load(call.function).arguments
+            if argument.kind == "relation"
+        }
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, QueryError) and error.place is None:
+            error.place = self._place
+
+
+def _stand_in(workload: Workload) -> StandIn:
+    narrow = workload.narrow_columns or {}
+    return StandIn(
+        {**narrow, **workload.added_columns},
+        frozenset(narrow),
+        one_row_each=workload.on_error != "skip" and workload.format == "wide",
+    )
+
+
+def _with(ctes: Ctes) -> str:
+    if not ctes:
+        return ""
+    recursive = "RECURSIVE " if any(recursive for _, recursive in ctes) else ""
+    return f"WITH {recursive}{', '.join(text for text, _ in ctes)} "
+
+
+def splice(
+    statement: Statement, texts: list[str], removed: list[tuple[int, int]] | None = None
+) -> str:
+    """Return the statement's text with each call replaced where it stands."""
+    edits = [(start, end, "") for start, end in removed or []]
+    for found, text in zip(statement.calls, texts, strict=True):
+        alias = "" if found.has_alias else f" AS {identifier(found.call.function)}"
+        edits.append((found.start, found.end, f"(\n{text}\n){alias}"))
+    result = statement.text
+    for start, end, text in sorted(edits, reverse=True):
+        result = result[:start] + text + result[end:]
+    return result
+
+

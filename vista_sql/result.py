@@ -1,0 +1,165 @@
+"""The rows of a statement: executed once, then kept or streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from vista_sql.errors import HostError, QueryError, UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+DEFAULT_ROWS = 256
+"""Rows in a batch: wide rows (100,000 floats are 400 KB) would not fit many at a time."""
+
+
+class Result:
+    """The rows of one statement.
+
+    Nothing runs before the rows are first asked for. `reader()` and iteration stream them; every
+    other method keeps them, so that several may be called.
+    """
+
+    def __init__(
+        self,
+        columns: dict[str, str],
+        open_reader: Callable[[int], Iterator[pa.RecordBatch]],
+        schema: pa.Schema | None = None,
+    ) -> None:
+        """Wrap a statement that is bound but has not run.
+
+        Args:
+            columns: name → DuckDB type.
+            open_reader: runs the statement, given the most rows in a batch; called at most once.
+            schema: of the batches, if known before they are read.
+        """
+        self._columns, self._open, self._schema = columns, open_reader, schema
+        self._table: pa.Table | None = None
+        self._streamed = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._columns)
+
+    @property
+    def types(self) -> list[str]:
+        """The DuckDB types of the columns."""
+        return list(self._columns.values())
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Stream the rows, a pyarrow.RecordBatch at a time."""
+        return iter(self.reader())
+
+    def reader(self, rows: int = DEFAULT_ROWS) -> pa.RecordBatchReader:
+        """Return a reader that runs the statement and streams its rows.
+
+        Args:
+            rows: most rows in a batch.
+
+        Raises:
+            HostError: the rows were streamed before; a statement runs once.
+        """
+        if self._table is not None:
+            return self._table.to_reader(max_chunksize=rows)
+        if self._streamed:
+            raise HostError(
+                "the rows of this result were streamed already; run the statement again, or call "
+                ".arrow() first to keep them"
+            )
+        self._streamed = True
+        batches = self._open(rows)
+        first = next(batches, None)
+        if first is None:
+            return pa.RecordBatchReader.from_batches(self._schema or pa.schema([]), iter(()))
+        return pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+
+    def arrow(self) -> pa.Table:
+        """Return the rows as a pyarrow.Table."""
+        if self._table is None:
+            self._table = self.reader().read_all()
+        return self._table
+
+    def df(self) -> pd.DataFrame:
+        """Return the rows as a pandas DataFrame; a layer column holds one float32 array a row."""
+        frame: pd.DataFrame = self.arrow().to_pandas()
+        return frame
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows as Python tuples."""
+        columns = [column.to_pylist() for column in self.arrow().columns]
+        return list(zip(*columns, strict=True)) if columns else []
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the first row as a Python tuple; None where there is none."""
+        rows = self.arrow().slice(0, 1).to_pylist()
+        return tuple(rows[0].values()) if rows else None
+
+    def numpy(self, layer: str | None = None) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """Return the keys and one layer's features of the rows that have them.
+
+        Args:
+            layer: the layer's column; may be left out where there is one.
+
+        Returns:
+            (ids, X): ids (rows,) from the result's first column; X (rows, values) float32. Rows
+            whose features are NULL are left out of both.
+
+        Raises:
+            UnknownNameError: there is no such column.
+            QueryError: no layer is named and there is not exactly one; or rows differ in length.
+        """
+        import numpy as np
+
+        table = self.arrow()
+        vectors = [f.name for f in table.schema if _is_vector(f.type)]
+        if layer is None and len(vectors) == 1:
+            layer = vectors[0]
+        if layer is None:
+            found = ", ".join(vectors) or "none"
+            raise QueryError(f"name one of the columns that hold features: {found}")
+        by_lower = {name.lower(): name for name in vectors}
+        if layer.lower() not in by_lower:
+            raise UnknownNameError("feature column", layer, vectors)
+        column = table.column(by_lower[layer.lower()]).combine_chunks()
+        there = column.is_valid()
+        ids = table.column(0).filter(there).to_numpy(zero_copy_only=False)
+        kept = column.filter(there)
+        values = kept.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        if len(kept) == 0:
+            return ids, np.zeros((0, 0), np.float32)
+        if len(values) % len(kept):
+            raise QueryError(f"the rows of {layer!r} differ in length")
+        return ids, values.reshape(len(kept), -1)
+
+    def show(self, rows: int = 20) -> None:
+        """Print the first rows as a table."""
+        import duckdb
+
+        with duckdb.connect() as con:
+            con.from_arrow(self.arrow().slice(0, rows)).show(max_rows=rows)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.arrow().num_rows)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {kind}" for name, kind in self._columns.items())
+        return f"<vista_sql.Result ({shown})>"
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(
+        (lists or pa.types.is_fixed_size_list(kind)) and pa.types.is_floating(kind.value_type)
+    )
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest

@@ -1,0 +1,118 @@
+"""What was run: one record a run in the home folder, behind VISTA_RUNS() and VISTA_ERRORS()."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+FOLDER = "runs"
+MOST_RUNS = 1000
+"""Records kept in a home folder; the oldest go first."""
+
+
+class Counts(Protocol):
+    """What the kernels counted for a run."""
+
+    rows: int
+    images: int
+    images_inferred: int
+    errors: int
+    reasons: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as VISTA_RUNS() shows it; `seconds` is None for a run that DuckDB ran by itself."""
+
+    run_id: str
+    started: str  # UTC, ISO 8601
+    statement: str
+    plan: str
+    rows: int = 0
+    images: int = 0
+    images_inferred: int = 0
+    images_from_store: int = 0
+    errors: int = 0
+    seconds: float | None = None
+    peak_bytes: int = 0
+    reasons: list[tuple[str | None, str]] = field(default_factory=list)  # (key, why) of the first errors
+
+
+class Runs:
+    """The runs of one home folder: opened when planned, written when something was read."""
+
+    def __init__(self, home: str) -> None:
+        self._folder = Path(home) / FOLDER
+        self._open: dict[str, tuple[Run, float]] = {}
+        self._lock = threading.Lock()
+
+    def open(self, statement: str, plan: str = "") -> str:
+        """Return the id of a new run; nothing is written yet."""
+        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        with self._lock:
+            self._open[run_id] = (Run(run_id, started, statement, plan), time.monotonic())
+        return run_id
+
+    def close(self, run_id: str, plan: str, counts: Counts) -> None:
+        """Write the record of a run that has ended."""
+        with self._lock:
+            opened = self._open.pop(run_id, None)
+        if opened is not None:
+            run, began = opened
+            self._write(run, plan or run.plan, counts, round(time.monotonic() - began, 3))
+
+    def flush(self, counts_of: Any) -> None:
+        """Write the records of open runs that read something; they stay open."""
+        with self._lock:
+            opened = list(self._open.values())
+        for run, _ in opened:
+            counts = counts_of(run.run_id)
+            if counts.rows:
+                self._write(run, run.plan, counts, None)
+
+    def _write(self, run: Run, plan: str, counts: Counts, seconds: float | None) -> None:
+        record = asdict(run) | {
+            "plan": plan,
+            "rows": counts.rows,
+            "images": counts.images,
+            "images_inferred": counts.images_inferred,
+            "errors": counts.errors,
+            "reasons": list(counts.reasons),
+            "seconds": seconds,
+            "peak_bytes": peak_bytes(),
+        }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{run.run_id}.json"
+        half = path.with_suffix(f".{os.getpid()}.half")
+        half.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        half.replace(path)
+        for old in sorted(self._folder.glob("*.json"))[:-MOST_RUNS]:
+            old.unlink(missing_ok=True)
+
+
+def read(home: str) -> Iterator[Run]:
+    """Yield the runs of a home folder, newest first; a damaged record is passed over."""
+    for path in sorted((Path(home) / FOLDER).glob("*.json"), reverse=True):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["reasons"] = [(key, reason) for key, reason in record["reasons"]]
+            yield Run(**record)
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

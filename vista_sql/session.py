@@ -1,0 +1,389 @@
+"""A session: the pipeline wired once, and the only file where all its parts meet."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vista_sql import explain, functions, parse
+from vista_sql.errors import QueryError
+from vista_sql.functions import Call
+from vista_sql.functions.transfer import Transfer
+from vista_sql.hosts import duckdb as host
+from vista_sql.hosts import rows
+from vista_sql.parse import Statement
+from vista_sql.planner import BindPlanner, StatementPlanner
+from vista_sql.result import Result
+from vista_sql.runs import Runs
+from vista_sql.settings import Settings
+from vista_sql.workload import Facts
+
+Scope = Callable[[str], Any]
+"""Finds a variable of the caller's by name; None where there is none."""
+
+Progress = Callable[[int, int | None], None]
+"""Called with (rows done, rows in all or None) while a statement infers."""
+
+
+def no_progress(done: int, total: int | None) -> None:
+    """Report nothing."""
+
+
+class Session:
+    """vista_sql on one DuckDB connection."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, *, own: bool, salt: str | None = None) -> None:
+        """Attach to a connection.
+
+        Args:
+            con: the connection; statements of ours run on it, in the user's transaction.
+            own: whether `close` closes it.
+            salt: makes generated names unguessable; given only where they must be predictable.
+        """
+        self.con, self._own = con, own
+        self._salt = salt or secrets.token_hex(8)
+        self._folder: str | None = None
+        self._bind_runs: Runs | None = None
+        self._file = host.database_file(con)
+        attach(con, self)
+        if own:
+            weakref.finalize(self, con.close)  # at the latest when Python ends
+
+    # ── what users call ─────────────────────────────────────────────────────────────────────────
+
+    def query(
+        self,
+        sql: str,
+        params: Any = None,
+        *,
+        progress: Progress = no_progress,
+        scope: Scope | None = None,
+    ) -> Result:
+        """Run statements and return the rows of the last one.
+
+        A SELECT is planned and bound at once and runs when its rows are first asked for; any other
+        statement runs at once. TRANSFER and VISTA_* calls are planned with the whole statement.
+
+        Args:
+            sql: one or more statements.
+            params: values of the last statement's parameters (`$1`, `?`, `$name`).
+            progress: told how many rows are done.
+            scope: finds the caller's variables, which stand for tables.
+
+        Raises:
+            VistaError: a statement cannot be planned or run; says where and what to do.
+            duckdb.Error: DuckDB refuses a statement that is not ours.
+        """
+        statements = parse.parse(sql)
+        if not statements:
+            raise QueryError("there is no statement")
+        scope = scope or caller_scope(sys._getframe(1))
+        for statement in statements[:-1]:
+            self._start(statement, None, progress, scope).arrow()
+        return self._start(statements[-1], params, progress, scope)
+
+    def rewrite(self, sql: str) -> str:
+        """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
+        statement = self._one(sql)
+        planner = self._planner(None)
+        text = planner.expand(statement) if _planned(statement) else statement.text
+        return explain.script(planner.transfers, text)
+
+    def explain(self, sql: str) -> str:
+        """Return how a statement would run: plans, decisions, staged SQL. Nothing is inferred."""
+        statement = self._one(sql)
+        planner = self._planner(None)
+        text = planner.expand(statement) if _planned(statement) else statement.text
+        return explain.render(planner.transfers, text)
+
+    def close(self) -> None:
+        """Close the connection, if it is the session's own, and drop what the session kept."""
+        if self._own:
+            self.con.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ── what planning asks ──────────────────────────────────────────────────────────────────────
+
+    def settings(self, variables: Mapping[str, Any] | None = None) -> Settings:
+        """Return the settings: the connection's variables over the environment."""
+        return Settings(host.variables(self.con) if variables is None else variables)
+
+    def home(self, settings: Settings) -> str:
+        """Return the folder of models, runs and errors."""
+        given = settings.value("home").value
+        if given is not None:
+            return str(Path(given).expanduser())
+        if self._file is not None:
+            return f"{self._file}.vista"
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="vista_sql_")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
+
+    def _planner(self, params: Any, run: str = "") -> StatementPlanner:
+        settings = self.settings()
+        return StatementPlanner(
+            settings,
+            self.home(settings),
+            host.STATEMENTS,
+            self._salt,
+            runs=lambda: run,
+            database=_Database(self.con, params),
+        )
+
+    def expand(self, call: Call, variables: Mapping[str, Any]) -> str:
+        """Plan one call while DuckDB binds the statement that holds it; return its SELECT."""
+        settings = self.settings(variables)
+        home = self.home(settings)
+        if self._bind_runs is None:
+            self._bind_runs = Runs(home)
+        else:
+            self._bind_runs.flush(host.process_runtime().counters)
+        planner = BindPlanner(
+            settings,
+            home,
+            host.BIND_TIME,
+            f"{self._salt}{call.function}{sorted(call.values.items())}",
+            runs=partial(self._bind_runs.open, f"{call.function.upper()}({dict(call.values)})"),
+            look=self._glimpse,
+        )
+        return functions.load(call.function).expand(call.checked(), planner)
+
+    def _glimpse(self, relation: str) -> Mapping[str, str] | None:
+        try:
+            with self.con.cursor() as cursor:
+                return host.describe(cursor, f"SELECT * FROM {relation}")
+        except duckdb.Error:
+            return None
+
+    def _one(self, sql: str) -> Statement:
+        statements = parse.parse(sql)
+        if len(statements) != 1:
+            raise QueryError(f"one statement can be explained, not {len(statements)}")
+        return statements[0]
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, statement: Statement, params: Any, progress: Progress, scope: Scope) -> Result:
+        if self._bind_runs is not None:
+            self._bind_runs.flush(host.process_runtime().counters)
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(_translated())
+            for name in _variables(self.con, statement, scope):
+                self.con.register(name, scope(name))
+                undo.callback(rows.unregister, self.con, name)
+            if not _planned(statement):
+                return self._run(statement, statement.text, params, [], lambda: None, undo)
+            journal = Runs(self.home(self.settings()))
+            run = journal.open(statement.text)
+            planner = self._planner(params, run)
+            text = planner.expand(statement)
+            for transfer in planner.transfers:
+                if transfer.staged.rows_name in text:
+                    relation = self._rows(transfer, params, progress)
+                    rows.register(self.con, transfer.staged.rows_name, relation)
+                    undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
+            plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
+            ended = partial(_ended, journal, run, plan)
+            return self._run(statement, text, params, planner.transfers, ended, undo)
+
+    def _run(
+        self,
+        statement: Statement,
+        text: str,
+        params: Any,
+        transfers: list[Transfer],
+        ended: Callable[[], None],
+        undo: contextlib.ExitStack,
+    ) -> Result:
+        """Return the bound statement as a Result (a SELECT), or run it now (anything else)."""
+        relation = self.con.sql(text, params=params)
+        if relation is None:
+            ended()
+            return Result({}, lambda _: iter(()))
+        columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        if statement.kind != "select":
+            table = relation.to_arrow_table()
+            ended()
+            return Result(columns, lambda _: iter(table.to_batches()), table.schema)
+        kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
+
+        def read(n_rows: int) -> Iterator[pa.RecordBatch]:
+            with kept, _translated():
+                try:
+                    reader = relation.to_arrow_reader(n_rows)
+                    result._schema = reader.schema
+                    yield from reader
+                finally:
+                    ended()
+
+        result = Result(columns, read)
+        weakref.finalize(result, kept.close)
+        return result
+
+    def _rows(self, transfer: Transfer, params: Any, progress: Progress) -> rows.Rows:
+        """Return the narrow rows of a staged call, in batches of the plan's size."""
+        staged, total = transfer.staged, transfer.workload.facts.rows
+        done = 0
+
+        def handed_out(n_rows: int) -> None:
+            nonlocal done
+            progress(done, total)
+            done += n_rows
+
+        batch_rows = transfer.plan.batch_rows
+        if self._visible_elsewhere(staged.rows, params):
+            return rows.streamed(self.con, staged.rows, batch_rows, handed_out)
+        return rows.spooled(self.con, staged.rows, params, batch_rows, handed_out)
+
+    def _visible_elsewhere(self, query: str, params: Any) -> bool:
+        """Return whether a query means the same on another connection to this database."""
+        if params or "getvariable" in query.lower() or host.in_transaction(self.con):
+            return False
+        if parse.identifiers(query) & host.private_names(self.con):
+            return False
+        with self.con.cursor() as cursor:
+            place = "SELECT current_database(), current_schemas(false)::VARCHAR"
+            if cursor.execute(place).fetchall() != self.con.execute(place).fetchall():
+                return False
+            try:
+                host.describe(cursor, query)
+            except duckdb.Error:
+                return False
+        return True
+
+
+def _planned(statement: Statement) -> bool:
+    """Return whether we plan a statement; else DuckDB binds it, with our macros."""
+    return bool(statement.calls) and statement.kind != "other"
+
+
+def _ended(journal: Runs, run: str, plan: str) -> None:
+    runtime = host.process_runtime()
+    if plan:
+        journal.close(run, plan, runtime.counters(run))
+    runtime.forget(run)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Raise the error that a kernel or the planner raised, instead of DuckDB's account of it."""
+    try:
+        yield
+    except duckdb.Error as error:
+        found = host.process_failures().find(error)
+        if found is not None:
+            raise found from error
+        if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+class _Database:
+    """What planning asks of one connection."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, params: Any) -> None:
+        self._con, self._params = con, params
+
+    def columns(self, query: str) -> Mapping[str, str]:
+        """Return a query's columns; raise QueryError where it does not bind."""
+        try:
+            return host.describe(self._con, query)
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from error
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of the tables and views there are."""
+        return host.tables(self._con)
+
+    def value(self, expression: str) -> Any:
+        """Return the value of a constant expression, parameters included."""
+        try:
+            return host.value(self._con, expression, self._params)
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from error
+
+    def facts(self, query: str, image: str | None) -> Facts:
+        """Return how many rows and how many distinct images a query has."""
+        return host.facts(self._con, query, image)
+
+
+def attach(con: duckdb.DuckDBPyConnection, session: Session | None = None) -> None:
+    """Make TRANSFER and VISTA_* known to a connection, so that plain `con.sql()` has them.
+
+    The kernels are registered once a database, the TEMP macros on each connection: call it again on
+    each cursor. Statements are planned one call at a time there; `query()` plans them whole.
+
+    Args:
+        con: any DuckDB connection.
+        session: the session that plans; None: one is made for the connection.
+    """
+    if session is None:
+        Session(con, own=False)
+        return
+    host.register(con, session.expand)
+    host.create_macros(con)
+
+
+def connect(database: str | Path = ":memory:", **config: Any) -> Session:
+    """Open a DuckDB database with vista_sql on it.
+
+    Args:
+        database: a file, created if absent, or ":memory:".
+        config: DuckDB's own settings.
+    """
+    con = duckdb.connect(str(database), config=config)
+    return Session(con, own=True)
+
+
+def query(sql: str, con: duckdb.DuckDBPyConnection | None = None, **arguments: Any) -> Result:
+    """Run statements on `con`, or on a default session in memory; see `Session.query`.
+
+    The caller's DataFrames and Arrow tables can be named as tables, as DuckDB has it.
+    """
+    session = _default() if con is None else Session(con, own=False)
+    return session.query(sql, scope=caller_scope(sys._getframe(1)), **arguments)
+
+
+@cache
+def _default() -> Session:
+    return connect()
+
+
+def caller_scope(frame: FrameType) -> Scope:
+    """Return a function that finds a variable of a frame by its name."""
+    names = {**frame.f_globals, **frame.f_locals}
+    return names.get
+
+
+_FRAMES = ("pandas", "polars", "pyarrow")
+
+
+def _variables(con: duckdb.DuckDBPyConnection, statement: Statement, scope: Scope) -> list[str]:
+    """Return the names in a statement that only the caller's variables explain."""
+    found = [
+        name
+        for name in parse.table_names(statement)
+        if type(scope(name)).__module__.partition(".")[0] in _FRAMES
+    ]
+    there = {name.lower() for name in host.tables(con)} if found else set()
+    return [name for name in found if name.lower() not in there]
