@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import cache
+from math import prod
+from typing import Any
 
 import numpy as np
 
+from vista_sql.errors import SettingError
 from vista_sql.kernels import InferSpec
-from vista_sql.roster import Cnn, Preprocessing
+from vista_sql.roster import Cnn
 
 from . import _pool
+from ._graph import KerasModel
+from ._lower import Function, Lowered
 from ._tensorflow import Tensor, load
-
-KerasModel: TypeAlias = Any
 
 BUCKETS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Batches are padded to one of these lengths: few shapes to compile for, and never a single row,
 for which the matrix products of dense layers take another order of summation."""
+
+ACTIVATION_BYTES = 192 << 20  # of the widest layer's float32 output over one micro-batch
+MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (shared/reference/performance.md, part 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,62 +38,143 @@ class OpenCnn:
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
-    """Find the CNN and the weights that a spec names; loads neither TensorFlow nor the network."""
+    """Find the CNN and the weights that a spec names; loads neither TensorFlow nor the network.
+
+    Raises:
+        UnknownNameError: there is no such CNN, or there are no such weights.
+        WeightsError: the weights are missing or damaged.
+    """
     from vista_sql import weights
 
+    if spec.cnn.lower().endswith(".keras"):
+        load(spec.threads)  # its facts can only be read by Keras
     cnn = weights.facts(spec.cnn)
     choice = weights.resolve(cnn, spec.weights, spec.seed)
 
     def network() -> KerasModel:
-        load()
+        load(spec.threads)
         return weights.load_network(cnn, choice)
 
     return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", network)
 
 
 class Network:
-    """One CNN with its weights, in one arithmetic, on one device."""
+    """One CNN with its weights, in one arithmetic, on one device; one thread runs it at a time."""
 
-    def __init__(self, opened: OpenCnn, spec: InferSpec, threads: int) -> None:
-        load(threads)
-        self._model = opened.load()
-        self._preprocessing: Preprocessing = opened.cnn.preprocessing
-        self.input_shape: tuple[int, int, int] = opened.cnn.input_shape
+    def __init__(self, opened: OpenCnn, dtype: str, device: str) -> None:
+        """Load the network; nothing is traced yet.
+
+        Raises:
+            SettingError: `dtype` or `device` has a value it cannot have.
+            WeightsError: the weights are damaged, or of another network.
+        """
+        if dtype not in ("float32", "bfloat16"):
+            raise SettingError(f"dtype {dtype!r} is neither 'float32' nor 'bfloat16'")
+        self.cnn = opened.cnn
+        self._lowered = Lowered(opened.load(), opened.cnn.preprocessing, dtype, device_name(device))
+        self._graph = self._lowered.graph
+        self._place = {name: i for i, name in enumerate(self._graph.cuts)}
+        self._stops = {name for name in opened.cnn.feature_layers if name in self._place}
         self._lock = threading.Lock()
-        self._functions: dict[tuple[tuple[str, ...], str], Callable[[Tensor], list[Tensor]]] = {}
+        self._pools: dict[tuple[str, str], Function] = {}
+        self.home = cache(self._home)
+
+    @property
+    def traces(self) -> int:
+        """How many functions were traced so far, whatever the batch lengths."""
+        return self._lowered.traces
+
+    def size(self, layer: str) -> int:
+        """Return the values of one image's raw map of `layer`.
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+        """
+        self._graph.check(layer)
+        return prod(self._graph.steps[layer].shape or ())  # type: ignore[arg-type]
 
     def batch_rows(self, layers: Sequence[str]) -> int:
-        """Return how many images one micro-batch holds at most."""
-        return 32
+        """Return the most images in one micro-batch on the way to `layers`."""
+        order = self._graph.order(layers, None)
+        shapes = (self._graph.steps[name].shape for name in order)
+        widest = max(prod(side or 1 for side in shape) * 4 for shape in shapes if shape)
+        fitting = max(2, min(MAX_BATCH_ROWS, ACTIVATION_BYTES // widest))
+        return max(bucket for bucket in BUCKETS if bucket <= fitting)
 
     def features(self, layers: Sequence[str], pool: str, images: np.ndarray) -> list[np.ndarray]:
-        """Return one float32 matrix (rows, values) per layer for uint8 images (rows, h, w, c)."""
-        function = self._function(tuple(layers), pool)
-        rows = len(images)
-        return [out.numpy()[:rows] for out in function(padded(images))]
+        """Return one float32 matrix (rows, values) per layer.
 
-    def _function(self, layers: tuple[str, ...], pool: str) -> Callable[[Tensor], list[Tensor]]:
+        Args:
+            layers: of the network, each once, in any order.
+            pool: one of vista_sql.kernels.POOLS; 'none' gives raw maps, flattened row-major.
+            images: uint8 (rows, height, width, channels), channels in the preprocessing's order.
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+        """
+        return self.resume(self._graph.input, layers, pool, images)
+
+    def resume(
+        self, start: str, layers: Sequence[str], pool: str, values: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return one float32 matrix (rows, values) per layer, from a layer's raw maps.
+
+        Args:
+            start: the layer whose maps are given.
+            layers: of the network, each once, in any order.
+            pool: one of vista_sql.kernels.POOLS.
+            values: float32 (rows, values of `start`), as `features(…, 'none', …)` returned them.
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+            PlanError: a layer cannot be computed from `start` alone.
+        """
+        for layer in layers:
+            self._graph.check(layer)
+            if start != self._graph.input:
+                self._graph.check_start(start, layer)
+        found: dict[str, np.ndarray] = {}
+        first = self._lowered.value(padded(values), start)
+        for layer, value in self._walk(start, first, set(layers)):
+            found[layer] = _matrix(self._pooling(layer, pool)(value), len(values))
+        return [found[layer] for layer in layers]
+
+    def _walk(self, start: str, value: Tensor, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+        """Yield each wanted layer with its value, going up once from cut to cut."""
+        run = self._lowered.function
+        if start in wanted:
+            yield start, run(start, start)(value) if start == self._graph.input else value
+        if start not in self._place:
+            for layer in wanted - {start}:
+                yield layer, run(start, layer)(value)
+            return
+        homes = {layer: self.home(layer) for layer in wanted if layer not in self._place}
+        stops = {layer for layer in wanted if layer in self._place} | set(homes.values())
+        last = max((self._place[stop] for stop in stops), default=0)
+        stops |= {stop for stop in self._stops if self._place[stop] < last}
+        above = [s for s in self._graph.cuts if s in stops and self._place[s] > self._place[start]]
+        here = start
+        for stop in [start, *above]:
+            if stop != here:
+                value, here = run(here, stop)(value), stop
+                if stop in wanted:
+                    yield stop, value
+            for layer, home in homes.items():
+                if home == stop:
+                    yield layer, run(stop, layer)(value)
+
+    def _home(self, layer: str) -> str:
+        """Return the last cut from which a layer that is no cut can be computed."""
+        graph = self._graph
+        return next(cut for cut in reversed(graph.cuts) if graph.reachable(cut, layer))
+
+    def _pooling(self, layer: str, pool: str) -> Function:
+        """Return the function from a layer's value to pooled float32 features."""
+        key = (layer, pool)
         with self._lock:
-            if (layers, pool) not in self._functions:
-                self._functions[layers, pool] = self._trace(layers, pool)
-            return self._functions[layers, pool]
-
-    def _trace(self, layers: tuple[str, ...], pool: str) -> Callable[[Tensor], list[Tensor]]:
-        tf, keras = load()
-        outputs = [self._model.get_layer(name).output for name in layers]
-        part = keras.Model(self._model.inputs, outputs)
-
-        def call(images: Tensor) -> list[Tensor]:
-            values = tf.cast(images, tf.float32) - tf.constant(self._preprocessing.mean, tf.float32)
-            found = part(values * tf.constant(self._preprocessing.scale, tf.float32))
-            found = found if isinstance(found, list | tuple) else [found]
-            return [_pool.pooled(values, pool) for values in found]
-
-        signature = [tf.TensorSpec((None, *self.input_shape), tf.uint8)]
-        concrete: Callable[[Tensor], list[Tensor]] = tf.function(
-            call, input_signature=signature
-        ).get_concrete_function()
-        return lambda images: concrete(tf.constant(images))
+            if key not in self._pools:
+                self._pools[key] = self._lowered.traced(lambda x: _pool.pooled(x, pool), layer)
+            return self._pools[key]
 
 
 def padded(batch: np.ndarray) -> np.ndarray:
@@ -97,3 +184,29 @@ def padded(batch: np.ndarray) -> np.ndarray:
     if target == rows:
         return batch
     return np.concatenate([batch, np.repeat(batch[-1:], target - rows, axis=0)])
+
+
+def device_name(device: str) -> str:
+    """Return TensorFlow's name of a device: 'auto' is the first GPU, if there is one.
+
+    Raises:
+        SettingError: there is no such device.
+    """
+    tf, _ = load()
+    gpus = tf.config.list_physical_devices("GPU")
+    if device.lower() == "cpu" or (device.lower() == "auto" and not gpus):
+        return "/CPU:0"
+    if device.lower() in ("gpu", "auto") and gpus:
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # 10 bits of mantissa
+        return "/GPU:0"
+    if device.lower() == "gpu":
+        raise SettingError("device 'gpu' was asked for, but TensorFlow sees no GPU here")
+    raise SettingError(f"device {device!r} is none of 'auto', 'cpu', 'gpu'")
+
+
+def _matrix(values: Tensor, rows: int) -> np.ndarray:
+    """Return the first `rows` rows of a float32 tensor, on the CPU without a copy."""
+    if "CPU" not in values.device.upper():
+        return values.numpy()[:rows]  # type: ignore[no-any-return]
+    whole: np.ndarray[Any, Any] = np.asarray(memoryview(values))
+    return whole[:rows]

@@ -33,9 +33,7 @@ class Counters:
     errors: int = 0  # rows whose image cannot be read
     decode_seconds: float = 0.0  # summed over threads
     infer_seconds: float = 0.0
-    reasons: list[tuple[str, str]] = field(
-        default_factory=list
-    )  # (key, reason)
+    reasons: list[tuple[str, str]] = field(default_factory=list)  # (key, reason)
 
 
 class Runtime:
@@ -79,7 +77,7 @@ class Runtime:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:
             if key not in self._networks:
-                self._networks[key] = _networks.Network(opened, spec, self.threads)
+                self._networks[key] = _networks.Network(opened, spec.dtype, spec.device)
             return self._networks[key]
 
     def opened(self, spec: InferSpec) -> _networks.OpenCnn:
