@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,8 +213,6 @@ def publish(
     `facts` holds `rows`, one per element of `arrays`; `name`, `version`, `format` and each row's
     `file` are added here. Safe beside other processes that publish the same name.
     """
-    import numpy as np
-
     folder = _root(home) / name.lower()
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
@@ -223,7 +221,7 @@ def publish(
         rows = []
         for index, (row, values) in enumerate(zip(facts["rows"], arrays, strict=True)):
             file = f"{index:03d}.npz"
-            np.savez(draft / file, **dict(values))
+            _save(draft / file, values)
             rows.append({**row, "file": file})
         version = max(versions(home, name), default=0) + 1
         while True:
@@ -242,3 +240,10 @@ def publish(
                 return version
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _save(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    import numpy as np
+
+    save: Callable[..., None] = np.savez  # its stubs take keywords for allow_pickle
+    save(path, **arrays)

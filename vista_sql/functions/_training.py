@@ -1,4 +1,4 @@
-"""What the VISTA_TRAIN family shares: reading arguments, and the one statement that streams rows."""
+"""What the VISTA_TRAIN family shares: reading arguments, and the statement that streams rows."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ def numbers(call: Call, name: str, least: float, most: float) -> tuple[float, ..
 def _number(
     call: Call,
     name: str,
-    value: Any,
+    value: Any,  # noqa: ANN401
     least: float,
     most: float,
-    whole: bool,  # noqa: ANN401
+    whole: bool,
 ) -> float:
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+    numeric = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not numeric or not least <= value <= most:
         kind = "whole number" if whole else "number"
         bounds = f"of at least {least:g}" if most == float("inf") else f"in [{least:g}, {most:g}]"
         raise call.error(name, f"{name} => takes a {kind} {bounds}, not {value!r}")

@@ -21,9 +21,7 @@ FUNCTION = TableFunction(
     name="vista_confusion",
     arguments=(
         Argument("model", "a kept model: name, name/layer, name@version", required=True),
-        Argument(
-            "data", "labelled rows: a table's name or a query", required=True, kind="relation"
-        ),
+        Argument("data", "labelled rows: a table or a query", required=True, kind="relation"),
     ),
     expand=expand,
     meaning="expected, predicted, n over labelled rows",

@@ -8,7 +8,7 @@ from vista_sql.train._spec import EvaluateSpec
 
 
 def expand(call: Call, planner: Planner) -> str:
-    """Return a SELECT of one row: the metrics, how many rows they are over, how many were skipped."""
+    """Return a SELECT of one row: the metrics, over how many rows, how many were skipped."""
     model = find_model(call, planner)
     spec = EvaluateSpec(model.reference, planner.home)
     columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
@@ -19,9 +19,7 @@ FUNCTION = TableFunction(
     name="vista_evaluate",
     arguments=(
         Argument("model", "a kept model: name, name/layer, name@version", required=True),
-        Argument(
-            "data", "labelled rows: a table's name or a query", required=True, kind="relation"
-        ),
+        Argument("data", "labelled rows: a table or a query", required=True, kind="relation"),
     ),
     expand=expand,
     meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc over labelled rows",

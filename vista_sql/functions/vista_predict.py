@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from vista_sql.errors import ModelError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, text_literal
+from vista_sql.functions import Argument, Call, Planner, TableFunction, literal
 from vista_sql.functions._training import data_of, find_model, provenance, scored, text, texts
 from vista_sql.models import Model
 
@@ -54,14 +52,8 @@ def _transfer(model: Model, call: Call) -> str:
         given[name] = text(call, name)
     key = texts(call, "key")
     given["key"] = None if key is None else (key[0] if len(key) == 1 else list(key))
-    shown = ", ".join(f"{name} => {_literal(v)}" for name, v in given.items() if v is not None)
+    shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
     return f"TRANSFER({shown})"
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(one) for one in value) + "]"
-    return text_literal(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _check_transfer(model: Model, call: Call, planner: Planner) -> None:
@@ -104,9 +96,7 @@ FUNCTION = TableFunction(
     arguments=(
         Argument("model", "a kept model: name, name/layer, name@version", required=True),
         Argument("data", "the rows: a table's name or a query", kind="relation"),
-        Argument(
-            "images", "in place of data: images, for the model's own TRANSFER", kind="relation"
-        ),
+        Argument("images", "in place of data: images for its own TRANSFER", kind="relation"),
         Argument("structured", "the structured relation of that TRANSFER", kind="relation"),
         Argument("key", "the key of that TRANSFER"),
         Argument("image", "the image column of that TRANSFER"),

@@ -71,14 +71,12 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         raise call.error("class_weight", f"class_weight => takes 'balanced', not {class_weight!r}")
     folds = int(number(call, "folds", 2, 100, whole=True)) if call.get("folds") else 0
     if folds and call.values.get("test_fraction") is not None:
-        raise call.error(
-            "folds", "folds and test_fraction exclude each other: every fold tests once"
-        )
+        raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
     test_fraction = number(call, "test_fraction", 0, 1)
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
     tolerance = number(call, "tolerance", 0, 1)
-    memory = planner.setting("memory_limit", call)
+    memory = planner.setting("memory_limit", call).value
     return TrainSpec(
         model=name,
         label=text(call, "label") or "",

@@ -1,0 +1,36 @@
+"""vista_finish(run, n): train on what was fed and return a row per model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from vista_sql.kernels import Kernel
+from vista_sql.train.runs import ARROW_TYPE, SQL_TYPE
+
+
+def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+    """End runs.
+
+    Args:
+        runtime: has `trainings`.
+        run: ids that vista_begin returned.
+        n: how many rows each was fed; NULL for none.
+
+    Returns:
+        Per run a list of structs, the fields of `vista_sql.train.runs.FIELDS`.
+
+    Raises:
+        ModelError: no rows, another number of rows than arrived, or rows nothing can be learned of.
+    """
+    found = [
+        runtime.trainings.finish(name, rows or 0)
+        for name, rows in zip(run.to_pylist(), n.to_pylist(), strict=True)
+    ]
+    names = [field.name for field in ARROW_TYPE.value_type]
+    rows = [[{name: row.get(name) for name in names} for row in rows] for rows in found]
+    return pa.array(rows, ARROW_TYPE)
+
+
+KERNELS = (Kernel("vista_finish", ("VARCHAR", "BIGINT"), SQL_TYPE, finish),)

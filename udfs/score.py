@@ -1,0 +1,89 @@
+"""vista_score(order, row): a kept model's prediction for each row."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql import models
+from vista_sql.errors import ModelError
+from vista_sql.kernels import Kernel
+from vista_sql.train._rows import columns_of
+from vista_sql.train._scorer import Scorer
+
+ARROW_TYPE = pa.struct(
+    [
+        ("predicted_label", pa.string()),
+        ("probability", pa.float64()),
+        ("probabilities", pa.map_(pa.string(), pa.float64())),
+        ("error", pa.string()),
+    ]
+)
+SQL_TYPE = (
+    "STRUCT(predicted_label VARCHAR, probability DOUBLE, probabilities MAP(VARCHAR, DOUBLE), "
+    '"error" VARCHAR)'
+)
+ADDED = ("predicted_label", "probability", "probabilities")
+
+
+@lru_cache(maxsize=8)
+def _scorer(home: str, reference: str) -> Scorer:
+    return Scorer(models.find(home, reference))
+
+
+def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+    """Score a batch.
+
+    Args:
+        runtime: unused.
+        order: JSON with `home` and `model`, an exact reference; the same in all rows.
+        row: a STRUCT of all columns of the data.
+
+    Returns:
+        Per row the likeliest class, its probability, that of every class, and `error`: the row's
+        own where it has such a column, else why it was not scored; then the rest is NULL.
+
+    Raises:
+        ModelError: the data lacks a column of the model, or has it in another form.
+    """
+    del runtime
+    if not len(order):
+        return pa.array([], ARROW_TYPE)
+    wanted = json.loads(order[0].as_py())
+    scorer = _scorer(wanted["home"], wanted["model"])
+    batch = columns_of(row)
+    for name in ADDED:
+        if name in (column.lower() for column in batch):
+            raise ModelError(
+                f"the data of VISTA_PREDICT already has a column {name!r}: rename it there"
+            )
+    scored = scorer.score(batch)
+    chances, missing = scored.chances, ~scored.usable
+    best = chances.argmax(axis=1)
+    own = next((batch[name] for name in batch if name.lower() == "error"), None)
+    said = [None] * len(batch) if own is None else own.to_pylist()
+    errors = scored.reasons
+    if own is not None:
+        errors = [a if a is not None else b for a, b in zip(said, errors, strict=True)]
+    classes = np.array(scorer.classes, dtype=object)
+    n, k = chances.shape
+    ends = np.append(0, np.cumsum(np.where(missing, 0, k))).astype(np.int32)
+    offsets = pa.array(ends, pa.int32(), mask=np.append(missing, False))
+    keys = pa.array(np.tile(classes, n - int(missing.sum())), pa.string())
+    maps = pa.MapArray.from_arrays(offsets, keys, pa.array(chances[~missing].ravel()))
+    return pa.StructArray.from_arrays(
+        [
+            pa.array(classes[best], pa.string(), mask=missing),
+            pa.array(chances[np.arange(n), best], mask=missing),
+            maps,
+            pa.array(errors, pa.string()),
+        ],
+        fields=list(ARROW_TYPE),
+    )
+
+
+KERNELS = (Kernel("vista_score", None, SQL_TYPE, score),)

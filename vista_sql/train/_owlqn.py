@@ -1,0 +1,117 @@
+"""OWL-QN: limited-memory quasi-Newton for a smooth loss plus Σ λⱼ|xⱼ| (Andrew and Gao, 2007).
+
+Written as a generator that asks for the loss and gradient at a point and is sent them, so that
+one pass over the data can answer many optimizers at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Vector: TypeAlias = npt.NDArray[np.float64]
+
+MEMORY = 10  # pairs kept, as in Spark MLlib's optimizers
+ARMIJO = 1e-4  # sufficient decrease; Nocedal and Wright, Numerical Optimization, section 3.1
+MAX_HALVINGS = 20
+NOISE = 2.0**-24  # relative: what float32 margins leave uncertain in a mean loss
+STALLED = 3  # iterations in a row that improve by less than the noise
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where an optimizer stopped: the point, its objective, and why."""
+
+    x: Vector
+    objective: float
+    iterations: int
+    converged: bool
+
+
+def pseudo_gradient(x: Vector, gradient: Vector, l1: Vector) -> Vector:
+    """Return the steepest of the objective's one-sided derivatives, 0 where both point up."""
+    down, up = gradient - l1, gradient + l1
+    at_zero = np.where(up < 0, up, np.where(down > 0, down, 0.0))
+    return np.where(x > 0, up, np.where(x < 0, down, at_zero))
+
+
+def _direction(
+    pseudo: Vector, l1: Vector, pairs: deque[tuple[Vector, Vector, float]], first_step: float
+) -> Vector:
+    """Return -H·pseudo by the two-loop recursion, kept to the orthant that descends."""
+    q = pseudo.copy()
+    alphas = []
+    for s, y, rho in reversed(pairs):
+        alpha = rho * float(s @ q)
+        q -= alpha * y
+        alphas.append(alpha)
+    if pairs:
+        _, y, rho = pairs[-1]
+        q *= 1.0 / (rho * float(y @ y))
+    else:
+        q *= first_step
+    for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
+        q += (alpha - rho * float(y @ q)) * s
+    q = -q
+    q[(q * pseudo >= 0) & (l1 > 0)] = 0.0
+    return q
+
+
+def minimize(
+    x: Vector, l1: Vector, l2: Vector, max_iterations: int, tolerance: float
+) -> Generator[Vector, tuple[float, Vector], Minimum]:
+    """Minimize loss(x) + Σ l1ⱼ|xⱼ| + ½ Σ l2ⱼxⱼ².
+
+    Yields the points at which it needs the loss and its gradient; they are not to be changed.
+    Converged: no entry of the pseudo-gradient exceeds `tolerance`, or the objective no longer
+    improves by more than float32 resolves.
+    """
+
+    def penalised(point: Vector, loss: float, slope: Vector) -> tuple[float, Vector]:
+        total = loss + float(l1 @ np.abs(point)) + 0.5 * float(l2 @ (point * point))
+        return total, slope + l2 * point
+
+    loss, slope = yield x
+    objective, gradient = penalised(x, loss, slope)
+    pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
+    stalled = 0
+    for iteration in range(max_iterations):
+        pseudo = pseudo_gradient(x, gradient, l1)
+        if float(np.abs(pseudo).max(initial=0.0)) <= tolerance or stalled >= STALLED:
+            return Minimum(x, objective, iteration, True)
+        norm = float(np.linalg.norm(pseudo))
+        orthant = np.where(x != 0, np.sign(x), -np.sign(pseudo))
+        step, found = 1.0, False
+        direction = _direction(pseudo, l1, pairs, 1.0 / norm)
+        for _ in range(MAX_HALVINGS):
+            point = x + step * direction
+            # a coordinate that would change its sign stops at zero; unpenalised ones may cross
+            point[(point * orthant < 0) & (l1 > 0)] = 0.0
+            loss, slope = yield point
+            new_objective, new_gradient = penalised(point, loss, slope)
+            descent = float(pseudo @ (point - x))
+            if new_objective <= objective + ARMIJO * descent + NOISE * abs(objective) * 1e-2:
+                found = True
+                break
+            step *= 0.5
+        if not found:
+            if pairs:  # forget the curvature and try once more along the steepest descent
+                pairs.clear()
+                stalled += 1
+                continue
+            return Minimum(x, objective, iteration, True)
+        s, y = point - x, new_gradient - gradient
+        curvature = float(s @ y)
+        if curvature > 1e-10 * float(s @ s):
+            pairs.append((s, y, 1.0 / curvature))
+        gained = objective - new_objective
+        stalled = stalled + 1 if gained <= NOISE * abs(objective) * 1e-1 else 0
+        x, objective, gradient = point, new_objective, new_gradient
+    pseudo = pseudo_gradient(x, gradient, l1)
+    done = float(np.abs(pseudo).max(initial=0.0)) <= tolerance or stalled >= STALLED
+    return Minimum(x, objective, max_iterations, done)

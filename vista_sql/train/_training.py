@@ -1,0 +1,205 @@
+"""One training from its first row to its kept models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql import models
+from vista_sql.errors import ModelError
+from vista_sql.train import Options
+from vista_sql.train._columns import choose
+from vista_sql.train._compare import feature_sets, fit_and_test, result_rows
+from vista_sql.train._moments import fold_of, rescale
+from vista_sql.train._rows import Reader, columns_of, text_of
+from vista_sql.train._spec import TrainSpec
+from vista_sql.train._store import Rows, Store
+
+FORMAT = 1  # of the arithmetic: a fingerprint of another format is another training
+IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
+
+
+def default_memory() -> int:
+    """Return a quarter of the machine's memory, in bytes."""
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+
+
+def package_version() -> str:
+    """Return the installed version of vista_sql, "" in a bare checkout."""
+    try:
+        return metadata.version("vista-sql")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+class TrainingRun:
+    """Takes rows, splits them, and trains on them when they are all there."""
+
+    def __init__(self, spec: TrainSpec) -> None:
+        self.spec = spec
+        self.memory_bytes = spec.memory_bytes or default_memory()
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._train: Store | None = None
+        self._test: Store | None = None
+        self._n_fed = 0
+        self._sum = self._xor = 0  # of row hashes: the same for any order
+        self._counts: dict[tuple[int, int], int] = {}  # (side or fold, label code) → rows
+
+    def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
+        """Take a batch."""
+        batch = columns_of(rows)
+        with self._lock:
+            if self._reader is None:
+                types = {name: column.type for name, column in batch.items()}
+                self._reader = Reader(choose(types, self.spec), self.spec.seed)
+            reader = self._reader
+        read = reader.read(batch)
+        with self._lock:
+            self._n_fed += len(rows)
+            if read is not None:
+                self._keep(read, reader)
+
+    def _keep(self, rows: Rows, reader: Reader) -> None:
+        if self._train is None or self._test is None:
+            self._train, self._test = Store(reader.layout), Store(reader.layout)
+        self._sum = (self._sum + int(rows.hash.sum(dtype=np.uint64))) % 2**64
+        self._xor ^= int(np.bitwise_xor.reduce(rows.hash))
+        if self.spec.folds:
+            side = fold_of(rows.unit, self.spec.folds)
+            self._train.append(rows)
+        else:
+            side = (rows.unit < self.spec.test_fraction).astype(np.int64)
+            for store, own in ((self._train, side == 0), (self._test, side == 1)):
+                store.append(rows if own.all() else rows.take(own))
+        pairs, counts = np.unique(np.stack([side, rows.code]), axis=1, return_counts=True)
+        for one_side, code, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
+            self._counts[one_side, code] = self._counts.get((one_side, code), 0) + n
+        held = self._train.memory_bytes + self._test.memory_bytes
+        if held > self.memory_bytes * IN_MEMORY_SHARE:
+            self._train.spool()
+            self._test.spool()
+
+    def close(self) -> None:
+        """Give back memory and disk."""
+        for store in (self._train, self._test):
+            if store is not None:
+                store.close()
+
+    def finish(self, n_rows: int) -> list[dict[str, Any]]:
+        """Train, keep the models, and return a row per model."""
+        if n_rows != self._n_fed:
+            raise ModelError(
+                f"{n_rows} rows were sent to VISTA_TRAIN and {self._n_fed} came: run it again"
+            )
+        if n_rows == 0:
+            raise ModelError("the data of VISTA_TRAIN has no rows")
+        reader, spec = self._reader, self.spec
+        if reader is None or self._train is None or self._test is None:
+            raise ModelError(self._nothing_left())
+        values = self._classes(reader)
+        sets = feature_sets(reader.columns, spec)
+        fingerprint = self._fingerprint(reader)
+        if spec.home:
+            known = models.with_fingerprint(spec.home, spec.model, fingerprint)
+            if known is not None:
+                return result_rows(models.document(spec.home, spec.model, known))
+        codes = np.empty(len(values), np.int64)
+        codes[[reader.codes[value] for value in values]] = np.arange(len(values))
+        self._train.seal(codes)
+        self._test.seal(codes)
+        rescale(self._train, self._test)
+        options = Options(
+            n_classes=len(values),
+            balanced=spec.class_weight == "balanced",
+            standardize=spec.standardize,
+            max_iterations=spec.max_iterations,
+            tolerance=spec.tolerance,
+            folds=spec.folds,
+            seed=spec.seed,
+            memory_bytes=self.memory_bytes,
+        )
+        rows, arrays = fit_and_test(self._train, self._test, sets, spec, options, reader)
+        facts = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "fingerprint": fingerprint,
+            "label": reader.columns.label,
+            "label_type": reader.columns.label_type,
+            "key": reader.columns.key,
+            "classes": [text_of(value) for value in values],
+            "options": spec.identity(),
+            "provenance": spec.provenance,
+            "rows": rows,
+        }
+        if not spec.home:
+            return result_rows(facts)
+        version = models.publish(spec.home, spec.model, facts, arrays)
+        return result_rows(models.document(spec.home, spec.model, version))
+
+    def _nothing_left(self) -> str:
+        skipped = self._reader.skipped if self._reader else {}
+        reason, n = max(skipped.items(), key=lambda item: item[1], default=("", 0))
+        column = reason.partition("'")[2].partition("'")[0]
+        remedy = f"; exclude => ['{column}'] leaves it out" if reason.startswith("column") else ""
+        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n} of them {reason}{remedy}"
+
+    def _classes(self, reader: Reader) -> list[Any]:
+        """Return the label's values, ascending.
+
+        Raises:
+            ModelError: one class, or a class that some side of the split cannot learn.
+        """
+        values = sorted(reader.codes)
+        name, spec = reader.columns.label, self.spec
+        if len(values) == 1:
+            raise ModelError(
+                f"label {name!r} has one class, {text_of(values[0])!r}, in all {self._sum_rows()} "
+                "rows that can be used: a model needs two"
+            )
+        for value in values:
+            code = reader.codes[value]
+            sides = {side: n for (side, c), n in self._counts.items() if c == code}
+            n = sum(sides.values())
+            who = f"class {text_of(value)!r} of label {name!r} has"
+            if n == 1:
+                raise ModelError(
+                    f"{who} one row: it takes two, one to train on and one to test on; merge the "
+                    "class with another or leave the row out"
+                )
+            if spec.folds and len(sides) == 1:
+                raise ModelError(
+                    f"{who} its {n} rows all in one of {spec.folds} folds: choose another seed, "
+                    "merge the class with another, or leave its rows out"
+                )
+            if not spec.folds and 0 not in sides:
+                raise ModelError(
+                    f"{who} all its {n} rows on the test side of the split: choose another seed, "
+                    "a smaller test_fraction, or merge the class with another"
+                )
+        return values
+
+    def _sum_rows(self) -> int:
+        return sum(self._counts.values())
+
+    def _fingerprint(self, reader: Reader) -> str:
+        """Hash what the models follow from: rows in any order, columns, options, versions."""
+        whole = {
+            "format": FORMAT,
+            "version": package_version(),
+            "columns": asdict(reader.columns),
+            "sizes": reader.sizes,
+            "options": self.spec.identity(),
+            "rows": [self._n_fed, self._sum_rows(), self._sum, self._xor],
+            "labels": sorted(text_of(value) for value in reader.codes),
+        }
+        text = json.dumps(whole, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

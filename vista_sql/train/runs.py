@@ -1,0 +1,133 @@
+"""Running trainings: begun, fed by several threads, finished once; one `Trainings` per runtime."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from vista_sql.errors import ModelError
+from vista_sql.train._evaluation import EvaluationRun
+from vista_sql.train._spec import EvaluateSpec, from_text
+from vista_sql.train._training import TrainingRun
+
+IDLE_SECONDS = 3600.0  # a run that is fed nothing for so long was abandoned (a failed statement)
+MAX_RUNS = 64
+
+FIELDS = (
+    ("model", "VARCHAR", pa.string()),
+    ("feature_set", "VARCHAR", pa.string()),
+    ("layer", "VARCHAR", pa.string()),
+    ("n_train", "BIGINT", pa.int64()),
+    ("n_test", "BIGINT", pa.int64()),
+    ("n_skipped", "BIGINT", pa.int64()),
+    ("dims", "INTEGER", pa.int32()),
+    ("reg", "DOUBLE", pa.float64()),
+    ("l1_ratio", "DOUBLE", pa.float64()),
+    ("iterations", "INTEGER", pa.int32()),
+    ("converged", "BOOLEAN", pa.bool_()),
+    ("accuracy", "DOUBLE", pa.float64()),
+    ("precision", "DOUBLE", pa.float64()),
+    ("recall", "DOUBLE", pa.float64()),
+    ("f1_score", "DOUBLE", pa.float64()),
+    ("f1_score_std", "DOUBLE", pa.float64()),
+    ("roc_auc", "DOUBLE", pa.float64()),
+    ("log_loss", "DOUBLE", pa.float64()),
+    ("lift", "DOUBLE", pa.float64()),
+    ("seconds", "DOUBLE", pa.float64()),
+    ("is_best", "BOOLEAN", pa.bool_()),
+)
+"""Columns of a finished run: name, SQL type, Arrow type; surface.md's, in its order."""
+
+ARROW_TYPE = pa.list_(pa.struct([(name, kind) for name, _, kind in FIELDS]))
+SQL_TYPE = "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind, _ in FIELDS) + ")[]"
+
+
+class Run(Protocol):
+    """Something that is fed rows and finished."""
+
+    def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
+        """Take a batch of rows, each a struct; called from several threads."""
+
+    def finish(self, n_rows: int) -> list[dict[str, Any]]:
+        """End the run and return its result rows; `n_rows` is what the engine says it fed."""
+
+    def close(self) -> None:
+        """Give back memory and disk; safe to call twice."""
+
+
+class Trainings:
+    """The trainings and evaluations that are under way in this process."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[Run, float]] = {}
+        self._lock = threading.Lock()
+        self._finishing = threading.Lock()  # one at a time: each uses all cores and its memory
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._runs)
+
+    def begin(self, text: str) -> str:
+        """Start the run that a spec orders and return its id."""
+        spec = from_text(text)
+        run: Run = EvaluationRun(spec) if isinstance(spec, EvaluateSpec) else TrainingRun(spec)
+        self._drop_abandoned()
+        name = uuid.uuid4().hex
+        with self._lock:
+            self._runs[name] = (run, time.monotonic())
+        return name
+
+    def feed(self, name: str, rows: pa.Array | pa.ChunkedArray) -> None:
+        """Give a batch of rows to a run; a run that cannot use them is ended."""
+        with self._lock:
+            run = self._find(name)
+            self._runs[name] = (run, time.monotonic())
+        try:
+            run.feed(rows)
+        except BaseException:
+            self.drop(name)
+            raise
+
+    def finish(self, name: str, n_rows: int) -> list[dict[str, Any]]:
+        """End a run and return its result rows."""
+        with self._lock:
+            run = self._find(name)
+            del self._runs[name]
+        try:
+            with self._finishing:
+                return run.finish(n_rows)
+        finally:
+            run.close()
+
+    def drop(self, name: str) -> None:
+        """End a run without a result."""
+        with self._lock:
+            entry = self._runs.pop(name, None)
+        if entry is not None:
+            entry[0].close()
+
+    def close(self) -> None:
+        """End all runs."""
+        for name in list(self._runs):
+            self.drop(name)
+
+    def _find(self, name: str) -> Run:
+        if name not in self._runs:
+            raise ModelError(
+                "this training has ended or failed already: run the statement again, and use "
+                "VISTA_TRAIN in FROM, not beside rows of another table"
+            )
+        return self._runs[name][0]
+
+    def _drop_abandoned(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            by_age = sorted(self._runs, key=lambda name: self._runs[name][1])
+            old = [name for name in by_age if now - self._runs[name][1] > IDLE_SECONDS]
+            old += by_age[len(old) : max(len(old), len(by_age) + 1 - MAX_RUNS)]
+        for name in old:
+            self.drop(name)
