@@ -54,10 +54,11 @@ class Session:
         """
         self.con, self._own = con, own
         self._salt = salt or secrets.token_hex(8)
-        self._folder: str | None = None
         self._bind_runs: Runs | None = None
-        self._file = host.database_file(con)
-        attach(con, self)
+        file = host.database_file(con)
+        folder = f"{file}.vista" if file else _session_folder(self)
+        attach(con, self, folder)
+        self._folder = host.home(con)  # that of the database's first session
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
 
@@ -109,11 +110,9 @@ class Session:
         return explain.render(planner.transfers, text)
 
     def close(self) -> None:
-        """Close the connection, if it is the session's own, and drop what the session kept."""
+        """Close the connection, if it is the session's own."""
         if self._own:
             self.con.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Session:
         return self
@@ -130,14 +129,7 @@ class Session:
     def home(self, settings: Settings) -> str:
         """Return the folder of models, runs and errors."""
         given = settings.value("home").value
-        if given is not None:
-            return str(Path(given).expanduser())
-        if self._file is not None:
-            return f"{self._file}.vista"
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="vista_sql_")
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        return self._folder
+        return self._folder if given is None else str(Path(given).expanduser())
 
     def _planner(self, params: Any, run: str = "") -> StatementPlanner:
         settings = self.settings()
@@ -327,7 +319,16 @@ class _Database:
         return host.facts(self._con, query, image)
 
 
-def attach(con: duckdb.DuckDBPyConnection, session: Session | None = None) -> None:
+def _session_folder(session: Session) -> str:
+    """Return the name of a folder that goes with the session; nothing is created yet."""
+    folder = Path(tempfile.gettempdir()) / f"vista_sql_{secrets.token_hex(8)}"
+    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+    return str(folder)
+
+
+def attach(
+    con: duckdb.DuckDBPyConnection, session: Session | None = None, home: str | None = None
+) -> None:
     """Make TRANSFER and VISTA_* known to a connection, so that plain `con.sql()` has them.
 
     The kernels are registered once a database, the TEMP macros on each connection: call it again on
@@ -336,11 +337,12 @@ def attach(con: duckdb.DuckDBPyConnection, session: Session | None = None) -> No
     Args:
         con: any DuckDB connection.
         session: the session that plans; None: one is made for the connection.
+        home: where models, runs and errors live unless the settings say; with `session` only.
     """
-    if session is None:
+    if session is None or home is None:
         Session(con, own=False)
         return
-    host.register(con, session.expand)
+    host.register(con, session.expand, home)
     host.create_macros(con)
 
 

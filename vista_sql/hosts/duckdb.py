@@ -78,12 +78,13 @@ def kernels() -> Iterator[Kernel]:
         yield from catalog.load(PACKAGE, name, "KERNELS", tuple)
 
 
-def register(con: duckdb.DuckDBPyConnection, expand: Expand) -> None:
+def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
     """Register the kernels and the planner on a connection's database, once.
 
     Args:
         con: any connection to the database.
         expand: plans a call while DuckDB binds the statement that holds it.
+        home: the database's folder of models, runs and errors.
     """
     known = {
         row[0]
@@ -97,6 +98,7 @@ def register(con: duckdb.DuckDBPyConnection, expand: Expand) -> None:
     for kernel in kernels():
         _create(con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns)
     _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
+    con.create_function("vista_home", lambda: home, [], "VARCHAR")
     _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
 
 
@@ -172,6 +174,11 @@ def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
         return pa.array(texts, pa.string())
 
     return plan
+
+
+def home(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the folder of models, runs and errors of a registered connection's database."""
+    return str(con.execute("SELECT vista_home()").fetchall()[0][0])
 
 
 def create_macros(con: duckdb.DuckDBPyConnection) -> None:
