@@ -56,8 +56,8 @@ class Session:
         self._salt = salt or secrets.token_hex(8)
         self._bind_runs: Runs | None = None
         file = host.database_file(con)
-        folder = f"{file}.vista" if file else _session_folder(self)
-        attach(con, self, folder)
+        self._folder = f"{file}.vista" if file else _session_folder(self)
+        attach(con, self, self._folder)
         self._folder = host.home(con)  # that of the database's first session
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
