@@ -57,7 +57,7 @@ class InferSpec:
     def from_text(text: str) -> InferSpec:
         """Return the spec that `to_text` wrote."""
         given = json.loads(text)
-        return InferSpec(**given | {"layers": tuple(given["layers"])})
+        return InferSpec(**given | {"layers": tuple(given.get("layers", ()))})
 
 
 @dataclass(frozen=True, slots=True)
