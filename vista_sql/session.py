@@ -34,7 +34,7 @@ Scope = Callable[[str], Any]
 """Finds a variable of the caller's by name; None where there is none."""
 
 Progress = Callable[[int, int | None], None]
-"""Called with (rows done, rows in all or None) while a statement infers."""
+"""Called with (rows done, rows in all or None) while a statement infers, over all its TRANSFERs."""
 
 
 def no_progress(done: int, total: int | None) -> None:
@@ -189,11 +189,12 @@ class Session:
             run = journal.open(statement.text)
             planner = self._planner(params, run)
             text = planner.expand(statement)
-            for transfer in planner.transfers:
-                if transfer.staged.rows_name in text:
-                    relation = self._rows(transfer, params, progress)
-                    rows.register(self.con, transfer.staged.rows_name, relation)
-                    undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
+            staged = [t for t in planner.transfers if t.staged.rows_name in text]
+            handed_out = rows.counted([t.workload.facts.rows for t in staged], progress)
+            for transfer in staged:
+                relation = self._rows(transfer, params, handed_out)
+                rows.register(self.con, transfer.staged.rows_name, relation)
+                undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             ended = partial(_ended, journal, run, plan)
             return self._run(statement, text, params, planner.transfers, ended, undo)
@@ -232,17 +233,9 @@ class Session:
         weakref.finalize(result, kept.close)
         return result
 
-    def _rows(self, transfer: Transfer, params: Any, progress: Progress) -> rows.Rows:
+    def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.Rows:
         """Return the narrow rows of a staged call, in batches of the plan's size."""
-        staged, total = transfer.staged, transfer.workload.facts.rows
-        done = 0
-
-        def handed_out(n_rows: int) -> None:
-            nonlocal done
-            progress(done, total)
-            done += n_rows
-
-        batch_rows = transfer.plan.batch_rows
+        staged, batch_rows = transfer.staged, transfer.plan.batch_rows
         if self._visible_elsewhere(staged.rows, params):
             return rows.streamed(self.con, staged.rows, batch_rows, handed_out)
         return rows.spooled(self.con, staged.rows, params, batch_rows, handed_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.ipc
 from vista_sql.functions import identifier
 
 Progress = Callable[[int], None]
-"""Called with the number of rows of each batch as it is handed out."""
+"""Called with the number of rows of each batch as it is handed out, and with 0 after the last."""
 
 
 class Rows(ds.Dataset):  # type: ignore[misc]
@@ -45,6 +46,7 @@ class Rows(ds.Dataset):  # type: ignore[misc]
             self._progress(batch.num_rows)
             kept = batch if condition is None else batch.filter(condition)
             yield kept.select(columns)
+        self._progress(0)
 
 
 class _Scanner:
@@ -114,3 +116,24 @@ def unregister(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Undo `register`; nothing happens where it is not registered."""
     con.execute(f"DROP VIEW IF EXISTS {identifier(name)}")
     con.unregister(name)
+
+
+def counted(totals: list[int | None], report: Callable[[int, int | None], None]) -> Progress:
+    """Return what is told of each batch of a statement's relations; `report` hears their sum.
+
+    A batch is done when the next one is asked for, or when there is none (0 rows).
+
+    Args:
+        totals: the rows of each relation, None where unknown.
+        report: called with (rows done, rows in all or None), by one thread at a time.
+    """
+    total = None if None in totals else sum(rows or 0 for rows in totals)
+    done, lock = 0, threading.Lock()
+
+    def handed_out(n_rows: int) -> None:
+        nonlocal done
+        with lock:
+            report(done, total)
+            done += n_rows
+
+    return handed_out
