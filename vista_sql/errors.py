@@ -30,15 +30,27 @@ class Place:
     start: int
     end: int
 
-    def underline(self) -> str:
-        """Return the line of the text that holds the place, with carets under the place."""
+    def underline(self, width: int | None = None) -> str:
+        """Return the line of the text that holds the place, with carets under the place.
+
+        Args:
+            width: most characters of a line returned; a longer one is cut on both sides. None: any.
+        """
         line_start = self.text.rfind("\n", 0, self.start) + 1
         line_end = self.text.find("\n", self.start)
         line = self.text[line_start : len(self.text) if line_end < 0 else line_end]
         number = self.text.count("\n", 0, self.start) + 1
         head = f"LINE {number}: "
-        width = max(1, min(self.end, line_start + len(line)) - self.start)
-        return f"{head}{line}\n{' ' * (len(head) + self.start - line_start)}{'^' * width}"
+        start = self.start - line_start
+        carets = max(1, min(self.end - line_start, len(line)) - start)
+        room = max(20, width - len(head)) if width else len(line)
+        if len(line) > room:
+            first = max(0, min(start - room // 3, len(line) - room))
+            before, after = "…" if first else "", "…" if first + room < len(line) else ""
+            kept = line[first + len(before) : first + room - len(after)]
+            line, start = f"{before}{kept}{after}", start - first
+            carets = min(carets, len(line) - start)
+        return f"{head}{line}\n{' ' * (len(head) + start)}{'^' * carets}"
 
 
 class VistaError(Exception):
