@@ -1,0 +1,20 @@
+-- predict: what the kept model takes each image for, the doubtful ones first.
+--
+-- Question  Which images is the model unsure of, and is it wrong there?
+-- Tables    digits, digit_images, and model 'digits' as digits/by_layer.sql keeps it
+-- Columns   id, digit, predicted_label, probability (of that label), path
+
+SELECT id, digit, predicted_label, probability, path
+FROM VISTA_PREDICT(
+    model => 'digits',
+    data => $$
+        SELECT * FROM TRANSFER(
+            cnn => 'lenet5',
+            images => 'digit_images',
+            structured => 'digits'
+        )
+    $$
+)
+JOIN digit_images USING (id)
+ORDER BY probability
+LIMIT 10;
