@@ -1,0 +1,295 @@
+"""The shape of the code: who imports whom, which libraries load when, how long a file may get."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from source import ROOT, imports, is_ours, is_standard, module_files, tree
+
+TIERS = (  # a part imports itself and parts on lines above its own, nothing else of the package
+    ("errors", "units", "resources", "kernels"),
+    ("catalog", "settings", "runs", "models"),
+    ("roster", "functions", "train"),  # functions: what a SQL function is, not the functions
+    ("parse", "weights"),
+    ("needs", "udfs"),
+    ("workload",),
+    ("plans",),
+    ("cost", "rewrite"),
+    ("optimizer",),
+    ("functions.*",),  # the functions: one file each
+    ("explain", "planner", "hosts", "result"),
+    ("session",),
+    ("datasets", "doctor"),
+    ("cli",),
+    ("__init__", "__main__"),  # the public names, loaded when they are asked for
+)
+
+UDFS_MAY_IMPORT = {"errors", "units", "catalog", "kernels", "roster", "weights", "train", "models"}
+"""The kernels stand beside the planner: they know what they are sent, not how it was planned."""
+
+LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
+    "click": ("cli", ""),
+    "cv2": ("", "udfs datasets doctor"),
+    "duckdb": ("hosts session", "result cli datasets doctor"),
+    "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
+    "h5py": ("", "roster"),  # comes with Keras
+    "keras": ("", "roster weights udfs"),
+    "numpy": ("train udfs", "models result roster weights datasets"),
+    "pandas": ("", "result"),
+    "pyarrow": ("hosts session result train udfs", "cli datasets"),
+    "rich": ("cli", "doctor"),
+    "scipy": ("", "train"),
+    "sklearn": ("", "train datasets"),
+    "sqlglot": ("parse needs", ""),
+    "tensorflow": ("", "roster weights udfs"),
+}
+
+HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")
+
+MODULES = sorted(module_files())
+every_module = pytest.mark.parametrize("module", MODULES)
+
+
+def part(module: str) -> str:
+    """Return the part of the package that a module belongs to, as TIERS names it."""
+    names = module.split(".")[1:]
+    if names[:1] == ["functions"] and len(names) > 1:
+        return "functions.*"
+    return names[0] if names else "__init__"
+
+
+TIER = {name: tier for tier, names in enumerate(TIERS) for name in names}
+
+
+@every_module
+def test_every_part_has_its_tier(module):
+    assert part(module) in TIER, f"give {part(module)} its line in TIERS"
+
+
+def test_tiers_name_what_there_is():
+    assert set(TIER) == {part(module) for module in MODULES}
+
+
+@every_module
+def test_imports_point_upwards(module):
+    own = part(module)
+    wrong = [
+        f"line {found.line}: {own} imports {part(found.module)}"
+        for found in imports(module)
+        if is_ours(found.module)
+        and part(found.module) != own
+        and TIER[part(found.module)] >= TIER[own]
+    ]
+    assert not wrong, "; ".join(wrong)
+
+
+def test_no_two_files_import_each_other():
+    graph = {
+        module: {i.module for i in imports(module) if is_ours(i.module) and i.module != module}
+        for module in MODULES
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+@every_module
+def test_kernels_stand_beside_the_planner(module):
+    known = {part(found.module) for found in imports(module) if is_ours(found.module)}
+    if part(module) == "udfs":
+        assert known <= UDFS_MAY_IMPORT | {"udfs"}
+    else:
+        assert "udfs" not in known, "kernels are found by name: catalog.load(kernels.PACKAGE, …)"
+        named = "vista_sql.udfs" in (module_files()[module]).read_text()
+        assert not named or module == "vista_sql.kernels", "say kernels.PACKAGE"
+
+
+@every_module
+def test_libraries_load_where_it_is_said(module):
+    wrong = []
+    for found in imports(module):
+        library = found.module.partition(".")[0]
+        if is_ours(library) or is_standard(library) or found.when == "typing":
+            continue
+        assert library in LIBRARIES, f"say in LIBRARIES who may import {library}"
+        loading, calling = (names.split() for names in LIBRARIES[library])
+        allowed = loading if found.when == "load" else [*loading, *calling]
+        if part(module) not in allowed:
+            wrong.append(f"line {found.line} imports {library} at {found.when}")
+    assert not wrong, "; ".join(wrong)
+
+
+def test_every_imported_library_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
+    homes = packages_distributions()
+    come_along = {"fsspec", "h5py", "keras"}
+    for library in LIBRARIES.keys() - come_along:
+        home = {name.lower().replace("_", "-") for name in homes[library]}
+        assert home & declared, f"{library} comes from {home}, which pyproject.toml does not name"
+
+
+@pytest.fixture
+def in_python(tmp_path):
+    return lambda code, *blocked: run_python(tmp_path / "script.py", code, *blocked)
+
+
+def run_python(script: Path, code: str, *blocked: str) -> list[str]:
+    """Run code in a fresh Python where `blocked` cannot be imported; return its lines."""
+    blocker = f"""
+        import sys
+
+        class Blocker:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in {blocked!r}:
+                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+        sys.meta_path.insert(0, Blocker())
+        """
+    script.write_text(textwrap.dedent(blocker) + textwrap.dedent(code))
+    command = [sys.executable, str(script)]  # with -c DuckDB would show its progress
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_importing_the_package_loads_no_library(in_python):
+    seconds, loaded = in_python(f"""
+        import time
+        before = time.perf_counter()
+        import vista_sql
+        print(time.perf_counter() - before)
+        print([name for name in {HEAVY!r} if name in sys.modules])
+        """)
+    assert loaded == "[]"
+    assert float(seconds) < 1  # about 0.01 where nothing else runs
+
+
+def test_planning_never_loads_tensorflow(in_python):
+    (loaded,) = in_python("""
+        import vista_sql
+        with vista_sql.connect() as db:
+            db.query("CREATE TABLE images AS SELECT 1 AS id, 'a.png' AS file").arrow()
+            statement = "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'])"
+            assert "fc6" in db.explain(statement)
+            assert "vista_infer" in db.rewrite(statement)
+            assert db.query("SELECT * FROM VISTA_CNNS()").arrow().num_rows
+            assert db.query("SELECT * FROM VISTA_LAYERS('lenet5')").arrow().num_rows
+        print([name for name in ("tensorflow", "keras", "sklearn") if name in sys.modules])
+        """)
+    assert loaded == "[]"
+
+
+def test_statements_are_planned_where_no_engine_is_installed(in_python):
+    lines = in_python(
+        """
+        from vista_sql import explain, parse
+        from vista_sql.planner import StatementPlanner
+        from vista_sql.resources import Capabilities
+        from vista_sql.settings import Settings
+        from vista_sql.workload import Facts
+
+        class Database:
+            def columns(self, query):
+                if "photos" in query:
+                    return {"id": "INTEGER", "photo": "BLOB"}
+                return {"id": "INTEGER", "price": "DOUBLE"}
+
+            def tables(self):
+                return ("foods", "photos")
+
+            def value(self, expression):
+                raise AssertionError(expression)
+
+            def facts(self, rows, image):
+                return Facts(1000, 1000, 1000)
+
+        (statement,) = parse.parse('''
+            SELECT id, conv5_3 FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3', 'avg_pool'],
+            images => 'photos', structured => 'foods') WHERE price < 10''')
+        host = Capabilities("fake", small_batches=True)
+        planner = StatementPlanner(Settings({}, {}), "", host, "salt", database=Database())
+        text = planner.expand(statement)
+        print(explain.script(planner.transfers, text))
+        print(explain.render(planner.transfers, text))
+        """,
+        "tensorflow",
+        "keras",
+        "duckdb",
+        "pyarrow",
+        "sklearn",
+        "pandas",
+        "cv2",
+    )
+    shown = "\n".join(lines)
+    assert "vista_infer_1(" in shown
+    assert '"price" < 10' in shown
+    assert "avg_pool" not in shown.partition("vista_infer_1(")[2].partition(")")[0]
+    assert "plan: " in shown
+
+
+CODE = [
+    file
+    for folder in ("vista_sql", "udfs", "scripts", "benchmarks")
+    for pattern in ("*.py", "*.c")
+    for file in sorted((ROOT / folder).rglob(pattern))
+]
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_stay_readable(file):
+    assert len(file.read_text().splitlines()) <= 600, "split it: past 400 lines it was time to look"
+    assert file.stem not in {"utils", "util", "helpers", "misc", "common"}, "name what it decides"
+
+
+CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
+CHANGES |= {"setdefault", "sort", "update"}
+
+PER_PROCESS = {"vista_sql.udfs._tensorflow._loaded"}
+"""What Python itself has once in a process: the imported TensorFlow."""
+
+
+@every_module
+def test_no_state_at_module_level(module):
+    """Module-level containers are constants; what changes lives in an object that someone owns."""
+    file = tree(module_files()[module])
+    names = {
+        target.id
+        for node in file.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(file):
+        assert not isinstance(node, ast.Global), f"line {node.lineno}: global {node.names}"
+        stored = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+        called = isinstance(node, ast.Attribute) and node.attr in CHANGES
+        if not (stored or called) or not isinstance(node.value, ast.Name):
+            continue
+        name = node.value.id
+        if name in names and f"{module}.{name}" not in PER_PROCESS:
+            pytest.fail(f"line {node.lineno} changes {name}, which the whole module shares")
+
+
+def test_packages_are_the_folders():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [
+        ".".join(("vista_sql", *init.parent.relative_to(start).parts))
+        for start in (ROOT / "vista_sql", ROOT)
+        for init in start.rglob("__init__.py")
+        if start != ROOT or init.relative_to(ROOT).parts[0] in {"udfs", "queries"}
+    ]
+    assert sorted(listed) == sorted(folders)
+    bare = {file.parent for file in (ROOT / "vista_sql").rglob("*.py")}
+    assert all((folder / "__init__.py").exists() for folder in bare)

@@ -1,0 +1,67 @@
+"""What the documentation shows is so: doctests, and the blocks of README.md and docs/*.md."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import documents
+import pytest
+from source import ROOT, module_files
+
+MODULES = sorted(set(module_files()) - {"vista_sql.__main__"})
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("module", [*MODULES, "documents"])
+def test_doctests(module):
+    found = importlib.import_module(module)
+    assert found.__doc__, "a module's docstring says what the file decides"
+    failed, _ = doctest.testmod(found, optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_documents(document, tmp_path, monkeypatch, accept):
+    monkeypatch.chdir(tmp_path)
+    text = document.read_text()
+    told = documents.run(text, document.name, accept)
+    if told != text:
+        document.write_text(told)
+
+
+def test_readme_has_the_two_commands():
+    found = documents.commands((ROOT / "README.md").read_text())
+    assert set(found) == {"demo", "test"}
+    for name, command in found.items():
+        assert len(command.splitlines()) == 1, name
+        assert command.startswith("python3 -m venv .venv && "), name
+        assert "-c requirements.lock" in command, name
+    assert "vista demo" in found["demo"]
+    assert "pytest" in found["test"]
+
+
+def test_outputs_are_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = "```python\nprint(1)\n```\n\n```text\n2\n```\n\n```console\n$ echo a\nb\n```\n"
+    with pytest.raises(AssertionError, match="line 2 shows:\n1"):
+        documents.run(document, "page")
+    accepted = documents.run(document, "page", accept=True)
+    assert accepted == document.replace("2", "1").replace("\nb\n", "\na\n")
+
+
+@pytest.mark.parametrize("kind", ["sh", "yaml", ""])
+def test_blocks_that_do_not_run_say_why(kind):
+    block = f"```{kind}\nsomething\n```\n"
+    with pytest.raises(AssertionError, match="page, line 2: "):
+        documents.run(block, "page")
+    documents.run(f"<!-- not run: it is an example -->\n{block}", "page")
+
+
+def test_setup_is_shared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    documents.run(
+        "<!-- setup\nx = 7\n-->\n\n```python\nprint(x)\n```\n\n```text\n7\n```\n"
+        "\n```sql\nSELECT 1 AS a\n```\n\n```text\n… int32 … 1 …\n```\n",
+        "page",
+    )
