@@ -15,6 +15,7 @@ from vista_sql.kernels import InferSpec
 
 from . import _images, _sources
 from ._arrow import Column, one_array
+from ._columns import image_column
 from ._runtime import Runtime
 from ._sharing import Wanted
 
@@ -239,5 +240,5 @@ def infer_images(
     """
     opened = runtime.opened(spec)
     scope = (kind, opened.identity, spec.layers, spec.pool, spec.dtype, spec.device)
-    found = Images(images, spec.folder)
+    found = Images(image_column(images, spec), spec.folder)
     return Pass(runtime, spec, found, one_array(keys), infer).run(scope, batch_rows)
