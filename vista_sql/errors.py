@@ -76,7 +76,12 @@ class UnknownNameError(QueryError):
     """A statement names something that does not exist; the nearest name is offered."""
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], place: Place | None = None, where: str = ""
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        place: Place | None = None,
+        where: str = "",
     ) -> None:
         known = tuple(known)
         self.kind, self.name, self.known, self.where = kind, name, known, where

@@ -1,4 +1,4 @@
-"""Choose a plan for a workload: hints restrict the candidates, memory excludes, preference picks."""
+"""Choose a workload's plan: hints restrict the candidates, memory excludes, preference picks."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def _placement(workload: Workload, hints: Hints) -> Decision:
     if workload.structured is None:
         return Decision("placement", "after", "there is no join")
     if hints.placement.value is not None:
-        return Decision(
-            "placement", hints.placement.value, f"as given: {hints.placement.source}"
-        )
+        return Decision("placement", hints.placement.value, f"as given: {hints.placement.source}")
     return Decision(
         "placement", "after", "rows that the join or a filter removes are never inferred"
     )

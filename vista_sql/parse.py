@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
 
 from vista_sql import functions
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
@@ -48,7 +47,7 @@ class Statement:
     """One statement; `tree` is None where sqlglot cannot read it (DuckDB may still)."""
 
     text: str
-    tree: exp.Expression | None
+    tree: exp.Expr | None
     calls: tuple[FoundCall, ...]
     kind: str  # 'select', 'write' (rows or tables change), 'other'
 
@@ -89,7 +88,7 @@ def _statement(text: str) -> Statement:
     return Statement(text, tree, tuple(_calls(tree, text)), kind)
 
 
-def _tree(text: str) -> exp.Expression | None:
+def _tree(text: str) -> exp.Expr | None:
     logger = logging.getLogger("sqlglot")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
@@ -120,7 +119,7 @@ def _kind(text: str) -> str:
     return "other"
 
 
-def _calls(tree: exp.Expression, text: str) -> Iterator[FoundCall]:
+def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
     known = functions.names()
     tokens = sqlglot.tokenize(text, dialect=DIALECT)
     for node in tree.find_all(exp.Anonymous):
@@ -153,8 +152,8 @@ def _calls(tree: exp.Expression, text: str) -> Iterator[FoundCall]:
 
 
 def _argument(
-    function: functions.TableFunction, position: int, node: exp.Expression, text: str, place: Place
-) -> tuple[str, exp.Expression]:
+    function: functions.TableFunction, position: int, node: exp.Expr, text: str, place: Place
+) -> tuple[str, exp.Expr]:
     if isinstance(node, (exp.Kwarg, exp.PropertyEQ)):
         return node.this.name.lower(), node.expression
     if isinstance(node, exp.EQ):
@@ -169,7 +168,7 @@ def _argument(
     return function.arguments[position].name, node
 
 
-def _value(node: exp.Expression, function: functions.TableFunction, name: str, place: Place) -> Any:
+def _value(node: exp.Expr, function: functions.TableFunction, name: str, place: Place) -> Any:
     """Return a literal as a Python value; a bare name as text; the rest as Unresolved."""
     if isinstance(node, exp.Literal):
         if node.is_string:
@@ -201,7 +200,7 @@ def _value(node: exp.Expression, function: functions.TableFunction, name: str, p
     return Unresolved(node.sql(DIALECT))
 
 
-def _place(node: exp.Expression, text: str) -> Place | None:
+def _place(node: exp.Expr, text: str) -> Place | None:
     """Return the place of an argument's value (from its first positioned part to its last)."""
     spans = [
         (part.meta["start"], part.meta["end"] + 1)
@@ -243,9 +242,10 @@ def sample_span(text: str, found: FoundCall) -> tuple[int, int] | None:
     return None
 
 
-_AFTER_SAMPLE = frozenset(
-    "WHERE GROUP HAVING WINDOW QUALIFY ORDER LIMIT OFFSET UNION EXCEPT INTERSECT JOIN , )".split()
-)
+_AFTER_SAMPLE = frozenset({
+    "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "UNION", "EXCEPT",
+    "INTERSECT", "JOIN", ",", ")",
+})  # fmt: skip
 
 
 def _sample_end(tokens: list[Token], text: str) -> int:
@@ -284,7 +284,9 @@ def clean_relation(text: str) -> str:
                 return found.sql(DIALECT, comments=False)
         tree = sqlglot.parse_one(stripped, dialect=DIALECT)
     except SqlglotError as error:
-        raise QueryError(f"{text!r} is neither a table's name nor a query: {_first(error)}") from None
+        raise QueryError(
+            f"{text!r} is neither a table's name nor a query: {_first(error)}"
+        ) from None
     if isinstance(tree, exp.Subquery) and not tree.alias:
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
@@ -300,11 +302,15 @@ def clean_relation(text: str) -> str:
 
 def _is_name(tokens: list[Token]) -> bool:
     """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`."""
-    return len(tokens) % 2 == 1 and all(
-        (token.token_type == TokenType.DOT) == bool(i % 2) for i, token in enumerate(tokens)
-    ) and not any(
-        token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
-        for token in tokens
+    return (
+        len(tokens) % 2 == 1
+        and all(
+            (token.token_type == TokenType.DOT) == bool(i % 2) for i, token in enumerate(tokens)
+        )
+        and not any(
+            token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
+            for token in tokens
+        )
     )
 
 
@@ -322,8 +328,8 @@ def identifiers(text: str) -> set[str]:
 
 
 def table_names(statement: Statement) -> list[str]:
-    """Return the unqualified names in a statement that may be tables, those in our calls included."""
-    trees: list[exp.Expression] = [] if statement.tree is None else [statement.tree]
+    """Return the unqualified names in a statement that may be tables, our calls' included."""
+    trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]
     for found in statement.calls:
         for argument in functions.load(found.call.function).arguments:
             text = found.call.values.get(argument.name)
@@ -343,7 +349,7 @@ def table_names(statement: Statement) -> list[str]:
 def visible_ctes(found: FoundCall) -> Ctes:
     """Return the common table expressions that a call can name, outer ones first."""
     ctes: Ctes = ()
-    parent: exp.Expression | None = found.node.parent
+    parent: exp.Expr | None = found.node.parent
     while parent is not None:
         with_ = parent.args.get("with_")
         if isinstance(with_, exp.With):

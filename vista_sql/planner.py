@@ -68,7 +68,7 @@ class BindPlanner:
         return f"({self.expand(statements[0])})" if statements[0].calls else cleaned
 
     def columns(self, relation: str) -> Mapping[str, str] | None:
-        """Return None: at bind time a name may be of a temporary table or a CTE, which hide others."""
+        """Return None: at bind time a temporary table or a CTE may hide what a name stands for."""
         return None
 
     def glimpse(self, relation: str) -> Mapping[str, str] | None:
@@ -89,7 +89,10 @@ class BindPlanner:
         """Return a statement's text with every call replaced by what it stands for."""
         return splice(
             statement,
-            [functions.load(f.call.function).expand(f.call.checked(), self) for f in statement.calls],
+            [
+                functions.load(f.call.function).expand(f.call.checked(), self)
+                for f in statement.calls
+            ],
         )
 
 
@@ -139,8 +142,8 @@ class StatementPlanner(BindPlanner):
             self._ctes = outer
         found_needs = self._needs(statement, stand_ins)
         samples: list[tuple[int, int]] = []
-        for index, workload in enumerate(bound):
-            if workload is None:
+        for index, transferred in enumerate(bound):
+            if transferred is None:
                 continue
             found, needed = statement.calls[index], found_needs[index]
             if needed.sample:
@@ -151,7 +154,7 @@ class StatementPlanner(BindPlanner):
                     samples.append(span)
             outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
             with _placed(calls[index]):
-                planned = transfer.plan(calls[index], self, workload, needed, self._facts)
+                planned = transfer.plan(calls[index], self, transferred, needed, self._facts)
             staged = planned.staged
             staged = replace(staged, rows=_with(self._ctes) + staged.rows)
             self._ctes = outer
@@ -160,9 +163,7 @@ class StatementPlanner(BindPlanner):
             texts[index] = staged.calls if small else staged.whole
         return splice(statement, texts, samples)
 
-    def _needs(
-        self, statement: Statement, stand_ins: list[StandIn | None]
-    ) -> tuple[Needs, ...]:
+    def _needs(self, statement: Statement, stand_ins: list[StandIn | None]) -> tuple[Needs, ...]:
         def columns_of(relation: str) -> Mapping[str, str] | None:
             try:
                 return self.columns(relation)
@@ -201,7 +202,7 @@ class StatementPlanner(BindPlanner):
         return replace(found.call, values=values).checked()
 
 
-class _placed:  # noqa: N801  (a context manager that reads as a word)
+class _placed:
     """Give errors that know no place the place of the call they are about."""
 
     def __init__(self, call: Call) -> None:
@@ -248,5 +249,3 @@ def splice(
     for start, end, text in sorted(edits, reverse=True):
         result = result[:start] + text + result[end:]
     return result
-
-

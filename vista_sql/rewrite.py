@@ -80,7 +80,9 @@ def stage(
     rows = _image_rows(workload, plan, names) if before else _joined_rows(workload, plan, names)
     calls = _Calls(workload, plan, names, _base_spec(workload, plan, run, folder))
     whole = calls.select(f"(\n{_indent(rows)}\n)")
-    return Staged(unmark(rows), names.rows, names.image, unmark(calls.select(names.rows)), unmark(whole))
+    return Staged(
+        unmark(rows), names.rows, names.image, unmark(calls.select(names.rows)), unmark(whole)
+    )
 
 
 def _with_marks(workload: Workload, mark: Callable[[str], str]) -> Workload:
@@ -223,7 +225,9 @@ class _Calls:
         self.check = f"vista_error({self._spec()}, {names.image}, {self._key()})"
         first = next(iter(self.results), None)
         # where the statement is not known, the calls may turn out unused: the check stands alone
-        self.error = self.check if first is None or workload.needs.columns is None else f"{first}.error"
+        self.error = (
+            self.check if first is None or workload.needs.columns is None else f"{first}.error"
+        )
 
     def _spec(self, **changes: object) -> str:
         return text_literal(replace(self.spec, **changes).to_text())  # type: ignore[arg-type]
@@ -268,7 +272,9 @@ class _Calls:
         results = [*self.results, names.error] if error else [*self.results]
         shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])
         join = "LEFT JOIN" if workload.join_type == "left" else "JOIN"
-        key = f"{names.structured}.{identifier(workload.structured_key)} = {names.joined}.{names.key}"
+        key = (
+            f"{names.structured}.{identifier(workload.structured_key)} = {names.joined}.{names.key}"
+        )
         outer = (
             f"SELECT {shown}\nFROM {_filtered(workload.structured, workload, names.structured)}\n"
             f"{join} (\n{_indent(inner)}\n) AS {names.joined}\n  ON {key}"

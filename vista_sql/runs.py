@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +45,7 @@ class Run:
     errors: int = 0
     seconds: float | None = None
     peak_bytes: int = 0
-    reasons: list[tuple[str | None, str]] = field(default_factory=list)  # (key, why) of the first errors
+    reasons: list[tuple[str | None, str]] = field(default_factory=list)  # (key, why), first ones
 
 
 class Runs:
@@ -58,8 +58,8 @@ class Runs:
 
     def open(self, statement: str, plan: str = "") -> str:
         """Return the id of a new run; nothing is written yet."""
-        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
             self._open[run_id] = (Run(run_id, started, statement, plan), time.monotonic())
         return run_id

@@ -44,7 +44,9 @@ def no_progress(done: int, total: int | None) -> None:
 class Session:
     """vista_sql on one DuckDB connection."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, *, own: bool, salt: str | None = None) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, *, own: bool, salt: str | None = None
+    ) -> None:
         """Attach to a connection.
 
         Args:
@@ -210,9 +212,6 @@ class Session:
     ) -> Result:
         """Return the bound statement as a Result (a SELECT), or run it now (anything else)."""
         relation = self.con.sql(text, params=params)
-        if relation is None:
-            ended()
-            return Result({}, lambda _: iter(()))
         columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         if statement.kind != "select":
             table = relation.to_arrow_table()

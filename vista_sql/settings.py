@@ -47,11 +47,15 @@ def _one_of(*values: str) -> Callable[[str], str]:
 
 SETTINGS = (
     Setting("plan", "the plan to use", None, lambda text: _name(text).lower()),
-    Setting("placement", "inference 'before' or 'after' the join", None, _one_of("before", "after")),
+    Setting(
+        "placement", "inference 'before' or 'after' the join", None, _one_of("before", "after")
+    ),
     Setting("batch_rows", "most rows in one micro-batch", None, _positive),
     Setting("threads", "threads of inference and decoding", None, _positive),
     Setting("memory_limit", "most memory to use, like '4GB'", None, parse_bytes),
-    Setting("device", "where inference runs: auto, cpu or gpu", "auto", _one_of("auto", "cpu", "gpu")),
+    Setting(
+        "device", "where inference runs: auto, cpu or gpu", "auto", _one_of("auto", "cpu", "gpu")
+    ),
     Setting("seed", "seed of weights => 'random'", 0, int),
     Setting("home", "folder of models, runs and errors", None, _name),
 )

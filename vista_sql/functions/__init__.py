@@ -1,8 +1,8 @@
 """The SQL functions that users type: one file each, with its arguments and what it expands to.
 
-`functions/<name>.py` holds `FUNCTION = TableFunction(...)`. A host turns each into a TEMP macro over
-`query(vista_plan(…))`, and `session` expands the calls that it finds in a statement: both call
-`expand`, so a statement means the same in every host.
+`functions/<name>.py` holds `FUNCTION = TableFunction(...)`. A host turns each into a TEMP macro
+over `query(vista_plan(…))`, and `session` expands the calls that it finds in a statement: both
+call `expand`, so a statement means the same in every host.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Planner(Protocol):
         """What the host can do."""
 
     def setting(self, name: str, call: Call) -> Value:
-        """Return the value of a setting: the call's argument, else the session's, else the default."""
+        """Return a setting's value: the call's argument, else the session's, else the default."""
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text as something that can stand after FROM, its own calls expanded.
@@ -146,7 +146,7 @@ def identifier(name: str) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return a Python value as a SQL literal: None, bool, int, float, str, or lists and dicts of them."""
+    """Return None, a bool, int, float, str, or a list or dict of them, as a SQL literal."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):

@@ -16,7 +16,12 @@ from vista_sql.workload import Facts, Relation, Workload
 ARGUMENTS = (
     Argument("cnn", "a roster name, or the path of a .keras file", required=True),
     Argument("layers", "layer names, or negative integers counted from the top (-1 = last)"),
-    Argument("images", "the image relation: the key, and a column of BLOBs or paths", "images", kind="relation"),
+    Argument(
+        "images",
+        "the image relation: the key, and a column of BLOBs or paths",
+        "images",
+        kind="relation",
+    ),
     Argument("image", "the image column; found if absent"),
     Argument("structured", "the structured relation to join on the key", kind="relation"),
     Argument("key", "the join key: a name, or ['structured_name', 'image_name']", "id"),

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
+from duckdb import func
 
 from vista_sql import catalog, functions
 from vista_sql.errors import ArgumentError, VistaError
@@ -96,7 +97,9 @@ def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
         return
     runtime, failures = process_runtime(), process_failures()
     for kernel in kernels():
-        _create(con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns)
+        _create(
+            con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns
+        )
     _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
     con.create_function("vista_home", lambda: home, [], "VARCHAR")
     _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
@@ -111,14 +114,15 @@ def _create(
     *,
     volatile: bool = True,
 ) -> None:
+    types: list[Any] | None = None if parameters is None else [*parameters]
     with contextlib.suppress(duckdb.NotImplementedException):  # another thread registered it
         con.create_function(
             name,
             function,
-            None if parameters is None else list(parameters),
+            types,
             returns,
-            type="arrow",
-            null_handling="special",
+            type=func.ARROW,
+            null_handling=func.SPECIAL,
             side_effects=volatile,
         )
 
@@ -161,7 +165,9 @@ def _kept(columns: pa.ChunkedArray, added: pa.ChunkedArray, hidden: pa.ChunkedAr
 def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
     """Return the function behind `vista_plan(name, arguments, variables)`."""
 
-    def plan(name: pa.ChunkedArray, arguments: pa.ChunkedArray, variables: pa.ChunkedArray) -> pa.Array:
+    def plan(
+        name: pa.ChunkedArray, arguments: pa.ChunkedArray, variables: pa.ChunkedArray
+    ) -> pa.Array:
         texts = []
         for row in range(len(arguments)):
             values = {k: v for k, v in arguments[row].as_py().items() if v is not None}
@@ -199,7 +205,7 @@ def create_macros(con: duckdb.DuckDBPyConnection) -> None:
 def variables(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Return the connection's `vista_` variables that are set."""
     shown = ", ".join(f"getvariable('{name}')" for name in VARIABLES)
-    row = cast("tuple[Any, ...]", con.execute(f"SELECT {shown}").fetchall()[0])
+    row = con.execute(f"SELECT {shown}").fetchall()[0]
     return {name: value for name, value in zip(VARIABLES, row, strict=True) if value is not None}
 
 

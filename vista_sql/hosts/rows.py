@@ -34,9 +34,7 @@ class Rows(ds.Dataset):  # type: ignore[misc]
         """The columns."""
         return self._rows_schema
 
-    def scanner(
-        self, columns: list[str] | None = None, filter: Any = None, **_: Any  # noqa: A002
-    ) -> Any:
+    def scanner(self, columns: list[str] | None = None, filter: Any = None, **_: Any) -> Any:
         """Return an object with `to_reader()`; DuckDB drops the filters that it hands over."""
         return _Scanner(self, columns or list(self._rows_schema.names), filter)
 

@@ -1,4 +1,4 @@
-"""Lazy: every layer in a pass of its own, straight from the image (Vista, section 4.2.1, plan A)."""
+"""Lazy: every layer in a pass of its own, straight from the image (Vista, 4.2.1, plan A)."""
 
 from __future__ import annotations
 
