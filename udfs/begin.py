@@ -10,7 +10,7 @@ from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 
 
-def begin(runtime: Any, spec: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+def begin(runtime: Any, spec: pa.ChunkedArray) -> pa.Array:
     """Start the run that `spec` orders.
 
     Args:

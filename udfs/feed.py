@@ -12,7 +12,7 @@ from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 
 
-def feed(runtime: Any, run: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+def feed(runtime: Any, run: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
     """Feed a batch; called from several threads at once.
 
     Args:

@@ -10,7 +10,7 @@ from vista_sql.kernels import Kernel
 from vista_sql.train.runs import ARROW_TYPE, SQL_TYPE
 
 
-def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:
     """End runs.
 
     Args:

@@ -35,7 +35,7 @@ def _scorer(home: str, reference: str) -> Scorer:
     return Scorer(models.find(home, reference))
 
 
-def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:  # noqa: ANN401
+def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
     """Score a batch.
 
     Args:

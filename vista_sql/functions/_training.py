@@ -128,7 +128,7 @@ def numbers(call: Call, name: str, least: float, most: float) -> tuple[float, ..
 def _number(
     call: Call,
     name: str,
-    value: Any,  # noqa: ANN401
+    value: Any,
     least: float,
     most: float,
     whole: bool,

@@ -33,7 +33,7 @@ COLUMNS = {
     "cnn_layer": "VARCHAR",
     "weights_sha256": "VARCHAR",
     "dtype": "VARCHAR",
-    "created": "TIMESTAMPTZ",
+    "created": "TIMESTAMP",
     "provenance": "JSON",
 }
 

@@ -48,6 +48,8 @@ def sql_type(kind: pa.DataType) -> str | None:
     if pa.types.is_dictionary(kind):
         return "VARCHAR"
     if pa.types.is_decimal(kind):
+        if (kind.precision, kind.scale) == (38, 0):
+            return "HUGEINT"  # comes as this decimal
         return f"DECIMAL({kind.precision},{kind.scale})"
     return SQL_TYPES.get(kind)
 

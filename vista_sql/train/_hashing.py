@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's increment (Steele, Lea, Flood 2014)
+CACHED_WORDS = 1 << 17  # 1 MiB
 NULL_HASH = np.uint64(0xA0761D6478BD642F)
 
 
@@ -50,19 +51,29 @@ def _multipliers(n: int) -> Hashes:
 
 
 def hash_matrix(x: npt.NDArray[Any]) -> Hashes:
-    """Return a hash per row of a float matrix (rows, values): Σ aᵢ·wordᵢ mod 2⁶⁴, then mixed.
+    """Return a hash per row of a float matrix (rows, values): Σ aᵢ·f(wordᵢ) mod 2⁶⁴, then mixed.
 
-    Two float32 make a word, read as bits; the multipliers are odd, so that rows that differ in one
-    word never collide. Runs at memory speed: one integer product per 8 bytes.
+    Two float32 make a word, read as bits; the aᵢ are odd, so that rows that differ in one word
+    never collide. f(w) = w ^ (w >> 29): round numbers end in zero bits, which a sum of products
+    would turn into few bits of hash. A quarter of memory speed, in pieces that stay in cache.
     """
     x = np.ascontiguousarray(x)
     if x.dtype.itemsize == 4 and x.shape[1] % 2:
         x = np.concatenate([x, np.zeros((len(x), 1), x.dtype)], axis=1)
-    if not x.shape[1]:
-        return np.zeros(len(x), dtype=np.uint64)
+    hashes = np.zeros(len(x), dtype=np.uint64)
+    if not x.size:
+        return hashes
     words = x.view(np.uint64)
-    with np.errstate(over="ignore"):
-        return mix(words @ _multipliers(words.shape[1]))
+    multipliers = _multipliers(words.shape[1])
+    step = max(1, CACHED_WORDS // words.shape[1])
+    folded = np.empty((min(step, len(x)), words.shape[1]), np.uint64)
+    for start in range(0, len(x), step):
+        piece = words[start : start + step]
+        into = folded[: len(piece)]
+        np.right_shift(piece, np.uint64(29), out=into)
+        np.bitwise_xor(piece, into, out=into)
+        hashes[start : start + step] = into @ multipliers
+    return mix(hashes)
 
 
 def hash_column(array: pa.Array) -> Hashes:

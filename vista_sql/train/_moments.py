@@ -6,6 +6,7 @@ import numpy as np
 
 from vista_sql.train._store import Array, Floats, Moments, Store
 
+SMALL_VALUES = 1 << 21  # 16 MiB of float64
 CONSTANT = 1e-12  # a variance below this share of the column's second moment is rounding
 
 
@@ -15,13 +16,19 @@ def fold_of(unit: Array, folds: int) -> Array:
 
 
 def rescale(train: Store, *others: Store) -> None:
-    """Scale the structured columns of stores by their moments over all rows of the first."""
+    """Scale the structured columns of stores by their moments over all rows of the first.
+
+    A small training is computed in float64: it costs nothing there, and coefficients that the data
+    barely tells apart come out alike wherever they are computed.
+    """
     width = train.layout.n_structured
+    n_values = train.n_rows * (width + sum(train.layout.layer_sizes))
+    dtype = np.float64 if n_values <= SMALL_VALUES else np.float32
     moments = Moments(np.zeros(width), np.zeros(width))
     if width and train.n_rows:
         ((moments,),) = _moments(train, 0, (-1,))
     for store in (train, *others):
-        store.rescale(moments)
+        store.rescale(moments, dtype)
 
 
 def block_moments(store: Store, folds: int) -> list[list[Moments]]:

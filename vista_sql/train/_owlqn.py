@@ -19,7 +19,6 @@ Vector: TypeAlias = npt.NDArray[np.float64]
 MEMORY = 10  # pairs kept, as in Spark MLlib's optimizers
 ARMIJO = 1e-4  # sufficient decrease; Nocedal and Wright, Numerical Optimization, section 3.1
 MAX_HALVINGS = 20
-NOISE = 2.0**-24  # relative: what float32 margins leave uncertain in a mean loss
 STALLED = 3  # iterations in a row that improve by less than the noise
 
 
@@ -63,13 +62,13 @@ def _direction(
 
 
 def minimize(
-    x: Vector, l1: Vector, l2: Vector, max_iterations: int, tolerance: float
+    x: Vector, l1: Vector, l2: Vector, max_iterations: int, tolerance: float, noise: float
 ) -> Generator[Vector, tuple[float, Vector], Minimum]:
     """Minimize loss(x) + Σ l1ⱼ|xⱼ| + ½ Σ l2ⱼxⱼ².
 
     Yields the points at which it needs the loss and its gradient; they are not to be changed.
-    Converged: no entry of the pseudo-gradient exceeds `tolerance`, or the objective no longer
-    improves by more than float32 resolves.
+    `noise` is what the arithmetic leaves uncertain in the loss, relative. Converged: no entry of
+    the pseudo-gradient exceeds `tolerance`, or the objective no longer improves by more than noise.
     """
 
     def penalised(point: Vector, loss: float, slope: Vector) -> tuple[float, Vector]:
@@ -95,7 +94,7 @@ def minimize(
             loss, slope = yield point
             new_objective, new_gradient = penalised(point, loss, slope)
             descent = float(pseudo @ (point - x))
-            if new_objective <= objective + ARMIJO * descent + NOISE * abs(objective) * 1e-2:
+            if new_objective <= objective + ARMIJO * descent + noise * abs(objective):
                 found = True
                 break
             step *= 0.5
@@ -110,7 +109,7 @@ def minimize(
         if curvature > 1e-10 * float(s @ s):
             pairs.append((s, y, 1.0 / curvature))
         gained = objective - new_objective
-        stalled = stalled + 1 if gained <= NOISE * abs(objective) * 1e-1 else 0
+        stalled = stalled + 1 if gained <= 10 * noise * abs(objective) else 0
         x, objective, gradient = point, new_objective, new_gradient
     pseudo = pseudo_gradient(x, gradient, l1)
     done = float(np.abs(pseudo).max(initial=0.0)) <= tolerance or stalled >= STALLED

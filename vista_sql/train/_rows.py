@@ -195,7 +195,7 @@ class Reader:
         return np.asarray(own[indices])
 
 
-def text_of(value: Any) -> str:  # noqa: ANN401
+def text_of(value: Any) -> str:
     """Return a label's value as the text that DuckDB casts back to it."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -93,9 +93,9 @@ class Moments:
         with np.errstate(divide="ignore"):
             return np.where(self.scale > 0, 1.0 / self.scale, 0.0)
 
-    def apply(self, x: Floats) -> Array:
-        """Return (x - mean) / scale as float32; 0 in constant columns."""
-        return ((x - self.mean) * self.factor).astype(np.float32)
+    def apply(self, x: Floats, dtype: npt.DTypeLike = np.float32) -> Array:
+        """Return (x - mean) / scale, computed in float64; 0 in constant columns."""
+        return ((x - self.mean) * self.factor).astype(dtype)
 
 
 class Store:
@@ -112,6 +112,7 @@ class Store:
         self._sorted: Rows | None = None
         self._codes = np.arange(0)
         self._moments: Moments | None = None
+        self.dtype: np.dtype[Any] = np.dtype(np.float32)
 
     @property
     def spooled(self) -> bool:
@@ -185,19 +186,20 @@ class Store:
             raise RuntimeError("the store is not rescaled")
         return self._moments
 
-    def rescale(self, moments: Moments) -> None:
-        """Hand out structured columns as float32 (x - mean) / scale from here on.
+    def rescale(self, moments: Moments, dtype: npt.DTypeLike) -> None:
+        """Hand out structured columns as (x - mean) / scale, and all in `dtype`, from here on.
 
-        Computed in float64, so that a column like a year keeps its digits in float32.
+        The scaling is computed in float64, so that a column like a year keeps its digits.
         """
-        self._moments = moments
+        self._moments, self.dtype = moments, np.dtype(dtype)
         rows = self._sorted
         if rows is not None:
-            scaled = np.empty(rows.structured.shape, np.float32)
+            scaled = np.empty(rows.structured.shape, dtype)
             for i in range(0, self.n_rows, MAX_CHUNK_ROWS):
                 part = slice(i, i + MAX_CHUNK_ROWS)
-                scaled[part] = moments.apply(rows.structured[part])
-            self._sorted = Rows(rows.hash, rows.unit, rows.code, scaled, rows.layers)
+                scaled[part] = moments.apply(rows.structured[part], dtype)
+            layers = tuple(layer.astype(dtype, copy=False) for layer in rows.layers)
+            self._sorted = Rows(rows.hash, rows.unit, rows.code, scaled, layers)
 
     def chunks(self) -> Iterator[Rows]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
@@ -262,13 +264,16 @@ class Store:
     def _view(self, records: Array) -> Rows:
         structured = records["structured"]
         if self._moments is not None:
-            structured = self._moments.apply(structured)
+            structured = self._moments.apply(structured, self.dtype)
         return Rows(
             records["hash"],
             records["unit"],
             self._codes[records["code"]],
             structured,
-            tuple(records[f"layer{i}"] for i in range(len(self.layout.layer_sizes))),
+            tuple(
+                records[f"layer{i}"].astype(self.dtype, copy=False)
+                for i in range(len(self.layout.layer_sizes))
+            ),
         )
 
     def close(self) -> None:

@@ -130,7 +130,7 @@ class TrainingRun:
         )
         rows, arrays = fit_and_test(self._train, self._test, sets, spec, options, reader)
         facts = {
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
             "label": reader.columns.label,
             "label_type": reader.columns.label_type,

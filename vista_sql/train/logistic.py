@@ -12,7 +12,8 @@ log(1 + exp(-±margin)) for two classes, softmax cross-entropy for more. The sam
 Standardizing is implicit: with μ, σ a margin is x·(w/σ) + (b - w·(μ/σ)), and the gradient is
 (Σ rᵢxᵢ - μ Σ rᵢ)/σ, so that chunks are read as they are. With standardize => false the penalty is
 on the raw weights, and the optimizer works in the standardized space all the same (as MLlib does).
-Chunks and products are float32; losses, gradient sums, weights and optimizer state are float64.
+Chunks and products are float32 (float64 in small trainings); losses, gradient sums, weights and
+optimizer state are float64.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from vista_sql.errors import PlanError
 from vista_sql.train import Fit, Options, Task, Trainer
 from vista_sql.train._moments import block_moments, fold_of
 from vista_sql.train._owlqn import MEMORY, Minimum, minimize
-from vista_sql.train._store import Array, Floats, Layout, Moments, Rows, Store
+from vista_sql.train._store import Array, Floats, Moments, Rows, Store
 
 Optimizer = Generator[Floats, tuple[float, Floats], Minimum]
 
@@ -78,7 +79,7 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
     weights = _row_weights(store, tasks, options)
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i].features.name, i))
     models = {
-        i: _model(tasks[i], moments, whole, weights.column(tasks[i].fold), options) for i in order
+        i: _model(tasks[i], moments, store, weights.column(tasks[i].fold), options) for i in order
     }
     for model in models.values():
         model.x = next(model.optimizer)
@@ -143,14 +144,16 @@ def _row_weights(store: Store, tasks: Sequence[Task], options: Options) -> _RowW
 
 
 def _model(
-    task: Task, moments: list[list[Moments]], whole: Moments, totals: Floats, options: Options
+    task: Task, moments: list[list[Moments]], store: Store, totals: Floats, options: Options
 ) -> _Model:
     blocks = _blocks(task)
     chosen = [moments[-1 if task.fold is None else task.fold][b] for b in blocks]
     mean = np.concatenate([m.mean for m in chosen] or [np.zeros(0)])
     factor = np.concatenate([m.factor for m in chosen] or [np.zeros(0)])
     columns = 1 if options.n_classes == 2 else options.n_classes
-    strength = np.ones(len(mean))
+    strength, whole = np.ones(len(mean)), store.moments
+    # a mean of n losses is surer than one: measured, not derived
+    noise = float(np.finfo(store.dtype).eps) / 256
     if not options.standardize:  # penalty on raw weights w/σ; block 0's σ is of rescaled columns
         strength = factor.copy()
         if task.features.structured:
@@ -163,7 +166,7 @@ def _model(
     prior = np.log(np.maximum(totals, 1e-300) / totals.sum())  # as in MLlib: best without features
     start[:, -1] = prior[1] - prior[0] if columns == 1 else prior - prior.mean()
     optimizer = minimize(
-        start.ravel(), l1.ravel(), l2.ravel(), options.max_iterations, options.tolerance
+        start.ravel(), l1.ravel(), l2.ravel(), options.max_iterations, options.tolerance, noise
     )
     return _Model(task, blocks, mean, factor, columns, optimizer, start.ravel())
 
@@ -172,10 +175,10 @@ def _model(
 class _Stacked:
     """The weights of several models side by side, per block: one product serves them all."""
 
-    bias: Array  # (all columns,) float32
+    bias: Array  # (all columns,)
     users: list[list[int]]  # [block]: the models that use it
     columns: list[Any]  # [block]: where their columns are: a slice, or an index
-    coefs: list[Array]  # [block]: (values, their columns) float32
+    coefs: list[Array]  # [block]: (values, their columns)
 
     @property
     def used(self) -> list[int]:
@@ -183,9 +186,9 @@ class _Stacked:
         return [b for b, coef in enumerate(self.coefs) if coef.size]
 
     def margins(self, rows: Rows) -> Array:
-        """Return (rows, all columns) float32."""
+        """Return (rows, all columns)."""
         blocks = (rows.structured, *rows.layers)
-        result = np.empty((len(rows), len(self.bias)), np.float32)
+        result = np.empty((len(rows), len(self.bias)), self.bias.dtype)
         result[:] = self.bias
         for b in self.used:
             result[:, self.columns[b]] += blocks[b] @ self.coefs[b]
@@ -193,10 +196,10 @@ class _Stacked:
 
 
 def _stack(
-    layout: Layout, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
+    store: Store, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
 ) -> _Stacked:
     """Stack models given as (weights (columns, features), intercepts) and their blocks."""
-    widths = [layout.n_structured, *layout.layer_sizes]
+    widths, dtype = [store.layout.n_structured, *store.layout.layer_sizes], store.dtype
     k = len(raw[0][1])
     users, columns, coefs = [], [], []
     for block, width in enumerate(widths):
@@ -209,8 +212,8 @@ def _stack(
         adjacent = not index or index[-1] - index[0] == len(index) - 1
         users.append(using)
         columns.append(slice(index[0], index[-1] + 1) if index and adjacent else index)
-        coefs.append(np.ascontiguousarray(np.concatenate(parts).T, dtype=np.float32))
-    bias = np.concatenate([b for _, b in raw]).astype(np.float32)
+        coefs.append(np.ascontiguousarray(np.concatenate(parts).T, dtype=dtype))
+    bias = np.concatenate([b for _, b in raw]).astype(dtype)
     return _Stacked(bias, users, columns, coefs)
 
 
@@ -219,10 +222,10 @@ def _pass(
 ) -> list[tuple[float, Floats]]:
     """Return loss and gradient of every model at its point, from one pass over the rows."""
     raw = [model.raw(model.x) for model in models]
-    stacked = _stack(store.layout, raw, [model.blocks for model in models])
+    stacked = _stack(store, raw, [model.blocks for model in models])
     products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
     residuals, losses = np.zeros(len(stacked.bias)), np.zeros(len(models))
-    table = weights.table[:, :, [_column(model.task.fold) for model in models]].astype(np.float32)
+    table = weights.table[:, :, [_column(model.task.fold) for model in models]].astype(store.dtype)
     for rows in store.chunks():
         blocks = (rows.structured, *rows.layers)
         weight = None if weights.uniform else table[fold_of(rows.unit, options.folds), rows.code]
@@ -245,7 +248,7 @@ def _pass(
 
 
 def score(store: Store, fits: Sequence[Fit]) -> Iterator[tuple[Rows, list[Array]]]:
-    """Yield the store's chunks with the margins (rows, columns) of every model, float32."""
+    """Yield the store's chunks with the margins (rows, columns) of every model."""
     raw = []
     for fit in fits:
         coef, intercept = fit.arrays["coef"].copy(), fit.arrays["intercept"]
@@ -254,7 +257,7 @@ def score(store: Store, fits: Sequence[Fit]) -> Iterator[tuple[Rows, list[Array]
             intercept = intercept + coef[:, :n] @ store.moments.mean
             coef[:, :n] *= scale
         raw.append((coef, intercept))
-    stacked = _stack(store.layout, raw, [_blocks(fit.task) for fit in fits])
+    stacked = _stack(store, raw, [_blocks(fit.task) for fit in fits])
     for rows in store.chunks():
         yield rows, np.split(stacked.margins(rows), len(fits), axis=1)
 
@@ -264,13 +267,13 @@ def _blocks(task: Task) -> list[int]:
 
 
 def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats) -> Array:
-    """Add to `losses` (models,) and return ∂loss/∂margin (rows, models · columns), float32.
+    """Add to `losses` (models,) and return ∂loss/∂margin (rows, models · columns).
 
     `margins` is overwritten; `weight` is (rows, models) or None for 1.
     """
     n, n_models = len(margins), len(losses)
     if margins.shape[1] == n_models:  # two classes: one column per model
-        target = (code == 1).astype(np.float32)[:, None]
+        target = (code == 1).astype(margins.dtype)[:, None]
         tail = np.exp(-np.abs(margins))
         loss = np.log1p(tail) + np.maximum(margins, 0.0) - target * margins
         residual: Array = np.where(margins >= 0, 1.0, tail) / (1.0 + tail) - target

@@ -37,7 +37,8 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
             "columns, or raise memory_limit"
         )
     chunks = [
-        (rows.structured.copy(), rows.code.copy(), rows.unit.copy()) for rows in store.chunks()
+        (rows.structured.astype(np.float32), rows.code.copy(), rows.unit.copy())
+        for rows in store.chunks()
     ]
     x, code, unit = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
     fold = fold_of(unit, options.folds)
@@ -69,7 +70,8 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
 
 
 def _margins(arrays: Mapping[str, Array], x: Array) -> Floats:
-    """Walk the tree for rows (n, columns) of rescaled float32."""
+    """Walk the tree for rescaled rows (n, columns), in float32 as scikit-learn does."""
+    x = x.astype(np.float32, copy=False)
     node = np.zeros(len(x), np.int64)
     rows = np.arange(len(x))
     while (inner := arrays["left"][node] >= 0).any():

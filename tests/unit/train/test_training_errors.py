@@ -1,0 +1,183 @@
+"""Bad input to the VISTA_TRAIN family: one line each, and nothing is left behind."""
+
+import pytest
+
+from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
+
+
+def train_error(sql, data, label="y", **arguments):
+    message = sql.failure("vista_train", model="m", data=data, label=label, **arguments)
+    assert sql("vista_models") == []
+    return message
+
+
+@pytest.fixture
+def t(sql):
+    sql.con.execute(
+        """CREATE TABLE t AS SELECT i AS id, (i * 7919 % 100) / 100 AS a, i % 3 AS b,
+        [i % 5, i % 7]::FLOAT[2] AS v, i % 2 = 0 AS y FROM range(200) r(i)"""
+    )
+    return sql
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "message"),
+    [
+        ("SELECT * REPLACE (true AS y) FROM t", {}, "label 'y' has one class, 'true', in all 200"),
+        ("SELECT * REPLACE (id = 7 AS y) FROM t", {}, "class 'true' of label 'y' has one row"),
+        ("SELECT * REPLACE (NULL::BOOLEAN AS y) FROM t", {}, "in 200 of them label 'y' is NULL"),
+        ("SELECT * REPLACE (NULL::FLOAT[2] AS v) FROM t", {}, "exclude => ['v'] leaves it out"),
+        ("SELECT * REPLACE (NULL::FLOAT[] AS v) FROM t", {}, "exclude => ['v'] leaves it out"),
+        ("SELECT * REPLACE ('inf'::FLOAT AS a) FROM t", {}, "column 'a' is NULL or not finite"),
+        ("SELECT * FROM t WHERE false", {}, "the data of VISTA_TRAIN has no rows"),
+        ("SELECT *, 'x' AS name FROM t", {}, "leave it out with exclude => ['name']"),
+        ("SELECT *, DATE '2020-01-01' AS d FROM t", {}, "column 'd' has type date32"),
+        ("SELECT *, 'x'::BLOB AS image FROM t", {}, "column 'image' has type binary"),
+        ("SELECT *, ['x'] AS tags FROM t", {}, "exclude => ['tags']"),
+        ("SELECT *, [1, 2] AS n FROM t", {}, "column 'n' has type list<l: int32>"),
+        ("SELECT id, y FROM t", {}, "has no feature column beside label 'y' and key 'id'"),
+        ("t", {"label": "yy"}, "unknown label column 'yy' in the data of VISTA_TRAIN; did you"),
+        ("t", {"key": "idd"}, "unknown key column 'idd'"),
+        ("t", {"exclude": ["aa"]}, "unknown exclude column 'aa'"),
+        ("t", {"split_by": ["cc"]}, "unknown split_by column 'cc'"),
+        ("t", {"features": ["w"]}, "unknown features column 'w'"),
+        ("t", {"features": ["a", "y"]}, "features => […] names the label 'y'"),
+        ("t", {"label": "v"}, "label column 'v' has type fixed_size_list"),
+        ("SELECT id, v, y FROM t", {"baselines": ["structured"]}, "needs structured columns"),
+        (
+            "SELECT * REPLACE ((CASE WHEN id = 9 THEN [1.0] ELSE [1.0, 2.0] END)::FLOAT[] AS v) "
+            "FROM t",
+            {},
+            "column 'v' holds lists of 1 and of 2 values",
+        ),
+        ("SELECT * REPLACE ([]::FLOAT[] AS v) FROM t", {}, "column 'v' holds empty lists"),
+        (
+            "SELECT i AS id, i % 9 AS a, i AS y FROM range(10000) r(i)",
+            {},
+            "label 'y' has more than 1,000 distinct values",
+        ),
+        ("t", {"memory_limit": "1kB"}, "raise memory_limit"),
+        ("SELECT * REPLACE (id < 2 AS y) FROM t", {"folds": 2, "seed": 4}, "all in one of 2 folds"),
+        (
+            "SELECT * REPLACE (id < 2 AS y) FROM t",
+            {"test_fraction": 0.95},
+            "on the test side of the split",
+        ),
+    ],
+)
+def test_data_that_cannot_be_trained_on(t, data, arguments, message):
+    assert message in train_error(t, data, **{"label": "y", **arguments})
+
+
+def test_a_failed_training_leaves_the_session_usable(t):
+    train_error(t, "SELECT * REPLACE (true AS y) FROM t")
+    assert len(t.train("t")) == 2
+
+
+def test_constant_columns_and_infinities_are_no_errors(t):
+    rows = t.train(
+        "SELECT * REPLACE (CASE WHEN id = 3 THEN 'inf'::DOUBLE WHEN id = 4 THEN 'nan'::DOUBLE "
+        "ELSE 1.5 END AS a, CASE WHEN id = 5 THEN ['-inf'::FLOAT, 1]::FLOAT[2] ELSE v END AS v) "
+        "FROM t"
+    )
+    assert {row["n_skipped"] for row in rows} == {3}
+
+
+def test_a_null_within_a_list_skips_the_row(t):
+    data = "SELECT * REPLACE (CASE WHEN id = 3 THEN [NULL, 1] ELSE v::FLOAT[] END::{} AS v) FROM t"
+    for kind in ("FLOAT[]", "FLOAT[2]"):
+        rows = t.train(data.format(kind), model=kind[:-1].replace("[", "_"))
+        assert {row["n_skipped"] for row in rows} == {1}
+
+
+def test_values_beyond_float32_in_double_lists_skip_the_row(t):
+    rows = t.train("SELECT * REPLACE ([a + CASE WHEN id = 3 THEN 1e300 ELSE 0 END] AS v) FROM t")
+    assert {row["n_skipped"] for row in rows} == {1}
+
+
+def test_correlated_use_is_refused(t):
+    text = t.text("vista_train", model="m", label="y", data="SELECT * FROM t WHERE id % 20 = o.i")
+    outer = f"SELECT * FROM (SELECT * FROM range(20) r(i)) o, LATERAL ({text}) m"
+    import duckdb
+
+    with pytest.raises(duckdb.Error, match=r"correlated|Correlated"):
+        t.con.execute(outer).fetchall()
+    assert t("vista_models") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "a/b"}, "a model's name is letters, digits"),
+        ({"model": "../x"}, "a model's name is letters, digits"),
+        ({"baselines": ["hog"]}, "baseline 'hog' needs a TRANSFER in the text of data"),
+        ({"baselines": ["treee"]}, "unknown baseline 'treee'; did you mean 'tree'"),
+        ({"reg": -1}, "reg => takes a number of at least 0, not -1"),
+        ({"reg": []}, "not an empty list"),
+        ({"reg": [0.1, "x"]}, "reg => takes a number of at least 0, not 'x'"),
+        ({"l1_ratio": 1.5}, "l1_ratio => takes a number in [0, 1], not 1.5"),
+        ({"folds": 1}, "folds => takes a whole number in [2, 100], not 1"),
+        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction exclude each other"),
+        ({"test_fraction": 1}, "leaves no rows to train on"),
+        ({"max_iterations": 0}, "max_iterations => takes a whole number of at least 1"),
+        ({"max_iterations": 2.5}, "max_iterations => takes a whole number"),
+        ({"class_weight": "auto"}, "class_weight => takes 'balanced', not 'auto'"),
+        ({"standardize": "yes"}, "standardize => takes true or false"),
+        ({"exclude": [1]}, "exclude => takes a list of names"),
+        ({"label": 3}, "label => takes a text, not 3"),
+        ({"layers": ["a"]}, "unknown argument 'layers' in VISTA_TRAIN"),
+        ({"data": None}, "VISTA_TRAIN needs data => …"),
+    ],
+)
+def test_arguments_that_cannot_be(t, arguments, message):
+    whole = {"model": "m", "label": "y", "data": "t", **arguments}
+    with pytest.raises((ArgumentError, UnknownNameError)) as caught:
+        t.text("vista_train", **whole)
+    assert message in str(caught.value)
+    assert isinstance(caught.value, QueryError)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("SELECT id, a, b FROM t", "model 'm/v@1' needs column 'v', which the data does not have"),
+        ("SELECT * REPLACE ([a, a, a]::FLOAT[3] AS v) FROM t", "as FLOAT[2], and the data's is"),
+        ("SELECT * REPLACE ([a]::FLOAT[] AS v) FROM t", "lists of 1 and of 2 values"),
+        ("SELECT * REPLACE ('x' AS a) FROM t", "with column 'a' as a number or BOOLEAN"),
+        ("SELECT *, 1 AS probability FROM t", "already has a column 'probability'"),
+    ],
+)
+def test_data_that_a_model_cannot_score(t, data, message):
+    t.train("t")
+    assert message in t.failure("vista_predict", model="m/v", data=data)
+
+
+def test_data_that_cannot_be_evaluated(t):
+    t.train("t")
+    assert "has no rows" in t.failure("vista_evaluate", model="m", data="SELECT * FROM t LIMIT 0")
+    assert "unknown label column 'y'" in t.failure(
+        "vista_evaluate", model="m", data="SELECT * EXCLUDE (y) FROM t"
+    )
+    assert "has the value '2', which model 'm/v@1' does not know; it knows: false, true" in (
+        t.failure("vista_evaluate", model="m/v", data="SELECT * REPLACE (2 AS y) FROM t")
+    )
+    assert "all 200 rows" in t.failure(
+        "vista_evaluate", model="m", data="SELECT * REPLACE (NULL AS y) FROM t"
+    )
+
+
+def test_predicting_nothing_gives_no_rows(t):
+    t.train("t")
+    assert t("vista_predict", model="m", data="SELECT * FROM t WHERE false") == []
+
+
+def test_predict_needs_rows_or_images(t):
+    t.train("t")
+    with pytest.raises(ArgumentError, match="needs data => …, or images"):
+        t.text("vista_predict", model="m")
+    with pytest.raises(ArgumentError, match="exclude each other"):
+        t.text("vista_predict", model="m", data="t", images="t")
+    with pytest.raises(ArgumentError, match="uses no layer"):
+        t.text("vista_predict", model="m/structured", images="t")
+    with pytest.raises(ArgumentError, match="not trained on one TRANSFER's layers"):
+        t.text("vista_predict", model="m/v", images="t")
