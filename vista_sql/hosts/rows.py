@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -111,9 +112,10 @@ def register(con: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
 
 
 def unregister(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Undo `register`; nothing happens where it is not registered."""
-    con.execute(f"DROP VIEW IF EXISTS {identifier(name)}")
-    con.unregister(name)
+    """Undo `register`; nothing happens where it is not registered, or the connection is closed."""
+    with contextlib.suppress(duckdb.ConnectionException):
+        con.execute(f"DROP VIEW IF EXISTS {identifier(name)}")
+        con.unregister(name)
 
 
 def counted(totals: list[int | None], report: Callable[[int, int | None], None]) -> Progress:
