@@ -22,6 +22,7 @@ class Import:
     line: int
 
 
+@cache
 def module_files() -> dict[str, Path]:
     """Return every Python file of the package by its module's name."""
     found = {}
@@ -38,6 +39,7 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(), str(file))
 
 
+@cache
 def imports(module: str) -> list[Import]:
     """Return what a module imports; `from package import name` names the file if `name` is one."""
     files = module_files()

@@ -28,9 +28,10 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("functions.*",),  # the functions: one file each
     ("explain", "planner", "hosts", "result"),
     ("session",),
-    ("datasets", "doctor"),
+    ("__init__",),  # the public names, loaded when they are asked for
+    ("datasets",),
     ("cli",),
-    ("__init__", "__main__"),  # the public names, loaded when they are asked for
+    ("__main__",),
 )
 
 UDFS_MAY_IMPORT = {"errors", "units", "catalog", "kernels", "roster", "weights", "train", "models"}
@@ -38,15 +39,15 @@ UDFS_MAY_IMPORT = {"errors", "units", "catalog", "kernels", "roster", "weights",
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
     "click": ("cli", ""),
-    "cv2": ("", "udfs datasets doctor"),
-    "duckdb": ("hosts session", "result cli datasets doctor"),
+    "cv2": ("", "udfs datasets"),
+    "duckdb": ("hosts session", "result cli datasets"),
     "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
     "h5py": ("", "roster"),  # comes with Keras
     "keras": ("", "roster weights udfs"),
     "numpy": ("train udfs", "models result roster weights datasets"),
     "pandas": ("", "result"),
     "pyarrow": ("hosts session result train udfs", "cli datasets"),
-    "rich": ("cli", "doctor"),
+    "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("parse needs", ""),

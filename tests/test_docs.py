@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 
 import documents
 import pytest
@@ -65,3 +66,11 @@ def test_setup_is_shared(tmp_path, monkeypatch):
         "\n```sql\nSELECT 1 AS a\n```\n\n```text\n… int32 … 1 …\n```\n",
         "page",
     )
+
+
+def test_contributing_names_files_that_there_are():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    documents.run(text, "CONTRIBUTING.md")
+    named = re.findall(r"`((?:tests|scripts|vista_sql|udfs|docs)/[\w/.]*)`", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
