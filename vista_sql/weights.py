@@ -26,7 +26,7 @@ from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras")
+SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
 
@@ -93,6 +93,11 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
             raise WeightsError(f"weights file {weights!r} is none of {', '.join(SUFFIXES)}")
         known = (*cnn.weights, "random", "the path of a file")
         raise UnknownNameError("weights", weights, known, where=f"cnn {cnn.name!r}")
+    if name.endswith(".safetensors") and not cnn.torch_names.modules:
+        raise WeightsError(
+            f"no .safetensors file fits {cnn.title}, because {cnn.torch_names.refused}; give "
+            f"weights => one of Keras's files or {_offer(cnn)}"
+        )
     if not path.is_file():
         raise WeightsError(
             f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
@@ -119,13 +124,15 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
     Raises:
         WeightsError: the file is damaged, or of another network; names the first layer at odds.
     """
-    from vista_sql.roster import _weight_files
+    from vista_sql.roster import _random, _safetensors, _weight_files
 
     cnn = facts(cnn) if isinstance(cnn, str) else cnn
     with _kept_random_state():
         network = cnn.build()
     if choice.path is None:
-        _weight_files.randomise(network, choice.seed)
+        _random.randomise(network, choice.seed, cnn.preprocessing)
+    elif choice.path.lower().endswith(".safetensors"):
+        _safetensors.fill(network, cnn, choice.path)
     elif cnn.catalogue is None:
         _weight_files.fill(network, cnn.name, choice.path)
     elif choice.path != cnn.name:

@@ -44,8 +44,25 @@ class WeightsFile:
 
     file: str  # file name in the publisher's cache folder
     url: str
-    sha256: str | None  # None where the publisher states no sha256
+    sha256: str | None  # None where the publisher states an md5 instead
     md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TorchNames:
+    """How a `.safetensors` file with torchvision's and timm's names fills the network.
+
+    Without `modules` no such file does, for the reason `refused`, which completes "… because".
+    """
+
+    modules: dict[str, str] = field(default_factory=dict)  # torch module → the network's layer
+    unused: tuple[str, ...] = ()  # beginnings of names of tensors that no layer needs
+    flattened: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Dense layers → (channels, height, width) of the map below, which torch flattens in that
+    order."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Tensors that only another network's file has → why that one does not fit."""
+    refused: str = "only Keras's files are known to fit it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +93,14 @@ class Cnn:
     title: str
     paper: str
     input_shape: tuple[int, int, int]  # (height, width, channels)
-    parameters: int
+    parameters: int  # all that a layer keeps: batch statistics too, as Keras counts
     aliases: dict[str, str]  # the paper's layer name → the network's layer name
     feature_layers: tuple[str, ...]  # names offered by default, bottom to top
     counted_layers: tuple[str, ...]  # -1 is the last of these, as in the Vista paper
     preprocessing: Preprocessing
     build: Callable[[], Network] = field(repr=False)
     weights: dict[str, WeightsFile] = field(default_factory=dict)  # 'imagenet', 'bundled' …
+    torch_names: TorchNames = TorchNames()
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
     catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
 

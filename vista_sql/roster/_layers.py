@@ -17,6 +17,7 @@ class CustomLayers(NamedTuple):
     GroupedConv2D: Any
     Subsampling: Any
     PartialConv2D: Any
+    LayerScale: Any
 
 
 @cache
@@ -121,4 +122,20 @@ def custom_layers() -> CustomLayers:
             own = {"size": self.size, "connections": self.connections}
             return {**super().get_config(), **own}
 
-    return CustomLayers(LocalResponseNorm, GroupedConv2D, Subsampling, PartialConv2D)
+    @register
+    class LayerScale(keras.layers.Layer):  # type: ignore[misc]
+        """ConvNeXt's scale of each channel at the end of a block.
+
+        It starts as one: the paper's 1e-6 is for training, and hides a block of random weights.
+        """
+
+        def build(self, input_shape: Shape) -> None:
+            self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
+
+        def call(self, inputs: Tensor) -> Tensor:
+            return inputs * self.gamma
+
+        def compute_output_shape(self, input_shape: Shape) -> Shape:
+            return input_shape
+
+    return CustomLayers(LocalResponseNorm, GroupedConv2D, Subsampling, PartialConv2D, LayerScale)

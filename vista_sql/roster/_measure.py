@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from vista_sql.roster import Layer, Network
 
 KerasLayer: TypeAlias = Any
+Node: TypeAlias = Any  # one call of a layer
 Tensor: TypeAlias = Any
 
 
@@ -20,22 +21,41 @@ def measure(network: Network) -> tuple[Layer, ...]:
     """
     import keras
 
+    own = {id(layer): multiply_adds(layer) for layer in network.layers}
+    below: dict[int, frozenset[int]] = {}
     found = []
     for layer in network.layers:
         output = _output(layer)
         if output is None or isinstance(layer, keras.layers.InputLayer):
             continue
-        below = keras.Model(network.inputs, output).layers
+        operations = _below(layer._inbound_nodes[0], below)
         found.append(
             Layer(
                 name=layer.name,
                 shape=tuple(output.shape[1:]),
-                flops=2 * sum(multiply_adds(ancestor) for ancestor in below),
+                flops=2 * sum(own.get(operation, 0) for operation in operations),
                 parameters=layer.count_params(),
                 inputs=_inputs(layer),
             )
         )
     return tuple(found)
+
+
+def _below(node: Node, known: dict[int, frozenset[int]]) -> frozenset[int]:
+    """Return the ids of the operations that a call of a layer stands on, its own among them.
+
+    `known` holds what was found for other calls, and gets what is found here.
+    """
+    pending = [node]
+    while pending:
+        missing = [one for one in pending[-1].parent_nodes if id(one) not in known]
+        if missing:
+            pending += missing
+            continue
+        done = pending.pop()
+        parents = (known[id(one)] for one in done.parent_nodes)
+        known[id(done)] = frozenset({id(done.operation)}).union(*parents)
+    return known[id(node)]
 
 
 def _inputs(layer: KerasLayer) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Put weights into a Keras network: from any of Keras's file formats, or from a seed."""
+"""Put weights into a Keras network from any of Keras's file formats."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def fill(network: Network, cnn: str, path: str) -> None:
                 raise WeightsError(f"weights file {path} is not of {cnn}: {difference}")
         for layer, (_, arrays) in pairs:
             for variable, array in zip(layer.weights if layer else (), arrays, strict=True):
-                variable.assign(np.asarray(array))
+                variable.assign(np.asarray(array).reshape(variable.shape))
+            if finish := getattr(layer, "finalize_state", None):
+                finish()  # a Normalization computes with copies of its variables
 
 
 def fill_by_keras(network: Network, cnn: str, path: str) -> None:
@@ -55,26 +57,6 @@ def fill_by_keras(network: Network, cnn: str, path: str) -> None:
         raise WeightsError(
             f"weights file {path} does not fit {cnn}: {_first_line(error)}"
         ) from error
-
-
-def randomise(network: Network, seed: int) -> None:
-    """Draw every kernel uniformly within sqrt(3 / fan-in); the rest keeps its initial values.
-
-    The values depend on `seed` and on the network alone: not on the process, nor on any global
-    state. The limit is LeCun's (Efficient BackProp, 1998, section 4.6): under it activations stay
-    between about 0.1 and 100 in every network of the roster, where He's lets residual sums grow.
-    """
-    import numpy as np
-
-    for number, variable in enumerate(network.weights):
-        shape = tuple(variable.shape)
-        if len(shape) < 2:
-            continue
-        limit = np.float32((3 / np.prod(shape[:-1])) ** 0.5)
-        values = np.random.default_rng([seed % 2**64, number]).random(shape, dtype=np.float32)
-        values *= 2 * limit
-        values -= limit
-        variable.assign(values)
 
 
 def read_network(path: str) -> Network:
@@ -145,13 +127,20 @@ def _by_position(layers: list[KerasLayer], root: Group) -> list[Pair]:
 def _by_class(network: Network, root: Group) -> list[Pair]:
     """Pair layers in the format of Keras 3: the n-th of a class with the n-th of that class."""
     groups = dict(root["layers"]) if "layers" in root else {}
+    has_depthwise = "depthwise_conv2d" in groups
     seen: dict[str, int] = {}
     pairs: list[Pair] = []
     for layer in network.layers:
         kind = _snake_case(type(layer).__name__)
+        if kind == "depthwise_conv2d" and not has_depthwise:
+            kind = "conv2d"  # keras.applications' ConvNeXt has grouped convolutions instead
         number = seen[kind] = seen.get(kind, -1) + 1
         name = f"{kind}_{number}" if number else kind
-        arrays = _arrays(groups.pop(name, {}))
+        group = groups.pop(name, {})
+        if getattr(layer, "layers", None):
+            pairs += _by_class(layer, group)
+            continue
+        arrays = _arrays(group)
         if layer.weights or arrays:
             pairs.append((layer, (name, arrays)))
     left = ((name, _arrays(group)) for name, group in groups.items())
@@ -166,7 +155,7 @@ def _difference(layer: KerasLayer | None, name: str, arrays: list[Any]) -> str |
         return (
             f"the file has nothing for layer {layer.name!r}, which needs {_shapes(layer.weights)}"
         )
-    if _shapes(arrays) != _shapes(layer.weights):
+    if _shapes(arrays) != _shapes(layer.weights) and _shapes(arrays) != _grouped_shapes(layer):
         return (
             f"layer {layer.name!r} needs {_shapes(layer.weights)}, and the file has "
             f"{_shapes(arrays)} in {name!r}"
@@ -176,6 +165,17 @@ def _difference(layer: KerasLayer | None, name: str, arrays: list[Any]) -> str |
 
 def _shapes(arrays: list[Any]) -> str:
     return " ".join(str(tuple(array.shape)) for array in arrays)
+
+
+def _grouped_shapes(layer: KerasLayer) -> str | None:
+    """Return the shapes that a depthwise convolution has where it is saved as a grouped one.
+
+    The values are the same in the same order.
+    """
+    if type(layer).__name__ != "DepthwiseConv2D":
+        return None
+    (height, width, channels, multiplier), *rest = (tuple(one.shape) for one in layer.weights)
+    return " ".join(map(str, ((height, width, 1, channels * multiplier), *rest)))
 
 
 def _arrays(group: Group) -> list[Any]:

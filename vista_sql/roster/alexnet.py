@@ -7,7 +7,7 @@ normalisation has the constants of the published weights (k = 1, alpha = 1e-4 / 
 
 from __future__ import annotations
 
-from vista_sql.roster import Cnn, Network, Preprocessing
+from vista_sql.roster import Cnn, Network, Preprocessing, TorchNames
 
 
 def _build() -> Network:
@@ -38,6 +38,8 @@ def _build() -> Network:
     return keras.Model(image, x, name="alexnet")
 
 
+_LEARNED = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+
 CNN = Cnn(
     name="alexnet",
     title="AlexNet",
@@ -55,4 +57,14 @@ CNN = Cnn(
     ),
     build=_build,
     weights={},  # Keras publishes none
+    torch_names=TorchNames(
+        # as converters of Caffe's file write it: Caffe's names, whose axes are torch's
+        modules={name: name for name in _LEARNED},
+        flattened={"fc6": (256, 6, 6)},
+        others={
+            "features.0.weight": "it holds torchvision's AlexNet, another network than the paper's "
+            "(64 filters in its first layer, no groups, no response normalisation); fitting is "
+            "Caffe's bvlc_alexnet, converted with its own names conv1.weight … fc8.bias"
+        },
+    ),
 )

@@ -1,0 +1,142 @@
+"""Read `.safetensors` files, and fill networks from those that timm and torchvision name.
+
+The format (github.com/huggingface/safetensors): the header's length as 8 bytes, the header as JSON
+(name → dtype, shape, place), the tensors' bytes, little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vista_sql.errors import WeightsError
+from vista_sql.roster import Cnn, Network
+
+KerasLayer: TypeAlias = Any
+Variable: TypeAlias = Any
+Array: TypeAlias = Any
+
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+SUFFIXES = {  # our variable → torch's
+    "kernel": "weight",
+    "gamma": "weight",
+    "bias": "bias",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+COUNTER = "num_batches_tracked"  # a torch batch norm counts its batches; inference does not ask
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Where one tensor lies in a file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int  # in bytes, from the file's beginning
+    end: int
+
+
+def fill(network: Network, cnn: Cnn, path: str) -> None:
+    """Give every layer of a roster network its values from a file, all of them or none.
+
+    Raises:
+        WeightsError: the file is damaged or of another network.
+    """
+    tensors, names = read_header(path, cnn.name), cnn.torch_names
+    for name, why in names.others.items():
+        if name in tensors:
+            raise WeightsError(f"weights file {path} is not of {cnn.name}: {why}")
+    left = dict(tensors)
+    found: list[tuple[Variable, Array]] = []
+    for module, layer_name in names.modules.items():
+        layer = network.get_layer(layer_name)
+        for variable in layer.weights:
+            name = f"{module}.{SUFFIXES[variable.name]}"
+            tensor = left.pop(name, None)
+            if tensor is None:
+                raise WeightsError(
+                    f"weights file {path} is not of {cnn.name}: it has no tensor {name!r}, which "
+                    f"layer {layer_name!r} needs"
+                )
+            array = _converted(_read(path, tensor, name), names.flattened.get(layer_name))
+            if array.shape != tuple(variable.shape):
+                raise WeightsError(
+                    f"weights file {path} is not of {cnn.name}: layer {layer_name!r} needs "
+                    f"{tuple(variable.shape)}, and the file has {tensor.shape} in {name!r}"
+                )
+            found.append((variable, array))
+    for name in left:
+        if not name.endswith(COUNTER) and not name.startswith(names.unused):
+            raise WeightsError(
+                f"weights file {path} is not of {cnn.name}: the file also has a tensor {name!r}"
+            )
+    for variable, array in found:
+        variable.assign(array)
+
+
+def read_header(path: str, cnn: str) -> dict[str, Tensor]:
+    """Return what a file holds, by name.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    size = Path(path).stat().st_size
+    try:
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        tensors = {
+            name: Tensor(
+                entry["dtype"],
+                tuple(int(side) for side in entry["shape"]),
+                *(8 + length + int(place) for place in entry["data_offsets"]),
+            )
+            for name, entry in header.items()
+        }
+        if any(not 8 + length <= one.start <= one.end <= size for one in tensors.values()):
+            raise ValueError("it ends before its last tensor")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            f"weights file {path} of {cnn} cannot be read ({error}): it is damaged or no "
+            ".safetensors file; fetch or save it again"
+        ) from error
+    return tensors
+
+
+def _read(path: str, tensor: Tensor, name: str) -> Array:
+    """Return a tensor as float32."""
+    import numpy as np
+
+    if tensor.dtype not in FLOATS:
+        raise WeightsError(
+            f"weights file {path} has {name!r} as {tensor.dtype}; known are {', '.join(FLOATS)}"
+        )
+    kind = np.dtype(FLOATS[tensor.dtype])
+    if prod(tensor.shape) * kind.itemsize != tensor.end - tensor.start:
+        raise WeightsError(f"weights file {path} is damaged: {name!r} has not the length it states")
+    values = np.fromfile(path, kind, prod(tensor.shape), offset=tensor.start)
+    if tensor.dtype == "BF16":  # the upper half of a float32
+        values = (values.astype("<u4") << 16).view("<f4")
+    return values.astype(np.float32, copy=False).reshape(tensor.shape)
+
+
+def _converted(array: Array, below: tuple[int, int, int] | None) -> Array:
+    """Return torch's axes as Keras's: (filters, channels, height, width) and (units, values).
+
+    `below` is (channels, height, width) of the map that torch flattens into the values.
+    """
+    if below is not None and array.ndim == 2 and array.shape[1] == prod(below):
+        maps = array.reshape(-1, *below).transpose(2, 3, 1, 0)
+        return maps.reshape(prod(below), -1)
+    if array.ndim == 4:
+        return array.transpose(2, 3, 1, 0)
+    return array.T if array.ndim == 2 else array
