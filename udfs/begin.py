@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa
 
+from vista_sql import weights
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 
@@ -25,7 +27,21 @@ def begin(runtime: Any, spec: pa.ChunkedArray) -> pa.Array:
             "VISTA_TRAIN and VISTA_EVALUATE cannot be correlated with other rows: they run once "
             "per statement; write the data as a query of its own"
         )
-    return pa.array([runtime.trainings.begin(text) for text in spec.to_pylist()], pa.string())
+    orders = [_with_weights(text) for text in spec.to_pylist()]
+    return pa.array([runtime.trainings.begin(text) for text in orders], pa.string())
+
+
+def _with_weights(text: str) -> str:
+    """Return an order with the identity of weights that were not here when it was planned."""
+    order = json.loads(text)
+    transfers = order.get("train", {}).get("provenance", {}).get("transfers", ())
+    for transfer in transfers:
+        if transfer["weights_sha256"] is None:
+            asked = transfer["arguments"]
+            cnn = weights.facts(asked["cnn"])
+            found = weights.resolve(cnn, asked["weights"], asked.get("seed", 0))
+            transfer["weights_sha256"] = found.identity
+    return json.dumps(order, sort_keys=True, separators=(",", ":"))
 
 
 KERNELS = (Kernel("vista_begin", ("VARCHAR",), "VARCHAR", begin),)

@@ -77,6 +77,11 @@ class Model:
         """What fitted it."""
         return str(self.row["trainer"])
 
+    @property
+    def written_ns(self) -> int:
+        """When the version was written, in nanoseconds since 1970."""
+        return (self.folder / DOCUMENT).stat().st_mtime_ns
+
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return the model's arrays."""
         import numpy as np

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from vista_sql import models
@@ -139,15 +138,3 @@ def _number(
         bounds = f"of at least {least:g}" if most == float("inf") else f"in [{least:g}, {most:g}]"
         raise call.error(name, f"{name} => takes a {kind} {bounds}, not {value!r}")
     return int(value) if whole else float(value)
-
-
-def provenance(call: Call, planner: Planner, argument: str = "data") -> Mapping[str, Any]:
-    """Return what the planner knows of where a relation's columns come from.
-
-    A planner may have a method `provenance(text, call)`; it returns
-    `{"transfers": [{"arguments": {…}, "columns": {column: layer}, …facts}], "versions": {…}}`,
-    one element per TRANSFER in the text, `arguments` as in the call with defaults filled in.
-    """
-    ask = getattr(planner, "provenance", None)
-    found = ask(text(call, argument) or "", call) if callable(ask) else None
-    return found if isinstance(found, Mapping) else {}

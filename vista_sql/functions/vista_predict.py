@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vista_sql.errors import ModelError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, literal
-from vista_sql.functions._training import data_of, find_model, provenance, scored, text, texts
+from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance, literal
+from vista_sql.functions._training import data_of, find_model, scored, text, texts
 from vista_sql.models import Model
 
-TRANSFER_ARGUMENTS = ("cnn", "layers", "pool", "weights", "dtype", "prefix", "seed")
+TRANSFER_ARGUMENTS = ("cnn", "pool", "weights", "dtype", "prefix", "seed")
 """Arguments of TRANSFER that decide a feature's value or its column's name."""
 
 
@@ -21,8 +24,9 @@ def expand(call: Call, planner: Planner) -> str:
         return scored(model, planner.relation(transfer, call, "images"), planner)
     if call.get("images") is not None:
         raise call.error("images", "data and images exclude each other")
-    _check_transfer(model, call, planner)
-    return scored(model, data_of(call, planner), planner)
+    data = data_of(call, planner)
+    _check_transfer(model, _provenance.record(text(call, "data") or "", planner))
+    return scored(model, data, planner)
 
 
 def _own_transfer(model: Model) -> dict[str, object] | None:
@@ -45,8 +49,10 @@ def _transfer(model: Model, call: Call) -> str:
     columns = made.get("columns")
     if not isinstance(known, dict) or not isinstance(columns, dict):
         raise ModelError(f"model {model.reference!r} has a damaged provenance: train it again")
-    given = {name: known[name] for name in TRANSFER_ARGUMENTS if known.get(name) is not None}
-    given["layers"] = [columns[name] for name in model.layers]
+    given: dict[str, object] = {
+        name: known[name] for name in TRANSFER_ARGUMENTS if known.get(name) not in (None, "")
+    }
+    given["layers"] = [name.removeprefix(known.get("prefix", "")) for name in model.layers]
     given["images"] = text(call, "images")
     for name in ("structured", "image"):
         given[name] = text(call, name)
@@ -56,22 +62,21 @@ def _transfer(model: Model, call: Call) -> str:
     return f"TRANSFER({shown})"
 
 
-def _check_transfer(model: Model, call: Call, planner: Planner) -> None:
+def _check_transfer(model: Model, record: Mapping[str, Any]) -> None:
     """Refuse data whose TRANSFER makes the model's columns in another way.
 
     Raises:
         ModelError: says which of cnn, layer, pool, weights, dtype … differ.
     """
     made = _own_transfer(model)
-    found = provenance(call, planner).get("transfers", ())
-    for transfer in found if made is not None else ():
+    for transfer in record.get("transfers", ()) if made is not None else ():
         if not set(model.layers) & set(transfer.get("columns", ())):
             continue
         old, new = _facts(made or {}, model), _facts(transfer, model)
         differing = [
             f"{name} is {new.get(name)!r}, was {old.get(name)!r}"
             for name in sorted(old)
-            if name in new and old[name] != new[name]
+            if None not in (old[name], new.get(name)) and old[name] != new[name]
         ]
         if differing:
             raise ModelError(

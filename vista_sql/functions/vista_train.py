@@ -6,13 +6,12 @@ from math import inf
 
 from vista_sql import models
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions import Argument, Call, Planner, TableFunction
+from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance
 from vista_sql.functions._training import (
     data_of,
     flag,
     number,
     numbers,
-    provenance,
     streamed,
     text,
     texts,
@@ -97,15 +96,16 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         seed=int(number(call, "seed", -(2**63), 2**63, whole=True)),
         home=planner.home,
         memory_bytes=memory // 4 if isinstance(memory, int) else 0,  # the kernels have the rest
-        provenance=dict(provenance(call, planner)),
+        provenance=_provenance.record(text(call, "data") or "", planner),
     )
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return the one statement that trains."""
+    data = data_of(call, planner)
     spec = spec_of(call, planner)
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
-    return streamed(spec.to_text(), data_of(call, planner), planner, columns)
+    return streamed(spec.to_text(), data, planner, columns)
 
 
 FUNCTION = TableFunction(

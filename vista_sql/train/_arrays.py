@@ -35,8 +35,8 @@ def store_of(
     s = np.ascontiguousarray(structured, np.float64)
     parts = [np.ascontiguousarray(layer, np.float32) for layer in layers]
     code = np.asarray(codes, np.int64)
-    hashed = [_hashing.mix(code.view(np.uint64)), *(_hashing.hash_matrix(x) for x in [s, *parts])]
-    hashes = _hashing.combine(hashed)
+    hashed = [_hashing.mix(code.view(np.uint64)), _hashing.hash_matrix(s)]
+    hashes = _hashing.combine([*hashed, *(_hashing.hash_matrix(part) for part in parts)])
     whole = Rows(hashes, _hashing.unit(hashes, seed), code, s, tuple(parts))
     store = Store(Layout(s.shape[1], tuple(part.shape[1] for part in parts)))
     if spool:

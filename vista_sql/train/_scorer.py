@@ -16,6 +16,8 @@ from vista_sql.train._metrics import probabilities
 from vista_sql.train._rows import matrix, numbers
 from vista_sql.train._store import Array, Floats
 
+MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -74,8 +76,22 @@ class Scorer:
         Raises:
             ModelError: the rows are not what the model was trained on.
         """
-        names, model = self.check(batch), self.model
-        n = len(next(iter(batch.values())))
+        names, n = self.check(batch), len(next(iter(batch.values())))
+        model = self.model
+        width = len(model.structured) + sum(model.layers.values())
+        step = max(64, MAX_VALUES // max(1, width))
+        parts = [
+            self._score({name: batch[own].slice(start, step) for name, own in names.items()})
+            for start in range(0, max(n, 1), step)
+        ]
+        return Scored(
+            np.concatenate([part.margins for part in parts]),
+            np.concatenate([part.usable for part in parts]),
+            [reason for part in parts for reason in part.reasons],
+        )
+
+    def _score(self, batch: Mapping[str, pa.Array]) -> Scored:
+        model, n = self.model, len(next(iter(batch.values())))
         sizes = list(model.layers.values())
         x = np.zeros((n, len(model.structured) + sum(sizes)), np.float64)
         usable, reasons = np.ones(n, bool), np.full(n, None, dtype=object)
@@ -85,12 +101,12 @@ class Scorer:
             usable[~good] = False
 
         for i, name in enumerate(model.structured):
-            column = batch[names[name]]
+            column = batch[name]
             x[:, i] = np.nan if pa.types.is_null(column.type) else numbers(column)
             need(name, np.isfinite(x[:, i]))
         start = len(model.structured)
         for name, size in model.layers.items():
-            column = batch[names[name]]
+            column = batch[name]
             if pa.types.is_null(column.type):
                 need(name, np.zeros(n, bool))
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vista_sql import models
+from vista_sql import models, resources
 from vista_sql.errors import ModelError
 from vista_sql.train import Options
 from vista_sql.train._columns import choose
@@ -26,11 +25,6 @@ from vista_sql.train._store import Rows, Store
 
 FORMAT = 1  # of the arithmetic: a fingerprint of another format is another training
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
-
-
-def default_memory() -> int:
-    """Return a quarter of the machine's memory, in bytes."""
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
 
 
 def package_version() -> str:
@@ -46,7 +40,8 @@ class TrainingRun:
 
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
-        self.memory_bytes = spec.memory_bytes or default_memory()
+        # the kernels, DuckDB and the rest of the process have the other three quarters
+        self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._train: Store | None = None

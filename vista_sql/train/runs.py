@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections import OrderedDict
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -64,6 +65,7 @@ class Trainings:
 
     def __init__(self) -> None:
         self._runs: dict[str, tuple[Run, float]] = {}
+        self._failed: OrderedDict[str, BaseException] = OrderedDict()
         self._lock = threading.Lock()
         self._finishing = threading.Lock()  # one at a time: each uses all cores and its memory
 
@@ -88,7 +90,11 @@ class Trainings:
             self._runs[name] = (run, time.monotonic())
         try:
             run.feed(rows)
-        except BaseException:
+        except BaseException as error:
+            with self._lock:
+                self._failed[name] = error
+                while len(self._failed) > MAX_RUNS:
+                    self._failed.popitem(last=False)
             self.drop(name)
             raise
 
@@ -116,6 +122,8 @@ class Trainings:
             self.drop(name)
 
     def _find(self, name: str) -> Run:
+        if name in self._failed:  # in another thread: all of them tell the same
+            raise self._failed[name]
         if name not in self._runs:
             raise ModelError(
                 "this training has ended or failed already: run the statement again, and use "

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from vista_sql.functions import Call, load
+from vista_sql.functions import Call, _provenance, load
 from vista_sql.settings import Settings
 from vista_sql.train.runs import Trainings
 
@@ -20,7 +20,6 @@ class PlannerStub:
 
     def __init__(self, home: str) -> None:
         self.home = home
-        self.transfers: list[dict] = []
         self._names = itertools.count()
 
     def setting(self, name, call):
@@ -31,9 +30,6 @@ class PlannerStub:
 
     def fresh_name(self, role):
         return f"__vista_{next(self._names)}_{role}"
-
-    def provenance(self, text, call):
-        return {"transfers": self.transfers} if self.transfers else {}
 
 
 class Sql:
@@ -98,6 +94,17 @@ def sql(tmp_path):
     session = Sql(str(tmp_path / "home"))
     yield session
     session.con.close()
+
+
+@pytest.fixture
+def made_by(monkeypatch):
+    """Say what TRANSFERs the text of data holds."""
+
+    def say(*transfers):
+        record = {"transfers": list(transfers)}
+        monkeypatch.setattr(_provenance, "record", lambda text, planner: record)
+
+    return say
 
 
 @pytest.fixture

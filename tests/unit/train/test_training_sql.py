@@ -4,7 +4,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from vista_sql.errors import UnknownNameError
+from vista_sql.errors import ModelError, UnknownNameError
+from vista_sql.functions import _provenance
+from vista_sql.settings import Settings
 
 COLUMNS = [
     "model",
@@ -302,50 +304,59 @@ def test_a_model_as_sql_scores_without_vista_sql(digits, part, label):
         assert score["probabilities"] == pytest.approx(row["probabilities"], abs=1e-6)
 
 
-def test_models_are_listed_with_provenance(digits):
-    digits.planner.transfers = [
-        {
-            "arguments": {"cnn": "resnet50", "dtype": "float32", "pool": "max2x2"},
-            "columns": {"low": "conv5_3", "high": "avg_pool"},
-            "weights_sha256": "abc",
-        }
-    ]
+def made(cnn="resnet50", sha="abc", **arguments):
+    return {
+        "arguments": {"cnn": cnn, "dtype": "float32", "pool": "gap", **arguments},
+        "columns": {"low": "conv5_block3_out", "high": "avg_pool"},
+        "weights_sha256": sha,
+    }
+
+
+def test_models_are_listed_with_provenance(digits, made_by):
+    made_by(made())
     digits.train("digits", exclude=["digit"], seed=5)
     rows = {row["model"]: row for row in digits("vista_models")}
     assert set(rows) == {"m/structured@1", "m/low@1", "m/high@1"}
     low = rows["m/low@1"]
-    assert (low["cnn"], low["cnn_layer"], low["weights_sha256"]) == ("resnet50", "conv5_3", "abc")
+    assert (low["cnn"], low["cnn_layer"]) == ("resnet50", "conv5_block3_out")
+    assert (low["weights_sha256"], low["dtype"]) == ("abc", "float32")
     assert (low["seed"], low["label"], low["classes"]) == (5, "y", ["false", "true"])
     assert rows["m/structured@1"]["cnn"] is None
 
 
-def test_predicting_over_images_writes_the_models_own_transfer(digits):
-    digits.planner.transfers = [
-        {
-            "arguments": {"cnn": "resnet50", "dtype": "bfloat16", "pool": "gap", "weights": None},
-            "columns": {"low": "conv5_3", "high": "avg_pool"},
-        }
-    ]
-    digits.train("digits", exclude=["digit"])
+def test_predicting_over_images_writes_the_models_own_transfer(digits, made_by):
+    columns = {"f_low": "conv5_block3_out"}
+    made_by(made(weights="random", seed=3, prefix="f_") | {"columns": columns})
+    digits.train("SELECT id, ink, low AS f_low, y FROM digits")
     text = digits.text(
-        "vista_predict", model="m/low", images="photos", structured="(FROM f)", key=["a", "b"]
+        "vista_predict", model="m/f_low", images="photos", structured="(FROM f)", key=["a", "b"]
     )
     assert (
-        "SELECT * FROM TRANSFER(cnn => 'resnet50', pool => 'gap', dtype => 'bfloat16', "
-        "layers => ['conv5_3'], images => 'photos', structured => '(FROM f)', key => ['a', 'b'])"
+        "SELECT * FROM TRANSFER(cnn => 'resnet50', pool => 'gap', weights => 'random', "
+        "dtype => 'float32', prefix => 'f_', seed => 3, layers => ['low'], images => 'photos', "
+        "structured => '(FROM f)', key => ['a', 'b'])"
     ) in text
 
 
-def test_features_of_another_cnn_are_refused(digits):
-    made = {"arguments": {"cnn": "resnet50", "pool": "gap"}, "columns": {"low": "conv5_3"}}
-    digits.planner.transfers = [made | {"weights_sha256": "abc"}]
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (made(cnn="vgg16", sha="abd"), "cnn is 'vgg16', was 'resnet50'; weights_sha256 is 'abd'"),
+        (made(pool="max2x2"), "pool is 'max2x2', was 'gap'"),
+        (made(dtype="bfloat16"), "dtype is 'bfloat16', was 'float32'"),
+        (made() | {"columns": {"low": "conv4"}}, "layer of low is 'conv4'"),
+    ],
+)
+def test_features_that_were_made_otherwise_are_refused(digits, made_by, other, message):
+    made_by(made())
     digits.train("digits", exclude=["digit", "high"])
     digits.text("vista_predict", model="m/low", data="digits")
-    digits.planner.transfers = [
-        {**made, "weights_sha256": "abd", "arguments": {"cnn": "vgg16", "pool": "gap"}}
-    ]
-    with pytest.raises(Exception, match="cnn is 'vgg16', was 'resnet50'; weights_sha256 is 'abd'"):
+    made_by(made(sha=None))  # weights that are not here yet tell nothing
+    digits.text("vista_predict", model="m/low", data="digits")
+    made_by(other)
+    with pytest.raises(ModelError, match=r"was trained on other features") as caught:
         digits.text("vista_predict", model="m/low", data="digits")
+    assert message in str(caught.value)
 
 
 def test_unknown_models_offer_the_nearest(digits):
@@ -359,3 +370,38 @@ def test_unknown_models_offer_the_nearest(digits):
         with pytest.raises(UnknownNameError, match="unknown model") as caught:
             digits.text("vista_predict", model=wrong, data="digits")
         assert right in str(caught.value)
+
+
+class SettingsOnly:
+    def setting(self, name, call):
+        return Settings({}, {}).value(name, call.get(name))
+
+
+def test_a_record_says_how_each_column_was_made():
+    record = _provenance.record(
+        "SELECT t.*, u.* FROM TRANSFER(cnn => 'LeNet5', layers => ['fc6', -2], prefix => 'a_') t "
+        "JOIN transfer(cnn := 'lenet5', layers := 'conv1', weights := 'random', seed := 3, "
+        "pool := 'gap', dtype := 'bfloat16') u USING (id); -- the end",
+        SettingsOnly(),
+    )
+    one, other = record["transfers"]
+    assert one["arguments"] == {
+        "cnn": "lenet5",
+        "weights": "bundled",
+        "pool": "max2x2",
+        "dtype": "float32",
+        "prefix": "a_",
+    }
+    assert len(one["columns"]) == 2
+    assert one["columns"]["a_fc6"] == "f6"  # the network's own name
+    assert len(one["weights_sha256"]) == 64
+    assert one["preprocessing"]["order"] == "gray"
+    assert other["arguments"]["seed"] == 3
+    assert (other["arguments"]["pool"], other["arguments"]["dtype"]) == ("gap", "bfloat16")
+    assert other["weights_sha256"] == "random:3"
+    assert "vista-sql" in record["versions"]
+
+
+@pytest.mark.parametrize("text", ["features", '"transfer"', "SELECT * FROM vista_things"])
+def test_a_relation_without_transfers_has_no_record(text):
+    assert _provenance.record(text, SettingsOnly()) == {}

@@ -1,0 +1,107 @@
+"""The paper's workload through a session: images to features to models to predictions."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import vista_sql
+
+DATA = "SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'images', structured => 'facts')"
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    import cv2
+
+    folder = tmp_path_factory.mktemp("digits")
+    x, y = load_digits(return_X_y=True)
+    chosen = [int(i) for i in np.flatnonzero(y >= 5)[:300]]
+    with vista_sql.connect(folder / "digits.duckdb") as session:
+        session.con.execute("CREATE TABLE images (id INTEGER, path VARCHAR)")
+        session.con.execute("CREATE TABLE facts (id INTEGER, ink DOUBLE, y INTEGER)")
+        for i in chosen:
+            pixels = cv2.resize((x[i].reshape(8, 8) * 15.9).astype(np.uint8), (28, 28))
+            cv2.imwrite(str(folder / f"{i}.png"), pixels)
+            session.con.execute("INSERT INTO images VALUES (?, ?)", [i, str(folder / f"{i}.png")])
+            session.con.execute("INSERT INTO facts VALUES (?, ?, ?)", [i, x[i].sum(), int(y[i])])
+        (folder / f"{chosen[7]}.png").write_bytes(b"no image")
+        yield session
+
+
+def rows(db, text):
+    return db.query(text).arrow().to_pylist()
+
+
+def train(db, model="d", more=""):
+    return rows(
+        db,
+        f"SELECT * FROM VISTA_TRAIN(model => '{model}', label => 'y', data => $${DATA}$$, "
+        f"max_iterations => 20{more})",
+    )
+
+
+def test_layers_are_compared_and_lift_is_real(db):
+    found = train(db)
+    assert found[0]["feature_set"] == "structured"
+    assert {row["n_skipped"] for row in found} == {1}  # the unreadable image
+    best = next(row for row in found if row["is_best"])
+    assert best["lift"] > 0.3
+    assert best["layer"] is not None
+    assert train(db) == found
+
+
+def test_attached_connections_train_the_same(db):
+    here = train(db)
+    con = db.con.cursor()
+    vista_sql.attach(con)
+    there = con.execute(
+        f"SELECT model, f1_score FROM VISTA_TRAIN(model => 'd', label => 'y', data => $${DATA}$$, "
+        "max_iterations => 20)"
+    ).fetchall()
+    assert there == [(row["model"], row["f1_score"]) for row in here]
+    con.close()
+
+
+def test_a_model_predicts_over_images_as_over_its_features(db):
+    train(db)
+    over_data = rows(
+        db, f"SELECT id, predicted_label, probability, error FROM VISTA_PREDICT('d', $${DATA}$$)"
+    )
+    over_images = rows(
+        db,
+        "SELECT id, predicted_label, probability, error FROM "
+        "VISTA_PREDICT(model => 'd', images => 'images', structured => 'facts')",
+    )
+    by_id = {row["id"]: row for row in over_data}
+    assert len(by_id) == 300
+    assert {row["id"]: row for row in over_images} == by_id
+    failed = [row for row in over_data if row["error"] is not None]
+    assert len(failed) == 1
+    assert failed[0]["predicted_label"] is None
+    (evaluated,) = rows(db, f"SELECT * FROM VISTA_EVALUATE('d', $${DATA}$$)")
+    assert (evaluated["n"], evaluated["n_skipped"]) == (299, 1)
+    confusion = rows(db, f"SELECT * FROM VISTA_CONFUSION('d', $${DATA}$$)")
+    right = sum(row["n"] for row in confusion if row["expected"] == row["predicted"])
+    assert evaluated["accuracy"] == pytest.approx(right / 299)
+
+
+def test_the_registry_says_how_features_were_made(db):
+    train(db)
+    found = rows(db, "SELECT * FROM VISTA_MODELS() WHERE layer = 'fc6'")
+    assert {row["cnn"] for row in found} == {"lenet5"}
+    assert {row["cnn_layer"] for row in found} == {"f6"}
+    assert {len(row["weights_sha256"]) for row in found} == {64}
+
+
+def test_features_of_other_weights_are_refused(db):
+    train(db)
+    other = DATA.replace("'lenet5'", "'lenet5', weights => 'random'")
+    with pytest.raises(vista_sql.errors.ModelError, match="weights_sha256 is 'random:0', was"):
+        db.query(f"SELECT * FROM VISTA_PREDICT('d', $${other}$$)").arrow()
+
+
+def test_training_with_bad_data_says_so_and_leaves_the_session_usable(db):
+    with pytest.raises(vista_sql.errors.VistaError, match="unknown label column 'yy'"):
+        db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'yy', data => $${DATA}$$)").arrow()
+    assert rows(db, "SELECT 1 AS one") == [{"one": 1}]
+    assert rows(db, "SELECT * FROM VISTA_MODELS() WHERE name = 'e'") == []

@@ -1,0 +1,97 @@
+"""Where the features of a relation come from: what its TRANSFERs compute, for a model's record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vista_sql import parse, weights, workload
+from vista_sql.errors import WeightsError
+from vista_sql.functions import Call, Planner
+from vista_sql.roster import Cnn
+from vista_sql.workload import Relation
+
+PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
+"""Packages whose versions belong to a model's record, where they are installed."""
+
+
+def record(text: str, planner: Planner) -> dict[str, Any]:
+    """Return what is known of a relation's features, from its text alone.
+
+    Call it after `planner.relation`, which reports what is wrong with the text.
+
+    Returns:
+        `transfers`: for each wide TRANSFER in the text its `arguments` with defaults filled in and
+        paths made absolute, `columns` (column → the network's own layer name), `preprocessing` and
+        `weights_sha256` (None where the file is not here yet: vista_begin adds it). `versions` of
+        packages, if there is a TRANSFER.
+    """
+    if not parse.mentions(text):
+        return {}
+    cleaned = parse.clean_relation(text)
+    if not cleaned.startswith("("):
+        return {}
+    calls = [found.call for found in parse.parse(cleaned[1:-1])[0].calls]
+    made = [_transfer(call, planner) for call in calls if call.function == "transfer"]
+    transfers = [transfer for transfer in made if transfer["columns"]]
+    if not transfers:
+        return {}
+    # as the registry will hand it back: tuples are lists
+    return dict(json.loads(json.dumps({"transfers": transfers, "versions": _versions()})))
+
+
+def _transfer(call: Call, planner: Planner) -> dict[str, Any]:
+    cnn = workload.load_cnn(call)
+    seed = planner.setting("seed", call).value
+    structured = None if call.get("structured") is None else Relation("structured")
+    bound = workload.bind(
+        call, cnn, Relation("images"), structured, seed=seed, device="auto"
+    )  # only the layers are read of it: the relations are the statement's
+    chosen = bound.weights or cnn.default_weights
+    is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet")
+    arguments: dict[str, Any] = {
+        "cnn": _absolute(cnn.name) if cnn.name.lower().endswith(".keras") else cnn.name,
+        "weights": _absolute(chosen) if is_file else chosen.lower(),
+        "pool": bound.pool,
+        "dtype": bound.dtype,
+        "prefix": bound.prefix,
+    }
+    if chosen.lower() == "random":
+        arguments["seed"] = seed
+    wide = bound.format == "wide"
+    return {
+        "arguments": arguments,
+        "columns": {tap.column: tap.layer.name for tap in bound.taps} if wide else {},
+        "preprocessing": {k: v for k, v in asdict(cnn.preprocessing).items() if k != "source"},
+        "weights_sha256": _identity(cnn, chosen, seed),
+    }
+
+
+def _identity(cnn: Cnn, chosen: str, seed: int) -> str | None:
+    """Return what tells weights apart, None where they would have to be downloaded first."""
+    name = chosen.lower()
+    if name in cnn.weights and name not in weights.available(cnn):
+        return None
+    try:
+        return weights.resolve(cnn, chosen, seed).identity
+    except WeightsError:
+        return None  # the inference itself will say so
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
