@@ -1,0 +1,237 @@
+"""Rows out: a table for people, and csv, json, parquet and arrow for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from vista_sql.cli import _table
+from vista_sql.cli._app import Failure
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vista_sql.result import Result
+
+FORMATS = ("table", "csv", "json", "parquet", "arrow")
+TEXT_FORMATS = ("table", "csv", "json")
+DEFAULT_ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows go, and in what form; `path` None is stdout."""
+
+    format: str
+    path: Path | None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the form is one for people, of some rows only."""
+        return self.format == "table"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a terminal can show it."""
+        return self.format in TEXT_FORMATS
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options --format, -o and --rows."""
+    for option in (
+        click.option(
+            "--rows",
+            type=click.IntRange(min=0),
+            default=DEFAULT_ROWS,
+            show_default=True,
+            metavar="N",
+            help="Most rows that a table shows; 0: all.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Write into FILE, whose ending tells the format.",
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS, case_sensitive=False),
+            help="Default: table. arrow: an IPC stream on stdout, an IPC file with -o.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def target(format_: str | None, path: Path | None) -> Target:
+    """Return where rows go; wrong combinations end here, before anything runs.
+
+    Raises:
+        click.BadParameter: the place cannot take the format, or cannot be.
+    """
+    if path is not None:
+        if not path.absolute().parent.is_dir():
+            raise click.BadParameter(f"there is no folder {path.parent}", param_hint="-o")
+        ending = path.suffix.lower().lstrip(".")
+        return Target(format_ or (ending if ending in FORMATS else "table"), path)
+    chosen = Target(format_ or "table", None)
+    if not chosen.is_text and sys.stdout.isatty():
+        raise click.BadParameter(
+            f"{chosen.format} is no text for a terminal: add -o FILE, or pipe it on",
+            param_hint="--format",
+        )
+    return chosen
+
+
+def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
+    """Run a statement and write its rows.
+
+    Args:
+        result: the statement, bound.
+        target: where the rows go.
+        rows: most rows of a table; 0: all.
+
+    Returns:
+        What remains to be done once nothing else writes to the terminal.
+    """
+    if not result.columns:  # CREATE, SET, …: nothing to show
+        if target.path is not None:
+            raise Failure(f"the last statement has no rows to write into {target.path}")
+        return lambda: None
+    if target.is_table:
+        limit = rows if target.path is None else 0
+        console_width = _table.terminal_width() if target.path is None else None
+        shown, more = _table.first_rows(result, limit)
+        text = _table.render(shown, result.types, console_width)
+
+        def show() -> None:
+            with _sink(target.path) as stream:
+                stream.write(text.encode(_encoding(target.path), "replace"))
+            if more:
+                click.echo(
+                    f"vista: the first {limit} rows; --rows 0 shows all, -o FILE writes them",
+                    err=True,
+                )
+
+        return show
+    reader = result.reader()
+    with _sink(target.path) as stream:
+        _WRITERS[target.format](reader, stream, target.path is not None)
+    return lambda: None
+
+
+def _encoding(path: Path | None) -> str:
+    return "utf-8" if path is not None else sys.stdout.encoding or "utf-8"
+
+
+@contextmanager
+def _sink(path: Path | None) -> Iterator[BinaryIO]:
+    """Yield stdout, or a file that has its name only when it is whole."""
+    if path is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not path.is_file():  # a pipe or a device
+        with path.open("wb") as stream:
+            yield stream
+        return
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    try:
+        with half.open("wb") as stream:
+            yield stream
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+    """Write a header and a line a row, as DuckDB prints values; NULL is empty."""
+    _write_csv(stream, [reader.schema.names])
+    for rows in _queried(reader, lambda _: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM batch"):
+        _write_csv(stream, rows)
+
+
+def _write_csv(stream: BinaryIO, rows: list[Any]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    stream.write(text.getvalue().encode())
+    stream.flush()
+
+
+def _json(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+    """Write an array of one object a row, each on its line; what is not a number is null."""
+    separator = b"[\n"
+    for rows in _queried(reader, _json_query):
+        stream.write(separator + ",\n".join(text for (text,) in rows).encode())
+        stream.flush()
+        separator = b",\n"
+    stream.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+def _json_query(schema: pa.Schema) -> str:
+    import pyarrow as pa
+
+    from vista_sql.functions import identifier
+
+    finite = []
+    for field in schema:
+        name, kind = identifier(field.name), field.type
+        if pa.types.is_floating(kind):
+            finite.append(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}")
+        elif _table.is_list(kind) and pa.types.is_floating(kind.value_type):
+            number = "lambda x: CASE WHEN isfinite(x) THEN x END"
+            finite.append(f"list_transform({name}, {number}) AS {name}")
+    replaced = f" REPLACE ({', '.join(finite)})" if finite else ""
+    return f"SELECT CAST(to_json(__row) AS VARCHAR) FROM (SELECT *{replaced} FROM batch) AS __row"
+
+
+def _queried(
+    reader: pa.RecordBatchReader, query: Callable[[pa.Schema], str]
+) -> Iterator[list[Any]]:
+    """Yield what a query on each batch returns: DuckDB knows best how its values are written."""
+    import duckdb
+    import pyarrow as pa
+
+    text = query(reader.schema)
+    with duckdb.connect() as con:
+        for batch in reader:
+            if batch.num_rows:
+                con.register("batch", pa.Table.from_batches([batch]))
+                yield con.execute(text).fetchall()
+
+
+def _parquet(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+    from pyarrow import parquet
+
+    with parquet.ParquetWriter(stream, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _arrow(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+    import pyarrow as pa
+
+    make = pa.ipc.new_file if is_file else pa.ipc.new_stream
+    with make(stream, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+_WRITERS: dict[str, Callable[[Any, BinaryIO, bool], None]] = {
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+    "arrow": _arrow,
+}

@@ -1,0 +1,81 @@
+"""Where a command's statement comes from, and the session that it runs in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vista_sql.cli._app import Failure
+
+if TYPE_CHECKING:
+    from vista_sql.session import Session
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def statement() -> Decorator:
+    """Return the argument SQL|FILE|-; the command gets the statement's text."""
+    return click.argument("sql", metavar="SQL|FILE|-", callback=_text)
+
+
+def _text(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Return the statement: what stdin holds, what a file holds, or the value itself."""
+    one_word = len(value.split()) == 1
+    try:
+        if value == "-":
+            return sys.stdin.buffer.read().decode("utf-8-sig")
+        if _is_file(value):
+            return Path(value).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"what {value} holds is not UTF-8 text") from None
+    if one_word and value.lower().endswith(".sql"):
+        raise click.BadParameter(f"there is no file {value}")
+    return value
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a file's name, as statements are
+        return False
+
+
+def database() -> Decorator:
+    """Return the option --db FILE."""
+    return click.option(
+        "--db",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="The DuckDB database; without it, one in memory.",
+    )
+
+
+@contextmanager
+def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
+    """Open a session, close it in the end.
+
+    Args:
+        db: the database's file; None: in memory.
+        sql: what will run there. A file that is not there yet is created for what writes only.
+
+    Raises:
+        Failure: there is no such file, and nothing that would fill it.
+    """
+    from vista_sql import connect, parse
+
+    if db is not None and not db.exists():
+        writes = [s for s in parse.parse(sql) if s.kind != "select"] if sql else []
+        if not writes:
+            raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
+    with connect(db or ":memory:") as session:
+        yield session
+
+
+def nothing_in_scope(name: str) -> None:
+    """Find no variable: a name in the statement is never one of the command line's own."""

@@ -1,0 +1,26 @@
+"""`vista explain`: how a statement would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vista_sql.cli._app import Command
+from vista_sql.cli._statement import database, opened, statement
+
+
+@click.command(
+    "explain",
+    cls=Command,
+    epilog="""Example:
+
+\b
+  vista explain "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb""",
+)
+@statement()
+@database()
+def COMMAND(sql: str, db: Path | None) -> None:
+    """Show the plan of a statement and why it was chosen. Nothing is inferred."""
+    with opened(db) as session:
+        click.echo(session.explain(sql))

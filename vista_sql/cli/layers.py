@@ -1,0 +1,47 @@
+"""`vista layers CNN`: every layer of a CNN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vista_sql.cli import _output
+from vista_sql.cli._app import Command
+from vista_sql.cli._statement import nothing_in_scope, opened
+
+QUERY = """
+SELECT layer, alias, index_from_top AS "index", is_feature_layer AS feature,
+       array_to_string(shape, 'x') AS shape, pooled_dims, bytes_per_image AS bytes,
+       gflops_cumulative AS gflops
+FROM VISTA_LAYERS(cnn => {cnn})
+"""
+
+
+@click.command(
+    "layers",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista layers resnet50
+  vista layers my_network.keras --format csv""",
+)
+@click.argument("cnn", metavar="CNN|FILE.keras")
+@_output.options
+def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> None:
+    """List the layers of a CNN, bottom to top.
+
+    Shown are the paper's name of each (alias), its index from the top, whether it is offered as
+    features, its shape, the columns after max2x2 pooling, the bytes of an image's raw map, and the
+    GFLOP from the image up to it.
+    """
+    from vista_sql import weights
+    from vista_sql.functions import text_literal
+
+    target = _output.target(format_, output)
+    weights.facts(cnn)  # a wrong name ends here, with the names that there are
+    with opened(None) as session:
+        query = QUERY.format(cnn=text_literal(cnn))
+        result = session.query(query, scope=nothing_in_scope)
+        _output.write(result, target, 0)()

@@ -1,0 +1,63 @@
+"""`vista query`: run statements and write the rows of the last one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vista_sql.cli import _output, _progress
+from vista_sql.cli._app import Command
+from vista_sql.cli._statement import database, nothing_in_scope, opened, statement
+
+if TYPE_CHECKING:
+    from vista_sql.session import Session
+
+
+@click.command(
+    "query",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista query "SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb
+  vista query by_layer.sql --db my.duckdb --format csv > by_layer.csv
+  vista query features.sql --db my.duckdb -o features.parquet
+  echo "FROM VISTA_MODELS()" | vista query - --db my.duckdb --format json""",
+)
+@statement()
+@database()
+@_output.options
+def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None, rows: int) -> None:
+    """Run SQL, from the command line, a FILE or stdin, and write the last statement's rows."""
+    target = _output.target(format_, output)
+    with opened(db, sql) as session:
+        # rows that stream onto the terminal are progress enough
+        streams = target.is_text and not target.is_table and sys.stdout.isatty()
+        reached = 0
+        with _progress.bar(wanted=output is not None or not streams) as shown:
+
+            def progress(done: int, total: int | None) -> None:
+                nonlocal reached
+                reached = max(reached, done)
+                shown(done, total)
+
+            result = session.query(sql, progress=progress, scope=nothing_in_scope)
+            finish = _output.write(result, target, rows)
+        finish()
+        if reached:
+            _tell_of_unreadable(session)
+
+
+def _tell_of_unreadable(session: Session) -> None:
+    """Say on stderr how many images of the run that just ended could not be read."""
+    from vista_sql import runs
+
+    run = next(runs.read(session.home(session.settings())), None)
+    if run is not None and run.errors:
+        key, reason = next(iter(run.reasons), (None, ""))
+        first = f", first that of key {key}: {reason}" if key is not None else ""
+        told = f"{run.errors:,} of {run.images:,} images cannot be read{first}"
+        click.echo(f"vista: {told}", err=True)
