@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, TypeAlias
 
 from vista_sql.errors import PlanError, UnknownNameError
@@ -26,8 +27,11 @@ KerasOperation: TypeAlias = Any
 KerasNode: TypeAlias = Any
 KerasTensor: TypeAlias = Any
 
-OWN_LAYERS = {"GroupedConv2D": "Conv2D"}
-"""Layers of vista_sql.roster that compute what a Keras layer does: class → that layer's class."""
+ACTIVATION_BYTES = 256 << 20  # of the widest step's float32 value over one micro-batch
+MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (shared/reference/performance.md, part 2)
+
+OWN_LAYERS = {"GroupedConv2D": "Conv2D", "LocalResponseNorm": "LocalResponseNorm"}
+"""Layers of vista_sql.roster that are lowered too: class → the kind of step it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +138,14 @@ class Graph:
                 found.append(name)
             reach = max(reach, furthest[name])
         return tuple(found)
+
+    @cached_property
+    def batch_rows(self) -> int:
+        """The most images in one micro-batch: a power of two, by the widest step's bytes."""
+        shapes = [step.shape for step in self.steps.values() if step.shape]
+        widest = max(prod(side or 1 for side in shape) * 4 for shape in shapes)
+        rows = max(2, min(MAX_BATCH_ROWS, ACTIVATION_BYTES // widest))
+        return 1 << (rows.bit_length() - 1)
 
     def order(self, targets: Iterable[str], source: str | None) -> list[str]:
         """Return the steps to compute for `targets`, each after what it needs; `source` is given.

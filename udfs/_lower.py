@@ -160,7 +160,9 @@ class Lowered:
         own = fused_activation(core)
         activation = group.activation if own or name == group.head else ""
         if core.kind == "Dense":
-            result = _ops.multiply(values, kernel, bias, activation, self._fused)
+            result = _ops.multiply(
+                values, kernel, bias, activation, self._fused, self.graph.batch_rows
+            )
         else:
             how, values = self._geometry(core, group, source, values)
             added = known[group.other][0] if group.other and group.add in members else None
@@ -211,9 +213,28 @@ class Lowered:
             for one in inputs[1:]:
                 total = total + one
             return total
+        if kind == "LocalResponseNorm" and self._fused and layer.beta == 0.75:
+            return self._normalise_locally(layer, inputs[0])
         if kind in ("Activation", "ReLU") and fused_activation(step):
             return _ops.activate(inputs[0], fused_activation(step))
         return None
+
+    def _normalise_locally(self, layer: KerasOperation, values: Tensor) -> Tensor:
+        """Divide by (bias + alpha × sum of squares over neighbouring channels) ** 0.75.
+
+        The sum is a 1 × 1 convolution with a band matrix, the power two square roots: TensorFlow's
+        own operation takes longer than AlexNet's convolutions.
+        """
+        tf, _ = load()
+        single = tf.cast(values, tf.float32)
+        places = np.arange(values.shape[-1])
+        band = np.abs(places[:, None] - places) <= layer.radius
+        kernel = tf.constant((band * layer.alpha)[None, None], tf.float32)
+        bias = tf.fill([len(places)], tf.constant(layer.bias, tf.float32))
+        how = _ops.Convolution((1, 1), (1, 1), "VALID")
+        total = _ops.convolve(single * single, kernel, bias, how, None, "", self._fused)
+        root = tf.math.rsqrt(total)
+        return tf.cast(single * root * tf.sqrt(root), self._dtype)
 
     def _call_keras(self, step: Step, known: dict[str, list[Tensor]]) -> list[Tensor]:
         tf, keras = load()

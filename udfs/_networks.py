@@ -18,14 +18,11 @@ from vista_sql.roster import Cnn
 from . import _pool
 from ._graph import KerasModel
 from ._lower import Function, Lowered
-from ._tensorflow import Tensor, load
+from ._tensorflow import Tensor, load, on_thread
 
 BUCKETS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Batches are padded to one of these lengths: few shapes to compile for, and never a single row,
 for which the matrix products of dense layers take another order of summation."""
-
-ACTIVATION_BYTES = 192 << 20  # of the widest layer's float32 output over one micro-batch
-MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (shared/reference/performance.md, part 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,8 @@ class Network:
         self._lowered = Lowered(opened.load(), opened.cnn.preprocessing, dtype, device_name(device))
         self._graph = self._lowered.graph
         self._place = {name: i for i, name in enumerate(self._graph.cuts)}
-        self._stops = {name for name in opened.cnn.feature_layers if name in self._place}
+        features = (self.cnn.aliases.get(name, name) for name in self.cnn.feature_layers)
+        self._stops = {name for name in features if name in self._place}
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str], Function] = {}
         self.home = cache(self._home)
@@ -93,13 +91,10 @@ class Network:
         self._graph.check(layer)
         return prod(self._graph.steps[layer].shape or ())  # type: ignore[arg-type]
 
-    def batch_rows(self, layers: Sequence[str]) -> int:
-        """Return the most images in one micro-batch on the way to `layers`."""
-        order = self._graph.order(layers, None)
-        shapes = (self._graph.steps[name].shape for name in order)
-        widest = max(prod(side or 1 for side in shape) * 4 for shape in shapes if shape)
-        fitting = max(2, min(MAX_BATCH_ROWS, ACTIVATION_BYTES // widest))
-        return max(bucket for bucket in BUCKETS if bucket <= fitting)
+    @property
+    def batch_rows(self) -> int:
+        """The most images in one micro-batch, unless a spec says otherwise."""
+        return self._graph.batch_rows
 
     def features(self, layers: Sequence[str], pool: str, images: np.ndarray) -> list[np.ndarray]:
         """Return one float32 matrix (rows, values) per layer.
@@ -129,15 +124,29 @@ class Network:
             UnknownNameError: the network has no such layer.
             PlanError: a layer cannot be computed from `start` alone.
         """
-        for layer in layers:
-            self._graph.check(layer)
-            if start != self._graph.input:
-                self._graph.check_start(start, layer)
+        self.check_start(start, layers)
+        return on_thread(self._resume, start, layers, pool, values)
+
+    def _resume(
+        self, start: str, layers: Sequence[str], pool: str, values: np.ndarray
+    ) -> list[np.ndarray]:
         found: dict[str, np.ndarray] = {}
         first = self._lowered.value(padded(values), start)
         for layer, value in self._walk(start, first, set(layers)):
             found[layer] = _matrix(self._pooling(layer, pool)(value), len(values))
         return [found[layer] for layer in layers]
+
+    def check_start(self, start: str, layers: Sequence[str]) -> None:
+        """Check that layers exist and can be computed from a raw map of `start`.
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+            PlanError: a layer cannot be computed from `start` alone.
+        """
+        for layer in layers:
+            self._graph.check(layer)
+            if start != self._graph.input:
+                self._graph.check_start(start, layer)
 
     def _walk(self, start: str, value: Tensor, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
         """Yield each wanted layer with its value, going up once from cut to cut."""

@@ -94,22 +94,25 @@ def convolve(
     return activate(values if added is None else values + added, activation)
 
 
-def multiply(rows: Tensor, matrix: Tensor, bias: Tensor, activation: str, fused: bool) -> Tensor:
-    """Return activation(rows × matrix + bias) for (batch, values), (values, units), (units,)."""
+def multiply(
+    rows: Tensor, matrix: Tensor, bias: Tensor, activation: str, fused: bool, block: int
+) -> Tensor:
+    """Return activation(rows × matrix + bias) for (batch, values), (values, units), (units,).
+
+    Fused, it is a convolution of 1 × 1 over images of `block` × 1 pixels, one pixel per row: its
+    order of summation depends neither on the batch's length nor on the threads, which oneDNN's
+    own matrix product splits long sums by; at 16 rows and more it also was 5 to 10 times faster.
+    """
     tf, _ = load()
     if not fused:
         return activate(tf.nn.bias_add(tf.matmul(rows, matrix), bias), activation)
-    attributes = {
-        "T": _attribute(type=rows.dtype.as_datatype_enum),
-        "num_args": _attribute(i=1),
-        "transpose_a": _attribute(b=False),
-        "transpose_b": _attribute(b=False),
-        "is_filter_const": _attribute(b=True),
-        "fused_ops": _strings(["BiasAdd", *([activation] if activation else [])]),
-        "epsilon": _attribute(f=0.0),
-        "leakyrelu_alpha": _attribute(f=0.2),
-    }
-    return _emit("_MklNativeFusedMatMul", [rows, matrix, bias], attributes)
+    length, (values, units) = tf.shape(rows)[0], matrix.shape
+    rows = tf.pad(rows, ((0, -length % block), (0, 0)))
+    image = tf.reshape(rows, (-1, block, 1, values))
+    kernel = tf.reshape(matrix, (1, 1, values, units))
+    how = Convolution((1, 1), (1, 1), "VALID")
+    result = _onednn_convolve(image, kernel, bias, how, None, activation)
+    return tf.reshape(result, (-1, units))[:length]
 
 
 def activate(values: Tensor, activation: str) -> Tensor:

@@ -77,7 +77,9 @@ class Runtime:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:
             if key not in self._networks:
-                self._networks[key] = _networks.Network(opened, spec.dtype, spec.device)
+                self._networks[key] = _tensorflow.on_thread(
+                    _networks.Network, opened, spec.dtype, spec.device
+                )
             return self._networks[key]
 
     def opened(self, spec: InferSpec) -> _networks.OpenCnn:

@@ -12,9 +12,15 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from vista_sql.errors import HostError
+
+T = TypeVar("T")
 
 Tensor: TypeAlias = Any
 """A tf.Tensor, eager or symbolic."""
@@ -42,6 +48,26 @@ def load(threads: int | None = None) -> tuple[Module, Module]:
         return _loaded[0]
 
 
+def on_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function in the one thread of this process that uses TensorFlow; return its result.
+
+    An engine calls kernels from threads that are not Python's: their thread states end with each
+    call, while TensorFlow's bindings keep the state that they met first. Used from there directly,
+    it crashed in about one run of four.
+    """
+    if threading.current_thread().name.startswith(_THREAD):
+        return function(*arguments)
+    return _executor().submit(function, *arguments).result()
+
+
+_THREAD = "vista-tensorflow"
+
+
+@cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+
+
 def is_loaded() -> bool:
     """Return whether `load` has imported TensorFlow."""
     return bool(_loaded)
@@ -52,8 +78,14 @@ def _import(threads: int | None) -> tuple[Module, Module]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import keras
-        import tensorflow as tf
+        try:
+            import keras
+            import tensorflow as tf
+        except ModuleNotFoundError as error:
+            raise HostError(
+                f"inference needs TensorFlow ({error}): pip install 'vista-sql[cpu]', or "
+                "'vista-sql[gpu]' for an NVIDIA GPU"
+            ) from error
 
         try:
             tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -41,7 +41,7 @@ def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column
     def run(images: np.ndarray) -> list[np.ndarray]:
         return network.features(order.layers, order.pool, images)
 
-    batch_rows = order.batch_rows or network.batch_rows(order.layers)
+    batch_rows = order.batch_rows or network.batch_rows
     found = infer_images(runtime, order, image, key, "features", run, batch_rows)
     lists = [feature_lists(matrix, found.present) for matrix in found.matrices]
     return struct(lists, slots, found.errors)
