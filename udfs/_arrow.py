@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vista_sql.errors import HostError
 from vista_sql.kernels import InferSpec
@@ -89,3 +90,38 @@ def struct(columns: Sequence[pa.Array], slots: int, errors: pa.Array | None) -> 
     if errors is not None:
         arrays, names = [*arrays, errors], [*names, "error"]
     return pa.StructArray.from_arrays(arrays, names=names)
+
+
+def map_rows(
+    column: Column, size: int, layer: str
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """Read a column of raw maps.
+
+    Args:
+        column: BLOBs of little-endian float32; NULL: no map.
+        size: values of one map.
+        layer: whose maps they are, for the error.
+
+    Returns:
+        A function from row numbers, all of rows with a map, to float32 (rows, values), and which
+        rows have a map.
+
+    Raises:
+        HostError: a BLOB has another length.
+    """
+    blobs = one_array(column)
+    if pa.types.is_null(blobs.type):
+        blobs = blobs.cast(pa.large_binary())
+    present = blobs.is_valid().to_numpy(zero_copy_only=False)
+    lengths = pc.binary_length(blobs).drop_null().unique().to_pylist()
+    if any(length != size * 4 for length in lengths):
+        raise HostError(
+            f"a map of layer {layer!r} has {size * 4} bytes, but a BLOB of "
+            f"{next(length for length in lengths if length != size * 4)} bytes was given"
+        )
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        found = [np.frombuffer(blobs[int(place)].as_buffer(), "<f4") for place in places]
+        return np.stack(found)
+
+    return rows, present
