@@ -29,7 +29,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("explain", "planner", "hosts", "result"),
     ("session",),
     ("__init__",),  # the public names, loaded when they are asked for
-    ("datasets",),
+    ("datasets", "doctor"),
     ("cli",),
     ("__main__",),
 )
@@ -39,14 +39,14 @@ UDFS_MAY_IMPORT = {"errors", "units", "catalog", "kernels", "roster", "weights",
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
     "click": ("cli", ""),
-    "cv2": ("", "udfs datasets"),
+    "cv2": ("", "udfs datasets doctor"),
     "duckdb": ("hosts session", "result cli datasets"),
     "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
     "h5py": ("", "roster"),  # comes with Keras
     "keras": ("", "roster weights udfs"),
-    "numpy": ("train udfs", "models result roster weights datasets"),
+    "numpy": ("train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),
-    "pyarrow": ("hosts session result train udfs", "cli datasets"),
+    "pyarrow": ("hosts session result train udfs", "cli datasets doctor"),
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),

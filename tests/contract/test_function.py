@@ -1,0 +1,74 @@
+"""What holds for every SQL function; a new one is found and checked without an edit here."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+import vista_sql
+from vista_sql import functions
+from vista_sql.errors import ArgumentError, UnknownNameError
+from vista_sql.functions import Call
+
+every_function = pytest.mark.parametrize("name", functions.names())
+
+
+@pytest.fixture(scope="module")
+def attached():
+    with duckdb.connect() as con:
+        vista_sql.attach(con)
+        yield con
+
+
+@every_function
+def test_facts_fit_together(name):
+    function = functions.load(name)
+    names = [argument.name for argument in function.arguments]
+    assert function.name == name == name.lower()
+    assert function.meaning
+    assert len(set(names)) == len(names)
+    for argument in function.arguments:
+        assert argument.name.isidentifier()
+        assert argument.name.islower()
+        assert argument.meaning
+        assert argument.kind in {"value", "relation"}
+        assert not (argument.required and argument.default is not None)
+
+
+@every_function
+def test_call_is_checked_before_it_is_expanded(name):
+    function = functions.load(name)
+    with pytest.raises(UnknownNameError, match="no_such_thing"):
+        Call(name, {"no_such_thing": 1}, {}).checked()
+    for argument in function.arguments:
+        if argument.required:
+            with pytest.raises(ArgumentError, match=r" needs \w+ => …: "):
+                Call(name, {argument.name: None}, {}).checked()
+
+
+@every_function
+def test_bare_connections_have_it_with_all_its_arguments(name, attached):
+    found = attached.execute(
+        "SELECT parameters FROM duckdb_functions() WHERE function_name = ? AND function_type = ?",
+        [name, "table_macro"],
+    ).fetchall()
+    assert found == [([argument.name for argument in functions.load(name).arguments],)]
+
+
+@every_function
+def test_any_case_is_the_same_function(name):
+    assert functions.load(name.upper()) is functions.load(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in functions.names() if not any(a.required for a in functions.load(n).arguments)],
+)
+def test_what_needs_no_argument_answers_everywhere(name, attached, tmp_path):
+    statement = f"SELECT * FROM {name.upper()}()"
+    attached.execute("SET VARIABLE vista_home = ?", [str(tmp_path)])
+    there = attached.sql(statement)
+    with vista_sql.connect() as db:
+        here = db.query(statement)
+        assert (here.columns, here.types) == (there.columns, list(map(str, there.types)))
+        assert here.fetchall() == there.fetchall()
