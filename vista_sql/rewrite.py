@@ -17,7 +17,7 @@ from vista_sql.kernels import InferSpec
 from vista_sql.plans import Infer, Plan, Sort
 from vista_sql.workload import Relation, Tap, Workload, array_type
 
-PLANNED_AWAY = "vista_sql planned this column away"
+PLANNED_AWAY = "planned away"
 """Text of the error that an unused column raises should a statement use it after all."""
 
 
@@ -74,8 +74,8 @@ def stage(
         return re.sub("\0\\d+\0", lambda marker: verbatim[marker[0]], text)
 
     workload = _with_marks(workload, mark)
-    base = fresh_name("transfer")
-    names = _Names(*(f"{base}_{role}" for role in _Names.__slots__))
+    base = fresh_name("")
+    names = _Names(*(f"{base}{role}" for role in _Names.__slots__))
     before = plan.placement == "before" and workload.structured is not None
     rows = _image_rows(workload, plan, names) if before else _joined_rows(workload, plan, names)
     calls = _Calls(workload, plan, names, _base_spec(workload, plan, run, folder))
@@ -237,7 +237,7 @@ class _Calls:
 
     def _infer(self, stage: Infer) -> None:
         layers = tuple(layer.name for layer in stage.layers)
-        column = f"{self.names.result}_{len(self.results)}"
+        column = f"{self.names.result}{len(self.results)}"
         if stage.start is not None:
             spec = self._spec(layers=layers, start=stage.start.name)
             name = kernels.sized_name("vista_resume", len(layers))
