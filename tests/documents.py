@@ -8,9 +8,9 @@ A document's blocks run in their order, in one folder and one namespace:
 - `console` runs each `$ ` line in the shell, `vista` being on its path; what follows is its output.
 - `text` right after a `python` or `sql` block is its output; without it none is compared.
 
-An output may leave out with `…` what differs from run to run. Numbers of seconds, generated names
-and widths of tables are taken as equal. Any other block stands after a comment that says why it is
-not run. Comments that the page does not show:
+An output may leave out with `…` what differs from run to run. Numbers of seconds, generated names,
+the memory limit and widths of tables are taken as equal. Any other block stands after a comment
+that says why it is not run. Comments that the page does not show:
 
     <!-- setup            <!-- not run: needs a GPU -->        <!-- command: test -->
     python to run         the next block is not run            the next block, of kind `sh`, is a
@@ -171,6 +171,7 @@ def same(expected: str, shown: str) -> bool:
 
 def _steady(text: str) -> str:
     text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|seconds|min)\b", "0 s", text)
+    text = re.sub(r"memory limit: .*", "memory limit: 0", text)  # the machine's
     text = re.sub(r"__vista_[0-9a-f]{8}", "__vista_0", text)
     text = re.sub(r"[─━═]+", "─", text)
     text = re.sub(r"[ \t]+", " ", text)

@@ -31,6 +31,14 @@ def test_documents(document, tmp_path, monkeypatch, accept):
         document.write_text(told)
 
 
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda document: document.name
+)
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
 def test_readme_has_the_two_commands():
     found = documents.commands((ROOT / "README.md").read_text())
     assert set(found) == {"demo", "test"}
