@@ -105,7 +105,7 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     Returns:
         What remains to be done once nothing else writes to the terminal.
     """
-    if not result.columns:  # CREATE, SET, …: nothing to show
+    if result.columns in ([], ["Success"], ["Count"]) and not len(result):  # CREATE, SET, …
         if target.path is not None:
             raise Failure(f"the last statement has no rows to write into {target.path}")
         return lambda: None

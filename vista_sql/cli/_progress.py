@@ -28,6 +28,7 @@ def bar(*, wanted: bool = True) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Pace(ProgressColumn):
@@ -46,7 +47,7 @@ def bar(*, wanted: bool = True) -> Iterator[Progress]:
         if not console.is_interactive:  # TERM=dumb
             yield lambda done, total: None
             return
-        columns = (BarColumn(bar_width=None), MofNCompleteColumn(), Pace())
+        columns = (BarColumn(bar_width=None), MofNCompleteColumn(), Pace(Column(no_wrap=True)))
         with Bar("images", *columns, console=console, transient=True, expand=True) as shown:
             task = shown.add_task("", total=None, start=False, visible=False)
             started = False

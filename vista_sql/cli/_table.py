@@ -80,7 +80,8 @@ def render(rows: pa.Table, types: list[str], width: int | None) -> str:
         table.add_column(Text(field.name), justify="right" if right else "left", overflow="fold")
     for row in _cells(rows):
         table.add_row(*map(Text, row))
-    if Measurement.get(console, console.options, table).minimum <= console.width:
+    unbounded = console.options.update_width(_VERY_WIDE)
+    if Measurement.get(console, unbounded, table).minimum <= console.width:
         console.print(table)
     else:
         for number, row in enumerate(_cells(rows), 1):

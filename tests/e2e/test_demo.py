@@ -1,0 +1,167 @@
+"""`vista demo` as a user runs it, and every shipped query on the tables that it writes."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import vista_sql
+from vista_sql import queries
+
+ROOT = Path(queries.__file__).parent
+QUERIES = sorted(str(file.relative_to(ROOT)) for file in ROOT.rglob("*.sql"))
+LAYERS = ["conv2", "pool2", "conv3", "fc6"]
+VISTA = [sys.executable, "-m", "vista_sql"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo in an empty folder: rows to a pipe, all else to a terminal of 60 columns."""
+    folder = tmp_path_factory.mktemp("cwd")
+    primary, secondary = pty.openpty()
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+    heard = []
+
+    def listen():
+        try:
+            while text := os.read(primary, 1 << 16):
+                heard.append(text)
+        except OSError:  # the other end is closed
+            return
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    began = time.monotonic()
+    env = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(
+        [*VISTA, "demo"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=secondary,
+        env=env,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    os.close(secondary)
+    listening.join()
+    os.close(primary)
+    told = b"".join(heard).decode()
+    assert done.returncode == 0, told
+    return folder / "vista-demo", done.stdout.decode(), told, seconds
+
+
+def test_the_lift_is_measured_and_real(demo):
+    _, shown, told, seconds = demo
+    header, _, *lines = shown.splitlines()
+    rows = [dict(zip(header.split(), line.split(), strict=True)) for line in lines]
+    names = ["structured", *(f"structured+{layer}" for layer in LAYERS)]
+    assert [row["feature_set"] for row in rows] == names
+    f1 = {row["feature_set"]: float(row["f1_score"]) for row in rows}
+    best = max(f1, key=f1.get)
+    assert [row["feature_set"] for row in rows if row["is_best"] == "true"] == [best]
+    assert 0.8 < f1["structured"] < 0.95
+    assert f1[best] > 0.97
+    assert float(rows[names.index(best)]["lift"]) == pytest.approx(
+        f1[best] - f1["structured"], abs=2e-4
+    )
+    assert f"{f1['structured']:.3f} by the structured" in " ".join(told.split())
+    assert seconds < 60
+
+
+def test_a_terminal_sees_progress_and_no_noise(demo):
+    folder, shown, told, _ = demo
+    assert "896/896" in told
+    assert "896/896" not in shown
+    assert "Writing the handwritten digits 5 to 9" in told
+    assert "FROM VISTA_TRAIN(" in told
+    for command in re.findall(r"vista query (\S+\.sql)", told):
+        assert (folder.parent / command).is_file()
+    for noise in ("oneDNN", "cpu_feature_guard", "absl", "WARNING", "Traceback"):
+        assert noise not in told
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = subprocess.run(
+        [*VISTA, "demo", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"vista: {tmp_path} holds other files; name a new or empty folder"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+# ── the shipped queries ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def db(demo):
+    with vista_sql.connect(demo[0] / "demo.duckdb") as session:
+        yield session
+
+
+def header_of(text):
+    return "\n".join(line for line in text.splitlines() if line.startswith("--"))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_run_and_return_what_they_say(db, name):
+    text = (ROOT / name).read_text()
+    head = header_of(text)
+    assert head.startswith(f"-- {Path(name).stem}: ")
+    assert "-- Question  " in head
+    assert "-- Tables    " in head
+    rows = db.query(text).arrow()
+    said = head.partition("-- Columns   ")[2]
+    assert said, "the header names the columns"
+    places = [re.search(rf"\b{column}\b", said) for column in rows.column_names]
+    assert None not in places
+    listed = re.search(rf"\| `{re.escape(name)}` \|.*\| (.*) \|", (ROOT / "README.md").read_text())
+    assert listed[1].split(", ") == rows.column_names
+    assert rows.num_rows or name == "image_qa.sql"  # the demo's images are all readable
+
+
+def test_the_demo_again_keeps_the_model_and_the_rest(demo, db):
+    before = db.query("SELECT model FROM VISTA_MODELS()").fetchall()
+    assert len(before) == 1 + len(LAYERS)
+    db.query((ROOT / "digits/by_layer.sql").read_text()).arrow()
+    assert db.query("SELECT model FROM VISTA_MODELS()").fetchall() == before
+
+
+def test_unreadable_images_are_found_with_their_reason(demo, tmp_path):
+    good = demo[0] / "images" / "0000.png"
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:40])
+    with vista_sql.connect(tmp_path / "qa.duckdb") as session:
+        session.con.execute("CREATE TABLE digit_images (id INTEGER, path VARCHAR)")
+        for key, path in enumerate((good, tmp_path / "cut.png", tmp_path / "gone.png")):
+            session.con.execute("INSERT INTO digit_images VALUES (?, ?)", [key, str(path)])
+        rows = session.query((ROOT / "image_qa.sql").read_text()).fetchall()
+    assert [row[:2] for row in rows] == [
+        (1, str(tmp_path / "cut.png")),
+        (2, str(tmp_path / "gone.png")),
+    ]
+    assert all(isinstance(row[2], str) and row[2] for row in rows)
+
+
+def test_neighbours_are_mostly_of_the_same_digit(db):
+    rows = db.query((ROOT / "nearest_neighbours.sql").read_text()).fetchall()
+    assert len(rows) == 15
+    assert sum(row[1] == row[3] for row in rows) >= 10
+
+
+def test_the_tables_are_the_users_own(demo):
+    with duckdb.connect(str(demo[0] / "demo.duckdb")) as con:
+        found = con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    assert found == [("digit_images",), ("digits",)]

@@ -1,0 +1,421 @@
+"""The command line: what each command prints where, and its exit code."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from pyarrow import parquet
+
+import vista_sql
+from vista_sql import doctor
+from vista_sql.cli import _progress, _table, app
+from vista_sql.errors import Place, QueryError
+
+VISTA = [sys.executable, "-m", "vista_sql"]
+FEATURES = "SELECT id, fc6 FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'photos')"
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    """Return a database with a table of images, none of which can be read."""
+    file = tmp_path_factory.mktemp("db") / "photos.duckdb"
+    with duckdb.connect(str(file)) as con:
+        con.execute(
+            "CREATE TABLE photos AS SELECT i AS id, 'no image'::BLOB AS image FROM range(3) t(i)"
+        )
+    return str(file)
+
+
+def vista(*args, stdin=None):
+    return CliRunner().invoke(app, [str(arg) for arg in args], prog_name="vista", input=stdin)
+
+
+# ── exit codes, and what goes where ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["--version"], f"vista {vista_sql.__version__}\n"),
+        (["query", "SELECT 1 AS a, 'x' AS b"], "a  b\n────\n1  x\n"),
+        (["query", "SELECT 1 AS a; SELECT 2 AS b"], "b\n─\n2\n"),
+        (["query", "SELECT 1 AS a WHERE false"], "a\n─\n"),
+        (["query", "SET VARIABLE a = 1"], ""),
+        (["query", "SELECT 1 AS a, NULL AS b", "--format", "csv"], "a,b\n1,\n"),
+        (["query", "SELECT 'a,\"b' AS c", "--format", "CSV"], 'c\n"a,""b"\n'),
+        (["query", "SELECT [1, NULL] AS a", "--format", "json"], '[\n{"a":[1,null]}\n]\n'),
+        (["query", "SELECT 1 AS a WHERE false", "--format", "json"], "[]\n"),
+        (["query", "SELECT 1 AS a WHERE false", "--format", "csv"], "a\n"),
+    ],
+)
+def test_rows_go_to_stdout(args, shown):
+    done = vista(*args)
+    assert (done.stdout, done.stderr, done.exit_code) == (shown, "", 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "told", "code"),
+    [
+        ([], "Usage: vista", 2),
+        (["quary", "SELECT 1"], "did you mean 'query'?", 2),
+        (["query"], "Missing argument 'SQL|FILE|-'", 2),
+        (["query", "SELECT 1", "--format", "xml"], "'xml' is not one of", 2),
+        (["query", "missing.sql"], "there is no file missing.sql", 2),
+        (["query", "SELECT 1", "-o", "/no/such/folder/x.csv"], "no folder /no/such/folder", 2),
+        (["layers"], "Missing argument", 2),
+        (["query", ""], "vista: there is no statement", 1),
+        (["query", "SELECT 1", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
+        (["explain", "CREATE TABLE a AS SELECT 1", "--db", "missing.duckdb"], "no database", 1),
+        (["query", "SELECT x"], 'vista: Binder Error: Referenced column "x" was not', 1),
+        (["query", "SELEC 1"], "vista: Parser Error", 1),
+        (["query", "FROM TRANSFER(cnn => 'lenet')"], "did you mean 'lenet5'?", 1),
+        (["query", "FROM VISTA_CNN()"], "did you mean 'vista_cnns'?", 1),
+        (["explain", "SELECT 1; SELECT 2"], "one statement can be explained, not 2", 1),
+        (["layers", "lenet6"], "vista: unknown cnn 'lenet6'; did you mean 'lenet5'?", 1),
+        (["layers", "no.keras"], "there is no file", 1),
+    ],
+)
+def test_what_is_wrong_goes_to_stderr(args, told, code):
+    done = vista(*args)
+    assert (done.stdout, done.exit_code) == ("", code)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_underlines_its_place(db):
+    done = vista("query", f"{FEATURES} WHERE id < 2".replace("'fc6'", "'fc9'"), "--db", db)
+    message, line, carets = done.stderr.splitlines()
+    assert message.startswith("vista: unknown layer 'fc9' in cnn 'lenet5'; did you mean 'fc6'?")
+    assert line[carets.index("^") : carets.rindex("^") + 1] == "'fc9'"
+
+
+def test_a_long_line_is_cut_around_the_place():
+    text = f"SELECT {'a' * 90}, conv9 FROM x WHERE {'b' * 90}"
+    start = text.index("conv9")
+    for width in (40, 60, 100, None):
+        line, carets = Place(text, start, start + 5).underline(width).splitlines()
+        assert len(line) <= (width or len(text) + 8)
+        assert line[carets.index("^") : carets.rindex("^") + 1] == "conv9"
+
+
+@pytest.mark.parametrize(
+    "args", [["--debug", "query", "SELECT x"], ["query", "SELECT x", "--debug"]]
+)
+def test_debug_shows_the_traceback(args):
+    done = vista(*args)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.splitlines()[-1].startswith(("vista: ", "LINE 1", " "))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (QueryError("no", Place("SELECT x", 7, 8)), "no\nLINE 1: SELECT x\n               ^"),
+        (OSError(28, "No space left on device", "a.csv"), "a.csv: No space left on device; free"),
+        (PermissionError(13, "Permission denied", "b"), "b: Permission denied; name a place"),
+        (MemoryError(), "VISTA_SQL_MEMORY_LIMIT"),
+        (KeyError("x"), "KeyError: 'x'; this is a fault of vista_sql"),
+    ],
+)
+def test_every_error_is_told_with_its_remedy(error, told, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(vista_sql.session.Session, "query", fail)
+    done = vista("query", "SELECT 1")
+    assert (done.stdout, done.exit_code) == ("", 1)
+    assert done.stderr.startswith("vista: ")
+    assert told in done.stderr
+
+
+def test_a_kept_terminal_is_told_of_ctrl_c(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vista_sql.session.Session, "query", interrupted)
+    done = vista("query", "SELECT 1")
+    assert (done.stdout, done.exit_code) == ("", 130)
+    assert done.stderr == "vista: interrupted; run it again to start over\n"
+
+
+# ── query ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_statements_come_from_files_and_stdin(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.sql").write_bytes(b"\xef\xbb\xbf-- a comment\nSELECT 1 AS one;\n")
+    (tmp_path / "two").write_text("SELECT 2 AS two")
+    (tmp_path / "bad.sql").write_bytes(b"\xff\xfe\x00")
+    assert vista("query", "one.sql", "--format", "csv").stdout == "one\n1\n"
+    assert vista("query", "two", "--format", "csv").stdout == "two\n2\n"
+    assert vista("query", "-", "--format", "csv", stdin="SELECT 3 AS x").stdout == "x\n3\n"
+    bad = vista("query", "bad.sql")
+    assert "what bad.sql holds is not UTF-8 text" in bad.stderr
+    assert bad.exit_code == 2
+
+
+def test_every_format_holds_the_same_rows(tmp_path):
+    text = "CASE WHEN id > 0 THEN 'é' END"
+    sql = f"SELECT id, [id, 0.5]::FLOAT[2] AS v, {text} AS s FROM range(300) t(id)"
+    expected = vista_sql.query(sql).arrow()
+    for name in ("parquet", "arrow", "json", "csv"):
+        file = tmp_path / f"rows.{name}"
+        done = vista("query", sql, "-o", file)
+        assert (done.output, done.exit_code) == ("", 0)
+        piped = vista("query", sql, "--format", name).stdout_bytes
+        if name == "arrow":
+            assert pa.ipc.open_file(file).read_all().equals(expected)
+            assert pa.ipc.open_stream(piped).read_all().equals(expected)
+        elif name == "parquet":
+            assert parquet.read_table(file).to_pylist() == expected.to_pylist()
+            assert parquet.read_table(io.BytesIO(piped)).to_pylist() == expected.to_pylist()
+        else:
+            assert file.read_bytes() == piped
+    assert json.loads((tmp_path / "rows.json").read_text()) == expected.to_pylist()
+    with duckdb.connect() as con:
+        typed = "{'id': 'BIGINT', 'v': 'FLOAT[2]', 's': 'VARCHAR'}"
+        read = con.execute(f"FROM read_csv('{tmp_path}/rows.csv', columns = {typed})").fetchall()
+    assert read == [tuple(row.values()) for row in
+                    [{**r, "v": tuple(r["v"])} for r in expected.to_pylist()]]  # fmt: skip
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"rows.{name}" for name in ("arrow", "csv", "json", "parquet")
+    ]
+
+
+def test_json_knows_no_nan():
+    sql = "SELECT 'nan'::FLOAT AS a, ['inf'::DOUBLE, 1] AS b, ['nan'::FLOAT]::FLOAT[1] AS c"
+    done = vista("query", sql, "--format", "json")
+    assert json.loads(done.stdout) == [{"a": None, "b": [None, 1], "c": [None]}]
+
+
+def test_a_file_appears_only_whole(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("before")
+    done = vista("query", "SELECT CASE WHEN i > 5000 THEN error('no') END AS a "
+                 "FROM range(10000) t(i)", "-o", file)  # fmt: skip
+    assert done.exit_code == 1
+    assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
+    done = vista("query", "CREATE TABLE t (a INTEGER)", "-o", tmp_path / "none.csv")
+    assert "has no rows to write" in done.stderr
+
+
+def test_tables_show_the_first_rows():
+    done = vista("query", "FROM range(60)", "--rows", "3")
+    assert done.stdout == "range\n─────\n    0\n    1\n    2\n"
+    assert done.stderr.startswith("vista: the first 3 rows; ")
+    assert len(vista("query", "FROM range(60)").stdout.splitlines()) == 52
+    assert len(vista("query", "FROM range(60)", "--rows", "0").stdout.splitlines()) == 62
+
+
+def test_writing_creates_a_database(tmp_path):
+    file = tmp_path / "new.duckdb"
+    assert vista("query", "CREATE TABLE a AS SELECT 7 AS x", "--db", file).exit_code == 0
+    assert vista("query", "FROM a", "--db", file, "--format", "csv").stdout == "x\n7\n"
+
+
+def test_unreadable_images_are_told_of(db):
+    sql = "SELECT error FROM TRANSFER(cnn => 'lenet5', images => 'photos') WHERE id < 2"
+    done = vista("query", sql, "--db", db, "--format", "csv")
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == ""  # the rows themselves say so: nothing was inferred
+
+
+def test_plans_are_printed(db):
+    explained = vista("explain", FEATURES, "--db", db)
+    assert explained.exit_code == 0
+    assert "layers computed: fc6" in explained.stdout
+    rewritten = vista("rewrite", FEATURES, "--db", db)
+    assert "vista_infer_1(" in rewritten.stdout
+    assert explained.stderr == rewritten.stderr == ""
+
+
+def test_the_roster_is_listed():
+    listed = json.loads(vista("cnns", "--format", "json").stdout)
+    assert {"lenet5", "alexnet", "vgg16", "resnet50"} <= {row["cnn"] for row in listed}
+    layers = json.loads(vista("layers", "LeNet5", "--format", "json").stdout)
+    assert [row["alias"] for row in layers if row["feature"]] == ["conv2", "pool2", "conv3", "fc6"]
+
+
+# ── tables ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(sql, width):
+    result = vista_sql.query(sql)
+    text = _table.render(result.arrow(), result.types, width)
+    return [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in text.splitlines()]
+
+
+def test_tables_fit_the_terminal():
+    words = "SELECT repeat('many words ', 20) AS text, 1 AS a"
+    assert max(map(len, table(words, 60))) <= 60
+    wide = f"SELECT {', '.join(f'{i} AS column_{i}' for i in range(20))}"
+    lines = table(wide, 60)
+    assert lines[0] == "row 1"
+    assert [line.split() for line in lines[1:3]] == [["column_0", "0"], ["column_1", "1"]]
+    assert len(table(wide, None)) == 3
+
+
+def test_cells_show_what_values_are():
+    sql = """SELECT 0.5::FLOAT AS f, NULL AS n, true AS b, [0.1, 0.2, 0.3, 0.4, 0.5]::FLOAT[5] AS v,
+        ['x', 'y'] AS l, {'a': 1} AS s, MAP {'k': 0.5::DOUBLE} AS m, 'ab'::BLOB AS x,
+        '[bold]' AS markup"""
+    row = table(sql, None)[2]
+    for cell in ("0.5000", "NULL", "true", "[0.1, 0.2, 0.3, … 5 values]", "[x, y]", "{a: 1}",
+                 "{k: 0.5}", "2 bytes", "[bold]"):  # fmt: skip
+        assert cell in row
+
+
+# ── doctor ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch):
+    """The sample inference is the demo's to test; here it would cost seconds."""
+    monkeypatch.setattr(doctor, "_tensorflow", lambda: (None, []))
+
+
+def test_doctor_says_what_there_is(without_tensorflow, monkeypatch):
+    monkeypatch.setenv("VISTA_SQL_THREADS", "2")
+    done = vista("doctor")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert f"duckdb {duckdb.__version__}" in lines
+    assert "threads 2 (VISTA_SQL_THREADS)" in lines
+    assert "seed 0 (default)" in lines
+    assert any(line.startswith("memory ") and "GiB" in line for line in lines)
+    bundled = vista_sql.roster.load("lenet5").weights["bundled"]
+    assert any(bundled.sha256 in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("VISTA_SQL_THREADS", "many", "correct or unset VISTA_SQL_THREADS"),
+        (
+            "VISTA_SQL_HOME",
+            "/dev/null/home",
+            "let VISTA_SQL_HOME name a folder",
+        ),
+    ],
+)
+def test_doctor_finds_what_is_broken(without_tensorflow, monkeypatch, name, value, remedy):
+    monkeypatch.setenv(name, value)
+    done = vista("doctor")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("vista: 1 thing is broken")
+    broken, told = (done.stdout.splitlines()[i] for i in _around_mark(done.stdout))
+    assert broken.startswith("✗ ")
+    assert remedy in told
+
+
+def _around_mark(shown):
+    at = next(i for i, line in enumerate(shown.splitlines()) if line.startswith("✗"))
+    return at, at + 1
+
+
+def test_doctor_finds_damaged_weights(without_tensorflow, monkeypatch):
+    def damaged(*_):
+        raise vista_sql.errors.WeightsError("not the file that was published")
+
+    monkeypatch.setattr(doctor.weights, "resolve", damaged)
+    done = vista("doctor")
+    assert done.exit_code == 1
+    assert "install vista-sql again" in done.stdout
+
+
+# ── as a process ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_heavy_loads_for_help():
+    code = """
+import sys
+from vista_sql.cli import app
+for args in (["--version"], ["--help"], ["query", "--help"], ["doctor", "--help"]):
+    app(args, standalone_mode=False)
+heavy = ("duckdb", "tensorflow", "keras", "pyarrow", "sqlglot", "numpy", "sklearn", "rich")
+print([name for name in heavy if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_closed_pipe_is_no_error():
+    args = [*VISTA, "query", "FROM range(3000000)", "--format", "csv"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"range\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_ctrl_c_ends_a_query():
+    args = [*VISTA, "query", "FROM range(1000000000000)", "--format", "csv", "-o", "/dev/stdout"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"range\n"
+        process.send_signal(signal.SIGINT)
+        process.stdout.close()
+        assert process.stderr.read() == b"vista: interrupted; run it again to start over\n"
+        assert process.wait(60) == 130
+
+
+def test_ctrl_c_ends_native_code_too():
+    code = """
+import hashlib
+import threading
+from vista_sql.cli import _interrupt
+with _interrupt.prompt():
+    threading.Timer(0.5, print, ["begun"], {"flush": True}).start()
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 1_000_000_000)
+"""
+    args = [sys.executable, "-c", code]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        assert process.wait(60) == 130
+        assert time.monotonic() - sent < 5  # 0.8 s where nothing else runs
+        assert process.stderr.read() == b"vista: interrupted; run it again to start over\n"
+
+
+def test_what_is_not_text_stays_off_the_terminal():
+    primary, secondary = pty.openpty()
+    args = [*VISTA, "query", "SELECT 1", "--format", "arrow"]
+    done = subprocess.run(args, stdout=secondary, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(secondary)
+    os.close(primary)
+    assert done.returncode == 2
+    assert "arrow is no text for a terminal: add -o FILE" in done.stderr
+
+
+def test_progress_shows_on_a_terminal_only(capfd, monkeypatch):
+    with _progress.bar() as progress:
+        progress(1, 2)
+    assert capfd.readouterr() == ("", "")
+    code = """
+from vista_sql.cli import _progress
+with _progress.bar() as progress:
+    for done in range(0, 101, 50):
+        progress(done, 100)
+"""
+    primary, secondary = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=secondary, env=env, check=True
+    )
+    os.close(secondary)
+    shown = os.read(primary, 1 << 16).decode()
+    os.close(primary)
+    assert done.stdout == b""
+    assert "100/100" in shown
+    assert shown.count("\n") <= 1  # one line, which goes when it is done
