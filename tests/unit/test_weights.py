@@ -13,6 +13,7 @@ from urllib.error import URLError
 import h5py
 import numpy as np
 import pytest
+from keras_files import write_old_format
 from numpy.testing import assert_array_equal
 
 from vista_sql import roster, weights
@@ -41,24 +42,6 @@ def load(cnn, path):
 def assert_same_weights(network, expected):
     for mine, other in zip(network.weights, expected.weights, strict=True):
         assert_array_equal(mine, other)
-
-
-def write_old_format(network, path, names_at_once=1000):
-    """Write what Keras 1 and 2 wrote, which is what its published files are."""
-    with h5py.File(path, "w") as file:
-        names = [layer.name.encode() for layer in network.layers]
-        if len(names) <= names_at_once:
-            file.attrs["layer_names"] = names
-        for start in range(0, len(names), names_at_once):
-            if len(names) > names_at_once:
-                part = names[start : start + names_at_once]
-                file.attrs[f"layer_names{start // names_at_once}"] = part
-        for layer in network.layers:
-            group = file.create_group(layer.name)
-            own = [f"{layer.name}/{variable.name}:0" for variable in layer.weights]
-            group.attrs["weight_names"] = [name.encode() for name in own]
-            for name, variable in zip(own, layer.weights, strict=True):
-                group[name] = np.asarray(variable)
 
 
 # ---- choosing
@@ -218,33 +201,6 @@ def test_files_that_keras_saves_load(tmp_path, suffix):
 def test_files_of_the_old_format_load(tmp_path, names_at_once):
     write_old_format(lenet(), tmp_path / "lenet.h5", names_at_once)
     assert_same_weights(load(LENET, tmp_path / "lenet.h5"), lenet())
-
-
-@pytest.mark.parametrize(
-    "name", ["ResNet50", pytest.param("VGG16", marks=pytest.mark.full)]
-)  # VGG16's files have 553 MB each
-def test_files_of_keras_applications_load(tmp_path, name):
-    import keras
-
-    cnn = roster.load(name)
-    theirs = getattr(keras.applications, name)(weights=None)
-    generator = np.random.default_rng(0)
-    for variable in theirs.weights:  # biases and batch statistics are all alike otherwise
-        if len(variable.shape) == 1:
-            variable.assign(generator.uniform(0.5, 1.5, variable.shape))
-    writers = {
-        "published.h5": lambda path: write_old_format(theirs, path),
-        "theirs.weights.h5": theirs.save_weights,
-        "theirs.keras": theirs.save,
-    }
-    for file, write in writers.items():
-        write(tmp_path / file)
-        network = load(cnn, tmp_path / file)
-        assert_same_weights(network, theirs)
-        (tmp_path / file).unlink()
-    network.save_weights(tmp_path / "ours.weights.h5")
-    assert_same_weights(load(cnn, tmp_path / "ours.weights.h5"), theirs)
-    (tmp_path / "ours.weights.h5").unlink()
 
 
 def test_weights_of_another_network_name_the_first_layer_at_odds(tmp_path):

@@ -64,7 +64,7 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
                     f"weights file {path} is not of {cnn.name}: it has no tensor {name!r}, which "
                     f"layer {layer_name!r} needs"
                 )
-            array = _converted(_read(path, tensor, name), names.flattened.get(layer_name))
+            array = converted(_read(path, tensor, name), names.flattened.get(layer_name))
             if array.shape != tuple(variable.shape):
                 raise WeightsError(
                     f"weights file {path} is not of {cnn.name}: layer {layer_name!r} needs "
@@ -129,7 +129,7 @@ def _read(path: str, tensor: Tensor, name: str) -> Array:
     return values.astype(np.float32, copy=False).reshape(tensor.shape)
 
 
-def _converted(array: Array, below: tuple[int, int, int] | None) -> Array:
+def converted(array: Array, below: tuple[int, int, int] | None) -> Array:
     """Return torch's axes as Keras's: (filters, channels, height, width) and (units, values).
 
     `below` is (channels, height, width) of the map that torch flattens into the values.

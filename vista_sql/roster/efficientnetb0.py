@@ -44,7 +44,7 @@ def _build() -> Network:
     from keras import layers
 
     def normal(x: Tensor, name: str) -> Tensor:
-        return layers.BatchNormalization(name=name)(x)
+        return layers.BatchNormalization(axis=3, name=name)(x)
 
     def swish(x: Tensor, name: str) -> Tensor:
         return layers.Activation("swish", name=name)(x)
@@ -94,7 +94,7 @@ def _build() -> Network:
 
     image = keras.Input((224, 224, 3))
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    x = layers.Normalization(name="normalization")(x)
+    x = layers.Normalization(axis=3, name="normalization")(x)
     x = layers.Rescaling(_PIXEL_SCALE, name="rescaling_1")(x)
     x = pad(x, 3, "stem_conv_pad")
     x = layers.Conv2D(32, 3, strides=2, use_bias=False, name="stem_conv")(x)
