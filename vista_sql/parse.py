@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import sqlglot
@@ -324,6 +325,18 @@ def identifiers(text: str) -> set[str]:
         token.text.lower()
         for token in sqlglot.tokenize(text, dialect=DIALECT)
         if token.token_type not in (TokenType.STRING, TokenType.NUMBER)
+    }
+
+
+def parameters(text: str) -> set[str] | None:
+    """Return the names or numbers of the parameters in `text`; None if there is a `?`."""
+    tokens = sqlglot.tokenize(text, dialect=DIALECT)
+    if any(token.token_type == TokenType.PLACEHOLDER for token in tokens):
+        return None
+    return {
+        name.text
+        for sign, name in pairwise(tokens)
+        if sign.token_type == TokenType.PARAMETER and name.start == sign.end + 1
     }
 
 

@@ -195,6 +195,10 @@ class StatementPlanner(BindPlanner):
         values = dict(found.call.values)
         for name, value in values.items():
             if isinstance(value, Unresolved):
+                if parse.parameters(value.sql) is None:
+                    raise found.call.error(
+                        name, f"{name} => ?: number the statement's parameters, $1, $2 …"
+                    )
                 try:
                     values[name] = self.database.value(value.sql)
                 except QueryError as error:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
@@ -151,7 +151,7 @@ class Session:
         if self._bind_runs is None:
             self._bind_runs = Runs(home)
         else:
-            self._bind_runs.flush(host.process_runtime().counters)
+            self._bind_runs.flush(host.process_runtime())
         planner = BindPlanner(
             settings,
             home,
@@ -179,7 +179,7 @@ class Session:
 
     def _start(self, statement: Statement, params: Any, progress: Progress, scope: Scope) -> Result:
         if self._bind_runs is not None:
-            self._bind_runs.flush(host.process_runtime().counters)
+            self._bind_runs.flush(host.process_runtime())
         with contextlib.ExitStack() as undo:
             undo.enter_context(_translated())
             for name in _variables(self.con, statement, scope):
@@ -199,7 +199,8 @@ class Session:
                 undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             ended = partial(_ended, journal, run, plan)
-            return self._run(statement, text, params, planner.transfers, ended, undo)
+            left = _left_in(text, params)
+            return self._run(statement, text, left, planner.transfers, ended, undo)
 
     def _run(
         self,
@@ -235,6 +236,7 @@ class Session:
     def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.Rows:
         """Return the narrow rows of a staged call, in batches of the plan's size."""
         staged, batch_rows = transfer.staged, transfer.plan.batch_rows
+        params = _left_in(staged.rows, params)
         if self._visible_elsewhere(staged.rows, params):
             return rows.streamed(self.con, staged.rows, batch_rows, handed_out)
         return rows.spooled(self.con, staged.rows, params, batch_rows, handed_out)
@@ -259,6 +261,19 @@ class Session:
 def _planned(statement: Statement) -> bool:
     """Return whether we plan a statement; else DuckDB binds it, with our macros."""
     return bool(statement.calls) and statement.kind != "other"
+
+
+def _left_in(text: str, params: Any) -> Any:
+    """Return the parameters that a text still has: DuckDB refuses one that was planned away."""
+    names = parse.parameters(text) if params else None
+    if names is None:
+        return params
+    given = params if isinstance(params, Mapping) else dict(_numbered(params))
+    return {name: given[name] for name in names if name in given} or None
+
+
+def _numbered(params: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    return ((str(number), value) for number, value in enumerate(params, 1))
 
 
 def _ended(journal: Runs, run: str, plan: str) -> None:
