@@ -20,7 +20,8 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("catalog", "settings", "runs", "models"),
     ("roster", "functions", "train"),  # functions: what a SQL function is, not the functions
     ("parse", "weights"),
-    ("needs", "udfs"),
+    ("stand_ins", "udfs"),
+    ("needs",),
     ("workload",),
     ("plans",),
     ("cost", "rewrite"),
@@ -50,7 +51,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
-    "sqlglot": ("parse needs", ""),
+    "sqlglot": ("parse stand_ins needs", ""),
     "tensorflow": ("", "roster weights udfs"),
 }
 
@@ -101,7 +102,7 @@ def test_no_two_files_import_each_other():
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        pytest.fail(" → ".join(error.args[1]))
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 @every_module
