@@ -15,11 +15,12 @@ from vista_sql import functions, needs, parse, rewrite
 from vista_sql.errors import Place, QueryError, UnknownNameError
 from vista_sql.functions import Call, identifier, transfer
 from vista_sql.functions.transfer import Transfer
-from vista_sql.needs import EVERYTHING, Needs, StandIn
+from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.parse import Ctes, FoundCall, Statement, Unresolved
 from vista_sql.plans import Plan, fused
 from vista_sql.resources import Capabilities
 from vista_sql.settings import Settings, Value
+from vista_sql.stand_ins import StandIn
 from vista_sql.workload import Facts, Workload
 
 

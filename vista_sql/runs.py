@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 FOLDER = "runs"
 MOST_RUNS = 1000
 """Records kept in a home folder; the oldest go first."""
+
+
+MOST_OPEN = 64
+"""Runs of statements bound elsewhere that are watched: a prepared one may run again and again."""
 
 
 class Counts(Protocol):
@@ -28,6 +32,16 @@ class Counts(Protocol):
     images_inferred: int
     errors: int
     reasons: list[tuple[str, str]]
+
+
+class Counters(Protocol):
+    """Where the kernels count."""
+
+    def counters(self, run: str) -> Counts:
+        """Return the counts of a run."""
+
+    def forget(self, run: str) -> None:
+        """Drop the counts of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class Runs:
     def __init__(self, home: str) -> None:
         self._folder = Path(home) / FOLDER
         self._open: dict[str, tuple[Run, float]] = {}
+        self._written: dict[str, int] = {}  # run → its rows when it was last written
         self._lock = threading.Lock()
 
     def open(self, statement: str, plan: str = "") -> str:
@@ -72,14 +87,20 @@ class Runs:
             run, began = opened
             self._write(run, plan or run.plan, counts, round(time.monotonic() - began, 3))
 
-    def flush(self, counts_of: Any) -> None:
-        """Write the records of open runs that read something; they stay open."""
+    def flush(self, counters: Counters) -> None:
+        """Write the records of open runs that read something since; the newest stay open."""
         with self._lock:
             opened = list(self._open.values())
         for run, _ in opened:
-            counts = counts_of(run.run_id)
-            if counts.rows:
+            counts = counters.counters(run.run_id)
+            if counts.rows != self._written.get(run.run_id, 0):
+                self._written[run.run_id] = counts.rows
                 self._write(run, run.plan, counts, None)
+        for run, _ in opened[:-MOST_OPEN]:
+            counters.forget(run.run_id)
+            self._written.pop(run.run_id, None)
+            with self._lock:
+                self._open.pop(run.run_id, None)
 
     def _write(self, run: Run, plan: str, counts: Counts, seconds: float | None) -> None:
         record = asdict(run) | {
@@ -97,8 +118,9 @@ class Runs:
         half = path.with_suffix(f".{os.getpid()}.half")
         half.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         half.replace(path)
-        for old in sorted(self._folder.glob("*.json"))[:-MOST_RUNS]:
-            old.unlink(missing_ok=True)
+        names = os.listdir(self._folder)  # noqa: PTH208 - names are enough, and quick
+        for old in sorted(names)[:-MOST_RUNS] if len(names) > MOST_RUNS else ():
+            (self._folder / old).unlink(missing_ok=True)
 
 
 def read(home: str) -> Iterator[Run]:
