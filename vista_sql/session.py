@@ -288,12 +288,16 @@ def _translated() -> Iterator[None]:
     """Raise the error that a kernel or the planner raised, instead of DuckDB's account of it."""
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's own, not how Arrow reports what failed after the first batch
         found = host.process_failures().find(error)
         if found is not None:
             raise found from error
         if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
             raise KeyboardInterrupt from error
+        if isinstance(error, OSError):
+            raise duckdb.Error(str(error)) from error
         raise
 
 
