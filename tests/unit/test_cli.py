@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -203,7 +204,7 @@ def test_a_file_appears_only_whole(tmp_path):
     file.write_text("before")
     done = vista("query", "SELECT CASE WHEN i > 5000 THEN error('no') END AS a "
                  "FROM range(10000) t(i)", "-o", file)  # fmt: skip
-    assert done.exit_code == 1
+    assert (done.stderr, done.exit_code) == ("vista: Invalid Input Error: no\n", 1)
     assert file.read_text() == "before"
     assert list(tmp_path.iterdir()) == [file]
     done = vista("query", "CREATE TABLE t (a INTEGER)", "-o", tmp_path / "none.csv")
@@ -229,6 +230,18 @@ def test_unreadable_images_are_told_of(db):
     done = vista("query", sql, "--db", db, "--format", "csv")
     assert len(done.stdout.splitlines()) == 3
     assert done.stderr == ""  # the rows themselves say so: nothing was inferred
+
+
+def test_an_image_far_down_is_named(tmp_path):
+    file = tmp_path / "many.duckdb"
+    with duckdb.connect(str(file)) as con:
+        bad = "CASE WHEN id = 2900 THEN 'no image'::BLOB END"
+        con.execute(f"CREATE TABLE photos AS SELECT id, {bad} AS image FROM range(3000) t(id)")
+    transfer = "TRANSFER(cnn => 'lenet5', images => 'photos', on_error => 'raise')"
+    done = vista("query", f"SELECT error FROM {transfer}", "--db", file, "--format", "csv")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("vista: image of key '2900' cannot be read: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_plans_are_printed(db):
@@ -357,6 +370,17 @@ def test_a_closed_pipe_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+@pytest.mark.parametrize("form", ["table", "csv", "arrow"])
+def test_a_full_disk_is_one_line(form):
+    args = [*VISTA, "query", "FROM range(100000)", "--format", form]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(args, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "first 50 rows" not in line]
+    assert lines == ["vista: No space left on device; free some space, or name a place that has it"]
 
 
 def test_ctrl_c_ends_a_query():

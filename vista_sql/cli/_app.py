@@ -8,7 +8,7 @@ import shutil
 import sys
 import traceback
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -88,22 +88,20 @@ class Commands(click.Group):
             with _interrupt.prompt():
                 result = super().invoke(ctx)
             sys.stdout.flush()  # a pipe that was closed meanwhile shows here
+            return result
         except (click.ClickException, click.exceptions.Exit):
             raise
         except BrokenPipeError:  # `| head`: the reader has what it wanted
             _drop_stdout()
-            ctx.exit(0)
+            ending: Exception = click.exceptions.Exit(0)
         except (KeyboardInterrupt, click.Abort):
             click.echo(_interrupt.MESSAGE, err=True)
-            ctx.exit(_interrupt.EXIT_CODE)
+            ending = click.exceptions.Exit(_interrupt.EXIT_CODE)
         except Exception as error:  # every other error of every command
-            self._fail(ctx, error)
-        return result
-
-    def _fail(self, ctx: click.Context, error: Exception) -> NoReturn:
-        if ctx.meta.get(_DEBUG):
-            click.echo(traceback.format_exc(), err=True, nl=False)
-        raise Failure(sentence(error)) from error
+            if ctx.meta.get(_DEBUG):
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            ending = Failure(sentence(error))
+        raise ending  # out here, where the error no longer holds on to connections
 
 
 def sentence(error: Exception) -> str:
@@ -113,7 +111,9 @@ def sentence(error: Exception) -> str:
         return f"{error.message}\n{error.place.underline(width)}"
     if isinstance(error, VistaError) or type(error).__module__.lstrip("_").startswith("duckdb"):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
+        if not error.strerror:  # Arrow's, which tells in its own words
+            return str(error)
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         remedy = _REMEDIES.get(error.errno or 0)
         return f"{what}; {remedy}" if remedy else what
