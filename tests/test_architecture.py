@@ -53,6 +53,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "sklearn": ("", "train datasets"),
     "sqlglot": ("parse stand_ins needs", ""),
     "tensorflow": ("", "roster weights udfs"),
+    "threadpoolctl": ("", "train"),  # comes with scikit-learn
 }
 
 HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")
@@ -136,7 +137,7 @@ def test_every_imported_library_is_declared():
     texts = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
-    come_along = {"fsspec", "h5py", "keras"}
+    come_along = {"fsspec", "h5py", "keras", "threadpoolctl"}
     for library in LIBRARIES.keys() - come_along:
         home = {name.lower().replace("_", "-") for name in homes[library]}
         assert home & declared, f"{library} comes from {home}, which pyproject.toml does not name"

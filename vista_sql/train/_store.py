@@ -203,21 +203,28 @@ class Store:
 
     def chunks(self) -> Iterator[Rows]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
-        return self._chunks_spooled() if self._spooled else self._chunks_in_memory()
+        if self._spooled:
+            return self._chunks_spooled()
+        return (self.chunk(i) for i in range(self.n_chunks))
 
-    def _chunks_in_memory(self) -> Iterator[Rows]:
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks `chunks` yields."""
+        return -(-self.n_rows // self.layout.chunk_rows)
+
+    def chunk(self, i: int) -> Rows:
+        """Return the i-th chunk of a store in memory."""
         rows, step = self._sorted, self.layout.chunk_rows
         if rows is None:
-            raise RuntimeError("the store is not sealed")
-        for i in range(0, self.n_rows, step):
-            part = slice(i, i + step)
-            yield Rows(
-                rows.hash[part],
-                rows.unit[part],
-                rows.code[part],
-                rows.structured[part],
-                tuple(layer[part] for layer in rows.layers),
-            )
+            raise RuntimeError("the store is not sealed, or is spooled")
+        part = slice(i * step, (i + 1) * step)
+        return Rows(
+            rows.hash[part],
+            rows.unit[part],
+            rows.code[part],
+            rows.structured[part],
+            tuple(layer[part] for layer in rows.layers),
+        )
 
     def _chunks_spooled(self) -> Iterator[Rows]:
         step = self.layout.chunk_rows

@@ -27,6 +27,7 @@ import numpy as np
 
 from vista_sql.errors import PlanError
 from vista_sql.train import Fit, Options, Task, Trainer
+from vista_sql.train._lanes import LANES, accumulate
 from vista_sql.train._moments import block_moments, fold_of
 from vista_sql.train._owlqn import MEMORY, Minimum, minimize
 from vista_sql.train._store import Array, Floats, Moments, Rows, Store
@@ -75,8 +76,8 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
     started = time.perf_counter()
     _check_memory(store, tasks, options)
     whole = store.moments
-    moments = block_moments(store, options.folds)
-    weights = _row_weights(store, tasks, options)
+    moments, counts = block_moments(store, options.folds, options.n_classes)
+    weights = _row_weights(counts, tasks, options)
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i].features.name, i))
     models = {
         i: _model(tasks[i], moments, store, weights.column(tasks[i].fold), options) for i in order
@@ -99,7 +100,7 @@ def _check_memory(store: Store, tasks: Sequence[Task], options: Options) -> None
     values = sum(
         columns
         * (store.layout.n_structured + sum(sizes[i] for i in task.features.layers))
-        * (2 * MEMORY + 8)  # pairs, point, direction, gradients
+        * (2 * MEMORY + 8 + LANES)  # pairs, point, direction, gradients, sums
         for task in tasks
     )
     if 8 * values > options.memory_bytes:
@@ -127,11 +128,8 @@ def _column(fold: int | None) -> int:
     return 0 if fold is None else fold + 1
 
 
-def _row_weights(store: Store, tasks: Sequence[Task], options: Options) -> _RowWeights:
-    folds, classes = max(1, options.folds), options.n_classes
-    counts = np.zeros((folds, classes))
-    for rows in store.chunks():
-        np.add.at(counts, (fold_of(rows.unit, options.folds), rows.code), 1.0)
+def _row_weights(counts: Floats, tasks: Sequence[Task], options: Options) -> _RowWeights:
+    folds, classes = counts.shape
     table = np.ones((folds, classes, 1 + options.folds))
     for fold in range(options.folds):
         table[fold, :, fold + 1] = 0.0
@@ -217,33 +215,52 @@ def _stack(
     return _Stacked(bias, users, columns, coefs)
 
 
+class _Sums:
+    """Σ loss (models,), Σ r (columns,), and per block Σ r·x (columns, values); float64."""
+
+    def __init__(self, stacked: _Stacked, n_models: int) -> None:
+        self.losses = np.zeros(n_models)
+        self.residuals = np.zeros(len(stacked.bias))
+        self.products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
+
+    def __iadd__(self, other: _Sums) -> _Sums:
+        self.losses += other.losses
+        self.residuals += other.residuals
+        for mine, theirs in zip(self.products, other.products, strict=True):
+            mine += theirs
+        return self
+
+
 def _pass(
     store: Store, models: Sequence[_Model], weights: _RowWeights, options: Options
 ) -> list[tuple[float, Floats]]:
     """Return loss and gradient of every model at its point, from one pass over the rows."""
     raw = [model.raw(model.x) for model in models]
     stacked = _stack(store, raw, [model.blocks for model in models])
-    products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
-    residuals, losses = np.zeros(len(stacked.bias)), np.zeros(len(models))
     table = weights.table[:, :, [_column(model.task.fold) for model in models]].astype(store.dtype)
-    for rows in store.chunks():
+
+    def add(sums: _Sums, rows: Rows) -> None:
         blocks = (rows.structured, *rows.layers)
         weight = None if weights.uniform else table[fold_of(rows.unit, options.folds), rows.code]
-        residual = _residual(stacked.margins(rows), rows.code, weight, losses)
-        residuals += residual.sum(axis=0, dtype=np.float64)
+        residual = _residual(stacked.margins(rows), rows.code, weight, sums.losses)
+        sums.residuals += residual.sum(axis=0, dtype=np.float64)
         for b in stacked.used:
-            products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
+            sums.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
+
+    total, *others = accumulate(store, lambda: _Sums(stacked, len(models)), add)
+    for other in others:
+        total += other
     answers = []
     for i, model in enumerate(models):
-        total = float(weights.column(model.task.fold).sum())
+        weight = float(weights.column(model.task.fold).sum())
         k = model.n_columns
         pieces = [np.zeros((k, 0))]
         for b in model.blocks:
             start = k * stacked.users[b].index(i)
-            pieces.append(products[b][start : start + k])
-        own = residuals[k * i : k * (i + 1)]
-        slope = model.gradient(np.concatenate(pieces, axis=1) / total, own / total)
-        answers.append((float(losses[i]) / total, slope))
+            pieces.append(total.products[b][start : start + k])
+        own = total.residuals[k * i : k * (i + 1)]
+        slope = model.gradient(np.concatenate(pieces, axis=1) / weight, own / weight)
+        answers.append((float(total.losses[i]) / weight, slope))
     return answers
 
 
