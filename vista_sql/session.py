@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
@@ -268,12 +268,9 @@ def _left_in(text: str, params: Any) -> Any:
     names = parse.parameters(text) if params else None
     if names is None:
         return params
-    given = params if isinstance(params, Mapping) else dict(_numbered(params))
+    numbered = not isinstance(params, Mapping)
+    given = {str(n): value for n, value in enumerate(params, 1)} if numbered else params
     return {name: given[name] for name in names if name in given} or None
-
-
-def _numbered(params: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    return ((str(number), value) for number, value in enumerate(params, 1))
 
 
 def _ended(journal: Runs, run: str, plan: str) -> None:
