@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from vista_sql import Session
 
 SHOWN = ("vista-sql", "duckdb", "tensorflow-cpu", "tensorflow", "keras", "pyarrow", "sqlglot")
 
@@ -32,3 +37,25 @@ def pytest_report_header(config: pytest.Config) -> str:
 def accept(request: pytest.FixtureRequest) -> bool:
     """Whether expected texts are written anew."""
     return bool(request.config.getoption("--accept"))
+
+
+@pytest.fixture(scope="session")
+def foods_db() -> Iterator[Session]:
+    """A session on the foods (see foods.py), the result of foods.CALL kept as table `transfer`.
+
+    Tests that share it leave it as it was.
+    """
+    import foods
+
+    with foods.connect() as db:
+        db.query(f"CREATE TABLE transfer AS SELECT * FROM {foods.CALL}")
+        yield db
+
+
+@pytest.fixture
+def fresh_db() -> Iterator[Session]:
+    """A session on the foods, this test's own."""
+    import foods
+
+    with foods.connect() as db:
+        yield db

@@ -279,7 +279,8 @@ class _Calls:
             f"SELECT {shown}\nFROM {_filtered(workload.structured, workload, names.structured)}\n"
             f"{join} (\n{_indent(inner)}\n) AS {names.joined}\n  ON {key}"
         )
-        return f"(\n{_indent(outer)}\n) AS {names.rows}"
+        sample = f" {workload.needs.sample}" if workload.needs.sample else ""
+        return f"(\n{_indent(outer)}\n) AS {names.rows}{sample}"
 
     def _select_list(self, error: str) -> str:
         """Return the select list: the narrow columns, then those that TRANSFER adds."""
