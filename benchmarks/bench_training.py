@@ -84,7 +84,10 @@ def main() -> None:
     parser.add_argument("--values", type=int, default=8_192)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peers", action="store_true", help="time scikit-learn too, one round")
+    parser.add_argument("--smoke", action="store_true", help="one round on little data")
     given = parser.parse_args()
+    if given.smoke:
+        given.rows, given.values, given.rounds = 500, 64, 1
     x, y = data(given.rows, given.values)
     empty = np.zeros((len(y), 0))
     memory, spooled = store_of(empty, [x], y), store_of(empty, [x], y, spool=True)
