@@ -14,9 +14,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 import vista_sql
 from vista_sql import queries
+from vista_sql.cli import app
 
 ROOT = Path(queries.__file__).parent
 QUERIES = sorted(str(file.relative_to(ROOT)) for file in ROOT.rglob("*.sql"))
@@ -153,6 +155,18 @@ def test_unreadable_images_are_found_with_their_reason(demo, tmp_path):
         (2, str(tmp_path / "gone.png")),
     ]
     assert all(isinstance(row[2], str) and row[2] for row in rows)
+
+
+def test_dropped_rows_are_told_of(tmp_path):
+    with duckdb.connect(str(tmp_path / "photos.duckdb")) as con:
+        con.execute("CREATE TABLE photos AS SELECT id, 'no'::BLOB AS image FROM range(3) t(id)")
+    transfer = "TRANSFER(cnn => 'lenet5', images => 'photos', on_error => 'skip')"
+    args = ["query", f"SELECT id, fc6 FROM {transfer}", "--db", str(tmp_path / "photos.duckdb")]
+    done = CliRunner().invoke(app, [*args, "--format", "csv"])
+    assert (done.stdout, done.exit_code) == ("id,fc6\n", 0)
+    assert done.stderr.startswith("vista: 3 of 3 images cannot be read, the first: key 0")
+    done = CliRunner().invoke(app, ["query", "SELECT 1 AS a", *args[2:], "--format", "csv"])
+    assert (done.stdout, done.stderr) == ("a\n1\n", "")
 
 
 def test_neighbours_are_mostly_of_the_same_digit(db):

@@ -225,13 +225,6 @@ def test_writing_creates_a_database(tmp_path):
     assert vista("query", "FROM a", "--db", file, "--format", "csv").stdout == "x\n7\n"
 
 
-def test_unreadable_images_are_told_of(db):
-    sql = "SELECT error FROM TRANSFER(cnn => 'lenet5', images => 'photos') WHERE id < 2"
-    done = vista("query", sql, "--db", db, "--format", "csv")
-    assert len(done.stdout.splitlines()) == 3
-    assert done.stderr == ""  # the rows themselves say so: nothing was inferred
-
-
 def test_an_image_far_down_is_named(tmp_path):
     file = tmp_path / "many.duckdb"
     with duckdb.connect(str(file)) as con:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,31 +34,24 @@ if TYPE_CHECKING:
 def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None, rows: int) -> None:
     """Run SQL, from the command line, a FILE or stdin, and write the last statement's rows."""
     target = _output.target(format_, output)
+    began = datetime.now(UTC).isoformat(timespec="milliseconds")
     with opened(db, sql) as session:
         # rows that stream onto the terminal are progress enough
         streams = target.is_text and not target.is_table and sys.stdout.isatty()
-        reached = 0
-        with _progress.bar(wanted=output is not None or not streams) as shown:
-
-            def progress(done: int, total: int | None) -> None:
-                nonlocal reached
-                reached = max(reached, done)
-                shown(done, total)
-
+        with _progress.bar(wanted=output is not None or not streams) as progress:
             result = session.query(sql, progress=progress, scope=nothing_in_scope)
             finish = _output.write(result, target, rows)
         finish()
-        if reached:
-            _tell_of_unreadable(session)
+        _tell_of_unreadable(session, began)
 
 
-def _tell_of_unreadable(session: Session) -> None:
-    """Say on stderr how many images of the run that just ended could not be read."""
+def _tell_of_unreadable(session: Session, began: str) -> None:
+    """Say on stderr how many images of the run since `began` could not be read."""
     from vista_sql import runs
 
     run = next(runs.read(session.home(session.settings())), None)
-    if run is not None and run.errors:
-        key, reason = next(iter(run.reasons), (None, ""))
-        first = f", first that of key {key}: {reason}" if key is not None else ""
-        told = f"{run.errors:,} of {run.images:,} images cannot be read{first}"
+    if run is not None and run.started >= began and run.errors:
+        told = f"{run.errors:,} of {run.images:,} images cannot be read"
+        for key, reason in run.reasons[:1]:
+            told += f", the first: key {key}: {reason}"
         click.echo(f"vista: {told}", err=True)
