@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import vista_sql
-from vista_sql import doctor
 from vista_sql.cli import _progress, _table, app
 from vista_sql.errors import Place, QueryError
 
@@ -280,64 +279,6 @@ def test_cells_show_what_values_are():
     for cell in ("0.5000", "NULL", "true", "[0.1, 0.2, 0.3, … 5 values]", "[x, y]", "{a: 1}",
                  "{k: 0.5}", "2 bytes", "[bold]"):  # fmt: skip
         assert cell in row
-
-
-# ── doctor ─────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def without_tensorflow(monkeypatch):
-    """The sample inference is the demo's to test; here it would cost seconds."""
-    monkeypatch.setattr(doctor, "_tensorflow", lambda: (None, []))
-
-
-def test_doctor_says_what_there_is(without_tensorflow, monkeypatch):
-    monkeypatch.setenv("VISTA_SQL_THREADS", "2")
-    done = vista("doctor")
-    assert (done.stderr, done.exit_code) == ("", 0)
-    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert f"duckdb {duckdb.__version__}" in lines
-    assert "threads 2 (VISTA_SQL_THREADS)" in lines
-    assert "seed 0 (default)" in lines
-    assert any(line.startswith("memory ") and "GiB" in line for line in lines)
-    bundled = vista_sql.roster.load("lenet5").weights["bundled"]
-    assert any(bundled.sha256 in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "remedy"),
-    [
-        ("VISTA_SQL_THREADS", "many", "correct or unset VISTA_SQL_THREADS"),
-        (
-            "VISTA_SQL_HOME",
-            "/dev/null/home",
-            "let VISTA_SQL_HOME name a folder",
-        ),
-    ],
-)
-def test_doctor_finds_what_is_broken(without_tensorflow, monkeypatch, name, value, remedy):
-    monkeypatch.setenv(name, value)
-    done = vista("doctor")
-    assert done.exit_code == 1
-    assert done.stderr.startswith("vista: 1 thing is broken")
-    broken, told = (done.stdout.splitlines()[i] for i in _around_mark(done.stdout))
-    assert broken.startswith("✗ ")
-    assert remedy in told
-
-
-def _around_mark(shown):
-    at = next(i for i, line in enumerate(shown.splitlines()) if line.startswith("✗"))
-    return at, at + 1
-
-
-def test_doctor_finds_damaged_weights(without_tensorflow, monkeypatch):
-    def damaged(*_):
-        raise vista_sql.errors.WeightsError("not the file that was published")
-
-    monkeypatch.setattr(doctor.weights, "resolve", damaged)
-    done = vista("doctor")
-    assert done.exit_code == 1
-    assert "install vista-sql again" in done.stdout
 
 
 # ── as a process ───────────────────────────────────────────────────────────────────────────────

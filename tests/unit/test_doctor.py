@@ -1,0 +1,76 @@
+"""`vista doctor`: what is here, what is broken, and what to do about it."""
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from vista_sql import doctor, roster
+from vista_sql.cli import app
+from vista_sql.errors import WeightsError
+
+
+def vista(*args):
+    return CliRunner().invoke(app, args, prog_name="vista")
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch):
+    """The sample inference is the demo's to test; here it would cost seconds."""
+    monkeypatch.setattr(doctor, "_tensorflow", lambda: (None, []))
+
+
+def test_doctor_says_what_there_is(without_tensorflow, monkeypatch):
+    monkeypatch.setenv("VISTA_SQL_THREADS", "2")
+    done = vista("doctor")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert f"duckdb {duckdb.__version__}" in lines
+    assert "threads 2 (VISTA_SQL_THREADS)" in lines
+    assert "seed 0 (default)" in lines
+    assert any(line.startswith("memory ") and "GiB" in line for line in lines)
+    bundled = roster.load("lenet5").weights["bundled"]
+    assert any(bundled.sha256 in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("VISTA_SQL_THREADS", "many", "correct or unset VISTA_SQL_THREADS"),
+        (
+            "VISTA_SQL_HOME",
+            "/dev/null/home",
+            "let VISTA_SQL_HOME name a folder",
+        ),
+    ],
+)
+def test_doctor_finds_what_is_broken(without_tensorflow, monkeypatch, name, value, remedy):
+    monkeypatch.setenv(name, value)
+    done = vista("doctor")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("vista: 1 thing is broken")
+    broken, told = (done.stdout.splitlines()[i] for i in _around_mark(done.stdout))
+    assert broken.startswith("✗ ")
+    assert remedy in told
+
+
+def _around_mark(shown):
+    at = next(i for i, line in enumerate(shown.splitlines()) if line.startswith("✗"))
+    return at, at + 1
+
+
+def test_doctor_finds_damaged_weights(without_tensorflow, monkeypatch):
+    def damaged(*_):
+        raise WeightsError("not the file that was published")
+
+    monkeypatch.setattr(doctor.weights, "resolve", damaged)
+    done = vista("doctor")
+    assert done.exit_code == 1
+    assert "install vista-sql again" in done.stdout
+
+
+def test_doctor_tries_an_inference():
+    done = vista("doctor")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert any(line.startswith("infer 512 images in ") for line in lines)
+    assert any(line.startswith("Keras ") for line in lines)
