@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Hashable
 from hashlib import blake2b
-from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import pyarrow as pa
@@ -75,8 +74,8 @@ def local_path(text: str, folder: str) -> str | None:
     if _SCHEME.match(text):
         if not text.lower().startswith("file://"):
             return None
-        parts = urlsplit(text)
-        return url2pathname(unquote(parts.path) if "%" in parts.path else parts.path)
+        path = text[len("file://") :]
+        return url2pathname(path.removeprefix("localhost"))
     return os.path.join(folder, text)  # noqa: PTH118 - an absolute `text` wins, as it should
 
 
