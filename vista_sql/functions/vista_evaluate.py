@@ -10,7 +10,7 @@ from vista_sql.train._spec import EvaluateSpec
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of one row: the metrics, over how many rows, how many were skipped."""
     model = find_model(call, planner)
-    spec = EvaluateSpec(model.reference, planner.home)
+    spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
     columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
     return streamed(spec.to_text(), data_of(call, planner), planner, columns)
 

@@ -96,6 +96,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         seed=int(number(call, "seed", -(2**63), 2**63, whole=True)),
         home=planner.home,
         memory_bytes=memory // 4 if isinstance(memory, int) else 0,  # the kernels have the rest
+        run=planner.new_run(),
         provenance=_provenance.record(text(call, "data") or "", planner),
     )
 

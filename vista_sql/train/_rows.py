@@ -84,11 +84,9 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
     else:
         x = np.zeros((n, found), np.float32)
         x[usable] = flat.reshape(-1, found)
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspect = ~np.isfinite(x @ np.ones(found, np.float32))  # one product, no n·size tests
-    if suspect.any():
-        usable = usable.copy()
-        usable[suspect] &= np.isfinite(x[suspect]).all(axis=1)
+    finite = np.isfinite(x)
+    if not finite.all():
+        usable = usable & finite.all(axis=1)
     return x, usable, found
 
 
@@ -110,7 +108,9 @@ class Reader:
         return Layout(len(self.columns.structured), sizes)
 
     def read(self, batch: Mapping[str, pa.Array]) -> Rows | None:
-        """Return the usable rows of a batch, copied out of it; None if there is none.
+        """Return the usable rows of a batch, None if there is none.
+
+        Their layers may lie in the batch's memory, which is the engine's: copy what is kept.
 
         Raises:
             ModelError: lists of several lengths, or too many values of the label.
@@ -162,8 +162,7 @@ class Reader:
 
         if some:
             structured = structured[usable]
-        # batch memory is DuckDB's: what is kept is copied
-        layers = [x[usable] if some else x.copy() for x in layers]
+            layers = [x[usable] for x in layers]
         label = column(columns.label or "")
         content = [_hashing.hash_column(label), _hashing.hash_matrix(structured)]
         content += [_hashing.hash_matrix(x) for x in layers]

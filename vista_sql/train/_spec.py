@@ -33,6 +33,7 @@ class TrainSpec:
     seed: int = 0
     home: str = ""
     memory_bytes: int = 0  # 0: a quarter of the machine's
+    run: str = ""  # the statement's: ends with it
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_text(self) -> str:
@@ -41,7 +42,7 @@ class TrainSpec:
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two trainings on the same data the same one."""
-        left_out = ("home", "memory_bytes")
+        left_out = ("home", "memory_bytes", "run")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
@@ -51,6 +52,7 @@ class EvaluateSpec:
 
     model: str  # an exact reference, with version
     home: str
+    run: str = ""
 
     def to_text(self) -> str:
         """Return the order as JSON with sorted keys."""

@@ -69,14 +69,18 @@ class Rows:
         parts = (self.hash, self.unit, self.code, self.structured, *self.layers)
         return sum(part.nbytes for part in parts)
 
-    def take(self, index: Array) -> Rows:
+    def take(self, index: Array | slice) -> Rows:
         """Return a copy of some rows."""
+
+        def own(values: Array) -> Array:
+            return values[index].copy() if isinstance(index, slice) else values[index]
+
         return Rows(
-            self.hash[index],
-            self.unit[index],
-            self.code[index],
-            self.structured[index],
-            tuple(layer[index] for layer in self.layers),
+            own(self.hash),
+            own(self.unit),
+            own(self.code),
+            own(self.structured),
+            tuple(own(layer) for layer in self.layers),
         )
 
 
@@ -119,6 +123,11 @@ class Store:
         """Whether the rows are in temporary files."""
         return self._spooled
 
+    @property
+    def sealed(self) -> bool:
+        """Whether filling has ended."""
+        return len(self._codes) > 0
+
     def append(self, rows: Rows) -> None:
         """Keep rows; the store owns their arrays from now on."""
         self.n_rows += len(rows)
@@ -142,11 +151,14 @@ class Store:
         for i, layer in enumerate(rows.layers):
             records[f"layer{i}"] = layer
         buckets = (rows.hash >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
-        for bucket in np.unique(buckets):
+        order = np.argsort(buckets, kind="stable")
+        records, buckets = records[order], buckets[order]
+        for bucket in np.unique(buckets).tolist():
             if bucket not in self._files:
                 # no name in the file system: gone with the process, however it ends
                 self._files[bucket] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            self._files[bucket].write(records[buckets == bucket].tobytes())
+            first, end = np.searchsorted(buckets, (bucket, bucket + 1))
+            self._files[bucket].write(records[first:end].view(np.uint8).data)
 
     def seal(self, codes: Array) -> None:
         """End filling; label codes are replaced by `codes[code]` from here on."""

@@ -59,30 +59,44 @@ class TrainingRun:
                 self._reader = Reader(choose(types, self.spec), self.spec.seed)
             reader = self._reader
         read = reader.read(batch)
+        parts = [] if read is None else self._parts(read)
         with self._lock:
             self._n_fed += len(rows)
-            if read is not None:
-                self._keep(read, reader)
+            for side, part in parts:
+                self._keep(side, part, reader)
 
-    def _keep(self, rows: Rows, reader: Reader) -> None:
+    def _parts(self, rows: Rows) -> list[tuple[int, Rows]]:
+        """Return copies of the rows of each side of the split: 0 trains, 1 tests."""
+        if self.spec.folds or not self.spec.test_fraction:
+            return [(0, rows.take(slice(None)))]
+        tests = rows.unit < self.spec.test_fraction
+        sides = ((0, np.flatnonzero(~tests)), (1, np.flatnonzero(tests)))
+        return [(side, rows.take(own)) for side, own in sides if len(own)]
+
+    def _keep(self, side: int, rows: Rows, reader: Reader) -> None:
         if self._train is None or self._test is None:
             self._train, self._test = Store(reader.layout), Store(reader.layout)
         self._sum = (self._sum + int(rows.hash.sum(dtype=np.uint64))) % 2**64
         self._xor ^= int(np.bitwise_xor.reduce(rows.hash))
-        if self.spec.folds:
-            side = fold_of(rows.unit, self.spec.folds)
-            self._train.append(rows)
-        else:
-            side = (rows.unit < self.spec.test_fraction).astype(np.int64)
-            for store, own in ((self._train, side == 0), (self._test, side == 1)):
-                store.append(rows if own.all() else rows.take(own))
-        pairs, counts = np.unique(np.stack([side, rows.code]), axis=1, return_counts=True)
+        folds = self.spec.folds
+        sides = fold_of(rows.unit, folds) if folds else np.full(len(rows), side)
+        pairs, counts = np.unique(np.stack([sides, rows.code]), axis=1, return_counts=True)
         for one_side, code, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
             self._counts[one_side, code] = self._counts.get((one_side, code), 0) + n
+        (self._train, self._test)[side].append(rows)
         held = self._train.memory_bytes + self._test.memory_bytes
         if held > self.memory_bytes * IN_MEMORY_SHARE:
-            self._train.spool()
-            self._test.spool()
+            self._spool()
+
+    def spool(self) -> None:
+        """Move the rows out of memory."""
+        with self._lock:
+            self._spool()
+
+    def _spool(self) -> None:
+        for store in (self._train, self._test):
+            if store is not None and not store.sealed:
+                store.spool()
 
     def close(self) -> None:
         """Give back memory and disk."""

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from vista_sql.train._spec import EvaluateSpec, from_text
 from vista_sql.train._training import TrainingRun
 
 IDLE_SECONDS = 3600.0  # a run that is fed nothing for so long was abandoned (a failed statement)
+SPOOL_AFTER_SECONDS = 60.0  # such a run gives its memory to the next one
 MAX_RUNS = 64
 
 FIELDS = (
@@ -56,15 +58,25 @@ class Run(Protocol):
     def finish(self, n_rows: int) -> list[dict[str, Any]]:
         """End the run and return its result rows; `n_rows` is what the engine says it fed."""
 
+    def spool(self) -> None:
+        """Move rows out of memory."""
+
     def close(self) -> None:
         """Give back memory and disk; safe to call twice."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    run: Run
+    statement: str
+    fed_at: float  # time.monotonic()
 
 
 class Trainings:
     """The trainings and evaluations that are under way in this process."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, tuple[Run, float]] = {}
+        self._runs: dict[str, _Entry] = {}
         self._failed: OrderedDict[str, BaseException] = OrderedDict()
         self._lock = threading.Lock()
         self._finishing = threading.Lock()  # one at a time: each uses all cores and its memory
@@ -80,14 +92,14 @@ class Trainings:
         self._drop_abandoned()
         name = uuid.uuid4().hex
         with self._lock:
-            self._runs[name] = (run, time.monotonic())
+            self._runs[name] = _Entry(run, spec.run, time.monotonic())
         return name
 
     def feed(self, name: str, rows: pa.Array | pa.ChunkedArray) -> None:
         """Give a batch of rows to a run; a run that cannot use them is ended."""
         with self._lock:
             run = self._find(name)
-            self._runs[name] = (run, time.monotonic())
+            self._runs[name].fed_at = time.monotonic()
         try:
             run.feed(rows)
         except BaseException as error:
@@ -114,7 +126,7 @@ class Trainings:
         with self._lock:
             entry = self._runs.pop(name, None)
         if entry is not None:
-            entry[0].close()
+            entry.run.close()
 
     def close(self) -> None:
         """End all runs."""
@@ -129,13 +141,28 @@ class Trainings:
                 "this training has ended or failed already: run the statement again, and use "
                 "VISTA_TRAIN in FROM, not beside rows of another table"
             )
-        return self._runs[name][0]
+        return self._runs[name].run
+
+    def end(self, statement: str) -> None:
+        """End what a statement began and did not finish: it failed, or was left."""
+        with self._lock:
+            left = [name for name, entry in self._runs.items() if entry.statement == statement]
+        for name in left if statement else ():
+            self.drop(name)
 
     def _drop_abandoned(self) -> None:
+        """End old runs; where nobody calls `end`, a failed statement leaves its run behind."""
         now = time.monotonic()
         with self._lock:
-            by_age = sorted(self._runs, key=lambda name: self._runs[name][1])
-            old = [name for name in by_age if now - self._runs[name][1] > IDLE_SECONDS]
+            by_age = sorted(self._runs, key=lambda name: self._runs[name].fed_at)
+            old = [name for name in by_age if now - self._runs[name].fed_at > IDLE_SECONDS]
             old += by_age[len(old) : max(len(old), len(by_age) + 1 - MAX_RUNS)]
+            slow = [
+                entry.run
+                for entry in self._runs.values()
+                if now - entry.fed_at > SPOOL_AFTER_SECONDS
+            ]
+        for run in slow:
+            run.spool()
         for name in old:
             self.drop(name)

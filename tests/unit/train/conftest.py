@@ -28,6 +28,9 @@ class PlannerStub:
     def relation(self, text, call, argument):
         return f"({text})" if text.upper().startswith(("SELECT", "FROM")) else text
 
+    def new_run(self):
+        return "statement"
+
     def fresh_name(self, role):
         return f"__vista_{next(self._names)}_{role}"
 

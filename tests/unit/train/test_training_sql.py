@@ -405,3 +405,24 @@ def test_a_record_says_how_each_column_was_made():
 @pytest.mark.parametrize("text", ["features", '"transfer"', "SELECT * FROM vista_things"])
 def test_a_relation_without_transfers_has_no_record(text):
     assert _provenance.record(text, SettingsOnly()) == {}
+
+
+def test_every_kind_of_number_is_a_feature(digits):
+    rows = digits.train(
+        "SELECT id, y, ink::DECIMAL(12, 3) AS a, half::HUGEINT AS b, digit::UTINYINT AS c, "
+        "ink::UBIGINT AS d, half::FLOAT AS e, thick, high::DOUBLE[] AS f, low::DOUBLE[48] AS g "
+        "FROM digits"
+    )
+    assert [(row["feature_set"], row["dims"]) for row in rows] == [
+        ("structured", 6),
+        ("structured+f", 54),
+        ("structured+g", 54),
+    ]
+
+
+def test_without_a_key_the_split_follows_the_content(digits):
+    digits.con.execute("CREATE TABLE twice AS SELECT * EXCLUDE (id) FROM digits")
+    digits.con.execute("INSERT INTO twice SELECT * FROM twice")
+    once = digits.train("SELECT * EXCLUDE (id) FROM digits", exclude=["digit"], model="a")
+    twice = digits.train("twice", exclude=["digit"], model="b")
+    assert twice[0]["n_test"] == 2 * once[0]["n_test"]  # equal rows stand on one side
