@@ -15,7 +15,7 @@ def script(transfers: Sequence[Transfer], text: str) -> str:
     parts = []
     for transfer in transfers:
         staged = transfer.staged
-        if staged.rows_name in text:
+        if transfer.apart:
             rows = transfer.plan.batch_rows
             parts.append(
                 f"-- {staged.rows_name}: read {rows} rows at a time\n"

@@ -159,9 +159,9 @@ class StatementPlanner(BindPlanner):
             staged = planned.staged
             staged = replace(staged, rows=_with(self._ctes) + staged.rows)
             self._ctes = outer
-            self.transfers.append(replace(planned, staged=staged))
-            small = bool(planned.plan.stages) and self.capabilities.small_batches
-            texts[index] = staged.calls if small else staged.whole
+            apart = bool(planned.plan.stages) and self.capabilities.small_batches
+            self.transfers.append(replace(planned, staged=staged, apart=apart))
+            texts[index] = staged.calls if apart else staged.whole
         return splice(statement, texts, samples)
 
     def _needs(self, statement: Statement, stand_ins: list[StandIn | None]) -> tuple[Needs, ...]:

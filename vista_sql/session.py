@@ -181,7 +181,7 @@ class Session:
         if self._bind_runs is not None:
             self._bind_runs.flush(host.process_runtime())
         with contextlib.ExitStack() as undo:
-            undo.enter_context(_translated())
+            undo.enter_context(host.translated())
             for name in _variables(self.con, statement, scope):
                 self.con.register(name, scope(name))
                 undo.callback(rows.unregister, self.con, name)
@@ -191,7 +191,7 @@ class Session:
             run = journal.open(statement.text)
             planner = self._planner(params, run)
             text = planner.expand(statement)
-            staged = [t for t in planner.transfers if t.staged.rows_name in text]
+            staged = [t for t in planner.transfers if t.apart]
             handed_out = rows.counted([t.workload.facts.rows for t in staged], progress)
             for transfer in staged:
                 relation = self._rows(transfer, params, handed_out)
@@ -221,7 +221,7 @@ class Session:
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
 
         def read(n_rows: int) -> Iterator[pa.RecordBatch]:
-            with kept, _translated():
+            with kept, host.translated():
                 try:
                     reader = relation.to_arrow_reader(n_rows)
                     result._schema = reader.schema
@@ -278,24 +278,6 @@ def _ended(journal: Runs, run: str, plan: str) -> None:
     if plan:
         journal.close(run, plan, runtime.counters(run))
     runtime.forget(run)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Raise the error that a kernel or the planner raised, instead of DuckDB's account of it."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's own, not how Arrow reports what failed after the first batch
-        found = host.process_failures().find(error)
-        if found is not None:
-            raise found from error
-        if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
-            raise KeyboardInterrupt from error
-        if isinstance(error, OSError):
-            raise duckdb.Error(str(error)) from error
-        raise
 
 
 class _Database:

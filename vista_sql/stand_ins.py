@@ -62,6 +62,8 @@ def _reads_unnamed_columns(tree: exp.Expr) -> bool:
     """Return whether a resolved tree reads columns that it does not name one by one."""
     if tree.find(*_OPAQUE) or any(join.method == "NATURAL" for join in tree.find_all(exp.Join)):
         return True
+    if any(with_.recursive for with_ in tree.find_all(exp.With)):
+        return True  # DuckDB evaluates every column of what is joined with a recursive one
     return any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
 
 

@@ -49,6 +49,7 @@ class Transfer:
     workload: Workload
     plan: Plan
     staged: Staged
+    apart: bool = False  # the host hands the narrow rows to the kernels itself, in small batches
 
 
 def bind(call: Call, planner: Planner) -> Workload:

@@ -17,10 +17,11 @@ import pyarrow as pa
 from duckdb import func
 
 from vista_sql import catalog, functions
-from vista_sql.errors import ArgumentError, VistaError
+from vista_sql.errors import ArgumentError, HostError, VistaError
 from vista_sql.functions import Call, identifier, text_literal
 from vista_sql.kernels import PACKAGE, Kernel
 from vista_sql.resources import Capabilities
+from vista_sql.rewrite import PLANNED_AWAY
 from vista_sql.settings import SETTINGS
 from vista_sql.workload import Facts
 
@@ -71,6 +72,29 @@ def process_runtime() -> Any:
 def process_failures() -> Failures:
     """Return the errors of this process's kernels."""
     return Failures()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise the error that a kernel or the planner raised, instead of DuckDB's account of it."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's own, not how Arrow reports what failed after the first batch
+        found = process_failures().find(error)
+        if found is not None:
+            raise found from error
+        if f"Error: {PLANNED_AWAY}" in str(error):
+            raise HostError(
+                "DuckDB read a column that the statement seemed not to use; run it with con.sql(), "
+                "which plans each TRANSFER by itself, and tell us of the statement"
+            ) from error
+        if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        if isinstance(error, OSError):
+            raise duckdb.Error(str(error)) from error
+        raise
 
 
 def kernels() -> Iterator[Kernel]:

@@ -1,0 +1,22 @@
+SELECT DISTINCT cat FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods') ORDER BY cat LIMIT 2
+-- output --
+SELECT DISTINCT cat FROM (
+SELECT
+  CAST(error('planned away') AS INTEGER) AS "id",
+  CAST(error('planned away') AS DECIMAL(3,1)) AS "price",
+  CAST(error('planned away') AS VARCHAR) AS "name",
+  CAST(error('planned away') AS BOOLEAN) AS "Is Healthy",
+  CAST(error('planned away') AS DATE) AS "made",
+  CAST(error('planned away') AS INTEGER[]) AS "tags",
+  CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
+  "cat",
+  CAST(error('planned away') AS FLOAT[120]) AS "conv3",
+  CAST(error('planned away') AS FLOAT[84]) AS "f6",
+  CAST(error('planned away') AS VARCHAR) AS "error"
+FROM (
+  SELECT __vista_fa2fd32e_structured."cat"
+  FROM foods AS __vista_fa2fd32e_structured
+  JOIN images AS __vista_fa2fd32e_images
+    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+) AS __vista_fa2fd32e_rows
+) AS "transfer" ORDER BY cat LIMIT 2;

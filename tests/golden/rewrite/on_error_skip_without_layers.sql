@@ -1,0 +1,23 @@
+SELECT id, price FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods', on_error => 'skip')
+-- output --
+SELECT id, price FROM (
+SELECT
+  "id",
+  "price",
+  CAST(error('planned away') AS VARCHAR) AS "name",
+  CAST(error('planned away') AS BOOLEAN) AS "Is Healthy",
+  CAST(error('planned away') AS DATE) AS "made",
+  CAST(error('planned away') AS INTEGER[]) AS "tags",
+  CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
+  CAST(error('planned away') AS VARCHAR) AS "cat",
+  CAST(error('planned away') AS FLOAT[120]) AS "conv3",
+  CAST(error('planned away') AS FLOAT[84]) AS "f6",
+  CAST(error('planned away') AS VARCHAR) AS "error"
+FROM (
+  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+  FROM foods AS __vista_fa2fd32e_structured
+  JOIN images AS __vista_fa2fd32e_images
+    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+) AS __vista_fa2fd32e_rows
+WHERE vista_error('{"cnn":"lenet5"}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) IS NULL
+) AS "transfer";
