@@ -151,7 +151,7 @@ def _model(
     columns = 1 if options.n_classes == 2 else options.n_classes
     strength, whole = np.ones(len(mean)), store.moments
     # a mean of n losses is surer than one: measured, not derived
-    noise = float(np.finfo(store.dtype).eps) / 256
+    noise = float(np.finfo(store.dtype).eps) / 64
     if not options.standardize:  # penalty on raw weights w/σ; block 0's σ is of rescaled columns
         strength = factor.copy()
         if task.features.structured:
