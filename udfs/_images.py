@@ -50,7 +50,7 @@ def decode(data: pa.Buffer | bytes, order: str, out: Pixels) -> str | None:
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
     """
-    view = memoryview(data)
+    view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = _headers.header(view)
     if (header.width or 0) * (header.height or 0) > MAX_PIXELS:
         size = f"{header.width} × {header.height}"

@@ -278,6 +278,7 @@ def _ended(journal: Runs, run: str, plan: str) -> None:
     if plan:
         journal.close(run, plan, runtime.counters(run))
     runtime.forget(run)
+    runtime.trainings.end(run)
 
 
 class _Database:

@@ -7,7 +7,7 @@ from vista_sql.functions import Call, Planner, TableFunction, values_table
 
 COLUMNS = {
     "run_id": "VARCHAR",
-    "started": "TIMESTAMPTZ",
+    "started": "TIMESTAMP",  # UTC; with a zone, Python would ask for one more library
     "statement": "VARCHAR",
     "plan": "VARCHAR",
     "rows": "BIGINT",
