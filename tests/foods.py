@@ -99,7 +99,6 @@ def leftovers(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return what a statement of ours left on a connection; nothing, it is hoped."""
     rows = con.execute(
         "SELECT view_name FROM duckdb_views() WHERE view_name LIKE '%vista%' "
-        "UNION ALL SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%vista%' "
-        "UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
+        "UNION ALL SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%vista%'"
     ).fetchall()
     return [row[0] for row in rows]

@@ -27,6 +27,10 @@ def image_column(column: Column, spec: InferSpec) -> pa.Array:
     """
     rows = one_array(column)
     if not pa.types.is_struct(rows.type):
+        if not (_is_blob(rows.type) or _is_text(rows.type) or pa.types.is_null(rows.type)):
+            raise ArgumentError(
+                f"the image column holds {rows.type}, not BLOBs or paths: image => …"
+            )
         return rows
     fields = list(rows.type)
     blobs = [field.name for field in fields if _is_blob(field.type)]

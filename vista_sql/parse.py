@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -143,11 +144,13 @@ def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
         places: dict[str, Place] = {"": place}
         for position, argument in enumerate(node.expressions):
             argument_name, value = _argument(function, position, argument, text, place)
-            argument_place = _place(argument, text) or place
+            named = _name_place(tokens, start, end, argument_name, text) or place
+            argument_place = _place(argument, text) or named
             if argument_name in values:
                 raise ArgumentError(f"argument {argument_name} is given twice", argument_place)
             values[argument_name] = _value(value, function, argument_name, argument_place)
-            places[argument_name] = argument_place
+            known_argument = any(a.name == argument_name for a in function.arguments)
+            places[argument_name] = argument_place if known_argument else named
         call = functions.Call(name, values, places)
         yield FoundCall(call, start, end, table, bool(table.alias))
 
@@ -213,6 +216,15 @@ def _place(node: exp.Expr, text: str) -> Place | None:
     return Place(text, min(s for s, _ in spans), max(e for _, e in spans))
 
 
+def _name_place(tokens: list[Token], start: int, end: int, name: str, text: str) -> Place | None:
+    """Return the place of an argument's name before its `=>` or `:=`; None: given by position."""
+    inside = [token for token in tokens if start < token.start < end]
+    for token, following in pairwise(inside):
+        if token.text.lower() == name and following.text in ("=>", ":="):
+            return Place(text, token.start, token.end + 1)
+    return None
+
+
 def _call_span(tokens: list[Token], start: int) -> tuple[int, int]:
     """Return the span from a function's name to its closing parenthesis."""
     depth = 0
@@ -274,10 +286,14 @@ def clean_relation(text: str) -> str:
         QueryError: the text is neither a name nor a query.
     """
     stripped = text.strip()
+    if not stripped:
+        raise QueryError("it is empty, not a table's name or a query")
     try:
         tokens = sqlglot.tokenize(stripped, dialect=DIALECT)
         if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
             stripped, tokens = stripped[: tokens[-1].start], tokens[:-1]
+        if any(token.token_type == TokenType.SEMICOLON for token in tokens):
+            raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
         if _is_name(tokens):
             table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
             found = table.find(exp.Table)
@@ -315,8 +331,13 @@ def _is_name(tokens: list[Token]) -> bool:
     )
 
 
+_TOKEN = re.compile(r"<Token token_type: TokenType\.\w+, text: (.*?), line: .*?>")
+
+
 def _first(error: SqlglotError) -> str:
-    return str(error).splitlines()[0]
+    """Return the first line of an error, its tokens shown as text."""
+    first = _TOKEN.sub(r"'\1'", str(error).splitlines()[0])
+    return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
 
 
 def identifiers(text: str) -> set[str]:

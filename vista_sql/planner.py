@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from vista_sql import functions, needs, parse, rewrite
-from vista_sql.errors import Place, QueryError, UnknownNameError
+from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.functions import Call, identifier, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.needs import EVERYTHING, Needs
@@ -55,7 +55,13 @@ class BindPlanner:
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins."""
         has = any(argument.name == name for argument in functions.load(call.function).arguments)
-        return self.settings.value(name, call.get(name) if has else None)
+        given = call.get(name) if has else None
+        try:
+            return self.settings.value(name, given)
+        except SettingError as error:
+            if given is None:
+                raise
+            raise call.error(name, str(error)) from None
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text cleaned, the calls in it expanded."""
@@ -120,6 +126,16 @@ class StatementPlanner(BindPlanner):
             if not relation.startswith("(") and "does not exist" in error.message:
                 raise UnknownNameError("table", bare, self.database.tables()) from None
             raise
+
+    def relation(self, text: str, call: Call, argument: str) -> str:
+        """Return a relation's text cleaned; a TRANSFER inside TRANSFER's own stands there whole."""
+        if call.function != "transfer":
+            return super().relation(text, call, argument)
+        outer, self.capabilities = self.capabilities, replace(self.capabilities, small_batches=False)
+        try:
+            return super().relation(text, call, argument)
+        finally:
+            self.capabilities = outer
 
     def expand(self, statement: Statement) -> str:
         """Return the staged text of a statement; its TRANSFERs are added to `transfers`."""
@@ -211,19 +227,15 @@ class _placed:
     """Give errors that know no place the place of the call they are about."""
 
     def __init__(self, call: Call) -> None:
-        self._place: Place | None = call.places.get("")
-        self._relations = {
-            argument.name: call.places.get(argument.name)
-            for argument in functions.load(call.function).arguments
-            if argument.kind == "relation"
-        }
+        self._places = call.places
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, QueryError) and error.place is None:
-            error.place = self._place
+            named = error.kind if isinstance(error, UnknownNameError) else ""
+            error.place = self._places.get(named) or self._places.get("")
 
 
 def _stand_in(workload: Workload) -> StandIn:

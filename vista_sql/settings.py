@@ -29,8 +29,15 @@ def _name(text: str) -> str:
     return text.strip()
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("it must be a whole number") from None
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _whole(text)
     if value < 1:
         raise ValueError("it must be at least 1")
     return value
@@ -56,7 +63,7 @@ SETTINGS = (
     Setting(
         "device", "where inference runs: auto, cpu or gpu", "auto", _one_of("auto", "cpu", "gpu")
     ),
-    Setting("seed", "seed of weights => 'random'", 0, int),
+    Setting("seed", "seed of weights => 'random'", 0, _whole),
     Setting("home", "folder of models, runs and errors", None, _name),
 )
 

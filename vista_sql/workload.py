@@ -45,7 +45,7 @@ class Relation:
                 name,
                 self.columns,
                 call.places.get(argument) or call.places.get(""),
-                where=f"{what} {self.text}",
+                where=f"{what} => {self.text}",
             )
         return by_lower[name.lower()]
 
@@ -197,7 +197,7 @@ def bind(
         pool=pool,
         format=_choice(call, "format", FORMATS),
         prefix=prefix,
-        weights=call.get("weights"),
+        weights=_weights(call),
         dtype=_choice(call, "dtype", DTYPES),
         on_error=_choice(call, "on_error", ON_ERROR),
         **given,
@@ -220,6 +220,10 @@ def _text(call: Call, name: str) -> str:
     return value
 
 
+def _weights(call: Call) -> str | None:
+    return None if call.get("weights") is None else _text(call, "weights")
+
+
 def _keys(call: Call) -> tuple[str, str]:
     """Return (structured key, image key)."""
     key = call.get("key")
@@ -240,6 +244,8 @@ def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
         asked = list(cnn.feature_layers)
     if not isinstance(asked, list) or not asked:
         raise call.error("layers", f"layers must be names or negative integers, not {asked!r}")
+    if {type(item) for item in asked} == {int, str}:
+        raise call.error("layers", f"layers are all names or all integers, not both: {asked!r}")
     taps: dict[str, Tap] = {}
     for item in asked:
         name = _counted(call, cnn, item) if isinstance(item, int) else item
@@ -276,7 +282,11 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
     if named is not None:
         if not isinstance(named, str):
             raise call.error("image", f"image must be a column's name, not {named!r}")
-        return images.column(named, call, "image", "images")
+        column = images.column(named, call, "image", "images")
+        kind = (images.columns or {}).get(column, "BLOB")
+        if kind not in ("BLOB", "VARCHAR"):
+            raise call.error("image", f"image column {column!r} is {kind}, not BLOBs or paths")
+        return column
     if images.columns is None:
         return None  # the kernel finds it
     return find_image_column(images.columns, image_key, call.error)

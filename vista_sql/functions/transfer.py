@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vista_sql import optimizer, resources, rewrite, workload
+from vista_sql.errors import QueryError
 from vista_sql.functions import Argument, Call, Planner, TableFunction
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.optimizer import Hints
@@ -85,7 +86,12 @@ def _relation(call: Call, argument: str, planner: Planner) -> Relation:
             argument, f"{argument} must be a relation as text, 'name' or '(SELECT …)', not {text!r}"
         )
     relation = planner.relation(text, call, argument)
-    return Relation(relation, planner.columns(relation))
+    try:
+        return Relation(relation, planner.columns(relation))
+    except QueryError as error:
+        if error.place is None:
+            error.place = call.places.get(argument)
+        raise
 
 
 def plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import weakref
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.ipc
 
-from vista_sql.functions import identifier
+from vista_sql.functions import identifier, text_literal
 
 Progress = Callable[[int], None]
 """Called with the number of rows of each batch as it is handed out, and with 0 after the last."""
@@ -67,14 +68,24 @@ def streamed(
     con: duckdb.DuckDBPyConnection, query: str, batch_rows: int, progress: Progress
 ) -> Rows:
     """Return rows that a connection of their own reads while the statement runs."""
+    session = _session(con)
     with con.cursor() as cursor:
         schema = _schema(cursor, query)
 
     def read() -> Iterator[pa.RecordBatch]:
         with con.cursor() as cursor:
+            cursor.execute(session)
             yield from cursor.sql(query).to_arrow_reader(batch_rows)
 
     return Rows(schema, read, progress)
+
+
+def _session(con: duckdb.DuckDBPyConnection) -> str:
+    """Return a statement that sets what a connection alone has set and rows can depend on."""
+    names = ("TimeZone", "Calendar")
+    shown = ", ".join(f"current_setting('{name}')" for name in names)
+    values = con.execute(f"SELECT {shown}").fetchall()[0]
+    return "; ".join(f"SET {n} = {text_literal(v)}" for n, v in zip(names, values, strict=True))
 
 
 def spooled(
@@ -99,7 +110,9 @@ def spooled(
         with pa.memory_map(spool.name) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
-    return Rows(reader.schema, read, progress)
+    rows = Rows(reader.schema, read, progress)
+    weakref.finalize(rows, spool.close)
+    return rows
 
 
 def _schema(con: duckdb.DuckDBPyConnection, query: str) -> pa.Schema:
