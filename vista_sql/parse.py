@@ -361,6 +361,14 @@ def parameters(text: str) -> set[str] | None:
     }
 
 
+def word_span(text: str, word: str) -> tuple[int, int] | None:
+    """Return where an identifier first stands in `text`; None where it does not."""
+    for token in sqlglot.tokenize(text, dialect=DIALECT):
+        if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
+            return token.start, token.end + 1
+    return None
+
+
 def table_names(statement: Statement) -> list[str]:
     """Return the unqualified names in a statement that may be tables, our calls' included."""
     trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]

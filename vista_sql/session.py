@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import shutil
 import sys
@@ -18,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from vista_sql import explain, functions, parse
-from vista_sql.errors import QueryError
+from vista_sql.errors import Place, QueryError
 from vista_sql.functions import Call
 from vista_sql.functions.transfer import Transfer
 from vista_sql.hosts import duckdb as host
@@ -198,6 +199,7 @@ class Session:
                 rows.register(self.con, transfer.staged.rows_name, relation)
                 undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
+            undo.callback(_forget, run)
             ended = partial(_ended, journal, run, plan)
             left = _left_in(text, params)
             return self._run(statement, text, left, planner.transfers, ended, undo)
@@ -212,7 +214,10 @@ class Session:
         undo: contextlib.ExitStack,
     ) -> Result:
         """Return the bound statement as a Result (a SELECT), or run it now (anything else)."""
-        relation = self.con.sql(text, params=params)
+        try:
+            relation = self.con.sql(text, params=params)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise _located(error, statement) from error
         columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         if statement.kind != "select":
             table = relation.to_arrow_table()
@@ -274,11 +279,27 @@ def _left_in(text: str, params: Any) -> Any:
 
 
 def _ended(journal: Runs, run: str, plan: str) -> None:
-    runtime = host.process_runtime()
     if plan:
-        journal.close(run, plan, runtime.counters(run))
+        journal.close(run, plan, host.process_runtime().counters(run))
+
+
+def _forget(run: str) -> None:
+    runtime = host.process_runtime()
     runtime.forget(run)
     runtime.trainings.end(run)
+
+
+def _located(error: duckdb.Error, statement: Statement) -> Exception:
+    """Return what DuckDB says of a name with its place in the user's text; else DuckDB's error."""
+    if not statement.calls:
+        return error
+    said = str(error).partition("\n\nLINE ")[0].partition("\nLINE ")[0]
+    named = re.search(r'"([^"]+)"|with name (\S+)', said)
+    span = parse.word_span(statement.text, named[1] or named[2]) if named else None
+    if span is None:
+        return error
+    sentence = " ".join(said.partition("Error: ")[2].split())
+    return QueryError(sentence, Place(statement.text, *span))
 
 
 class _Database:
