@@ -15,12 +15,16 @@ from vista_sql.kernels import InferSpec
 
 from . import _images, _sources
 from ._arrow import Column, one_array
+from ._clock import Spent
 from ._columns import image_column
 from ._runtime import Runtime
 from ._sharing import Wanted
 
 Infer = Callable[[np.ndarray], list[np.ndarray]]
 """uint8 (images, height, width, channels) → one float32 matrix (images, values) per layer."""
+
+_Part = Future[tuple[list[str | None], Spent]]
+"""A part of a batch being decoded: why its images cannot be read, and how long it took."""
 
 
 @dataclass(slots=True)
@@ -58,12 +62,19 @@ class Images:
         """Return what equal images share within a process."""
         return _sources.identity(self.values[image], self.folder)
 
-    def decode(self, image: int, order: str, out: _images.Pixels) -> str | None:
+    def decode(self, image: int, order: str, out: _images.Pixels, spent: Spent) -> str | None:
         """Read and decode one image into `out`; returns the reason where it cannot be."""
+        began = read = time.perf_counter()
         try:
-            return _images.decode(_sources.read(self.values[image], self.folder), order, out)
+            data = _sources.read(self.values[image], self.folder)
+            read = time.perf_counter()
+            return _images.decode(data, order, out)
         except _sources.Unreadable as error:
+            read = time.perf_counter()
             return str(error)
+        finally:
+            spent.read += read - began
+            spent.decode += time.perf_counter() - read
 
 
 class Pass:
@@ -100,14 +111,16 @@ class Pass:
                 self._infer_batch([batch[i] for i in good], good, pixels, keys, given, edges)
         finally:
             runtime.sharing.leave(keys, given)
-        runtime.count(self._spec.run, rows=self._rows, images=int(images.not_null.sum()))
+        n_images = int(images.not_null.sum())
+        runtime.tally(self._spec.run, self._spec.call, self._rows, n_images)
         return Layers(self._matrices, self._present, pa.array(self._reasons, pa.string()))
 
     def _decoded(
         self, keys: Sequence[Hashable], given: Wanted, batch_rows: int
     ) -> Iterator[tuple[list[int], _images.Pixels, list[str | None]]]:
         """Yield decoded batches; the next one decodes while the caller infers this one."""
-        waiting: list[tuple[list[int], _images.Pixels, list[Future[list[str | None]]]]] = []
+        waiting: list[tuple[list[int], _images.Pixels, list[_Part]]] = []
+        clock = self._runtime.clock(self._spec.run)
         at = 0
         while at < len(keys) or waiting:
             while at < len(keys) and len(waiting) < 2:
@@ -120,23 +133,28 @@ class Pass:
                     waiting.append(self._submit(batch))
             if waiting:
                 batch, pixels, parts = waiting.pop(0)
-                yield batch, pixels, [reason for part in parts for reason in part.result()]
+                with clock.waiting() as wait:
+                    done = [part.result() for part in parts]
+                    wait.fetch = sum(spent.read for _, spent in done)
+                    wait.prep = sum(spent.decode for _, spent in done)
+                yield batch, pixels, [reason for reasons, _ in done for reason in reasons]
 
-    def _submit(
-        self, batch: list[int]
-    ) -> tuple[list[int], _images.Pixels, list[Future[list[str | None]]]]:
+    def _submit(self, batch: list[int]) -> tuple[list[int], _images.Pixels, list[_Part]]:
         pixels = np.empty((len(batch), *self._cnn.input_shape), np.uint8)
         order = self._cnn.preprocessing.order
 
-        def decode(start: int, stop: int) -> list[str | None]:
-            begun = time.perf_counter()
-            reasons = [self._images.decode(batch[i], order, pixels[i]) for i in range(start, stop)]
+        def decode(start: int, stop: int) -> tuple[list[str | None], Spent]:
+            spent = Spent()
+            reasons = [
+                self._images.decode(batch[i], order, pixels[i], spent) for i in range(start, stop)
+            ]
             self._runtime.count(
                 self._spec.run,
                 decoded=stop - start,
-                decode_seconds=time.perf_counter() - begun,
+                read_seconds=spent.read,
+                decode_seconds=spent.decode,
             )
-            return reasons
+            return reasons, spent
 
         size = max(1, -(-len(batch) // (4 * self._runtime.threads)))
         cuts = range(0, len(batch), size)
@@ -154,7 +172,8 @@ class Pass:
         self._reasons[rows] = reason
         for row in rows:
             key = self._keys[int(row)].as_py()
-            self._runtime.unreadable(self._spec.run, "" if key is None else str(key), reason)
+            told = "" if key is None else str(key)
+            self._runtime.unreadable(self._spec.run, told, reason, self._spec.call)
             if self._spec.on_error == "raise":
                 raise UnreadableImageError("NULL" if key is None else str(key), reason)
 
@@ -178,7 +197,8 @@ class Pass:
                 return
             begun = time.perf_counter()
             chosen = pixels if len(places) == len(pixels) else pixels[places]
-            matrices = self._infer(chosen)
+            with runtime.clock(self._spec.run).inferring():
+                matrices = self._infer(chosen)
             seconds = time.perf_counter() - begun
             runtime.sharing.publish([keys[image] for image in batch], matrices, edges)
             for image in batch:  # ours, so not a gift

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
 
 from . import _networks, _tensorflow
+from ._clock import Clock
 from ._sharing import Sharing
 
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
@@ -21,19 +24,71 @@ Journal = Callable[[str, str, str], None]
 
 
 @dataclass(slots=True)
-class Counters:
-    """What the kernels did for one run. `Runtime.count` is the only writer."""
+class Tally:
+    """The rows that one call of a TRANSFER saw."""
 
     rows: int = 0
     images: int = 0  # rows whose image is not NULL
+    errors: int = 0  # rows whose image cannot be read
+    reasons: list[tuple[str, str]] = field(default_factory=list)  # (key, reason)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the kernels did for one run. `Runtime` is the only writer."""
+
     images_inferred: int = 0  # without those that only pad a batch
     batches: int = 0  # micro-batches
     layer_evaluations: int = 0  # images inferred × layers returned
     decoded: int = 0
-    errors: int = 0  # rows whose image cannot be read
-    decode_seconds: float = 0.0  # summed over threads
+    rows_seconds: float = 0.0  # until the engine handed out rows, where that can be seen
+    read_seconds: float = 0.0  # summed over threads, as all that follow
+    decode_seconds: float = 0.0
     infer_seconds: float = 0.0
-    reasons: list[tuple[str, str]] = field(default_factory=list)  # (key, reason)
+    pool_seconds: float = 0.0  # of raw maps, in vista_pool; else a part of infer_seconds
+    load_seconds: float = 0.0  # of networks: TensorFlow's import, weights, lowering
+    feed_seconds: float = 0.0  # a training's first pass, over the rows as they come
+    train_seconds: float = 0.0  # its later passes
+    began: float = field(default_factory=time.perf_counter)
+    clock: Clock = field(default_factory=Clock)
+    tallies: dict[int, Tally] = field(default_factory=dict)
+
+    @property
+    def tally(self) -> Tally:
+        """The rows of a run: calls of one TRANSFER see the same ones, and not all need be made."""
+        return max(self.tallies.values(), key=lambda tally: tally.rows, default=Tally())
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+        return self.tally.rows
+
+    @property
+    def images(self) -> int:
+        """How many of them have an image."""
+        return self.tally.images
+
+    @property
+    def errors(self) -> int:
+        """How many of these cannot be read."""
+        return self.tally.errors
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """(key, reason) of those, the first ones."""
+        return self.tally.reasons
+
+    def add(self, other: Counters) -> None:
+        """Add what another run did."""
+        for one in fields(self):
+            if one.type in ("int", "float") and one.name != "began":
+                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        for call, tally in other.tallies.items():
+            own = self.tallies.setdefault(call, Tally())
+            own.rows += tally.rows
+            own.images += tally.images
+            own.errors += tally.errors
+            own.reasons += tally.reasons[: MAX_ERRORS - len(own.reasons)]
 
 
 class Runtime:
@@ -77,9 +132,11 @@ class Runtime:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:
             if key not in self._networks:
+                began = time.perf_counter()
                 self._networks[key] = _tensorflow.on_thread(
                     _networks.Network, opened, spec.dtype, spec.device
                 )
+                self.count(spec.run, load_seconds=time.perf_counter() - began)
             return self._networks[key]
 
     def opened(self, spec: InferSpec) -> _networks.OpenCnn:
@@ -100,13 +157,22 @@ class Runtime:
             for name, amount in amounts.items():
                 setattr(counters, name, getattr(counters, name) + amount)
 
-    def unreadable(self, run: str, key: str, reason: str) -> None:
+    def tally(self, run: str, call: int, rows: int, images: int) -> None:
+        """Count the rows of a call; `call` tells apart the calls that see the same rows."""
+        with self._lock:
+            counters = self._counters.setdefault(run, Counters())
+            tally = counters.tallies.setdefault(call, Tally())
+            tally.rows += rows
+            tally.images += images
+
+    def unreadable(self, run: str, key: str, reason: str, call: int = 0) -> None:
         """Count and journal one row whose image cannot be read."""
         with self._lock:
             counters = self._counters.setdefault(run, Counters())
-            counters.errors += 1
-            if len(counters.reasons) < MAX_ERRORS:
-                counters.reasons.append((key, reason))
+            tally = counters.tallies.setdefault(call, Tally())
+            tally.errors += 1
+            if len(tally.reasons) < MAX_ERRORS:
+                tally.reasons.append((key, reason))
         if self._journal is not None:
             self._journal(run, key, reason)
 
@@ -115,10 +181,31 @@ class Runtime:
         with self._lock:
             return self._counters.setdefault(run, Counters())
 
-    def forget(self, run: str) -> None:
-        """Drop the counters of `run`."""
+    def clock(self, run: str) -> Clock:
+        """Return the clock of `run`."""
+        return self.counters(run).clock
+
+    @contextmanager
+    def handing_out_rows(self, run: str) -> Iterator[None]:
+        """Enclose the engine's reading of a run's rows: tables, join, filters, BLOBs."""
+        began = time.perf_counter()
+        with self.clock(run).waiting():
+            yield
+        self.count(run, rows_seconds=time.perf_counter() - began)
+
+    def fold(self, run: str, into: str) -> Counters:
+        """End a part of the run `into`: add its counters to that and return them."""
         with self._lock:
-            self._counters.pop(run, None)
+            part = self._counters.pop(run, None) or Counters()
+            if into != run:
+                self._counters.setdefault(into, Counters()).add(part)
+            return part
+
+    def forget(self, run: str) -> None:
+        """Drop the counters of `run` and of its parts, `run/…`."""
+        with self._lock:
+            for name in [n for n in self._counters if n == run or n.startswith(f"{run}/")]:
+                del self._counters[name]
 
     def outcome(self, identity: object) -> tuple[bool, str | None]:
         """Return (known, reason) of an image decoded before; reason None: it decoded well."""

@@ -12,6 +12,7 @@ from vista_sql.kernels import Kernel
 
 from . import _sources
 from ._arrow import Column, one_array, spec_of
+from ._clock import Spent
 from ._columns import image_column
 from ._flow import Images
 from ._runtime import Runtime
@@ -43,18 +44,27 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
         identity: Hashable = images.identity(one)
         known, reason = runtime.outcome((channels, identity))
         if not known:
-            reason = images.decode(one, channels, np.empty(cnn.input_shape, np.uint8))
+            spent = Spent()
+            reason = images.decode(one, channels, np.empty(cnn.input_shape, np.uint8), spent)
+            runtime.count(
+                order.run, decoded=1, read_seconds=spent.read, decode_seconds=spent.decode
+            )
             if _sources.is_stable(identity):
                 runtime.set_outcome((channels, identity), reason)
         return reason
 
+    keys = one_array(key)
+    runtime.tally(order.run, order.call, len(images.not_null), int(images.not_null.sum()))
     reasons = np.full(len(images.not_null), None, object)
     for one, reason in enumerate(runtime.pool().map(outcome, range(len(images)))):
         if reason is not None:
             reasons[images.rows(one)] = reason
-            if order.on_error == "raise":
-                name = one_array(key)[int(images.rows(one)[0])].as_py()
-                raise UnreadableImageError("NULL" if name is None else str(name), reason)
+            for row in images.rows(one):
+                name = keys[int(row)].as_py()
+                told = "" if name is None else str(name)
+                runtime.unreadable(order.run, told, reason, order.call)
+                if order.on_error == "raise":
+                    raise UnreadableImageError("NULL" if name is None else told, reason)
     return pa.array(reasons, pa.string())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ def feed(runtime: Any, run: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
         names = pc.unique(run).to_pylist()
         if len(names) != 1 or names[0] is None:
             raise ModelError("VISTA_TRAIN and VISTA_EVALUATE cannot be correlated with other rows")
+        began = time.perf_counter()
+        statement = runtime.trainings.statement(names[0])
         runtime.trainings.feed(names[0], row)
+        runtime.count(statement, feed_seconds=time.perf_counter() - began)
     return pa.array(np.ones(len(run), np.int64))
 
 

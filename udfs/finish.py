@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -24,12 +25,14 @@ def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:
     Raises:
         ModelError: no rows, another number of rows than arrived, or rows nothing can be learned of.
     """
-    found = [
-        runtime.trainings.finish(name, rows or 0)
-        for name, rows in zip(run.to_pylist(), n.to_pylist(), strict=True)
-    ]
+    found = []
+    for name, rows in zip(run.to_pylist(), n.to_pylist(), strict=True):
+        began = time.perf_counter()
+        statement = runtime.trainings.statement(name)
+        found.append(runtime.trainings.finish(name, rows or 0))
+        runtime.count(statement, train_seconds=time.perf_counter() - began)
     names = [field.name for field in ARROW_TYPE.value_type]
-    rows = [[{name: row.get(name) for name in names} for row in rows] for rows in found]
+    rows = [[{name: row.get(name) for name in names} for row in one] for one in found]
     return pa.array(rows, ARROW_TYPE)
 
 

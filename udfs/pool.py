@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pyarrow as pa
 
@@ -40,8 +42,10 @@ def pool(runtime: Runtime, spec: Column, map_: Column) -> pa.Array:
     out: np.ndarray | None = None
     for cut in range(0, len(places), batch_rows):
         some = places[cut : cut + batch_rows]
-        with runtime.inference:
+        with runtime.inference, runtime.clock(order.run).inferring():
+            began = time.perf_counter()
             (matrix,) = network.resume(layer, [layer], order.pool, rows(some))
+            runtime.count(order.run, pool_seconds=time.perf_counter() - began)
         if out is None:
             out = np.empty((len(present), matrix.shape[1]), np.float32)
         out[some] = matrix

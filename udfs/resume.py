@@ -47,7 +47,8 @@ def resume(slots: int, runtime: Runtime, spec: Column, map_: Column) -> pa.Struc
         some = places[cut : cut + batch_rows]
         with runtime.inference:
             begun = time.perf_counter()
-            found = network.resume(order.start, order.layers, "none", rows(some))
+            with runtime.clock(order.run).inferring():
+                found = network.resume(order.start, order.layers, "none", rows(some))
             seconds = time.perf_counter() - begun
         for slot, matrix in enumerate(found):
             out = results[slot]

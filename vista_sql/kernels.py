@@ -43,6 +43,7 @@ class InferSpec:
     threads: int | None = None
     folder: str = ""  # what relative image paths are relative to; "" is the process's folder
     run: str = ""  # the run that counts and errors belong to; "" outside any run
+    call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
     image_name: str = ""  # … and the only column that may be the image, if only one may
 

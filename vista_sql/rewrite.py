@@ -222,7 +222,8 @@ class _Calls:
                 self._infer(stage)
         for name, raw in self.maps.items():
             self.features[name] = f"vista_pool({self._spec(layers=(name,))}, {raw})"
-        self.check = f"vista_error({self._spec()}, {names.image}, {self._key()})"
+        beside = self._spec(call=len(self.results))
+        self.check = f"vista_error({beside}, {names.image}, {self._key()})"
         first = next(iter(self.results), None)
         # where the statement is not known, the calls may turn out unused: the check stands alone
         self.error = (
@@ -245,7 +246,8 @@ class _Calls:
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             name = kernels.sized_name(base, len(layers))
-            call = f"{name}({self._spec(layers=layers)}, {self.names.image}, {self._key()})"
+            spec = self._spec(layers=layers, call=len(self.results))
+            call = f"{name}({spec}, {self.names.image}, {self._key()})"
         self.results[column] = call
         values = self.features if stage.form == "features" else self.maps
         values |= {layer: f"{column}.l{slot}" for slot, layer in enumerate(layers, 1)}

@@ -27,11 +27,23 @@ MOST_OPEN = 64
 class Counts(Protocol):
     """What the kernels counted for a run."""
 
-    rows: int
-    images: int
     images_inferred: int
-    errors: int
-    reasons: list[tuple[str, str]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+
+    @property
+    def images(self) -> int:
+        """How many of them have an image."""
+
+    @property
+    def errors(self) -> int:
+        """How many of these cannot be read."""
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """(key, reason) of those, the first ones."""
 
 
 class Counters(Protocol):

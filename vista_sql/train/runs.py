@@ -143,6 +143,12 @@ class Trainings:
             )
         return self._runs[name].run
 
+    def statement(self, name: str) -> str:
+        """Return the statement's run that a training belongs to; "" where it has ended."""
+        with self._lock:
+            entry = self._runs.get(name)
+            return "" if entry is None else entry.statement
+
     def end(self, statement: str) -> None:
         """End what a statement began and did not finish: it failed, or was left."""
         with self._lock:

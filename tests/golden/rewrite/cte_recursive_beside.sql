@@ -19,7 +19,7 @@ SELECT
   "cat",
   CAST(__vista_2567b015_result0.l1 AS FLOAT[120]) AS "conv3",
   CAST(__vista_2567b015_result0.l2 AS FLOAT[84]) AS "f6",
-  vista_error('{"batch_rows":256,"cnn":"lenet5"}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS "error"
+  vista_error('{"batch_rows":256,"call":1,"cnn":"lenet5"}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS "error"
 FROM (
   SELECT *, vista_infer_2('{"batch_rows":256,"cnn":"lenet5","layers":["c5","f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
   FROM __vista_2567b015_rows AS __vista_2567b015_rows

@@ -22,9 +22,9 @@ SELECT
   CAST(__vista_2567b015_result2.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result2
+  SELECT *, vista_infer_1('{"batch_rows":256,"call":2,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result2
   FROM (
-    SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["c5"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result1
+    SELECT *, vista_infer_1('{"batch_rows":256,"call":1,"cnn":"lenet5","layers":["c5"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result1
     FROM (
       SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["c1"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
       FROM __vista_2567b015_rows AS __vista_2567b015_rows
