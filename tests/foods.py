@@ -64,7 +64,7 @@ def picture(seed: int) -> bytes:
 
 
 def fill(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables `foods`, `images`, `other`, `cats`, and two macros that look like functions."""
+    """Create the tables `foods`, `images`, `other`, `cats`, two macros like functions."""
     blobs = [
         picture(shown) if isinstance(shown, int) else shown and shown.encode()
         for _, shown in IMAGES

@@ -131,7 +131,8 @@ class StatementPlanner(BindPlanner):
         """Return a relation's text cleaned; a TRANSFER inside TRANSFER's own stands there whole."""
         if call.function != "transfer":
             return super().relation(text, call, argument)
-        outer, self.capabilities = self.capabilities, replace(self.capabilities, small_batches=False)
+        outer = self.capabilities
+        self.capabilities = replace(outer, small_batches=False)
         try:
             return super().relation(text, call, argument)
         finally:

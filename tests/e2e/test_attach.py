@@ -55,7 +55,7 @@ def test_an_image_column_that_could_not_be_seen_is_asked_for(con):
     )
     assert len(con.sql(joined).fetchall()) == 12
     con.execute("CREATE TEMP TABLE two AS SELECT id, image, image AS again FROM images")
-    with pytest.raises(duckdb.Error, match="2 BLOB columns .image, again.: say which"):
+    with pytest.raises(duckdb.Error, match=r"2 BLOB columns \(image, again\): say which"):
         con.sql(f"SELECT f6 FROM TRANSFER({A}, images => 'two', structured => 'foods')").fetchall()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import weakref
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 

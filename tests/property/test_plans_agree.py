@@ -1,0 +1,74 @@
+"""Every plan, placement, batch size and way in gives the same rows and bit-equal features."""
+
+from __future__ import annotations
+
+import foods
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vista_sql import plans
+
+LAYERS = ("conv1", "pool1", "conv3", "f6")
+HINTS = st.fixed_dictionaries(
+    {
+        "plan": st.sampled_from(plans.names()),
+        "placement": st.sampled_from(["after", "before"]),
+        "batch_rows": st.sampled_from([1, 2, 3, 5, 64]),
+        "threads": st.sampled_from([1, 2]),
+    }
+)
+CALLS = st.fixed_dictionaries(
+    {
+        "layers": st.lists(st.sampled_from(LAYERS), min_size=1, max_size=3, unique=True),
+        "pool": st.sampled_from(["max2x2", "gap", "gem", "none"]),
+        "format": st.sampled_from(["wide", "long"]),
+        "join_type": st.sampled_from(["inner", "left"]),
+        "on_error": st.sampled_from(["null", "skip"]),
+        "structured": st.sampled_from(["foods", "other", "(SELECT * FROM foods WHERE id > 100)"]),
+    }
+)
+bounded = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def rows(db, how, **arguments):
+    prefix = "cnn_"  # the table `other` has a column f6
+    shown = ", ".join(f"{name} => {value!r}" for name, value in arguments.items())
+    text = f"SELECT * FROM TRANSFER(cnn => 'lenet5', {shown}, prefix => '{prefix}')"
+    found = db.query(text) if how == "query" else db.con.sql(text)
+    return found.columns, list(map(str, found.types)), foods.sorted_rows(found.fetchall())
+
+
+@bounded
+@given(arguments=CALLS, hints=HINTS)
+def test_every_way_gives_the_same(foods_db, arguments, hints):
+    want = rows(foods_db, "query", **arguments)
+    assert rows(foods_db, "query", **arguments, **hints) == want
+    assert rows(foods_db, "attach", **arguments, **hints) == want
+
+
+@pytest.mark.full
+@settings(bounded, max_examples=300)
+@given(arguments=CALLS, hints=HINTS)
+def test_every_way_gives_the_same_at_length(foods_db, arguments, hints):
+    want = rows(foods_db, "query", **arguments)
+    assert rows(foods_db, "query", **arguments, **hints) == want
+    assert rows(foods_db, "attach", **arguments, **hints) == want
+
+
+@pytest.mark.parametrize("plan", plans.names())
+@pytest.mark.parametrize("placement", ["after", "before"])
+def test_plan_and_placement(foods_db, plan, placement):
+    arguments = {"layers": list(LAYERS), "structured": "foods", "join_type": "left"}
+    want = rows(foods_db, "query", **arguments)
+    assert (
+        rows(foods_db, "query", **arguments, plan=plan, placement=placement, batch_rows=3) == want
+    )
+    assert (
+        rows(foods_db, "attach", **arguments, plan=plan, placement=placement, batch_rows=2) == want
+    )
