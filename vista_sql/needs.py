@@ -11,13 +11,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from vista_sql import stand_ins
-from vista_sql.parse import DIALECT, Statement
+from vista_sql.parse import DIALECT, FoundCall, Statement, tokenize
 from vista_sql.stand_ins import StandIn
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,9 @@ _ROWS = (
 )
 
 
+_HIDES_ROWS = "vista_hides_rows"
+
+
 def analyse(
     statement: Statement,
     calls: Sequence[StandIn | None],
@@ -82,6 +85,8 @@ def analyse(
         resolved = stand_ins.resolve(statement, calls, columns_of)
         if resolved is None:
             return everything
+        for select in resolved.tree.find_all(exp.Select):  # before unused projections go
+            select.meta[_HIDES_ROWS] = any(map(_hides_rows, select.selects))
         tree = pushdown_projections(resolved.tree)
         scopes = list(traverse_scope(tree))
     except stand_ins.UnknownColumnsError as unknown:
@@ -201,10 +206,13 @@ def _deterministic(node: exp.Expr) -> bool:
 def _transparent(select: exp.Select) -> bool:
     """Return whether a filter on plain output columns may run before this SELECT."""
     args = select.args
-    return not any(
-        args.get(part)
-        for part in ("group", "having", "qualify", "limit", "offset", "sample", "distinct")
-    ) and not any(_hides_rows(projection) for projection in select.selects)
+    return (
+        not any(
+            args.get(part)
+            for part in ("group", "having", "qualify", "limit", "offset", "sample", "distinct")
+        )
+        and not select.meta[_HIDES_ROWS]
+    )
 
 
 def _hides_rows(projection: exp.Expr) -> bool:
@@ -265,7 +273,7 @@ def _cut(
     args = select.args
     if any(args.get(part) for part in ("group", "having", "qualify", "distinct", "windows")):
         return needs
-    if any(_hides_rows(projection) for projection in select.selects):
+    if select.meta[_HIDES_ROWS]:
         return needs
     where = args.get("where")
     conjuncts = where.this.flatten() if where and isinstance(where.this, exp.And) else []
@@ -329,3 +337,33 @@ def _sample(sample: exp.TableSample) -> str | None:
     if isinstance(seed, exp.Literal):
         return f"{text} REPEATABLE ({seed.sql(DIALECT)})"
     return text
+
+
+def sample_span(text: str, found: FoundCall) -> tuple[int, int] | None:
+    """Return the span of the SAMPLE clause of the SELECT that reads a call; None: there is none."""
+    tokens = [t for t in tokenize(text) if t.start >= found.end]
+    depth = 0
+    for index, token in enumerate(tokens):
+        word = token.text.upper()
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth < 0:
+            return None
+        following = tokens[index + 1].text.upper() if index + 1 < len(tokens) else ""
+        if depth == 0 and (word == "TABLESAMPLE" or (word == "USING" and following == "SAMPLE")):
+            return token.start, _sample_end(tokens[index + 1 + (word == "USING") :], text)
+    return None
+
+
+_AFTER_SAMPLE = frozenset({
+    "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "UNION", "EXCEPT",
+    "INTERSECT", "JOIN", ",", ")",
+})  # fmt: skip
+
+
+def _sample_end(tokens: Sequence[Token], text: str) -> int:
+    depth = 0
+    for token in tokens:
+        if depth == 0 and token.text.upper() in _AFTER_SAMPLE:
+            return token.start
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+    return len(text)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -54,6 +55,12 @@ class Statement:
     kind: str  # 'select', 'write' (rows or tables change), 'other'
 
 
+@lru_cache(maxsize=64)
+def tokenize(text: str) -> tuple[Token, ...]:
+    """Return the tokens of a text, which know their places in it."""
+    return tuple(sqlglot.tokenize(text, dialect=DIALECT))
+
+
 def parse(text: str) -> tuple[Statement, ...]:
     """Split `text` into statements and find our calls in each.
 
@@ -62,13 +69,13 @@ def parse(text: str) -> tuple[Statement, ...]:
         ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
     """
     try:
-        tokens = sqlglot.tokenize(text, dialect=DIALECT)
+        tokens = tokenize(text)
     except SqlglotError:
         return (Statement(text, None, (), "other"),)
     return tuple(_statement(text[start:end]) for start, end in _spans(tokens, text))
 
 
-def _spans(tokens: list[Token], text: str) -> Iterator[tuple[int, int]]:
+def _spans(tokens: Sequence[Token], text: str) -> Iterator[tuple[int, int]]:
     """Yield the (start, end) of each statement; a `;` inside a string is not a token."""
     start: int | None = None
     for token in tokens:
@@ -109,7 +116,7 @@ _WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
 
 def _kind(text: str) -> str:
     with contextlib.suppress(SqlglotError, IndexError):
-        tokens = sqlglot.tokenize(text, dialect=DIALECT)
+        tokens = tokenize(text)
         first = tokens[0].text.upper()
         words = [token.text.upper() for token in tokens[:6]]
         if first == "CREATE" and {"VIEW", "MACRO", "FUNCTION"} & set(words):
@@ -123,7 +130,7 @@ def _kind(text: str) -> str:
 
 def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
     known = functions.names()
-    tokens = sqlglot.tokenize(text, dialect=DIALECT)
+    tokens = tokenize(text)
     for node in tree.find_all(exp.Anonymous):
         name = str(node.this).lower()
         if name not in known and not name.startswith("vista_"):
@@ -216,7 +223,9 @@ def _place(node: exp.Expr, text: str) -> Place | None:
     return Place(text, min(s for s, _ in spans), max(e for _, e in spans))
 
 
-def _name_place(tokens: list[Token], start: int, end: int, name: str, text: str) -> Place | None:
+def _name_place(
+    tokens: Sequence[Token], start: int, end: int, name: str, text: str
+) -> Place | None:
     """Return the place of an argument's name before its `=>` or `:=`; None: given by position."""
     inside = [token for token in tokens if start < token.start < end]
     for token, following in pairwise(inside):
@@ -225,7 +234,7 @@ def _name_place(tokens: list[Token], start: int, end: int, name: str, text: str)
     return None
 
 
-def _call_span(tokens: list[Token], start: int) -> tuple[int, int]:
+def _call_span(tokens: Sequence[Token], start: int) -> tuple[int, int]:
     """Return the span from a function's name to its closing parenthesis."""
     depth = 0
     for token in tokens:
@@ -238,36 +247,6 @@ def _call_span(tokens: list[Token], start: int) -> tuple[int, int]:
             if depth == 0:
                 return start, token.end + 1
     raise QueryError("a call is not closed")
-
-
-def sample_span(text: str, found: FoundCall) -> tuple[int, int] | None:
-    """Return the span of the SAMPLE clause of the SELECT that reads a call; None: there is none."""
-    tokens = [t for t in sqlglot.tokenize(text, dialect=DIALECT) if t.start >= found.end]
-    depth = 0
-    for index, token in enumerate(tokens):
-        word = token.text.upper()
-        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
-        if depth < 0:
-            return None
-        following = tokens[index + 1].text.upper() if index + 1 < len(tokens) else ""
-        if depth == 0 and (word == "TABLESAMPLE" or (word == "USING" and following == "SAMPLE")):
-            return token.start, _sample_end(tokens[index + 1 + (word == "USING") :], text)
-    return None
-
-
-_AFTER_SAMPLE = frozenset({
-    "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "UNION", "EXCEPT",
-    "INTERSECT", "JOIN", ",", ")",
-})  # fmt: skip
-
-
-def _sample_end(tokens: list[Token], text: str) -> int:
-    depth = 0
-    for token in tokens:
-        if depth == 0 and token.text.upper() in _AFTER_SAMPLE:
-            return token.start
-        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
-    return len(text)
 
 
 def mentions(text: str) -> bool:
@@ -289,7 +268,7 @@ def clean_relation(text: str) -> str:
     if not stripped:
         raise QueryError("it is empty, not a table's name or a query")
     try:
-        tokens = sqlglot.tokenize(stripped, dialect=DIALECT)
+        tokens = list(tokenize(stripped))
         if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
             stripped, tokens = stripped[: tokens[-1].start], tokens[:-1]
         if any(token.token_type == TokenType.SEMICOLON for token in tokens):
@@ -317,7 +296,7 @@ def clean_relation(text: str) -> str:
     return f"({tree.sql(DIALECT, comments=False)})"
 
 
-def _is_name(tokens: list[Token]) -> bool:
+def _is_name(tokens: Sequence[Token]) -> bool:
     """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`."""
     return (
         len(tokens) % 2 == 1
@@ -344,14 +323,14 @@ def identifiers(text: str) -> set[str]:
     """Return every word of `text` that could name something, lower case; strings are not words."""
     return {
         token.text.lower()
-        for token in sqlglot.tokenize(text, dialect=DIALECT)
+        for token in tokenize(text)
         if token.token_type not in (TokenType.STRING, TokenType.NUMBER)
     }
 
 
 def parameters(text: str) -> set[str] | None:
     """Return the names or numbers of the parameters in `text`; None if there is a `?`."""
-    tokens = sqlglot.tokenize(text, dialect=DIALECT)
+    tokens = tokenize(text)
     if any(token.token_type == TokenType.PLACEHOLDER for token in tokens):
         return None
     return {
@@ -363,7 +342,7 @@ def parameters(text: str) -> set[str] | None:
 
 def word_span(text: str, word: str) -> tuple[int, int] | None:
     """Return where an identifier first stands in `text`; None where it does not."""
-    for token in sqlglot.tokenize(text, dialect=DIALECT):
+    for token in tokenize(text):
         if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
             return token.start, token.end + 1
     return None

@@ -165,7 +165,7 @@ class StatementPlanner(BindPlanner):
                 continue
             found, needed = statement.calls[index], found_needs[index]
             if needed.sample:
-                span = parse.sample_span(statement.text, found)
+                span = needs.sample_span(statement.text, found)
                 if span is None:
                     needed = replace(needed, sample=None)
                 else:

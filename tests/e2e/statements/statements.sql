@@ -235,3 +235,6 @@ SELECT count(*) FROM (SELECT unnest(f6) FROM {T})
 SELECT id FROM (SELECT id, unnest(f6[1:2]) FROM {T})
 SELECT id FROM (SELECT id, f6 FROM {T} UNION ALL SELECT id, conv3[1:84] FROM {T})
 SELECT id FROM {T} GROUP BY id, f6 ORDER BY id NULLS FIRST LIMIT 2
+SELECT count(*) FROM (SELECT id FROM (SELECT id, unnest(tags) AS u FROM {T} WHERE id IN (2, 3, 4)) LIMIT 1)
+SELECT count(*) FROM (SELECT id FROM (SELECT id, many(tags) AS u FROM {T} WHERE id IN (2, 4)) ORDER BY id LIMIT 1)
+SELECT count(*) FROM (SELECT price FROM (SELECT max(price) AS price, max(f6[1]) AS m FROM {T}) LIMIT 1)

@@ -1,0 +1,190 @@
+"""What a statement needs of TRANSFER, read off its text; nothing runs."""
+
+# ruff: noqa: E501 - a case is a line
+
+from __future__ import annotations
+
+import pytest
+
+from vista_sql import needs, parse
+from vista_sql.needs import EVERYTHING, analyse
+from vista_sql.stand_ins import StandIn
+
+NARROW = {"id": "INTEGER", "price": "DOUBLE", "Name": "VARCHAR", "tags": "INTEGER[]"}
+COLUMNS = {**NARROW, "fc6": "FLOAT[84]", "fc7": "FLOAT[10]", "error": "VARCHAR"}
+OTHERS = {"o": {"id": "INTEGER", "price": "DOUBLE", "fc6": "VARCHAR", "label": "VARCHAR"}}
+
+
+def of(text, *, one_row_each=True):
+    """Return the needs of the calls of a statement; T stands for a TRANSFER."""
+    (statement,) = parse.parse(text.replace("{T}", "TRANSFER(cnn => 'x')"))
+    stand_in = StandIn(COLUMNS, frozenset(NARROW), one_row_each)
+    return analyse(statement, [stand_in] * len(statement.calls), OTHERS.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("SELECT id, FC6 FROM {T}", {"id", "fc6"}),
+        ("SELECT t.fc6 FROM {T} AS t WHERE price < 3 ORDER BY \"NAME\"", {"fc6", "price", "name"}),
+        ("SELECT * FROM {T}", {column.lower() for column in COLUMNS}),
+        ("SELECT * EXCLUDE (fc6, error) FROM {T}", {"id", "price", "name", "tags", "fc7"}),
+        ("SELECT count(*) FROM {T}", set()),
+        ("SELECT id FROM (SELECT * FROM {T})", {"id"}),
+        ("SELECT o.fc6 FROM {T} AS t JOIN o ON t.id = o.id", {"id"}),
+        ("SELECT label FROM {T} AS t JOIN o USING (id)", {"id"}),
+        ("SELECT id FROM (SELECT id, fc6 FROM {T} UNION ALL SELECT id, NULL FROM o)", {"id"}),
+        ("SELECT id FROM (SELECT id, fc6 FROM {T} UNION SELECT id, NULL FROM o)", {"id", "fc6"}),
+        ("INSERT INTO x SELECT fc6 FROM {T}", {"fc6"}),
+        ("CREATE TABLE x AS SELECT fc6 FROM {T}", {"fc6"}),
+        ("COPY (SELECT fc6 FROM {T}) TO 'x'", {"fc6"}),
+        ("SELECT COLUMNS('f.*') FROM {T}", None),
+        ("SELECT #1 FROM {T}", None),
+        ("SELECT t FROM {T} AS t", None),
+        ("SELECT label FROM {T} NATURAL JOIN o", {"id", "price", "fc6"}),
+        ("SELECT id FROM {T} AS t(a, b)", None),
+        ("SELECT fc6 FROM {T} JOIN unknown ON true", None),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT fc6 FROM {T}, r", None),
+        ("UPDATE o SET price = 1 FROM {T} AS t", None),
+    ],
+)  # fmt: skip
+def test_columns(text, columns):
+    (found,) = of(text)
+    assert found.columns == (None if columns is None else frozenset(columns))
+
+
+@pytest.mark.parametrize(
+    ("text", "predicates"),
+    [
+        ("SELECT fc6 FROM {T} WHERE price < 3 AND name = 'x'", ('"price" < 3', "\"Name\" = 'x'")),
+        ("SELECT fc6 FROM {T} WHERE price < 3 OR fc6[1] > 0", ()),
+        ("SELECT fc6 FROM {T} WHERE price < 3 AND fc6[1] > 0", ('"price" < 3',)),
+        ("SELECT fc6 FROM {T} WHERE price < random()", ()),
+        ("SELECT fc6 FROM {T} WHERE price < my_macro(3)", ()),
+        ("SELECT fc6 FROM {T} WHERE price < getvariable('x')", ()),
+        ("SELECT fc6 FROM {T} WHERE price < $1", ()),
+        ("SELECT fc6 FROM {T} WHERE price < (SELECT max(price) FROM o)", ()),
+        ("SELECT fc6 FROM {T} WHERE #1 < 3 AND COLUMNS('p.*') < 3 AND true", ()),
+        ("SELECT -price AS price FROM {T} WHERE price < 3", ('"price" < 3',)),
+        ("SELECT price * 2 AS p FROM {T} WHERE p < 3", ('("price" * 2) < 3',)),
+        ("SELECT fc6 FROM (SELECT price AS p, fc6 FROM {T}) WHERE p < 3", ('"price" < 3',)),
+        ("SELECT fc6 FROM (SELECT price * 2 AS p, fc6 FROM {T}) WHERE p < 3", ()),
+        ("SELECT fc6 FROM (SELECT price, id AS price, fc6 FROM {T}) WHERE price < 3", ()),
+        ("SELECT * FROM (SELECT id, price FROM {T}) AS s(price, id) WHERE price < 3", ('"id" < 3',)),
+        ("SELECT fc6 FROM (SELECT * FROM {T} LIMIT 9) WHERE price < 3", ()),
+        ("SELECT fc6 FROM (SELECT *, rank() OVER (ORDER BY id) AS r FROM {T}) WHERE price < 3", ()),
+        ("SELECT fc6 FROM (SELECT DISTINCT * FROM {T}) WHERE price < 3", ()),
+        ("SELECT n FROM (SELECT price, count(*) AS n FROM {T} GROUP BY price) WHERE price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id AND t.price < 3", ('"price" < 3',)),
+        ("SELECT t.fc6 FROM o LEFT JOIN {T} AS t ON t.id = o.id AND t.price < 3", ('"price" < 3',)),
+        ("SELECT t.fc6 FROM o LEFT JOIN {T} AS t ON t.id = o.id WHERE t.price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t LEFT JOIN o ON t.id = o.id AND t.price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t LEFT JOIN o ON t.id = o.id WHERE t.price < 3", ('"price" < 3',)),
+        ("SELECT t.fc6 FROM {T} AS t RIGHT JOIN o ON t.id = o.id WHERE t.price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t FULL JOIN o ON t.id = o.id AND t.price < 3", ()),
+        ("SELECT fc6 FROM {T} AS t ANTI JOIN o ON t.id = o.id AND t.price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t ASOF JOIN o ON t.price > o.price WHERE t.price < 3", ()),
+        ("SELECT t.fc6 FROM {T} AS t POSITIONAL JOIN o WHERE t.price < 3", ()),
+        ("SELECT t.fc6 FROM o LEFT JOIN ({T} AS t JOIN o AS p ON t.id = p.id) ON true WHERE t.price < 3", ()),
+        ("SELECT fc6 FROM {T} USING SAMPLE 5 ROWS WHERE price < 3", ()),
+        ("SELECT fc6 FROM {T} AS t TABLESAMPLE 5 ROWS WHERE price < 3", ()),
+    ],
+)  # fmt: skip
+def test_predicates(text, predicates):
+    (found,) = of(text)
+    assert found.predicates == predicates
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "order"),
+    [
+        ("SELECT fc6 FROM {T} LIMIT 3", 3, ()),
+        ("SELECT fc6 FROM {T} LIMIT 3 OFFSET 2", 5, ()),
+        ("SELECT fc6 FROM {T} WHERE price < 3 ORDER BY price DESC, id + 1 LIMIT 3", 3, ('"price" DESC', '"id" + 1')),
+        ("SELECT fc6, -price AS price FROM {T} ORDER BY price LIMIT 3", 3, ('-"price"',)),
+        ("SELECT fc6, price FROM {T} ORDER BY 2 LIMIT 3", 3, ('"price"',)),
+        ("SELECT fc6 FROM (SELECT fc6, price AS p FROM {T}) ORDER BY p LIMIT 3", 3, ('"price"',)),
+        ("WITH w AS (SELECT * FROM {T} WHERE id > 1) SELECT fc6 FROM w LIMIT 3", 3, ()),
+        ("SELECT fc6 FROM {T} ORDER BY fc6 LIMIT 3", None, ()),
+        ("SELECT fc6 FROM {T} ORDER BY ALL LIMIT 3", None, ()),
+        ("SELECT fc6 FROM {T} ORDER BY random() LIMIT 3", None, ()),
+        ("SELECT fc6 FROM {T} WHERE fc6[1] > 0 LIMIT 3", None, ()),
+        ("SELECT fc6 FROM {T} WHERE #1 > 0 LIMIT 3", None, ()),
+        ("SELECT fc6 FROM {T} LIMIT 30%", None, ()),
+        ("SELECT fc6 FROM {T} LIMIT (1 + 2)", None, ()),
+        ("SELECT DISTINCT id FROM {T} LIMIT 3", None, ()),
+        ("SELECT max(id) FROM {T} LIMIT 3", None, ()),
+        ("SELECT my_macro(id) FROM {T} LIMIT 3", None, ()),
+        ("SELECT unnest(tags) FROM {T} LIMIT 3", None, ()),
+        ("SELECT id FROM (SELECT id, unnest(tags) AS u FROM {T}) LIMIT 3", None, ()),
+        ("SELECT id, count(*) OVER () FROM {T} LIMIT 3", None, ()),
+        ("SELECT id FROM {T} QUALIFY rank() OVER (ORDER BY id) = 1 LIMIT 3", None, ()),
+        ("SELECT id FROM {T} GROUP BY id LIMIT 3", None, ()),
+        ("SELECT t.id FROM {T} AS t, o LIMIT 3", None, ()),
+        ("SELECT id FROM {T} UNION ALL SELECT id FROM o LIMIT 3", None, ()),
+        ("SELECT id FROM (SELECT * FROM {T} ORDER BY fc6) LIMIT 3", None, ()),
+    ],
+)  # fmt: skip
+def test_limit(text, limit, order):
+    (found,) = of(text)
+    assert (found.limit, found.order) == (limit, order)
+    (skipping,) = of(text, one_row_each=False)
+    assert skipping.limit is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sample"),
+    [
+        ("SELECT fc6 FROM {T} USING SAMPLE 10%", "TABLESAMPLE BERNOULLI(10 PERCENT)"),
+        ("SELECT fc6 FROM {T} AS t TABLESAMPLE 10%", "TABLESAMPLE BERNOULLI(10 PERCENT)"),
+        ("SELECT fc6 FROM {T} USING SAMPLE 10% (system, 7)", "TABLESAMPLE BERNOULLI(10 PERCENT) REPEATABLE (7)"),
+        ("SELECT fc6 FROM {T} USING SAMPLE 10", None),
+        ("SELECT fc6 FROM {T} AS t, o USING SAMPLE 10%", None),
+        ("SELECT fc6 FROM (SELECT * FROM {T}) USING SAMPLE 10%", None),
+        ("SELECT max(fc6) FROM {T} USING SAMPLE 10%", None),
+    ],
+)  # fmt: skip
+def test_sample(text, sample):
+    (found,) = of(text)
+    assert found.sample == sample
+
+
+def test_each_call_has_its_own_needs():
+    first, second = of("SELECT a.fc6 FROM {T} AS a JOIN {T} AS b ON a.id = b.id WHERE b.price < 3")
+    assert (first.columns, first.predicates) == ({"fc6", "id"}, ())
+    assert (second.columns, second.predicates) == ({"price", "id"}, ('"price" < 3',))
+
+
+def test_a_cte_read_twice_needs_what_both_read():
+    (found,) = of(
+        "WITH t AS (SELECT * FROM {T}) SELECT a.fc6 FROM t AS a, t AS b WHERE a.price < 3 AND b.id < 3"
+    )
+    assert (found.columns, found.predicates) == ({"fc6", "price", "id"}, ())
+
+
+def test_columns_that_differ_only_in_unusual_letters_are_not_guessed_at():
+    (statement,) = parse.parse("SELECT fc6 FROM TRANSFER(cnn => 'x')")
+    stand_in = StandIn(
+        {"É": "INTEGER", "é": "INTEGER", "fc6": "FLOAT[3]"}, frozenset({"É", "é"}), True
+    )
+    assert analyse(statement, [stand_in], OTHERS.get) == (EVERYTHING,)
+
+
+@pytest.mark.parametrize(
+    ("clause", "removed"),
+    [
+        ("TABLESAMPLE 10% WHERE a < 3", "TABLESAMPLE 10% "),
+        ("USING SAMPLE 10 PERCENT (bernoulli)", "USING SAMPLE 10 PERCENT (bernoulli)"),
+        ("WHERE a < 3 USING SAMPLE 10% (system, 7)", "USING SAMPLE 10% (system, 7)"),
+        (
+            "TABLESAMPLE bernoulli(10%) REPEATABLE (3) LIMIT 3",
+            "TABLESAMPLE bernoulli(10%) REPEATABLE (3) ",
+        ),
+        ("WHERE a < 3", None),
+    ],
+)
+def test_a_samples_place(clause, removed):
+    text = f"SELECT * FROM TRANSFER('a') AS t {clause}"
+    (statement,) = parse.parse(text)
+    span = needs.sample_span(text, statement.calls[0])
+    assert (text[span[0] : span[1]] if span else None) == removed

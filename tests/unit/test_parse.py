@@ -1,0 +1,125 @@
+"""What the parser finds of our calls: values, places, statements, relations' texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from vista_sql import parse
+from vista_sql.errors import ArgumentError, QueryError
+from vista_sql.parse import Unresolved
+
+
+def values(arguments):
+    ((found,),) = (s.calls for s in parse.parse(f"SELECT * FROM TRANSFER({arguments})"))
+    return dict(found.call.values)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("'resnet50'", "resnet50"),
+        ("$$resnet50$$", "resnet50"),
+        ("$a$it's$a$", "it's"),
+        ("'it''s'", "it's"),
+        ("resnet50", "resnet50"),
+        ("NULL", None),
+        ("true", True),
+        ("3", 3),
+        ("-3", -3),
+        ("2.5", 2.5),
+        ("1e3", 1000.0),
+        ("['a', 'b']", ["a", "b"]),
+        ("[-1, -2]", [-1, -2]),
+        ("[]", []),
+        ("getvariable('x')", Unresolved("GETVARIABLE('x')")),
+        ("$1", Unresolved("$1")),
+        ("['a', $name]", Unresolved("['a', $name]")),
+        ("'a' || 'b'", Unresolved("'a' || 'b'")),
+    ],
+)
+@pytest.mark.parametrize("arrow", ["=>", ":="])
+def test_argument_values(written, value, arrow):
+    assert values(f"CNN {arrow} {written}") == {"cnn": value}
+
+
+def test_relations_may_be_bare_names_with_a_schema():
+    found = values('images => my."Odd Name", structured => Foods')
+    assert found == {"images": 'my."Odd Name"', "structured": "Foods"}
+
+
+def test_positions_follow_the_functions_arguments():
+    assert values("'a', ['b'], 'c'") == {"cnn": "a", "layers": ["b"], "images": "c"}
+
+
+def test_an_equals_sign_is_refused_with_its_place():
+    with pytest.raises(ArgumentError, match="write cnn => …") as caught:
+        parse.parse("SELECT 1;\nSELECT * FROM TRANSFER(cnn = 'x')")
+    assert str(caught.value).endswith("^^^")
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("SELECT 1; INSERT INTO t VALUES (';'); -- end", ["select", "write"]),
+        ("FROM t; (SELECT 1); WITH a AS (SELECT 1) FROM a", ["select"] * 3),
+        ("CREATE VIEW v AS SELECT 1; CREATE TABLE t AS SELECT 1", ["other", "write"]),
+        ("COPY t TO 'x'; BEGIN; SET a = 1; PRAGMA x", ["write", "other", "other", "other"]),
+        ("-- nothing", []),
+        (";;", []),
+    ],
+)
+def test_statements_and_their_kinds(text, kinds):
+    assert [statement.kind for statement in parse.parse(text)] == kinds
+
+
+def test_text_that_sqlglot_cannot_read_is_left_to_duckdb():
+    (statement,) = parse.parse("SELECT 1 FROM 'unclosed")
+    assert statement.calls == ()
+
+
+def test_a_call_is_known_by_its_place():
+    text = "SELECT ')' FROM Transfer ( cnn => 'a)', layers => [')'] ) AS t, TRANSFER('b')"
+    first, second = parse.parse(text)[0].calls
+    assert text[first.start : first.end] == "Transfer ( cnn => 'a)', layers => [')'] )"
+    assert text[second.start : second.end] == "TRANSFER('b')"
+    assert (first.has_alias, second.has_alias) == (True, False)
+
+
+def test_only_visible_ctes_are_seen():
+    text = (
+        "WITH a AS (SELECT 1), b AS (SELECT * FROM TRANSFER('x')), c AS (SELECT 3) "
+        "SELECT * FROM (WITH d AS (SELECT 4) SELECT * FROM TRANSFER('y')) JOIN TRANSFER('z')"
+    )
+    calls = parse.parse(text)[0].calls
+    names = {
+        found.call.values["cnn"]: [cte.split(" ")[0] for cte, _ in parse.visible_ctes(found)]
+        for found in calls
+    }
+    assert names == {"x": ["a"], "y": ["a", "b", "c", "d"], "z": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("foods", "foods"),
+        (" Foods ; ", "Foods"),
+        ('my."odd name" -- comment', 'my."odd name"'),
+        ("SELECT 1 AS id -- ends", "(SELECT 1 AS id)"),
+        ("(SELECT 1 AS id);", "(SELECT 1 AS id)"),
+        ("FROM foods", "(SELECT * FROM foods)"),
+        ("SELECT ';--' AS a", "(SELECT ';--' AS a)"),
+        ("read_csv('a.csv')", "(SELECT * FROM READ_CSV('a.csv'))"),
+        ("'a.parquet'", '(SELECT * FROM "a.parquet")'),
+        ("VALUES (1)", "(SELECT * FROM (VALUES (1)))"),
+    ],
+)
+def test_relations_are_printed_again(text, cleaned):
+    assert parse.clean_relation(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "a b c d", "DROP TABLE x", "a; b", "SELECT 1; SELECT 2", "1 +"]
+)
+def test_texts_that_are_no_relation(text):
+    with pytest.raises(QueryError):
+        parse.clean_relation(text)
