@@ -1,0 +1,23 @@
+-- predict: what the kept model takes each product for, the doubtful ones first.
+--
+-- Question  Which products is the model unsure of, and is it wrong there?
+-- Tables    amazon, amazon_images (generated, not the paper's data), and model 'low_rank' as
+--           amazon/by_layer.sql keeps it; no layer but its best row's is computed
+-- Columns   id, low_rank, predicted_label, probability (of that label)
+-- Weights   random, from a seed: those that the model was trained on
+
+SELECT id, low_rank, predicted_label, probability
+FROM VISTA_PREDICT(
+    model => 'low_rank',
+    data => $$
+        SELECT * FROM TRANSFER(
+            cnn => 'alexnet',
+            layers => [-4, -3, -2, -1],
+            images => 'amazon_images',
+            structured => 'amazon',
+            weights => 'random', seed => 7
+        )
+    $$
+)
+ORDER BY probability
+LIMIT 10;

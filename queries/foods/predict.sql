@@ -1,0 +1,23 @@
+-- predict: what the kept model takes each food for, the doubtful ones first.
+--
+-- Question  Which foods is the model unsure of, and is it wrong there?
+-- Tables    foods, food_images (generated, not the paper's data), and model 'plant_based' as
+--           foods/by_layer.sql keeps it; no layer but its best row's is computed
+-- Columns   id, plant_based, predicted_label, probability (of that label)
+-- Weights   random, from a seed: those that the model was trained on
+
+SELECT id, plant_based, predicted_label, probability
+FROM VISTA_PREDICT(
+    model => 'plant_based',
+    data => $$
+        SELECT * FROM TRANSFER(
+            cnn => 'alexnet',
+            layers => [-4, -3, -2, -1],
+            images => 'food_images',
+            structured => 'foods',
+            weights => 'random', seed => 7
+        )
+    $$
+)
+ORDER BY probability
+LIMIT 10;
