@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
 
-from . import _networks, _tensorflow
+from . import _hog, _networks, _tensorflow
 from ._clock import Clock
 from ._sharing import Sharing
 
@@ -113,13 +113,13 @@ class Runtime:
         self._lock = threading.Lock()  # of the tables below, never held for long
         self._counters: dict[str, Counters] = {}
         self._loading: dict[object, threading.Lock] = {}
-        self._networks: dict[object, _networks.Network] = {}
+        self._networks: dict[object, _networks.Network | _hog.Hog] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._outcomes: OrderedDict[object, str | None] = OrderedDict()
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
 
-    def network(self, spec: InferSpec) -> _networks.Network:
+    def network(self, spec: InferSpec) -> _networks.Network | _hog.Hog:
         """Return the spec's network, loaded by the first caller while others wait.
 
         Raises:
@@ -133,9 +133,12 @@ class Runtime:
         with loading:
             if key not in self._networks:
                 began = time.perf_counter()
-                self._networks[key] = _tensorflow.on_thread(
-                    _networks.Network, opened, spec.dtype, spec.device
-                )
+                if opened.cnn.name == _hog.NAME:
+                    self._networks[key] = _hog.Hog(opened.cnn)
+                else:
+                    self._networks[key] = _tensorflow.on_thread(
+                        _networks.Network, opened, spec.dtype, spec.device
+                    )
                 self.count(spec.run, load_seconds=time.perf_counter() - began)
             return self._networks[key]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from vista_sql import roster
 from vista_sql.plans import Infer, Pool, Sort, Stage
 from vista_sql.roster import Cnn, Layer
 from vista_sql.workload import Workload, pooled_values
@@ -53,13 +56,30 @@ def flops_per_image(stages: tuple[Stage, ...]) -> int:
     return total
 
 
+def images_inferred(workload: Workload, stages: tuple[Stage, ...], placement: str) -> int | None:
+    """Return the images that pass the network, at most: equal ones that meet are inferred once.
+
+    None where the data is not known, or is not the rows that are inferred (before the join).
+    """
+    passes = sum(isinstance(stage, Infer) and stage.start is None for stage in stages)
+    if not passes:
+        return 0
+    facts = workload.facts
+    each_once = any(isinstance(stage, Sort) for stage in stages)
+    images = facts.distinct_images if each_once else facts.images
+    if images is None or (placement == "before" and workload.structured is not None):
+        return None
+    return passes * images
+
+
 def bytes_per_row(workload: Workload, stages: tuple[Stage, ...]) -> int:
     """Return the bytes that one row of a micro-batch holds while the stages run."""
     if not any(isinstance(stage, Infer) for stage in stages):
         return 0
-    height, width, channels = workload.cnn.input_shape
-    pixels = height * width * channels * (1 + FLOAT_BYTES)  # as decoded, and as the network's input
-    layers = tuple(tap.layer for tap in workload.used_taps)
+    most = 0
+    for cnn, taps in workload.passes:
+        pixels = prod(cnn.input_shape) * (1 + FLOAT_BYTES)  # as decoded, and as the network's input
+        most = max(most, pixels + activation_bytes(cnn, tuple(tap.layer for tap in taps)))
     maps = sum(
         map_bytes(layer)
         for stage in stages
@@ -67,8 +87,7 @@ def bytes_per_row(workload: Workload, stages: tuple[Stage, ...]) -> int:
         for layer in stage.layers
     )
     return (
-        pixels
-        + activation_bytes(workload.cnn, layers)
+        most
         + maps
         + 2 * feature_bytes(workload)  # in the kernel, and in the engine that reads them
     )
@@ -78,7 +97,8 @@ def fixed_bytes(workload: Workload, stages: tuple[Stage, ...]) -> int:
     """Return the bytes that do not depend on the number of rows: TensorFlow and the weights."""
     if not any(isinstance(stage, Infer) for stage in stages):
         return 0
-    return RUNTIME_BYTES + WEIGHT_COPIES * FLOAT_BYTES * workload.cnn.parameters
+    parameters = [cnn.parameters for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
+    return RUNTIME_BYTES * bool(parameters) + WEIGHT_COPIES * FLOAT_BYTES * sum(parameters)
 
 
 def peak_bytes(
@@ -113,5 +133,6 @@ def describe(stage: Stage, workload: Workload) -> str:
         values = pooled_values(stage.layer.shape, workload.pool)
         return f"pool {stage.layer.name} ({workload.pool}) to {values:,} values"
     start = stage.start.name if stage.start else "image"
+    start = f"{stage.cnn}: {start}" if stage.cnn else start
     layers = ", ".join(layer.name for layer in stage.layers)
     return f"infer {start} → {layers} as {stage.form}"

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
+HOG_VERSION = 1  # of the values of udfs/_hog.py
 KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
 
 
@@ -35,10 +36,11 @@ KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by 
 class WeightsChoice:
     """Which weights a network gets.
 
-    Equal identities mean equal values: a file's sha256 in hexadecimal, or 'random:<seed>'.
+    Equal identities mean equal values: a file's sha256 in hexadecimal, 'random:<seed>', or
+    'computed:<descriptor>-<version>'.
     """
 
-    kind: Literal["imagenet", "bundled", "random", "file"]
+    kind: Literal["imagenet", "bundled", "random", "file", "computed"]
     path: str | None  # absolute; None: random
     seed: int
     identity: str
@@ -74,6 +76,10 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
         UnknownNameError: `weights` is no known name and does not look like a file's.
         WeightsError: the file is missing, or is not the one that was published.
     """
+    if cnn.name == roster.DESCRIPTOR:
+        if weights not in (None, cnn.default_weights):
+            raise WeightsError(f"{cnn.name} is computed and has no weights: leave weights out")
+        return WeightsChoice("computed", None, 0, f"computed:{cnn.name}-{HOG_VERSION}")
     weights = cnn.default_weights if weights is None else weights
     name = weights.lower()
     if name == "random":

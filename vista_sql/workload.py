@@ -57,6 +57,7 @@ class Tap:
     column: str
     layer: Layer
     values: int  # per image, after pooling
+    cnn: Cnn | None = None  # whose layer it is, where it is not the workload's
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,24 @@ class Workload:
             taps = tuple(tap for tap in self.taps if tap.column.lower() in used)
         else:
             taps = self.taps
+        cnns = list(dict.fromkeys(["", *(tap.cnn.name for tap in self.taps if tap.cnn)]))
         position = {layer.name: index for index, layer in enumerate(self.cnn.layers)}
-        return tuple(sorted(taps, key=lambda tap: position[tap.layer.name]))
+
+        def place(tap: Tap) -> tuple[int, int]:
+            if tap.cnn is None:
+                return 0, position[tap.layer.name]
+            return cnns.index(tap.cnn.name), tap.cnn.layers.index(tap.layer)
+
+        return tuple(sorted(taps, key=place))
+
+    @property
+    def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
+        """The layers that must be computed by whose they are: one CNN, seldom several."""
+        found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
+        for tap in self.used_taps:
+            cnn = tap.cnn or self.cnn
+            found[cnn.name] = (cnn, (*found.get(cnn.name, (cnn, ()))[1], tap))
+        return tuple(found.values())
 
     @property
     def error_used(self) -> bool:
@@ -246,23 +263,45 @@ def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
         raise call.error("layers", f"layers must be names or negative integers, not {asked!r}")
     if {type(item) for item in asked} == {int, str}:
         raise call.error("layers", f"layers are all names or all integers, not both: {asked!r}")
-    taps: dict[str, Tap] = {}
+    taps: dict[tuple[str, str], Tap] = {}
     for item in asked:
         name = _counted(call, cnn, item) if isinstance(item, int) else item
         if not isinstance(name, str):
             raise call.error("layers", f"a layer is a name or a negative integer, not {item!r}")
         try:
-            layer = cnn.layer(name)
+            owner, layer = _layer(cnn, name)
         except UnknownNameError as error:
             place = call.places.get("layers")
-            raise UnknownNameError(error.kind, name, error.known, place, error.where) from None
-        if layer.name in taps:
-            other = taps[layer.name].column.removeprefix(prefix)
+            raise UnknownNameError(
+                error.kind, error.name, error.known, place, error.where
+            ) from None
+        if (owner.name, layer.name) in taps:
+            other = taps[owner.name, layer.name].column.removeprefix(prefix)
             raise call.error("layers", f"layers {other!r} and {item!r} are the same layer")
-        taps[layer.name] = Tap(prefix + name, layer, pooled_values(layer.shape, pool))
+        foreign = None if owner.name == cnn.name else owner
+        values = pooled_values(layer.shape, pool)
+        taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
     return tuple(taps.values())
+
+
+def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
+    """Return a layer and whose it is: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
+
+    Raises:
+        UnknownNameError: there is no such layer.
+    """
+    try:
+        return cnn, cnn.layer(name)
+    except UnknownNameError:
+        head, dot, tail = name.lower().partition(".")
+        if not dot and head == roster.DESCRIPTOR:
+            tail = head
+        elif not dot or head not in (cnn.name.lower(), *roster.names()):
+            raise
+    owner = cnn if head == cnn.name.lower() else roster.load(head)
+    return owner, owner.layer(tail)
 
 
 def _counted(call: Call, cnn: Cnn, index: int) -> str:

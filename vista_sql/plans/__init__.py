@@ -28,6 +28,7 @@ class Infer:
     start: Layer | None
     layers: tuple[Layer, ...]
     form: Literal["features", "maps"]
+    cnn: str = ""  # whose layers they are, where they are not the workload's
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Pool:
     """Pool a layer's raw map, which an earlier stage left, to features."""
 
     layer: Layer
+    cnn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,14 @@ class PlanKind:
     name: str
     meaning: str
     stages: Callable[[Workload], tuple[Stage, ...]]
+
+
+def passes(workload: Workload) -> list[tuple[str, tuple[Layer, ...]]]:
+    """Return the layers to compute by the CNN whose they are, "" for the workload's own."""
+    return [
+        ("" if cnn.name == workload.cnn.name else cnn.name, tuple(tap.layer for tap in taps))
+        for cnn, taps in workload.passes
+    ]
 
 
 def names() -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from vista_sql.plans import Infer, PlanKind, Pool, Stage
+from vista_sql.plans import Infer, PlanKind, Pool, Stage, passes
 from vista_sql.workload import Workload
 
 
 def stages(workload: Workload) -> tuple[Stage, ...]:
     """Return the pass, then the pooling of each layer."""
-    layers = tuple(tap.layer for tap in workload.used_taps)
-    return (Infer(None, layers, "maps"), *map(Pool, layers)) if layers else ()
+    found: list[Stage] = []
+    for cnn, layers in passes(workload):
+        found += [Infer(None, layers, "maps", cnn), *(Pool(layer, cnn) for layer in layers)]
+    return tuple(found)
 
 
 PLAN = PlanKind("eager", "one pass that materializes all raw maps, pooled after", stages)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from vista_sql.plans import Infer, PlanKind, Stage
+from vista_sql.plans import Infer, PlanKind, Stage, passes
 from vista_sql.workload import Workload
 
 
 def stages(workload: Workload) -> tuple[Stage, ...]:
-    """Return the one stage."""
-    layers = tuple(tap.layer for tap in workload.used_taps)
-    return (Infer(None, layers, "features"),) if layers else ()
+    """Return the one stage; one for each CNN where there are several."""
+    return tuple(Infer(None, layers, "features", cnn) for cnn, layers in passes(workload))
 
 
 PLAN = PlanKind("fused", "one pass for all layers, pooled inside the network's graph", stages)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from vista_sql.plans import Infer, PlanKind, Stage
+from vista_sql.plans import Infer, PlanKind, Stage, passes
 from vista_sql.workload import Workload
 
 
 def stages(workload: Workload) -> tuple[Stage, ...]:
     """Return one stage a layer."""
-    return tuple(Infer(None, (tap.layer,), "features") for tap in workload.used_taps)
+    return tuple(
+        Infer(None, (layer,), "features", cnn)
+        for cnn, layers in passes(workload)
+        for layer in layers
+    )
 
 
 PLAN = PlanKind("lazy", "a pass of its own for each layer, from the image", stages)

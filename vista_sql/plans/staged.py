@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vista_sql.plans import Infer, PlanKind, Pool, Stage
+from vista_sql.plans import Infer, PlanKind, Pool, Stage, passes
 from vista_sql.roster import Layer
 from vista_sql.workload import Workload
 
@@ -14,11 +14,12 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     layers does (branches of an inception block, say), it starts from the image.
     """
     found: list[Stage] = []
-    below: list[Layer] = []
-    for tap in workload.used_taps:
-        starts = (layer for layer in reversed(below) if workload.cnn.determines(layer, tap.layer))
-        found += [Infer(next(starts, None), (tap.layer,), "maps"), Pool(tap.layer)]
-        below.append(tap.layer)
+    for (name, layers), (cnn, _) in zip(passes(workload), workload.passes, strict=True):
+        below: list[Layer] = []
+        for layer in layers:
+            starts = (start for start in reversed(below) if cnn.determines(start, layer))
+            found += [Infer(next(starts, None), (layer,), "maps", name), Pool(layer, name)]
+            below.append(layer)
     return tuple(found)
 
 

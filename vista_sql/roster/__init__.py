@@ -19,6 +19,9 @@ from vista_sql.errors import UnknownNameError
 
 PACKAGE = "vista_sql.roster"
 
+DESCRIPTOR = "hog"
+"""Stands where a CNN can and is none: one layer, no network, no weights; `roster/_hog.py`."""
+
 Network: TypeAlias = Any
 """A keras.Model. Its type is not spelled out, since Keras is only imported to build one."""
 
@@ -166,11 +169,14 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Cnn:
-    """Return the facts about the CNN called `name`, any case.
+    """Return the facts about the CNN (or the descriptor 'hog') called `name`, any case.
 
     Raises:
         UnknownNameError: there is no such CNN.
     """
+    if name.lower() == DESCRIPTOR:
+        descriptor: Cnn = catalog.module(PACKAGE, "_hog").CNN
+        return descriptor
     if name.lower() not in names():
-        raise UnknownNameError("cnn", name, names())
+        raise UnknownNameError("cnn", name, (*names(), DESCRIPTOR))
     return catalog.load(PACKAGE, name.lower(), "CNN", Cnn)
