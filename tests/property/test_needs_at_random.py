@@ -54,7 +54,8 @@ def statements(draw):
         head, text_from = f"WITH w AS (SELECT * FROM {source} AS c) ", "w AS t"
     joined = draw(st.sampled_from(["", "", *JOINS]))
     if joined:
-        on = "t.id = o.id" + draw(st.sampled_from(["", " AND t.price < 5", " AND o.price > 1"]))
+        # no condition on `o` alone: DuckDB 2.0.0 then reads unset memory of ARRAY columns (see docs)
+        on = "t.id = o.id" + draw(st.sampled_from(["", " AND t.price < 5", " AND t.name > 'c'"]))
         if joined not in ("SEMI JOIN", "ANTI JOIN") and draw(st.booleans()):
             text_from = f"other AS o {joined} {text_from} ON {on}"
             shown = [*shown, "o.label"]
