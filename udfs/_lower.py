@@ -181,9 +181,8 @@ class Lowered:
                 height, width = self.graph.steps[group.pad].shape[:2]  # type: ignore[index]
                 values = values[:, top : height - bottom, left : width - right, :]
         depthwise = core.kind == "DepthwiseConv2D"
-        groups = 1 if depthwise else layer.groups
         dilations = tuple(layer.dilation_rate)
-        return _ops.Convolution(tuple(layer.strides), dilations, padding, groups, depthwise), values
+        return _ops.Convolution(tuple(layer.strides), dilations, padding, depthwise), values
 
     def _activate(self, step: Step, values: Tensor) -> Tensor:
         activation = step.operation.activation

@@ -30,7 +30,6 @@ class Convolution:
     strides: tuple[int, int]
     dilations: tuple[int, int]
     padding: Padding
-    groups: int = 1
     depthwise: bool = False
 
 
@@ -72,15 +71,8 @@ def convolve(
         fused: use oneDNN's fused operation.
     """
     tf, _ = load()
-    if fused and how.groups == 1:
+    if fused:
         return _onednn_convolve(image, kernel, bias, how, added, activation)
-    if fused and added is None:
-        images, kernels, biases = (tf.split(one, how.groups, -1) for one in (image, kernel, bias))
-        results = [
-            _onednn_convolve(images[i], kernels[i], biases[i], how, None, activation)
-            for i in range(how.groups)
-        ]
-        return tf.concat(results, -1)
     if not isinstance(how.padding, str):
         top, bottom, left, right = how.padding
         image = tf.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)))
