@@ -24,10 +24,11 @@ class Spent:
 
 @dataclass(slots=True)
 class Wait:
-    """What a call waited for, told before its wait ends, in any unit; nothing told: the rows."""
+    """What a call waited for, told before its wait ends, in any unit; else the next one tells."""
 
     fetch: float = 0.0
     prep: float = 0.0
+    rows: float = 0.0
 
 
 class Clock:
@@ -78,10 +79,9 @@ class Clock:
             with self._lock:
                 self._pass()
                 self._waiting -= 1
-                told = wait.fetch + wait.prep
+                told = wait.fetch + wait.prep + wait.rows
                 if told > 0:
                     self.fetch_stall_seconds += self._untold * (wait.fetch / told)
                     self.prep_stall_seconds += self._untold * (wait.prep / told)
-                else:
-                    self.rows_stall_seconds += self._untold
-                self._untold = 0.0
+                    self.rows_stall_seconds += self._untold * (wait.rows / told)
+                    self._untold = 0.0

@@ -99,7 +99,8 @@ class Pass:
             batch_rows: the most images in one micro-batch.
         """
         images, runtime = self._images, self._runtime
-        identities = list(runtime.pool().map(images.identity, range(len(images))))
+        with runtime.clock(self._spec.run).waiting():  # as for the batches that follow
+            identities = list(runtime.pool().map(images.identity, range(len(images))))
         keys = [(scope, identity) for identity in identities]
         edges: set[Hashable] = {keys[0], keys[images.last]} if keys else set()
         given = runtime.sharing.join(keys)

@@ -192,7 +192,8 @@ class Runtime:
     def handing_out_rows(self, run: str) -> Iterator[None]:
         """Enclose the engine's reading of a run's rows: tables, join, filters, BLOBs."""
         began = time.perf_counter()
-        with self.clock(run).waiting():
+        with self.clock(run).waiting() as wait:
+            wait.rows = 1.0
             yield
         self.count(run, rows_seconds=time.perf_counter() - began)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from vista_sql import cost
+from vista_sql import cost, plans
 from vista_sql.functions.transfer import Transfer
+from vista_sql.kernels import Fact
 from vista_sql.plans import Decision
 from vista_sql.units import format_bytes, format_flops
 
@@ -37,13 +38,8 @@ def _transfer(index: int, transfer: Transfer) -> str:
     lines = [f"TRANSFER {index}: {workload.cnn.name}, {len(workload.taps)} layers asked"]
     used = ", ".join(tap.column for tap in workload.used_taps) or "none"
     lines.append(f"  layers computed: {used}")
-    needs, facts = workload.needs, workload.facts
-    below = [f"WHERE {' AND '.join(needs.predicates)}"] if needs.predicates else []
-    if needs.sample:
-        below.append(needs.sample)
-    if needs.limit is not None:
-        order = f"ORDER BY {', '.join(needs.order)} " if needs.order else ""
-        below.append(f"{order}LIMIT {needs.limit}")
+    facts = workload.facts
+    below = [f"{what} {text}" for what, text in _below(transfer)]
     lines.append(f"  below inference: {' '.join(below) or 'nothing'}")
     if facts.rows is not None:
         lines.append(f"  rows: {facts.rows:,}; distinct images: {facts.distinct_images:,}")
@@ -63,6 +59,20 @@ def _transfer(index: int, transfer: Transfer) -> str:
     return "\n".join(lines)
 
 
+def _below(transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """Yield what runs below inference: a clause and its text."""
+    needs = transfer.workload.needs
+    if needs.predicates:
+        yield "WHERE", " AND ".join(needs.predicates)
+    if needs.sample:
+        word, _, text = needs.sample.partition(" ")
+        yield word, text
+    if needs.limit is not None and needs.order:
+        yield "ORDER BY", f"{', '.join(needs.order)} LIMIT {needs.limit}"
+    elif needs.limit is not None:
+        yield "LIMIT", str(needs.limit)
+
+
 def _decision(decision: Decision) -> list[str]:
     lines = [f"  {decision.what}: {decision.chosen} ({decision.why})"]
     for other in decision.alternatives:
@@ -73,3 +83,62 @@ def _decision(decision: Decision) -> list[str]:
             f"{format_bytes(other.peak_bytes):>10} peak{note}"
         )
     return lines
+
+
+# ── rows: VISTA_EXPLAIN ─────────────────────────────────────────────────────────────────────────
+
+
+def facts(transfers: Sequence[Transfer], text: str) -> Iterator[Fact]:
+    """Yield the facts of a statement's plan. Equal plans give equal facts, in an equal order."""
+    for index, transfer in enumerate(transfers, 1):
+        for fact in _facts(transfer):
+            yield {"transfer": index, **fact}
+    if not transfers:
+        yield {"topic": "note", "detail": "no TRANSFER: DuckDB runs the statement as it is"}
+    yield {"topic": "sql", "item": "rewritten", "detail": script(transfers, text)}
+
+
+def _facts(transfer: Transfer) -> Iterator[Fact]:
+    workload, plan = transfer.workload, transfer.plan
+    yield {"topic": "transfer", "item": "cnn", "detail": workload.cnn.name}
+    asked = ", ".join(tap.column for tap in workload.taps)
+    used = ", ".join(tap.column for tap in workload.used_taps)
+    yield {"topic": "transfer", "item": "layers asked", "detail": asked}
+    yield {"topic": "transfer", "item": "layers computed", "detail": used or "none"}
+    if workload.weights == "random":
+        why = "cost and parity, no quality"
+        yield {
+            "topic": "transfer", "item": "weights", "why": why,
+            "detail": f"random (seed {workload.seed})",
+        }  # fmt: skip
+    for what, clause in list(_below(transfer)) or [("nothing", "")]:
+        yield {"topic": "below inference", "item": what, "detail": clause or None}
+    known = workload.facts
+    for item, n in (
+        ("rows", known.rows), ("images", known.images), ("distinct images", known.distinct_images)
+    ):  # fmt: skip
+        if n is not None:
+            yield {"topic": "data", "item": item, "value": n}
+    for decision in plan.decisions:
+        for other in decision.alternatives:
+            stages = plans.load(other.name).stages(workload)
+            chosen = other.name == decision.chosen
+            yield {
+                "topic": "candidate",
+                "item": other.name,
+                "chosen": chosen,
+                "why": decision.why if chosen else other.note or None,
+                "flops_per_image": other.flops_per_image,
+                "peak_bytes": other.peak_bytes,
+                "images_inferred": cost.images_inferred(workload, stages, plan.placement),
+                "detail": "; ".join(cost.describe(stage, workload) for stage in stages) or None,
+            }
+    for decision in plan.decisions:
+        yield {
+            "topic": "decision", "item": decision.what, "why": decision.why,
+            "detail": decision.chosen,
+        }  # fmt: skip
+    for number, stage in enumerate(plan.stages, 1):
+        yield {"topic": "stage", "item": str(number), "detail": cost.describe(stage, workload)}
+    if not plan.stages:
+        yield {"topic": "stage", "item": "none", "detail": "nothing is inferred"}

@@ -8,7 +8,7 @@ orders are equal texts.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -59,6 +59,29 @@ class InferSpec:
         """Return the spec that `to_text` wrote."""
         given = json.loads(text)
         return InferSpec(**given | {"layers": tuple(given.get("layers", ()))})
+
+
+EXPLANATION = {
+    "transfer": "INTEGER",  # which of the statement's TRANSFERs, from 1; NULL: all of it
+    "topic": "VARCHAR",
+    "item": "VARCHAR",
+    "chosen": "BOOLEAN",
+    "why": "VARCHAR",
+    "flops_per_image": "BIGINT",
+    "peak_bytes": "BIGINT",
+    "actual_peak_bytes": "BIGINT",
+    "images_inferred": "BIGINT",
+    "actual_images_inferred": "BIGINT",
+    "estimated_seconds": "DOUBLE",
+    "actual_seconds": "DOUBLE",
+    "share": "DOUBLE",  # of the wall time
+    "value": "DOUBLE",
+    "detail": "VARCHAR",
+}
+"""The columns of VISTA_EXPLAIN, a row per fact (name → DuckDB type)."""
+
+Fact = Mapping[str, Any]
+"""A row of EXPLANATION by column; what is absent is NULL."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from vista_sql import functions, needs, parse, rewrite
+from vista_sql import explain, functions, needs, parse, rewrite
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.functions import Call, identifier, transfer
+from vista_sql.functions import Call, Explained, identifier, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.parse import Ctes, FoundCall, Statement, Unresolved
@@ -42,7 +42,7 @@ class Database(Protocol):
 
 @dataclass
 class BindPlanner:
-    """Plans one call while DuckDB binds the statement that holds it."""
+    """Plans one call while DuckDB binds the statement that holds it; keeps what it planned."""
 
     settings: Settings
     home: str
@@ -50,6 +50,7 @@ class BindPlanner:
     salt: str  # makes generated names unguessable
     runs: Callable[[], str] = lambda: ""
     look: Callable[[str], Mapping[str, str] | None] = lambda _: None
+    transfers: list[Transfer] = field(default_factory=list)
     _names: int = 0
 
     def setting(self, name: str, call: Call) -> Value:
@@ -94,21 +95,37 @@ class BindPlanner:
 
     def expand(self, statement: Statement) -> str:
         """Return a statement's text with every call replaced by what it stands for."""
-        return splice(
-            statement,
-            [
-                functions.load(f.call.function).expand(f.call.checked(), self)
-                for f in statement.calls
-            ],
-        )
+        return splice(statement, [self._expanded(f.call.checked()) for f in statement.calls])
+
+    def _expanded(self, call: Call) -> str:
+        if call.function != "transfer":
+            return functions.load(call.function).expand(call, self)
+        planned = transfer.plan(call, self, transfer.bind(call, self))
+        self.transfers.append(planned)
+        return planned.staged.whole
+
+    def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:
+        """Plan the SELECT that an argument holds."""
+        statement = _select(call, argument)
+        run = self.new_run() if runs else ""
+        part = f"{run}/{self._names}" if run else ""
+        inner = replace(self, runs=lambda: part, transfers=[])
+        text = inner.expand(statement)
+        self._check(inner.transfers, text, call, argument)
+        self._names = inner._names
+        if runs:
+            self.transfers += inner.transfers
+        return Explained(tuple(explain.facts(inner.transfers, text)), text, part, run)
+
+    def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
+        """Raise QueryError where a planned SELECT does not bind; at bind time DuckDB will."""
 
 
 @dataclass
 class StatementPlanner(BindPlanner):
-    """Plans whole statements; keeps the staged calls whose rows the host hands out itself."""
+    """Plans whole statements, with what the database knows."""
 
     database: Database | None = None
-    transfers: list[Transfer] = field(default_factory=list)
     _ctes: Ctes = ()
 
     def columns(self, relation: str) -> Mapping[str, str] | None:
@@ -181,6 +198,17 @@ class StatementPlanner(BindPlanner):
             texts[index] = staged.calls if apart else staged.whole
         return splice(statement, texts, samples)
 
+    def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
+        """Raise QueryError where a planned SELECT does not bind; in DuckDB's words."""
+        assert self.database is not None  # noqa: S101
+        for staged in (planned.staged for planned in transfers if planned.apart):
+            rows = f"(\n{staged.rows}\n) AS {staged.rows_name}"
+            text = text.replace(f"{staged.rows_name} AS {staged.rows_name}", rows)
+        try:
+            self.database.columns(f"{_with(self._ctes)}SELECT * FROM (\n{text}\n)")
+        except QueryError as error:
+            raise call.error(argument, f"{argument}: {error.message}") from None
+
     def _needs(self, statement: Statement, stand_ins: list[StandIn | None]) -> tuple[Needs, ...]:
         def columns_of(relation: str) -> Mapping[str, str] | None:
             try:
@@ -237,6 +265,34 @@ class _placed:
         if isinstance(error, QueryError) and error.place is None:
             named = error.kind if isinstance(error, UnknownNameError) else ""
             error.place = self._places.get(named) or self._places.get("")
+
+
+def _select(call: Call, argument: str) -> Statement:
+    """Return the one SELECT that an argument holds.
+
+    Raises:
+        ArgumentError: it holds something else, or what cannot be read.
+    """
+    text = call.get(argument)
+    if not isinstance(text, str):
+        raise call.error(argument, f"{argument} must be a SELECT as text, $$SELECT …$$")
+    statements = parse.parse(text)
+    if len(statements) != 1:
+        raise call.error(
+            argument, f"{argument} must be one SELECT, not {len(statements)} statements"
+        )
+    (statement,) = statements
+    if statement.kind != "select":
+        raise call.error(
+            argument,
+            f"{argument} must be a SELECT; db.explain() and `vista explain` take any statement",
+        )
+    if statement.tree is None:
+        try:
+            parse.clean_relation(text)
+        except QueryError as error:
+            raise call.error(argument, f"{argument}: {error.message}") from None
+    return statement
 
 
 def _stand_in(workload: Workload) -> StandIn:

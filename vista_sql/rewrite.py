@@ -231,8 +231,7 @@ class _Calls:
 
     def _spec(self, cnn: str = "", **changes: object) -> str:
         if cnn:
-            shared = self.spec.weights in ("random", "imagenet") and cnn != roster.DESCRIPTOR
-            changes |= {"cnn": cnn, "weights": self.spec.weights if shared else None}
+            changes |= {"cnn": cnn, "weights": self.workload.weights_of(roster.load(cnn))}
         return text_literal(replace(self.spec, **changes).to_text())  # type: ignore[arg-type]
 
     def _key(self) -> str:

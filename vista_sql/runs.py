@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 FOLDER = "runs"
 MOST_RUNS = 1000
@@ -57,6 +57,15 @@ class Counters(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the planner expected of a run; None where it could not know."""
+
+    peak_bytes: int | None = None
+    images_inferred: int | None = None
+    explained: str = ""  # the plan and its reasons, as db.explain() shows them
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run, as VISTA_RUNS() shows it; `seconds` is None for a run that DuckDB ran by itself."""
 
@@ -72,6 +81,9 @@ class Run:
     seconds: float | None = None
     peak_bytes: int = 0
     reasons: list[tuple[str | None, str]] = field(default_factory=list)  # (key, why), first ones
+    wall: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
+    work: dict[str, float] = field(default_factory=dict)  # seconds by stage, summed over threads
+    estimate: Estimate | None = None
 
 
 class Runs:
@@ -85,18 +97,22 @@ class Runs:
 
     def open(self, statement: str, plan: str = "") -> str:
         """Return the id of a new run; nothing is written yet."""
-        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC)
+        run_id = f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"  # they sort by time
+        started = now.isoformat(timespec="milliseconds")
         with self._lock:
             self._open[run_id] = (Run(run_id, started, statement, plan), time.monotonic())
         return run_id
 
-    def close(self, run_id: str, plan: str, counts: Counts) -> None:
+    def close(
+        self, run_id: str, plan: str, counts: Counts, estimate: Estimate | None = None
+    ) -> None:
         """Write the record of a run that has ended."""
         with self._lock:
             opened = self._open.pop(run_id, None)
         if opened is not None:
             run, began = opened
+            run = replace(run, estimate=estimate)
             self._write(run, plan or run.plan, counts, round(time.monotonic() - began, 3))
 
     def flush(self, counters: Counters) -> None:
@@ -124,6 +140,8 @@ class Runs:
             "reasons": list(counts.reasons),
             "seconds": seconds,
             "peak_bytes": peak_bytes(),
+            "wall": _seconds(getattr(counts, "clock", None)),
+            "work": _seconds(counts),
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{run.run_id}.json"
@@ -141,9 +159,24 @@ def read(home: str) -> Iterator[Run]:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             record["reasons"] = [(key, reason) for key, reason in record["reasons"]]
+            if record.get("estimate") is not None:
+                record["estimate"] = Estimate(**record["estimate"])
             yield Run(**record)
         except (OSError, ValueError, TypeError, KeyError):
             continue
+
+
+def _seconds(counts: Any) -> dict[str, float]:
+    """Return what an object's attributes `*_seconds` hold, by what stands before."""
+    if counts is None:
+        return {}
+    names = [one.name for one in fields(counts)] if is_dataclass(counts) else list(vars(counts))
+    ending = "_seconds"
+    return {
+        name.removesuffix(ending): round(float(getattr(counts, name)), 4)
+        for name in names
+        if name.endswith(ending)
+    }
 
 
 def peak_bytes() -> int:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
@@ -27,7 +27,7 @@ from vista_sql.hosts import rows
 from vista_sql.parse import Statement
 from vista_sql.planner import BindPlanner, StatementPlanner
 from vista_sql.result import Result
-from vista_sql.runs import Runs
+from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
 from vista_sql.workload import Facts
 
@@ -200,7 +200,7 @@ class Session:
                 undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             undo.callback(_forget, run)
-            ended = partial(_ended, journal, run, plan)
+            ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text))
             left = _left_in(text, params)
             return self._run(statement, text, left, planner.transfers, ended, undo)
 
@@ -242,9 +242,10 @@ class Session:
         """Return the narrow rows of a staged call, in batches of the plan's size."""
         staged, batch_rows = transfer.staged, transfer.plan.batch_rows
         params = _left_in(staged.rows, params)
+        waiting = partial(host.process_runtime().handing_out_rows, transfer.run)
         if self._visible_elsewhere(staged.rows, params):
-            return rows.streamed(self.con, staged.rows, batch_rows, handed_out)
-        return rows.spooled(self.con, staged.rows, params, batch_rows, handed_out)
+            return rows.streamed(self.con, staged.rows, batch_rows, handed_out, waiting)
+        return rows.spooled(self.con, staged.rows, params, batch_rows, handed_out, waiting)
 
     def _visible_elsewhere(self, query: str, params: Any) -> bool:
         """Return whether a query means the same on another connection to this database."""
@@ -278,9 +279,20 @@ def _left_in(text: str, params: Any) -> Any:
     return {name: given[name] for name in names if name in given} or None
 
 
-def _ended(journal: Runs, run: str, plan: str) -> None:
+def _estimate(transfers: Sequence[Transfer], text: str) -> Estimate:
+    """Return what is expected of a statement's TRANSFERs."""
+    facts = [t.workload.facts for t in transfers if t.workload.used_taps]
+    images = [f.images if f.distinct_images is None else f.distinct_images for f in facts]
+    return Estimate(
+        peak_bytes=max((t.plan.peak_bytes for t in transfers), default=None),
+        images_inferred=None if None in images else sum(filter(None, images)),
+        explained=explain.render(transfers, text) if transfers else "",
+    )
+
+
+def _ended(journal: Runs, run: str, plan: str, estimate: Estimate) -> None:
     if plan:
-        journal.close(run, plan, host.process_runtime().counters(run))
+        journal.close(run, plan, host.process_runtime().counters(run), estimate)
 
 
 def _forget(run: str) -> None:

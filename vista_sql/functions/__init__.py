@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
+from vista_sql.kernels import Fact
 from vista_sql.resources import Capabilities
 from vista_sql.settings import Value
 
@@ -75,6 +76,16 @@ class Call:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A planned SELECT: the facts of its plan, the text that runs it, the run it counts under."""
+
+    facts: tuple[Fact, ...]
+    text: str
+    run: str  # of this part of the statement
+    whole_run: str  # of the statement that holds it
+
+
 class Planner(Protocol):
     """What an expansion may ask of the session."""
 
@@ -104,6 +115,18 @@ class Planner(Protocol):
 
     def glimpse(self, relation: str) -> Mapping[str, str] | None:
         """Return what a relation's columns probably are, where `columns` cannot tell."""
+
+    def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:
+        """Plan the SELECT that an argument holds.
+
+        Args:
+            call: the call that explains it.
+            argument: the argument.
+            runs: whether the text of the result will run as part of the statement.
+
+        Raises:
+            QueryError: it is no SELECT, or cannot be planned.
+        """
 
     def fresh_name(self, role: str) -> str:
         """Return a new identifier (letters, digits, _) that no user's name equals."""

@@ -51,6 +51,7 @@ class Transfer:
     plan: Plan
     staged: Staged
     apart: bool = False  # the host hands the narrow rows to the kernels itself, in small batches
+    run: str = ""  # that the kernels count under
 
 
 def bind(call: Call, planner: Planner) -> Workload:
@@ -122,8 +123,9 @@ def plan(
         machine = replace(machine, memory_source=f"memory_limit, {limit.source}")
     hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
     chosen = optimizer.choose(known, machine, planner.capabilities, hints)
-    staged = rewrite.stage(known, chosen, planner.fresh_name, run=planner.new_run())
-    return Transfer(known, chosen, staged)
+    run = planner.new_run()
+    staged = rewrite.stage(known, chosen, planner.fresh_name, run=run)
+    return Transfer(known, chosen, staged, run=run)
 
 
 def expand(call: Call, planner: Planner) -> str:

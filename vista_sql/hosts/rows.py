@@ -7,6 +7,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import duckdb
@@ -19,6 +20,9 @@ from vista_sql.functions import identifier, text_literal
 Progress = Callable[[int], None]
 """Called with the number of rows of each batch as it is handed out, and with 0 after the last."""
 
+Waiting = Callable[[], AbstractContextManager[None]]
+"""Makes what encloses the reading of each batch."""
+
 
 class Rows(ds.Dataset):  # type: ignore[misc]
     """A relation that hands out record batches of at most `batch_rows` rows; may be read again.
@@ -27,9 +31,14 @@ class Rows(ds.Dataset):  # type: ignore[misc]
     """
 
     def __init__(  # pyarrow's own constructor cannot be called
-        self, schema: pa.Schema, read: Callable[[], Iterator[pa.RecordBatch]], progress: Progress
+        self,
+        schema: pa.Schema,
+        read: Callable[[], Iterator[pa.RecordBatch]],
+        progress: Progress,
+        waiting: Waiting,
     ) -> None:
         self._rows_schema, self._read, self._progress = schema, read, progress
+        self._waiting = waiting
 
     @property
     def schema(self) -> pa.Schema:
@@ -42,7 +51,12 @@ class Rows(ds.Dataset):  # type: ignore[misc]
 
     def batches(self, columns: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
         """Yield the batches, reduced to `columns` and to the rows that `condition` keeps."""
-        for batch in self._read():
+        read = self._read()
+        while True:
+            with self._waiting():
+                batch = next(read, None)
+            if batch is None:
+                break
             self._progress(batch.num_rows)
             kept = batch if condition is None else batch.filter(condition)
             yield kept.select(columns)
@@ -65,7 +79,11 @@ class _Scanner:
 
 
 def streamed(
-    con: duckdb.DuckDBPyConnection, query: str, batch_rows: int, progress: Progress
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    batch_rows: int,
+    progress: Progress,
+    waiting: Waiting = contextlib.nullcontext,
 ) -> Rows:
     """Return rows that a connection of their own reads while the statement runs."""
     session = _session(con)
@@ -77,7 +95,7 @@ def streamed(
             cursor.execute(session)
             yield from cursor.sql(query).to_arrow_reader(batch_rows)
 
-    return Rows(schema, read, progress)
+    return Rows(schema, read, progress, waiting)
 
 
 def _session(con: duckdb.DuckDBPyConnection) -> str:
@@ -94,6 +112,7 @@ def spooled(
     params: Any,
     batch_rows: int,
     progress: Progress,
+    waiting: Waiting = contextlib.nullcontext,
 ) -> Rows:
     """Return rows that are read now, on `con` itself, which alone may see them.
 
@@ -110,7 +129,7 @@ def spooled(
         with pa.memory_map(spool.name) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
-    rows = Rows(reader.schema, read, progress)
+    rows = Rows(reader.schema, read, progress, waiting)
     weakref.finalize(rows, spool.close)
     return rows
 

@@ -1,0 +1,48 @@
+"""VISTA_EXPLAIN: how a SELECT would run and why, a row per fact; measured, how it did run."""
+
+from __future__ import annotations
+
+import json
+
+from vista_sql.functions import (
+    Argument,
+    Call,
+    Planner,
+    TableFunction,
+    identifier,
+    text_literal,
+    values_table,
+)
+from vista_sql.functions._training import flag
+from vista_sql.kernels import EXPLANATION
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return the facts as a constant table; measured, a SELECT that runs the statement first."""
+    measure = flag(call, "measure")
+    explained = planner.explained(call, "sql", runs=measure)
+    facts = [{n: v for n, v in fact.items() if v is not None} for fact in explained.facts]
+    if not measure:
+        return values_table(EXPLANATION, [[fact.get(n) for n in EXPLANATION] for fact in facts])
+    order = {"facts": facts, "run": explained.run, "whole_run": explained.whole_run}
+    begun, id_, n = (identifier(planner.fresh_name(role)) for role in ("begun", "id", "n"))
+    every, row = (identifier(planner.fresh_name(role)) for role in ("every", "row"))
+    # the hash reads every value of every column, so that DuckDB leaves nothing out, nor a sort
+    return (
+        f"WITH {begun} AS MATERIALIZED "
+        f"(SELECT vista_measure({text_literal(explained.run)}) AS {id_}) "
+        f"SELECT unnest(vista_measured({text_literal(json.dumps(order, ensure_ascii=False))}, "
+        f"{n}, {every}), recursive := true) FROM (SELECT count(*) AS {n}, "
+        f"bit_xor(hash(*COLUMNS(*))) AS {every} FROM {begun}, (\n{explained.text}\n) AS {row})"
+    )
+
+
+FUNCTION = TableFunction(
+    name="vista_explain",
+    arguments=(
+        Argument("sql", "the SELECT, as text", required=True),
+        Argument("measure", "run it once, all columns, and show what it took", default=False),
+    ),
+    expand=expand,
+    meaning="how a SELECT would run, and why; measured, how it ran",
+)
