@@ -9,11 +9,23 @@ metric (no rows, one class in roc_auc) is None.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from vista_sql.train._curves import Curve, average, curve
 from vista_sql.train._store import Array, Floats
+
+MOST_CONFUSIONS = 2500
+"""Entries kept of a confusion matrix: all of 50 classes, some 30 KB a model."""
+
+MOST_CURVES = 50
+"""Classes up to which ROC curves are drawn: each sorts the test rows."""
+
+Confusion = tuple[tuple[int, int, int], ...]
+"""(expected class, predicted class, rows) where there are rows."""
 
 METRICS = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "log_loss")
 
@@ -29,6 +41,8 @@ class Metrics:
     f1_score: float | None = None
     roc_auc: float | None = None
     log_loss: float | None = None
+    roc: Curve | None = None  # one-vs-rest mean where there are more than two classes
+    confusion: Confusion = ()  # most rows first
 
 
 def probabilities(margins: Array) -> Floats:
@@ -86,15 +100,37 @@ class Gatherer:
             f1_score=float(f1[chosen].mean()),
             roc_auc=self._auc(),
             log_loss=self._loss / n,
+            roc=self._roc(),
+            confusion=_most(
+                dict(
+                    zip(
+                        ((i, j) for i, j in np.argwhere(confusion).tolist()),
+                        confusion[confusion > 0].tolist(),
+                        strict=True,
+                    )
+                )
+            ),
         )
 
-    def _auc(self) -> float | None:
+    def _sides(self) -> list[tuple[Array, Array]]:
+        """Return whether each row is positive and its score, per class that is asked about."""
         codes, scores = np.concatenate(self._codes), np.concatenate(self._scores)
         if scores.shape[1] == 1:
-            return area(codes == 1, scores[:, 0])
-        areas = [area(codes == c, scores[:, c]) for c in range(self.n_classes)]
-        found = [a for a in areas if a is not None]
+            return [(codes == 1, scores[:, 0])]
+        return [(codes == c, scores[:, c]) for c in range(self.n_classes)]
+
+    def _roc(self) -> Curve | None:
+        few = self.n_classes <= MOST_CURVES
+        return average([curve(*one) for one in self._sides()]) if few else None
+
+    def _auc(self) -> float | None:
+        found = [a for one in self._sides() if (a := area(*one)) is not None]
         return sum(found) / len(found) if found else None
+
+
+def _most(counts: Mapping[tuple[int, int], int]) -> Confusion:
+    found = sorted((-n, pair) for pair, n in counts.items())[:MOST_CONFUSIONS]
+    return tuple((*pair, -n) for n, pair in found)
 
 
 def area(positive: Array, scores: Array) -> float | None:
@@ -118,4 +154,13 @@ def mean(parts: list[Metrics]) -> tuple[Metrics, float | None]:
         values[name] = math.fsum(known) / len(known) if known else None
     scores = [part.f1_score for part in parts if part.f1_score is not None]
     spread = float(np.std(scores)) if scores else None
-    return Metrics(n_rows=sum(part.n_rows for part in parts), **values), spread
+    counts: Counter[tuple[int, int]] = Counter()
+    for part in parts:
+        for expected, predicted, n in part.confusion:
+            counts[expected, predicted] += n
+    return Metrics(
+        n_rows=sum(part.n_rows for part in parts),
+        **values,
+        roc=average([part.roc for part in parts]),
+        confusion=_most(counts),
+    ), spread

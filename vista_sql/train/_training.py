@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,6 +19,7 @@ from vista_sql.errors import ModelError
 from vista_sql.train import Options
 from vista_sql.train._columns import choose
 from vista_sql.train._compare import feature_sets, fit_and_test, result_rows
+from vista_sql.train._curves import FALSE_POSITIVE_RATES
 from vista_sql.train._moments import fold_of, rescale
 from vista_sql.train._rows import Reader, columns_of, text_of
 from vista_sql.train._spec import TrainSpec
@@ -137,6 +139,7 @@ class TrainingRun:
             seed=spec.seed,
             memory_bytes=self.memory_bytes,
         )
+        began = time.perf_counter()
         rows, arrays = fit_and_test(self._train, self._test, sets, spec, options, reader)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
@@ -147,6 +150,11 @@ class TrainingRun:
             "classes": [text_of(value) for value in values],
             "options": spec.identity(),
             "provenance": spec.provenance,
+            "run": spec.run,
+            "n_rows": self._n_fed,
+            "skipped": dict(reader.skipped),
+            "roc_at": FALSE_POSITIVE_RATES,
+            "seconds": round(time.perf_counter() - began, 3),
             "rows": rows,
         }
         if not spec.home:
