@@ -144,6 +144,13 @@ class Workload:
             found[cnn.name] = (cnn, (*found.get(cnn.name, (cnn, ()))[1], tap))
         return tuple(found.values())
 
+    def weights_of(self, cnn: Cnn) -> str | None:
+        """Return which weights `cnn` has here: a file is the call's own CNN's, a kind is of all."""
+        if cnn.name == self.cnn.name:
+            return self.weights
+        shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
+        return self.weights if shared else None
+
     @property
     def error_used(self) -> bool:
         """Whether the statement reads the error column."""

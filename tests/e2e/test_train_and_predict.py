@@ -100,6 +100,66 @@ def test_features_of_other_weights_are_refused(db):
         db.query(f"SELECT * FROM VISTA_PREDICT('d', $${other}$$)").arrow()
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        DATA,
+        "SELECT id, ink, y, fc6 FROM TRANSFER('lenet5', -1, images => 'images', "
+        "structured => 'facts')",
+        "WITH f AS (SELECT id, fc6 FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'])) "
+        "SELECT facts.*, fc6 FROM facts JOIN f ON facts.id = f.id",
+    ],
+)
+def test_hog_is_a_baseline_of_the_same_images(db, data):
+    found = rows(
+        db,
+        f"SELECT * FROM VISTA_TRAIN(model => 'h', label => 'y', data => $${data}$$, "
+        "baselines => ['tree', 'hog', 'structured'], max_iterations => 20)",
+    )
+    sets = [row["feature_set"] for row in found]
+    assert sets[:3] == ["structured", "structured+hog", "tree"]
+    assert sets[-1] == "structured+fc6"
+    hog = found[1]
+    assert (hog["model"].partition("@")[0], hog["layer"]) == ("h/hog", "hog")
+    assert (hog["dims"], hog["n_skipped"]) == (1 + 1764, 1)
+    assert hog["n_train"] == found[0]["n_train"]
+    assert hog["lift"] > 0.3
+
+
+def test_a_hog_model_knows_how_its_features_are_made(db):
+    trained = rows(
+        db,
+        f"SELECT * FROM VISTA_TRAIN(model => 'k', label => 'y', data => $${DATA}$$, reg => 0.1, "
+        "by_layer => false, baselines => ['hog'], max_iterations => 20)",
+    )
+    assert [row["feature_set"] for row in trained] == ["structured+hog", "all"]
+    assert trained[1]["dims"] == 1 + 64 + 64 + 120 + 84
+    (kept,) = rows(db, "SELECT * FROM VISTA_MODELS() WHERE name = 'k' AND layer = 'hog'")
+    assert (kept["cnn"], kept["cnn_layer"]) == ("hog", "hog")
+    assert kept["weights_sha256"] == "computed:hog-1"
+    wanted = "SELECT id, predicted_label, probability FROM VISTA_PREDICT(model => 'k/hog', {})"
+    images = "images => 'images', structured => 'facts'"
+    data = "data => $$SELECT * FROM TRANSFER(cnn => 'hog', structured => 'facts')$$"
+    over_images = rows(db, wanted.format(images) + " ORDER BY id")
+    assert over_images == rows(db, wanted.format(data) + " ORDER BY id")
+    assert len(over_images) == 300
+    (all_,) = rows(db, "SELECT * FROM VISTA_MODELS() WHERE name = 'k' AND layer IS NULL")
+    assert all_["cnn"] == "lenet5"
+
+
+@pytest.mark.parametrize(
+    "data", ["facts", f"SELECT y, max(conv3[1]) AS c FROM ({DATA}) AS t GROUP BY y"]
+)
+def test_hog_without_images_to_read_is_refused(db, data):
+    with pytest.raises(
+        vista_sql.errors.ArgumentError, match="'hog' reads the images of a TRANSFER"
+    ):
+        db.query(
+            f"FROM VISTA_TRAIN(model => 'e', label => 'y', data => $${data}$$, "
+            "baselines => ['hog'])"
+        )
+
+
 def test_training_with_bad_data_says_so_and_leaves_the_session_usable(db):
     with pytest.raises(vista_sql.errors.VistaError, match="unknown label column 'yy'"):
         db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'yy', data => $${DATA}$$)").arrow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -13,7 +14,7 @@ from vista_sql import parse, weights, workload
 from vista_sql.errors import WeightsError
 from vista_sql.functions import Call, Planner
 from vista_sql.roster import Cnn
-from vista_sql.workload import Relation
+from vista_sql.workload import Relation, Tap, Workload
 
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
 """Packages whose versions belong to a model's record, where they are installed."""
@@ -36,23 +37,37 @@ def record(text: str, planner: Planner) -> dict[str, Any]:
     if not cleaned.startswith("("):
         return {}
     calls = [found.call for found in parse.parse(cleaned[1:-1])[0].calls]
-    made = [_transfer(call, planner) for call in calls if call.function == "transfer"]
-    transfers = [transfer for transfer in made if transfer["columns"]]
+    transfers = [
+        transfer
+        for call in calls
+        if call.function == "transfer"
+        for transfer in _transfers(call, planner)
+        if transfer["columns"]
+    ]
     if not transfers:
         return {}
     # as the registry will hand it back: tuples are lists
     return dict(json.loads(json.dumps({"transfers": transfers, "versions": _versions()})))
 
 
-def _transfer(call: Call, planner: Planner) -> dict[str, Any]:
+def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
+    """Return a record for each CNN whose layers a call computes."""
     cnn = workload.load_cnn(call)
     seed = planner.setting("seed", call).value
     structured = None if call.get("structured") is None else Relation("structured")
     bound = workload.bind(
         call, cnn, Relation("images"), structured, seed=seed, device="auto"
     )  # only the layers are read of it: the relations are the statement's
-    chosen = bound.weights or cnn.default_weights
-    is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet")
+    owners: dict[str, tuple[Cnn, list[Tap]]] = {}
+    for tap in bound.taps:
+        owner = tap.cnn or cnn
+        owners.setdefault(owner.name, (owner, []))[1].append(tap)
+    return [_transfer(bound, owner, taps, seed) for owner, taps in owners.values()]
+
+
+def _transfer(bound: Workload, cnn: Cnn, taps: Sequence[Tap], seed: int) -> dict[str, Any]:
+    chosen = bound.weights_of(cnn) or cnn.default_weights
+    is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet", "none")
     arguments: dict[str, Any] = {
         "cnn": _absolute(cnn.name) if cnn.name.lower().endswith(".keras") else cnn.name,
         "weights": _absolute(chosen) if is_file else chosen.lower(),
@@ -65,7 +80,7 @@ def _transfer(call: Call, planner: Planner) -> dict[str, Any]:
     wide = bound.format == "wide"
     return {
         "arguments": arguments,
-        "columns": {tap.column: tap.layer.name for tap in bound.taps} if wide else {},
+        "columns": {tap.column: tap.layer.name for tap in taps} if wide else {},
         "preprocessing": {k: v for k, v in asdict(cnn.preprocessing).items() if k != "source"},
         "weights_sha256": _identity(cnn, chosen, seed),
     }

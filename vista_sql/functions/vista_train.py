@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
-from vista_sql import models
-from vista_sql.errors import UnknownNameError
+from vista_sql import models, widen, workload
+from vista_sql.errors import QueryError, UnknownNameError
 from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance
 from vista_sql.functions._training import (
     data_of,
@@ -26,7 +27,7 @@ ARGUMENTS = (
     Argument("features", "the feature columns, in place of all that can be"),
     Argument("exclude", "columns that are no features"),
     Argument("by_layer", "a model per layer; false: one of all feature columns", default=True),
-    Argument("baselines", "models without features of images: 'structured', 'tree'"),
+    Argument("baselines", "models beside the layers': 'structured', 'hog', 'tree'"),
     Argument("reg", "strength of the penalty, a number or a list", default=0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", default=0.5),
     Argument("class_weight", "'balanced': classes count alike"),
@@ -57,12 +58,6 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         )
     baselines = texts(call, "baselines")
     for baseline in baselines or ():
-        if baseline == "hog":
-            raise call.error(
-                "baselines",
-                "baseline 'hog' needs a TRANSFER in the text of data, whose images it reads in the "
-                "same stream, and is not built yet: leave it out",
-            )
         if baseline not in BASELINES:
             raise UnknownNameError("baseline", baseline, BASELINES, call.places.get("baselines"))
     class_weight = text(call, "class_weight")
@@ -101,10 +96,43 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
     )
 
 
+def with_hog(call: Call) -> tuple[Call, str | None]:
+    """Return the call with HOG beside the layers of its TRANSFER, if it asks for that baseline.
+
+    Returns:
+        The call, and the column of HOG.
+
+    Raises:
+        ArgumentError: its data has no TRANSFER whose images could be read in the same stream.
+    """
+    if "hog" not in (texts(call, "baselines") or ()):
+        return call, None
+    try:
+        data, column = widen.widened(text(call, "data") or "", "hog", _layer_names)
+    except QueryError as error:
+        raise call.error(
+            "baselines",
+            "baseline 'hog' reads the images of a TRANSFER in the text of data, in the same "
+            f"stream, and {error.message}: write data => '(SELECT * FROM TRANSFER(…))', or leave "
+            "'hog' out",
+        ) from None
+    return replace(call, values={**call.values, "data": data}), column
+
+
+def _layer_names(call: Call) -> list[str]:
+    cnn = workload.load_cnn(call)
+    asked = call.get("layers")
+    if asked is None:
+        return list(cnn.feature_layers)
+    asked = [asked] if isinstance(asked, int) else asked
+    return [cnn.counted_layers[index] for index in asked]
+
+
 def expand(call: Call, planner: Planner) -> str:
     """Return the one statement that trains."""
+    call, hog = with_hog(call)
     data = data_of(call, planner)
-    spec = spec_of(call, planner)
+    spec = replace(spec_of(call, planner), hog=hog)
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
     return streamed(spec.to_text(), data, planner, columns)
 

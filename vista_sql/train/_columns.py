@@ -117,6 +117,8 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
         for column in chosen:
             if column == label:
                 raise ArgumentError(f"features => […] names the label {label!r}: leave it out")
+        if spec.hog is not None:
+            chosen.append(named(spec.hog, "features"))
     else:
         apart |= {named(name, "exclude") for name in spec.exclude}
         chosen = [c for c in types if c not in apart and c.lower() != ERROR]

@@ -23,25 +23,30 @@ def feature_sets(columns: Columns, spec: TrainSpec) -> list[FeatureSet]:
     Raises:
         ModelError: a baseline needs structured columns and there are none.
     """
-    some, layers = bool(columns.structured), columns.layers
+    some = bool(columns.structured)
+    layers = {i: name for i, name in enumerate(columns.layers) if name != spec.hog}
     baselines = spec.baselines
     if baselines is None:
         baselines = ("structured",) if some and layers else ()
-    if baselines and not some:
+    needing = [baseline for baseline in baselines if baseline != "hog"]
+    if needing and not some:
         raise ModelError(
-            f"baseline {baselines[0]!r} needs structured columns, and the data has none: "
+            f"baseline {needing[0]!r} needs structured columns, and the data has none: "
             "baselines => [] leaves it out"
         )
     sets = []
     if "structured" in baselines or not layers:
         sets.append(FeatureSet("structured", None, True, ()))
+    if spec.hog is not None:
+        name = "structured+hog" if some else "hog"
+        sets.append(FeatureSet(name, spec.hog, some, (columns.layers.index(spec.hog),)))
     if "tree" in baselines:
         sets.append(FeatureSet("tree", None, True, (), trainer="tree"))
     if layers and spec.by_layer:
-        for i, layer in enumerate(layers):
+        for i, layer in layers.items():
             sets.append(FeatureSet(f"structured+{layer}" if some else layer, layer, some, (i,)))
     elif layers:
-        sets.append(FeatureSet("all", None, some, tuple(range(len(layers)))))
+        sets.append(FeatureSet("all", None, some, tuple(layers)))
     return sets
 
 
@@ -127,8 +132,6 @@ def _row(
         "objective": fit.objective,
         **{name: getattr(found, name) for name in METRICS},
         "f1_score_std": spread,
-        "roc": found.roc,
-        "confusion": found.confusion,
         "seconds": fit.seconds,
     }
 

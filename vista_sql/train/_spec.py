@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-BASELINES = ("structured", "tree")
-"""Baselines that need no image; 'hog' does."""
+BASELINES = ("structured", "hog", "tree")
+"""What stands beside the layers; 'hog' reads images, the others do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class TrainSpec:
     memory_bytes: int = 0  # 0: a quarter of the machine's
     run: str = ""  # the statement's: ends with it
     provenance: dict[str, Any] = field(default_factory=dict)
+    hog: str | None = None  # the column of baseline 'hog'
 
     def to_text(self) -> str:
         """Return the order as JSON with sorted keys."""

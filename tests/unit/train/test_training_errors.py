@@ -110,7 +110,10 @@ def test_correlated_use_is_refused(t):
     [
         ({"model": "a/b"}, "a model's name is letters, digits"),
         ({"model": "../x"}, "a model's name is letters, digits"),
-        ({"baselines": ["hog"]}, "baseline 'hog' needs a TRANSFER in the text of data"),
+        (
+            {"baselines": ["hog"]},
+            "baseline 'hog' reads the images of a TRANSFER in the text of data",
+        ),
         ({"baselines": ["treee"]}, "unknown baseline 'treee'; did you mean 'tree'"),
         ({"reg": -1}, "reg => takes a number of at least 0, not -1"),
         ({"reg": []}, "not an empty list"),

@@ -379,7 +379,7 @@ class SettingsOnly:
 
 def test_a_record_says_how_each_column_was_made():
     record = _provenance.record(
-        "SELECT t.*, u.* FROM TRANSFER(cnn => 'LeNet5', layers => ['fc6', -2], prefix => 'a_') t "
+        "SELECT t.*, u.* FROM TRANSFER('LeNet5', layers => ['fc6', 'conv3'], prefix => 'a_') t "
         "JOIN transfer(cnn := 'lenet5', layers := 'conv1', weights := 'random', seed := 3, "
         "pool := 'gap', dtype := 'bfloat16') u USING (id); -- the end",
         SettingsOnly(),
