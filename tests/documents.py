@@ -98,7 +98,7 @@ def run(document: str, place: str, accept: bool = False) -> str:
 def _run(document: str, place: str, accept: bool, namespace: dict[str, Any]) -> str:
     changes: list[tuple[Block, str]] = []
     todo = blocks(document)
-    for block, following in zip(todo, [*todo[1:], None], strict=True):
+    for block, following in zip(todo, [*todo, None][1:], strict=True):
         where = f"{place}, line {block.line}"
         if block.mark:
             continue
