@@ -142,3 +142,22 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
         yield {"topic": "stage", "item": str(number), "detail": cost.describe(stage, workload)}
     if not plan.stages:
         yield {"topic": "stage", "item": "none", "detail": "nothing is inferred"}
+
+
+def measured(facts: Sequence[Fact]) -> str:
+    """Return what VISTA_EXPLAIN measured of a statement as text; nothing planned is in it."""
+    lines = ["measured"]
+    for fact in facts:
+        if fact["topic"] in ("time", "work"):
+            share = f"{fact['share']:6.1%}" if fact["share"] is not None else " " * 6
+            line = f"{fact['item']:<20}{fact['actual_seconds']:10.3f} s  {share}  {fact['detail']}"
+            lines.append(("  " if fact["item"] == "wall" else "    ") + line)
+            continue
+        if fact["topic"] == "count":
+            shown = f"{fact['value']:,.0f}"
+            if fact["item"] == "peak bytes":
+                shown = format_bytes(int(fact["value"]))
+            told = f"  ({fact['detail']})" if fact["detail"] else ""
+            lines.append(f"  {fact['item']}: {shown}{told}")
+    first_work = next(i for i, line in enumerate(lines) if line.startswith("    join    "))
+    return "\n".join([*lines[:first_work], "  beside each other", *lines[first_work:]])

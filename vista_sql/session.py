@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from vista_sql import explain, functions, parse
 from vista_sql.errors import Place, QueryError
-from vista_sql.functions import Call
+from vista_sql.functions import Call, text_literal
 from vista_sql.functions.transfer import Transfer
 from vista_sql.hosts import duckdb as host
 from vista_sql.hosts import rows
@@ -105,12 +105,23 @@ class Session:
         text = planner.expand(statement) if _planned(statement) else statement.text
         return explain.script(planner.transfers, text)
 
-    def explain(self, sql: str) -> str:
-        """Return how a statement would run: plans, decisions, staged SQL. Nothing is inferred."""
+    def explain(self, sql: str, *, measure: bool = False) -> str:
+        """Return how a statement would run: plans, decisions, staged SQL. Nothing is inferred.
+
+        Args:
+            sql: one statement.
+            measure: run it once, all its columns (a SELECT), and tell what it took.
+        """
         statement = self._one(sql)
+        if measure and statement.kind != "select":
+            raise QueryError("this would change something: measure the SELECT that is in it")
         planner = self._planner(None)
         text = planner.expand(statement) if _planned(statement) else statement.text
-        return explain.render(planner.transfers, text)
+        planned = explain.render(planner.transfers, text)
+        if not measure:
+            return planned
+        call = f"FROM VISTA_EXPLAIN({text_literal(statement.text)}, measure => true)"
+        return f"{planned}\n\n{explain.measured(self.query(call).arrow().to_pylist())}"
 
     def close(self) -> None:
         """Close the connection, if it is the session's own."""

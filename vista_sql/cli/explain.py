@@ -13,14 +13,20 @@ from vista_sql.cli._statement import database, opened, statement
 @click.command(
     "explain",
     cls=Command,
-    epilog="""Example:
+    epilog="""Examples:
 
 \b
-  vista explain "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb""",
+  vista explain "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb
+  vista explain --measure features.sql --db my.duckdb""",
 )
 @statement()
 @database()
-def COMMAND(sql: str, db: Path | None) -> None:
-    """Show the plan of a statement and why it was chosen. Nothing is inferred."""
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Run the statement once, a SELECT, all its columns, and show where the time went.",
+)
+def COMMAND(sql: str, db: Path | None, measure: bool) -> None:
+    """Show the plan of a statement and why it was chosen. Nothing is inferred without --measure."""
     with opened(db) as session:
-        click.echo(session.explain(sql))
+        click.echo(session.explain(sql, measure=measure))
