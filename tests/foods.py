@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -9,6 +11,7 @@ import cv2
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pytest
 
 import vista_sql
 
@@ -93,6 +96,17 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k}: {_text(v)}' for k, v in value.items())}}}"
     return value.hex() if isinstance(value, float) else repr(value)
+
+
+@contextmanager
+def arrays_in_outer_joins() -> Iterator[None]:
+    """Skip a test where DuckDB 2.0.0 misreads an ARRAY column in an outer join (docs/sql_hosts.md)."""
+    try:
+        yield
+    except duckdb.ConversionException as error:
+        if "Cannot cast list with length" not in str(error):
+            raise
+        pytest.skip("DuckDB 2.0.0 misread an ARRAY column in an outer join")
 
 
 def leftovers(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -115,6 +115,7 @@ class Result:
             QueryError: no layer is named and there is not exactly one; or rows differ in length.
         """
         import numpy as np
+        import pyarrow.compute as pc
 
         table = self.arrow()
         vectors = [f.name for f in table.schema if _is_vector(f.type)]
@@ -133,7 +134,7 @@ class Result:
         values = kept.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
         if len(kept) == 0:
             return ids, np.zeros((0, 0), np.float32)
-        if len(values) % len(kept):
+        if len(pc.list_value_length(kept).unique()) > 1:
             raise QueryError(f"the rows of {layer!r} differ in length")
         return ids, values.reshape(len(kept), -1)
 

@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import duckdb
@@ -23,16 +22,14 @@ from vista_sql.errors import Place, QueryError
 from vista_sql.functions import Call, text_literal
 from vista_sql.functions.transfer import Transfer
 from vista_sql.hosts import duckdb as host
-from vista_sql.hosts import rows
+from vista_sql.hosts import lent, rows
+from vista_sql.hosts.lent import Scope
 from vista_sql.parse import Statement
 from vista_sql.planner import BindPlanner, StatementPlanner
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
 from vista_sql.workload import Facts
-
-Scope = Callable[[str], Any]
-"""Finds a variable of the caller's by name; None where there is none."""
 
 Progress = Callable[[int, int | None], None]
 """Called with (rows done, rows in all or None) while a statement infers, over all its TRANSFERs."""
@@ -58,6 +55,7 @@ class Session:
         self.con, self._own = con, own
         self._salt = salt or secrets.token_hex(8)
         self._bind_runs: Runs | None = None
+        self._lent = lent.Lent(con)
         file = host.database_file(con)
         self._folder = f"{file}.vista" if file else _session_folder(self)
         attach(con, self, self._folder)
@@ -93,7 +91,7 @@ class Session:
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
-        scope = scope or caller_scope(sys._getframe(1))
+        scope = scope or lent.caller_scope(sys._getframe(1))
         for statement in statements[:-1]:
             self._start(statement, None, progress, scope).arrow()
         return self._start(statements[-1], params, progress, scope)
@@ -151,7 +149,7 @@ class Session:
             settings,
             self.home(settings),
             host.STATEMENTS,
-            self._salt,
+            f"{self._salt}{run}",  # several results may be open at once
             runs=lambda: run,
             database=_Database(self.con, params),
         )
@@ -194,9 +192,9 @@ class Session:
             self._bind_runs.flush(host.process_runtime())
         with contextlib.ExitStack() as undo:
             undo.enter_context(host.translated())
-            for name in _variables(self.con, statement, scope):
-                self.con.register(name, scope(name))
-                undo.callback(rows.unregister, self.con, name)
+            self._lent.tidy()
+            for name in lent.variables(self.con, statement, scope, self._lent):
+                self._lent.lend(name, scope(name), undo)
             if not _planned(statement):
                 return self._run(statement, statement.text, params, [], lambda: None, undo)
             journal = Runs(self.home(self.settings()))
@@ -207,8 +205,7 @@ class Session:
             handed_out = rows.counted([t.workload.facts.rows for t in staged], progress)
             for transfer in staged:
                 relation = self._rows(transfer, params, handed_out)
-                rows.register(self.con, transfer.staged.rows_name, relation)
-                undo.callback(rows.unregister, self.con, transfer.staged.rows_name)
+                self._lent.lend(transfer.staged.rows_name, relation, undo)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             undo.callback(_forget, run)
             ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text))
@@ -240,12 +237,14 @@ class Session:
             with kept, host.translated():
                 try:
                     reader = relation.to_arrow_reader(n_rows)
-                    result._schema = reader.schema
+                    if (made := weak()) is not None:
+                        made._schema = reader.schema
                     yield from reader
                 finally:
                     ended()
 
         result = Result(columns, read)
+        weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
         return result
 
@@ -398,29 +397,9 @@ def query(sql: str, con: duckdb.DuckDBPyConnection | None = None, **arguments: A
     The caller's DataFrames and Arrow tables can be named as tables, as DuckDB has it.
     """
     session = _default() if con is None else Session(con, own=False)
-    return session.query(sql, scope=caller_scope(sys._getframe(1)), **arguments)
+    return session.query(sql, scope=lent.caller_scope(sys._getframe(1)), **arguments)
 
 
 @cache
 def _default() -> Session:
     return connect()
-
-
-def caller_scope(frame: FrameType) -> Scope:
-    """Return a function that finds a variable of a frame by its name."""
-    names = {**frame.f_globals, **frame.f_locals}
-    return names.get
-
-
-_FRAMES = ("pandas", "polars", "pyarrow")
-
-
-def _variables(con: duckdb.DuckDBPyConnection, statement: Statement, scope: Scope) -> list[str]:
-    """Return the names in a statement that only the caller's variables explain."""
-    found = [
-        name
-        for name in parse.table_names(statement)
-        if type(scope(name)).__module__.partition(".")[0] in _FRAMES
-    ]
-    there = {name.lower() for name in host.tables(con)} if found else set()
-    return [name for name in found if name.lower() not in there]

@@ -287,3 +287,16 @@ def test_a_file_is_a_database(tmp_path):
         assert (tmp_path / "foods.duckdb.vista").is_dir()
     with duckdb.connect(str(path)) as con:
         assert len(con.sql("SHOW TABLES").fetchall()) == 4
+
+
+def test_open_results_do_not_disturb_each_other(fresh_db):
+    mine = fresh_db.con.sql("FROM images WHERE id < 3").to_arrow_table()
+    text = f"SELECT id, f6 FROM TRANSFER({A}, images => mine)"
+    first, second = fresh_db.query(text), fresh_db.query(text)
+    want = second.fetchall()
+    del second
+    assert first.fetchall() == want
+    fresh_db.query("SELECT 1").fetchall()
+    assert foods.leftovers(fresh_db.con) == []
+    assert ("mine",) not in fresh_db.con.sql("SELECT view_name FROM duckdb_views()").fetchall()
+    assert len(mine) == 3

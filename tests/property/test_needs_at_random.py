@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import duckdb
 import foods
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 CONDITIONS = (  # over the source {a}; those on features cost inference
@@ -54,7 +55,7 @@ def statements(draw):
         head, text_from = f"WITH w AS (SELECT * FROM {source} AS c) ", "w AS t"
     joined = draw(st.sampled_from(["", "", *JOINS]))
     if joined:
-        # no condition on `o` alone: DuckDB 2.0.0 then reads unset memory of ARRAY columns (see docs)
+        # no condition on `o` alone: DuckDB 2.0.0 then misreads arrays (see docs)
         on = "t.id = o.id" + draw(st.sampled_from(["", " AND t.price < 5", " AND t.name > 'c'"]))
         if joined not in ("SEMI JOIN", "ANTI JOIN") and draw(st.booleans()):
             text_from = f"other AS o {joined} {text_from} ON {on}"
@@ -82,8 +83,14 @@ def statements(draw):
 
 
 def check(db, text):
-    want = foods.sorted_rows(db.con.sql(text.replace("{T}", "transfer")).fetchall())
-    assert foods.sorted_rows(db.query(text.replace("{T}", foods.CALL)).fetchall()) == want
+    try:
+        want = db.con.sql(text.replace("{T}", "transfer")).fetchall()
+        found = db.query(text.replace("{T}", foods.CALL)).fetchall()
+    except duckdb.ConversionException as error:
+        if "Cannot cast list with length" not in str(error):
+            raise
+        assume(False)  # DuckDB's bug: docs/sql_hosts.md
+    assert foods.sorted_rows(found) == foods.sorted_rows(want)
 
 
 bounded = settings(

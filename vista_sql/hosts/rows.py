@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.ipc
 
-from vista_sql.functions import identifier, text_literal
+from vista_sql.functions import text_literal
 
 Progress = Callable[[int], None]
 """Called with the number of rows of each batch as it is handed out, and with 0 after the last."""
@@ -136,18 +136,6 @@ def spooled(
 
 def _schema(con: duckdb.DuckDBPyConnection, query: str) -> pa.Schema:
     return con.sql(f"SELECT * FROM ({query}) LIMIT 0").to_arrow_table().schema
-
-
-def register(con: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
-    """Make rows readable under `name` on one connection."""
-    con.register(name, rows)
-
-
-def unregister(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Undo `register`; nothing happens where it is not registered, or the connection is closed."""
-    with contextlib.suppress(duckdb.ConnectionException):
-        con.execute(f"DROP VIEW IF EXISTS {identifier(name)}")
-        con.unregister(name)
 
 
 def counted(totals: list[int | None], report: Callable[[int, int | None], None]) -> Progress:
