@@ -33,6 +33,22 @@ MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (shared/reference/performance.
 OWN_LAYERS = {"GroupedConv2D": "Conv2D", "LocalResponseNorm": "LocalResponseNorm"}
 """Layers of vista_sql.roster that are lowered too: class → the kind of step it is."""
 
+GRANULE = 16
+"""Rows whose values are computed alike wherever they stand in a batch of a multiple of so many.
+
+TensorFlow computes roots and exponentials of 16 float32 values at a time in another way than of the
+few left over at a tensor's end; a multiple of 16 rows leaves none over, whatever their shape.
+"""
+
+EVEN = frozenset({
+    "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "Add", "Subtract",
+    "Multiply", "Maximum", "Minimum", "Concatenate", "ReLU", "LeakyReLU", "MaxPooling2D",
+    "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D", "ZeroPadding2D",
+    "Cropping2D", "Flatten", "Reshape", "Permute", "UpSampling2D", "Dropout", "SpatialDropout2D",
+    "GaussianNoise", "GaussianDropout", "Rescaling", "Normalization",
+})  # fmt: skip
+"""Kinds of steps that compute every value alike, whatever the batch: sums, products, maxima."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
@@ -138,6 +154,12 @@ class Graph:
                 found.append(name)
             reach = max(reach, furthest[name])
         return tuple(found)
+
+    @cached_property
+    def granule(self) -> int:
+        """What the length of a batch is padded to a multiple of, for its rows' bits to stay."""
+        uneven = (step for step in self.steps.values() if not is_even(step))
+        return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else 2
 
     @cached_property
     def batch_rows(self) -> int:
@@ -298,6 +320,14 @@ def fused_activation(step: Step) -> str:
         return limits.get(operation.max_value, "") if plain else ""
     name = getattr(getattr(operation, "activation", None), "__name__", "")
     return {"relu": "Relu", "relu6": "Relu6"}.get(name, "")
+
+
+def is_even(step: Step) -> bool:
+    """Return whether a step computes every value alike, wherever it stands in a batch."""
+    if step.kind == "LocalResponseNorm":
+        return (step.shape or (1,))[-1] % GRANULE == 0  # type: ignore[operator]
+    activation = getattr(getattr(step.operation, "activation", None), "__name__", "linear")
+    return step.kind in EVEN | {"Activation"} and activation in ("linear", "relu", "relu6")
 
 
 def _is_linear(step: Step) -> bool:

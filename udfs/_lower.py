@@ -20,7 +20,16 @@ import numpy as np
 from vista_sql.roster import Preprocessing
 
 from . import _ops
-from ._graph import Graph, Group, KerasModel, KerasOperation, Step, fused_activation
+from ._graph import (
+    GRANULE,
+    Graph,
+    Group,
+    KerasModel,
+    KerasOperation,
+    Step,
+    fused_activation,
+    is_even,
+)
 from ._tensorflow import Tensor, load
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
@@ -189,7 +198,10 @@ class Lowered:
         if activation is None or getattr(activation, "__name__", "") == "linear":
             return values
         tf, _ = load()
-        return tf.cast(activation(tf.cast(values, tf.float32)), self._dtype)
+        alike = is_even(step) or values.shape.rank != 2
+        rows = values if alike else _in_granules(values)
+        result = tf.cast(activation(tf.cast(rows, tf.float32)), self._dtype)
+        return result if alike else result[: tf.shape(values)[0]]
 
     def _emit_simple(self, step: Step, inputs: Sequence[Tensor]) -> Tensor | None:
         """Emit what needs no weights, in the arithmetic's own dtype; None: left to Keras."""
@@ -238,11 +250,15 @@ class Lowered:
     def _call_keras(self, step: Step, known: dict[str, list[Tensor]]) -> list[Tensor]:
         tf, keras = load()
         tensors: dict[int, Tensor] = {}
+        alike = is_even(step) or len(step.shape or ()) != 1
+        rows = tf.shape(known[step.inputs[0]][0])[0]
         for need, tensor in zip(step.inputs, step.node.input_tensors, strict=True):
             value = known[need][tensor._keras_history.tensor_index]
+            value = value if alike else _in_granules(value)
             tensors[id(tensor)] = tf.cast(value, tf.float32) if value.dtype.is_floating else value
         args, kwargs = step.node.arguments.fill_in(tensors)
         outputs = keras.tree.flatten(step.operation(*args, **kwargs))
+        outputs = outputs if alike else [one[:rows] for one in outputs]
         return [tf.cast(one, self._dtype) if one.dtype.is_floating else one for one in outputs]
 
     def _weights_key(self, name: str) -> str:
@@ -299,6 +315,13 @@ def folded(kernel: Tensor, bias: Tensor, norm: KerasOperation) -> tuple[Tensor, 
     if kernel.shape[-1] != single.shape[0]:  # depthwise: (height, width, channels, 1)
         single = single[:, None]
     return kernel * single, tf.cast(shift, tf.float32)
+
+
+def _in_granules(values: Tensor) -> Tensor:
+    """Return (batch, …) with rows of zeros up to a multiple of GRANULE."""
+    tf, _ = load()
+    more = -tf.shape(values)[0] % GRANULE
+    return tf.pad(values, [(0, more), *[(0, 0)] * (values.shape.rank - 1)])
 
 
 def _read(variable: KerasVariable) -> Tensor:

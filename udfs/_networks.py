@@ -21,8 +21,8 @@ from ._lower import Function, Lowered
 from ._tensorflow import Tensor, load, on_thread
 
 BUCKETS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Batches are padded to one of these lengths: few shapes to compile for, and never a single row,
-for which the matrix products of dense layers take another order of summation."""
+"""Batches are padded to one of these lengths, to multiples of the graph's granule: few shapes to
+compile for, and never a single row, which some operations treat as a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Network:
         self, start: str, layers: Sequence[str], pool: str, values: np.ndarray
     ) -> list[np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        first = self._lowered.value(padded(values), start)
+        first = self._lowered.value(padded(values, self._graph.granule), start)
         for layer, value in self._walk(start, first, set(layers)):
             found[layer] = _matrix(self._pooling(layer, pool)(value), len(values))
         return [found[layer] for layer in layers]
@@ -186,10 +186,11 @@ class Network:
             return self._pools[key]
 
 
-def padded(batch: np.ndarray) -> np.ndarray:
-    """Return the batch with its last row repeated up to the next bucket."""
+def padded(batch: np.ndarray, granule: int) -> np.ndarray:
+    """Return the batch with its last row repeated up to the next bucket of full granules."""
     rows = len(batch)
-    target = next((bucket for bucket in BUCKETS if bucket >= rows), rows)
+    fitting = (bucket for bucket in BUCKETS if bucket >= rows and bucket % granule == 0)
+    target = next(fitting, -(-rows // granule) * granule)
     if target == rows:
         return batch
     return np.concatenate([batch, np.repeat(batch[-1:], target - rows, axis=0)])

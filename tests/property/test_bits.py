@@ -1,0 +1,184 @@
+"""Features have the same bits whatever the plan, the batch, its other rows and the threads."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import toys
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vista_sql.udfs import _networks, _tensorflow
+
+from vista_sql import catalog, roster
+from vista_sql.kernels import PACKAGE, InferSpec
+
+TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")]
+ROSTER = ["lenet5", "resnet50"]
+
+
+@cache
+def opened(name, dtype="float32"):
+    if name in toys.TOYS:
+        return toys.lowered(name, dtype)
+    found = _networks.open_cnn(InferSpec(name, (), weights="random"))
+    return _tensorflow.on_thread(_networks.Network, found, dtype, "cpu")
+
+
+def pixels(name, n):
+    shape = (toys.SIDE, toys.SIDE, 3) if name in toys.TOYS else roster.load(name).input_shape
+    return np.random.default_rng(3).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def asked(name):
+    """The layers to compare: all of a toy's, of others the results that all paths pass."""
+    graph = opened(name)._graph
+    return [layer for layer in (graph.steps if name in toys.TOYS else graph.cuts)][1:]
+
+
+@cache
+def reference(name, dtype="float32", n=33):
+    layers = asked(name)
+    found = opened(name, dtype).features(layers, "none", pixels(name, n))
+    return dict(zip(layers, found, strict=True))
+
+
+def check(name, layers, found, rows, dtype="float32", n=33):
+    for layer, values in zip(layers, found, strict=True):
+        expected = reference(name, dtype, n)[layer][rows]
+        differ = (values != expected).any(axis=1)
+        assert not differ.any(), f"{layer}: rows {np.flatnonzero(differ)} differ"
+
+
+@pytest.mark.parametrize(("name", "dtype"), TOYS)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_rows_in_any_batch_with_any_other_layers(name, dtype, data):
+    layers = data.draw(st.lists(st.sampled_from(asked(name)), min_size=1, max_size=4, unique=True))
+    rows = data.draw(st.lists(st.integers(0, 32), min_size=1, max_size=33))
+    found = opened(name, dtype).features(layers, "none", pixels(name, 33)[rows])
+    check(name, layers, found, rows, dtype)
+
+
+def resumable(name):
+    """Every pair of a start and a layer that may be computed from it."""
+    graph = opened(name)._graph
+    layers = asked(name)
+    return [(a, b) for a in layers for b in layers if a != b and graph.reachable(a, b)]
+
+
+@pytest.mark.parametrize(("name", "dtype"), TOYS)
+def test_from_any_stored_map_to_any_layer_above(name, dtype):
+    pairs = resumable(name)
+    assert len(pairs) > 10
+    for start, layer in pairs:
+        maps = reference(name, dtype)[start][:5]
+        found = opened(name, dtype).resume(start, [layer], "none", maps)
+        check(name, [layer], found, slice(5), dtype)
+
+
+@pytest.mark.parametrize("name", ROSTER)
+def test_networks_from_cut_to_cut_and_each_layer_alone(name):
+    n = 5 if name == "resnet50" else 33
+    for start, layer in pairwise(asked(name)):
+        found = opened(name).resume(start, [layer], "none", reference(name, n=n)[start])
+        check(name, [layer], found, slice(n), n=n)
+    cnn = roster.load(name)
+    for layer in {cnn.canonical(layer) for layer in cnn.feature_layers}:
+        check(name, [layer], opened(name).features([layer], "none", pixels(name, n)), slice(n), n=n)
+
+
+@pytest.mark.parametrize("name", ROSTER)
+def test_networks_in_batches_of_other_lengths(name):
+    n = 5 if name == "resnet50" else 33
+    for rows in ([0], [1, 0], [4, 4, 3], [2, 1, 0, 4], list(range(n))):
+        found = opened(name).features(asked(name), "none", pixels(name, n)[rows])
+        check(name, asked(name), found, rows, n=n)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", roster.names())
+def test_whole_roster(name):
+    layers = asked(name)
+    graph = opened(name)._graph
+    for length in (1, 2, 3, 5, 8, 13, 16, 17, 31, 32, 33):
+        found = opened(name).features(layers, "none", pixels(name, 33)[:length])
+        check(name, layers, found, slice(length))
+    for i, start in enumerate(layers):
+        above = [layer for layer in layers[i + 1 :] if graph.reachable(start, layer)]
+        found = opened(name).resume(start, above, "none", reference(name)[start][:9])
+        check(name, above, found, slice(9))
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = {path!r}
+from vista_sql.udfs import _tensorflow
+_tensorflow.load({threads})
+import test_bits
+tf, _ = _tensorflow.load()
+assert tf.config.threading.get_intra_op_parallelism_threads() == {threads}
+for name in {names!r}:
+    print(name, test_bits.digest(name))
+"""
+
+
+def digest(name):
+    """One text for all bits of a network's layers, of 5 images."""
+    found = reference(name, n=5)
+    return hashlib.sha256(b"".join(values.tobytes() for values in found.values())).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        ([*toys.TOYS, "lenet5"], (1, 2)),
+        pytest.param(roster.names(), (1, 2, 3, 16), marks=pytest.mark.full),
+    ],
+    ids=["toys", "roster"],
+)
+def test_threads(names, counts):
+    found = set()
+    for threads in counts:
+        program = PROGRAM.format(path=sys.path, threads=threads, names=names)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
+    assert len(found.pop().splitlines()) == len(names)
+
+
+def call(runtime, name, spec, *columns):
+    file = name.split("_")[1]
+    kernels = {k.name: k for k in catalog.load(PACKAGE, file, "KERNELS", tuple)}
+    n = len(columns[0])
+    return kernels[name].function(runtime, pa.array([spec.to_text()] * n), *columns)
+
+
+@pytest.mark.parametrize("pool", ["max2x2", "avg2x2", "gap", "gmp", "gem", "none"])
+def test_kernels_fused_staged_and_pooled_apart(pool):
+    import cv2
+
+    runtime = toys.runtime()
+    images = pa.array([cv2.imencode(".png", one)[1].tobytes() for one in toys.pixels(7)])
+    keys = pa.array([str(i) for i in range(7)])
+    layers = ("first_relu", "block2", "mean")
+    spec = InferSpec("residual", layers, pool=pool)
+    fused = call(runtime, "vista_infer_3", spec, images, keys)
+    maps = call(runtime, "vista_maps_1", InferSpec("residual", layers[:1]), images, keys).field(
+        "l1"
+    )
+    start = None
+    for slot, layer in enumerate(layers):
+        if start is not None:
+            step = InferSpec("residual", (layer,), start=start, batch_rows=2 + slot)
+            maps = call(runtime, "vista_resume_1", step, maps).field("l1")
+        start = layer
+        pooled = call(runtime, "vista_pool", InferSpec("residual", (layer,), pool=pool), maps)
+        assert pooled.equals(fused.field(f"l{slot + 1}"))
