@@ -132,6 +132,8 @@ def _row(
         "objective": fit.objective,
         **{name: getattr(found, name) for name in METRICS},
         "f1_score_std": spread,
+        "roc": found.roc,
+        "confusion": found.confusion,
         "seconds": fit.seconds,
     }
 
