@@ -100,7 +100,7 @@ def _text(value: Any) -> str:
 
 @contextmanager
 def arrays_in_outer_joins() -> Iterator[None]:
-    """Skip a test where DuckDB 2.0.0 misreads an ARRAY column in an outer join (docs/sql_hosts.md)."""
+    """Skip where DuckDB 2.0.0 misreads an ARRAY in an outer join (docs/sql_hosts.md)."""
     try:
         yield
     except duckdb.ConversionException as error:

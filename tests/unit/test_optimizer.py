@@ -1,0 +1,118 @@
+"""Which plan is chosen, and why; what does not fit is refused with what would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vista_sql import optimizer, plans
+from vista_sql.errors import PlanError, UnknownNameError
+from vista_sql.functions import Call
+from vista_sql.needs import Needs
+from vista_sql.optimizer import Hints
+from vista_sql.resources import Capabilities, Resources
+from vista_sql.settings import Value
+from vista_sql.workload import Facts, Relation, bind, load_cnn
+
+ROOMY = Resources(2, 64 * 2**30, "the machine")
+STATEMENTS = Capabilities("duckdb", small_batches=True)
+BIND_TIME = Capabilities("duckdb")
+
+
+def work(cnn="resnet50", layers=("conv4_6", "avg_pool"), **given):
+    call = Call("transfer", {"cnn": cnn, "layers": list(layers)}, {})
+    images = Relation("images", {"id": "INTEGER", "image": "BLOB"})
+    foods = Relation("foods", {"id": "INTEGER"})
+    return replace(bind(call, load_cnn(call), images, foods, seed=0, device="auto"), **given)
+
+
+def hints(**given):
+    values = {
+        n: Value(n, given.get(n), f"{n} => …" if n in given else "default") for n in Hints.__slots__
+    }
+    return Hints(**values)
+
+
+def decision(plan, what):
+    return next(d for d in plan.decisions if d.what == what)
+
+
+def test_fused_after_the_join_is_the_default():
+    plan = optimizer.choose(work(), ROOMY, STATEMENTS, hints())
+    assert (plan.kind, plan.placement) == ("fused", "after")
+    assert decision(plan, "plan").chosen == "fused"
+    assert {a.name for a in decision(plan, "plan").alternatives} == set(plans.names())
+
+
+def test_distinct_where_rows_share_images():
+    shared = work(facts=Facts(rows=10, images=10, distinct_images=9))
+    plan = optimizer.choose(shared, ROOMY, STATEMENTS, hints())
+    assert plan.kind == "distinct"
+    assert "10 rows share 9 images" in decision(plan, "plan").why
+    alone = work(facts=Facts(rows=10, images=9, distinct_images=9))
+    assert optimizer.choose(alone, ROOMY, STATEMENTS, hints()).kind == "fused"
+
+
+@pytest.mark.parametrize("kind", plans.names())
+@pytest.mark.parametrize("placement", ["after", "before"])
+def test_hints_are_kept_and_shown(kind, placement):
+    asked = hints(plan=kind, placement=placement, batch_rows=7, threads=2)
+    plan = optimizer.choose(work(), ROOMY, STATEMENTS, asked)
+    assert (plan.kind, plan.placement, plan.batch_rows, plan.threads) == (kind, placement, 7, 2)
+    assert decision(plan, "plan").why == "as given: plan => …"
+    assert decision(plan, "batch rows").why == "as given: batch_rows => …"
+
+
+def test_equal_inputs_give_equal_plans():
+    assert optimizer.choose(work(), ROOMY, STATEMENTS, hints()) == optimizer.choose(
+        work(), ROOMY, STATEMENTS, hints()
+    )
+
+
+def test_nothing_used_infers_nothing():
+    plan = optimizer.choose(work(needs=Needs(frozenset({"id"}))), ROOMY, STATEMENTS, hints())
+    assert (plan.stages, plan.flops_per_image, plan.peak_bytes) == ((), 0, 0)
+
+
+def test_an_unknown_plan_is_refused():
+    with pytest.raises(UnknownNameError, match="unknown plan 'fast'"):
+        optimizer.choose(work(), ROOMY, STATEMENTS, hints(plan="fast"))
+
+
+@pytest.mark.parametrize("capabilities", [STATEMENTS, BIND_TIME])
+def test_batches_shrink_until_they_fit(capabilities):
+    roomy = optimizer.choose(work(), ROOMY, capabilities, hints())
+    tight = replace(ROOMY, memory_bytes=roomy.peak_bytes - 1)
+    smaller = optimizer.choose(work(), tight, capabilities, hints())
+    assert smaller.batch_rows < roomy.batch_rows
+    assert smaller.peak_bytes <= tight.memory_bytes
+    given = optimizer.choose(work(), tight, capabilities, hints(batch_rows=roomy.batch_rows))
+    assert "does not fit in memory" in decision(given, "batch rows").why
+
+
+def test_what_does_not_fit_is_refused_with_the_shortfall():
+    tiny = Resources(2, 100 * 2**20, "memory_limit")
+    with pytest.raises(
+        PlanError, match=r"resnet50 needs .* \(\d+ bytes\) more than .*100.0 MiB"
+    ) as e:
+        optimizer.choose(work(), tiny, STATEMENTS, hints())
+    short = int(str(e.value).split("(")[1].split(" bytes")[0])
+    enough = replace(tiny, memory_bytes=tiny.memory_bytes + short)
+    assert optimizer.choose(work(), enough, STATEMENTS, hints()).batch_rows == 2
+
+
+def test_whole_chunks_cost_memory_where_rows_cannot_be_handed_out():
+    layers = ("conv4_6",)
+    apart = optimizer.choose(work(layers=layers), ROOMY, STATEMENTS, hints(plan="eager"))
+    whole = optimizer.choose(work(layers=layers), ROOMY, BIND_TIME, hints(plan="eager"))
+    assert whole.peak_bytes > apart.peak_bytes + 1000 * 4 * 14 * 14 * 1024
+
+
+def test_staged_spends_less_than_lazy():
+    by_plan = {
+        kind: optimizer.choose(work(), ROOMY, STATEMENTS, hints(plan=kind))
+        for kind in plans.names()
+    }
+    flops = {kind: plan.flops_per_image for kind, plan in by_plan.items()}
+    assert flops["staged"] == flops["fused"] == flops["eager"] < flops["lazy"]
