@@ -19,9 +19,13 @@ from ._clock import Spent
 from ._columns import image_column
 from ._runtime import Runtime
 from ._sharing import Wanted
+from ._uris import Unreadable
 
 Infer = Callable[[np.ndarray], list[np.ndarray]]
 """uint8 (images, height, width, channels) → one float32 matrix (images, values) per layer."""
+
+Ahead = Future["pa.Buffer | bytes"]
+"""An image's encoded bytes being read before a thread is free to decode it."""
 
 _Part = Future[tuple[list[str | None], Spent]]
 """A part of a batch being decoded: why its images cannot be read, and how long it took."""
@@ -62,14 +66,29 @@ class Images:
         """Return what equal images share within a process."""
         return _sources.identity(self.values[image], self.folder)
 
-    def decode(self, image: int, order: str, out: _images.Pixels, spent: Spent) -> str | None:
-        """Read and decode one image into `out`; returns the reason where it cannot be."""
+    def is_remote(self, image: int) -> bool:
+        """Return whether one image waits for more than this machine's files."""
+        value = self.values[image]
+        return _sources.is_text(value) and _sources.local_path(value.as_py(), self.folder) is None
+
+    def read(self, image: int) -> pa.Buffer | bytes:
+        """Return the encoded bytes of one image; raises Unreadable."""
+        return _sources.read(self.values[image], self.folder)
+
+    def decode(
+        self, image: int, order: str, out: _images.Pixels, spent: Spent, ahead: Ahead | None = None
+    ) -> str | None:
+        """Read (or take what was read `ahead`) and decode one image into `out`.
+
+        Returns:
+            the reason where it cannot be; else None.
+        """
         began = read = time.perf_counter()
         try:
-            data = _sources.read(self.values[image], self.folder)
+            data = self.read(image) if ahead is None else ahead.result()
             read = time.perf_counter()
             return _images.decode(data, order, out)
-        except _sources.Unreadable as error:
+        except Unreadable as error:
             read = time.perf_counter()
             return str(error)
         finally:
@@ -141,13 +160,17 @@ class Pass:
                 yield batch, pixels, [reason for reasons, _ in done for reason in reasons]
 
     def _submit(self, batch: list[int]) -> tuple[list[int], _images.Pixels, list[_Part]]:
+        """Begin to read and decode a batch; remote images are read ahead, many at a time."""
         pixels = np.empty((len(batch), *self._cnn.input_shape), np.uint8)
         order = self._cnn.preprocessing.order
+        images, readers = self._images, self._runtime.readers()
+        ahead = {i: readers.submit(images.read, i) for i in batch if images.is_remote(i)}
 
         def decode(start: int, stop: int) -> tuple[list[str | None], Spent]:
             spent = Spent()
             reasons = [
-                self._images.decode(batch[i], order, pixels[i], spent) for i in range(start, stop)
+                images.decode(batch[i], order, pixels[i], spent, ahead.get(batch[i]))
+                for i in range(start, stop)
             ]
             self._runtime.count(
                 self._spec.run,

@@ -1,4 +1,9 @@
-"""Read the bytes of one image: from a BLOB, a path, or a URI."""
+"""Read the bytes of one image: from a BLOB, a path, or a URI.
+
+A path is relative to the user's working folder. A URI is `file://…`, a member of an archive
+(`zip://member::archive.zip`, `tar://member::archive.tar.gz`; the archive a path or a URI), or
+of any scheme that fsspec reads (`s3://`, `gs://`, `https://`, `memory://` …).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,10 @@ from urllib.request import url2pathname
 
 import pyarrow as pa
 
-MAX_BYTES = 1 << 30  # of one encoded image
+from . import _uris
+from ._uris import MAX_BYTES, Unreadable
+
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
-
-
-class Unreadable(Exception):
-    """One image cannot be read; the text is the reason that the user sees."""
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
@@ -26,7 +29,7 @@ def identity(value: pa.Scalar, folder: str) -> Hashable:
     text = value.as_py()
     path = local_path(text, folder)
     if path is None:
-        return ("uri", text)
+        return ("uri", text, *_uris.stamp(text, folder))
     try:
         found = os.stat(path)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
@@ -49,7 +52,7 @@ def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:
     text = value.as_py()
     path = local_path(text, folder)
     if path is None:
-        return _read_uri(text)
+        return _uris.read(text, folder)
     try:
         found = os.stat(path)  # noqa: PTH116 - once per image
         if stat.S_ISDIR(found.st_mode):
@@ -82,25 +85,6 @@ def local_path(text: str, folder: str) -> str | None:
 def is_text(value: pa.Scalar) -> bool:
     """Return whether a value of an image column is a path or URI and not the image's bytes."""
     return bool(pa.types.is_large_string(value.type) or pa.types.is_string(value.type))
-
-
-def _read_uri(text: str) -> bytes:
-    try:
-        import fsspec  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        scheme = text.partition("://")[0]
-        raise Unreadable(
-            f"cannot open {text}: reading {scheme}:// needs fsspec (pip install fsspec)"
-        ) from None
-    try:
-        with fsspec.open(text, "rb") as file:
-            data: bytes = file.read(MAX_BYTES + 1)
-    except Exception as error:  # any of a plug-in's own errors is this row's error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Unreadable(f"cannot open {text}: {reason}") from None
-    if len(data) > MAX_BYTES:
-        raise Unreadable(f"cannot open {text}: more than {MAX_BYTES} bytes")
-    return data
 
 
 def is_stable(identity: Hashable) -> bool:

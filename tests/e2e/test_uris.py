@@ -1,0 +1,113 @@
+"""Images through URIs: remote stores, members of archives; what cannot be read is a row's error."""
+
+from __future__ import annotations
+
+import tarfile
+import threading
+import time
+import zipfile
+
+import cv2
+import fsspec
+import numpy as np
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+import vista_sql
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16), np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with vista_sql.connect() as session:
+        yield session
+
+
+def features(db, uris):
+    """Return fc6 and error of images named by URIs, in their order."""
+    db.con.execute("CREATE OR REPLACE TABLE images (id INTEGER, uri VARCHAR)")
+    db.con.executemany("INSERT INTO images VALUES (?, ?)", list(enumerate(uris)))
+    rows = db.query(
+        "SELECT fc6, error FROM TRANSFER(cnn => 'lenet5', layers => ['fc6']) ORDER BY id"
+    )
+    return rows.fetchall()
+
+
+def of_blobs(db, n_images):
+    db.con.execute("CREATE OR REPLACE TABLE images (id INTEGER, image BLOB)")
+    db.con.executemany("INSERT INTO images VALUES (?, ?)", [(i, png(i)) for i in range(n_images)])
+    return db.query(
+        "SELECT fc6, error FROM TRANSFER(cnn => 'lenet5', layers => ['fc6']) ORDER BY id"
+    ).fetchall()
+
+
+def test_every_place_gives_the_same_features(db, tmp_path):
+    store = fsspec.filesystem("memory")
+    with zipfile.ZipFile("a.zip", "w") as archive, tarfile.open("a.tar.gz", "w:gz") as tar:
+        for i in range(5):
+            (tmp_path / f"{i}.png").write_bytes(png(i))
+            archive.writestr(f"in/{i}.png", png(i))
+            tar.add(f"{i}.png")
+            store.pipe_file(f"/shots/{i}.png", png(i))
+    expected = of_blobs(db, 5)
+    for form in ("{}.png", f"file://{tmp_path}/{{}}.png", "memory://shots/{}.png",
+                 "zip://in/{}.png::a.zip", "tar://{}.png::a.tar.gz"):  # fmt: skip
+        assert features(db, [form.format(i) for i in range(5)]) == expected, form
+
+
+def test_what_cannot_be_read_is_said_and_touches_no_other(db, tmp_path):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("0.png", png(0))
+    (tmp_path / "no.zip").write_bytes(b"not an archive")
+    found = features(
+        db,
+        ["zip://0.png::a.zip", "zip://1.png::a.zip", "zip://0.png::b.zip", "zip://0.png::no.zip",
+         "memory://nowhere/0.png", "nosuch://0.png"],
+    )  # fmt: skip
+    assert found[0] == of_blobs(db, 1)[0]
+    assert [row[0] for row in found[1:]] == [None] * 5
+    errors = [row[1] for row in found[1:]]
+    assert all(error.startswith("cannot open ") for error in errors), errors
+    assert "no such file" in errors[0]
+    assert "no such file" in errors[1]
+    assert "no such file" in errors[3]
+    assert "nosuch" in errors[4]
+
+
+def test_a_changed_archive_is_read_again(db):
+    found = []
+    for seed in (1, 2):
+        with zipfile.ZipFile("a.zip", "w") as archive:
+            archive.writestr("0.png", png(seed))
+            archive.writestr("more", b"x" * seed)
+        found += [features(db, ["zip://0.png::a.zip"]) for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[1] != found[2]
+    assert found[2] == found[3]
+
+
+def test_remote_images_are_read_ahead_and_bounded(db, monkeypatch):
+    store = fsspec.filesystem("memory")
+    for i in range(64):
+        store.pipe_file(f"/slow/{i}.png", png(i))
+    inside, most, lock = [0], [0], threading.Lock()
+    opened = MemoryFileSystem._open
+
+    def slow(self, path, *arguments, **options):
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
+        with lock:
+            inside[0] -= 1
+        return opened(self, path, *arguments, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", slow)
+    found = features(db, [f"memory://slow/{i}.png" for i in range(64)])
+    assert all(error is None for _, error in found)
+    assert 4 < most[0] <= 16  # more than there are cores, no more than there are readers
