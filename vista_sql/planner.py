@@ -201,11 +201,9 @@ class StatementPlanner(BindPlanner):
     def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
         """Raise QueryError where a planned SELECT does not bind; in DuckDB's words."""
         assert self.database is not None  # noqa: S101
-        for staged in (planned.staged for planned in transfers if planned.apart):
-            rows = f"(\n{staged.rows}\n) AS {staged.rows_name}"
-            text = text.replace(f"{staged.rows_name} AS {staged.rows_name}", rows)
+        whole = _whole(text, transfers)
         try:
-            self.database.columns(f"{_with(self._ctes)}SELECT * FROM (\n{text}\n)")
+            self.database.columns(f"{_with(self._ctes)}SELECT * FROM (\n{whole}\n)")
         except QueryError as error:
             raise call.error(argument, f"{argument}: {error.message}") from None
 
@@ -222,8 +220,9 @@ class StatementPlanner(BindPlanner):
 
     def _other(self, text: str) -> StandIn | None:
         assert self.database is not None  # noqa: S101
+        whole = _whole(text, self.transfers)
         try:
-            columns = self.database.columns(f"{_with(self._ctes)}SELECT * FROM ({text})")
+            columns = self.database.columns(f"{_with(self._ctes)}SELECT * FROM ({whole})")
         except QueryError:
             return None
         return StandIn(columns, frozenset(), one_row_each=False)
@@ -265,6 +264,14 @@ class _placed:
         if isinstance(error, QueryError) and error.place is None:
             named = error.kind if isinstance(error, UnknownNameError) else ""
             error.place = self._places.get(named) or self._places.get("")
+
+
+def _whole(text: str, transfers: list[Transfer]) -> str:
+    """Return a planned text with the rows that the host would hand out in their places."""
+    for staged in (planned.staged for planned in transfers if planned.apart):
+        rows = f"(\n{staged.rows}\n) AS {staged.rows_name}"
+        text = text.replace(f"{staged.rows_name} AS {staged.rows_name}", rows)
+    return text
 
 
 def _select(call: Call, argument: str) -> Statement:

@@ -199,6 +199,16 @@ def test_nothing_is_left_out_by_duckdb(run, runtime):
     assert runtime.counters("").rows >= 0
 
 
+def test_a_transaction_survives(foods_db, runtime):
+    foods_db.con.begin()
+    foods_db.con.execute("CREATE TEMP TABLE few AS FROM foods LIMIT 3")
+    few = f"SELECT * FROM {T.replace('foods', 'few')}"
+    assert foods_db.query(explained(few)).fetchall()
+    rows = foods_db.query(explained(few, measure="true")).fetchall()
+    assert [row[-2] for row in rows if row[1:3] == ("count", "rows")] == [3]
+    foods_db.con.rollback()
+
+
 def test_parts_add_up_to_the_wall_time(run, runtime):
     began = time.perf_counter()
     rows = run(explained(f"SELECT * FROM {T}", measure="true"))
