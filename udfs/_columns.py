@@ -1,6 +1,8 @@
-"""Which field of a row holds the image, where the planner could not see the columns."""
+"""Which images a kernel is to read: a row's field that holds them, while they are wanted."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +52,13 @@ def image_column(column: Column, spec: InferSpec) -> pa.Array:
             f"planned: give image => '{found[0]}'"
         )
     return one_array(pc.struct_field(rows, [rows.type.get_field_index(found[0])]))
+
+
+def wanted(runtime: Any, spec: InferSpec, images: Column) -> Column:
+    """Return the images, or NULL for each where the training they go to has seen enough."""
+    if not spec.gate or not runtime.trainings.is_closed(spec.gate):
+        return images
+    return pa.chunked_array([pa.nulls(len(images), pa.large_binary())])
 
 
 def _is_blob(kind: pa.DataType) -> bool:

@@ -13,7 +13,7 @@ from vista_sql.kernels import Kernel
 from . import _sources
 from ._arrow import Column, one_array, spec_of
 from ._clock import Spent
-from ._columns import image_column
+from ._columns import image_column, wanted
 from ._flow import Images
 from ._runtime import Runtime
 
@@ -37,7 +37,7 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     if order is None:
         return pa.nulls(0, pa.string())
     cnn = runtime.opened(order).cnn
-    images = Images(image_column(image, order), order.folder)
+    images = Images(image_column(wanted(runtime, order, image), order), order.folder)
     channels = cnn.preprocessing.order
 
     def outcome(one: int) -> str | None:

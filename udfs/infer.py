@@ -10,6 +10,7 @@ import pyarrow as pa
 from vista_sql.kernels import LAYER_SLOTS, Kernel
 
 from ._arrow import Column, feature_lists, spec_of, struct
+from ._columns import wanted
 from ._flow import infer_images
 from ._runtime import Runtime
 
@@ -36,6 +37,7 @@ def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_list(pa.float32()))], slots, pa.nulls(0, pa.string()))
+    image = wanted(runtime, order, image)
     network = runtime.network(order)
 
     def run(images: np.ndarray) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ orders are equal texts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -46,6 +47,7 @@ class InferSpec:
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
     image_name: str = ""  # … and the only column that may be the image, if only one may
+    gate: str = ""  # of a training that may say it has seen enough: images are NULL from then on
 
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
@@ -97,6 +99,11 @@ class Kernel:
     parameters: tuple[str, ...] | None
     returns: str
     function: Callable[..., Any]
+
+
+def gated(sql: str, gate: str) -> str:
+    """Return staged SQL whose inference asks at `gate` whether images are still wanted."""
+    return re.sub(r"\b(vista_(?:error|(?:infer|maps)_\d+)\('\{)", rf'\1"gate":"{gate}",', sql)
 
 
 def sized_name(base: str, n_layers: int) -> str:

@@ -272,7 +272,7 @@ def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
         raise call.error("layers", f"layers are all names or all integers, not both: {asked!r}")
     taps: dict[tuple[str, str], Tap] = {}
     for item in asked:
-        name = _counted(call, cnn, item) if isinstance(item, int) else item
+        name = counted(call, cnn, item) if isinstance(item, int) else item
         if not isinstance(name, str):
             raise call.error("layers", f"a layer is a name or a negative integer, not {item!r}")
         try:
@@ -305,13 +305,18 @@ def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
         head, dot, tail = name.lower().partition(".")
         if not dot and head == roster.DESCRIPTOR:
             tail = head
-        elif not dot or head not in (cnn.name.lower(), *roster.names()):
+        elif not dot or head not in (cnn.name.lower(), *roster.names(), roster.DESCRIPTOR):
             raise
     owner = cnn if head == cnn.name.lower() else roster.load(head)
     return owner, owner.layer(tail)
 
 
-def _counted(call: Call, cnn: Cnn, index: int) -> str:
+def counted(call: Call, cnn: Cnn, index: int) -> str:
+    """Return the layer that a negative integer names, counted from the top.
+
+    Raises:
+        ArgumentError: the CNN has not so many.
+    """
     n_layers = len(cnn.counted_layers)
     if isinstance(index, bool) or not -n_layers <= index <= -1:
         raise call.error(

@@ -133,7 +133,8 @@ def expand(call: Call, planner: Planner) -> str:
     call, hog = with_hog(call)
     data = data_of(call, planner)
     spec = replace(spec_of(call, planner), hog=hog)
-    columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
+    hidden = "confidence" if spec.folds else "f1_score_std, confidence"
+    columns = f"* EXCLUDE ({hidden})"
     return streamed(spec.to_text(), data, planner, columns)
 
 

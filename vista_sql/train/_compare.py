@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from vista_sql import models, train
 from vista_sql.errors import ModelError
 from vista_sql.train import FeatureSet, Fit, Options, Task
 from vista_sql.train._columns import Columns
 from vista_sql.train._metrics import METRICS, Gatherer, Metrics, mean
 from vista_sql.train._moments import fold_of
+from vista_sql.train._race import right
 from vista_sql.train._rows import Reader
 from vista_sql.train._spec import TrainSpec
 from vista_sql.train._store import Array, Store
@@ -57,8 +60,11 @@ def fit_and_test(
     spec: TrainSpec,
     options: Options,
     reader: Reader,
-) -> tuple[list[dict[str, Any]], list[Mapping[str, Array]]]:
-    """Return a row of facts and figures per kept model, and its arrays, in the same order."""
+) -> tuple[list[dict[str, Any]], list[Mapping[str, Array]], list[Array]]:
+    """Return in one order: a row of facts and figures per kept model, its arrays, its hits.
+
+    Hits are whether each test row's class was predicted, in the same order of rows for all models.
+    """
     wanted = [
         Task(one, reg, spec.l1_ratio)
         for one in sets
@@ -67,21 +73,23 @@ def fit_and_test(
     fits: list[Fit] = []
     metrics: list[Metrics] = []
     spreads: list[float | None] = []
+    hits: list[Array] = []
     for trainer, group in groupby(wanted, key=lambda task: task.features.trainer):
         own = list(group)
-        kept, tested, spread = _fit_group(trainer, own, train_store, test_store, options)
+        kept, tested, spread, right = _fit_group(trainer, own, train_store, test_store, options)
         fits, metrics, spreads = fits + kept, metrics + tested, spreads + spread
+        hits += right
     rows = [
         _row(fit, found, spread, spec, reader, train_store)
         for fit, found, spread in zip(fits, metrics, spreads, strict=True)
     ]
     _compare(rows)
-    return rows, [fit.arrays for fit in fits]
+    return rows, [fit.arrays for fit in fits], hits
 
 
 def _fit_group(
     trainer_name: str, tasks: list[Task], rows: Store, test: Store, options: Options
-) -> tuple[list[Fit], list[Metrics], list[float | None]]:
+) -> tuple[list[Fit], list[Metrics], list[float | None], list[Array]]:
     """Fit tasks and their folds with one trainer, in the same passes; test each."""
     trainer = train.load(trainer_name)
     folded = [
@@ -93,17 +101,23 @@ def _fit_group(
     kept, left_out = fits[: len(tasks)], fits[len(tasks) :]
     tested = left_out or kept
     gatherers = [Gatherer(options.n_classes) for _ in tested]
+    hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in tested]
     for chunk, margins in trainer.score(rows if left_out else test, tested):
         fold = fold_of(chunk.unit, options.folds)
-        for fit, gatherer, z in zip(tested, gatherers, margins, strict=True):
+        for fit, gatherer, hit, z in zip(tested, gatherers, hits, margins, strict=True):
             own = slice(None) if fit.task.fold is None else fold == fit.task.fold
             gatherer.add(chunk.code[own], z[own])
+            hit.append(right(chunk.code[own], z[own]))
     found = [gatherer.result() for gatherer in gatherers]
     if not left_out:
-        return kept, found, [None] * len(kept)
+        return kept, found, [None] * len(kept), [np.concatenate(hit) for hit in hits]
     k = options.folds
+    whole = [
+        np.concatenate([some for hit in hits[i * k : (i + 1) * k] for some in hit])
+        for i in range(len(tasks))
+    ]
     means = [mean(found[i * k : (i + 1) * k]) for i in range(len(tasks))]
-    return kept, [m for m, _ in means], [spread for _, spread in means]
+    return kept, [m for m, _ in means], [spread for _, spread in means], whole
 
 
 def _row(

@@ -36,6 +36,8 @@ class TrainSpec:
     run: str = ""  # the statement's: ends with it
     provenance: dict[str, Any] = field(default_factory=dict)
     hog: str | None = None  # the column of baseline 'hog'
+    budget_seconds: float = 0.0  # VISTA_COMPARE's; 0: all rows
+    gate: str = ""  # what kernels ask by whether images are still wanted
 
     def to_text(self) -> str:
         """Return the order as JSON with sorted keys."""
@@ -43,7 +45,7 @@ class TrainSpec:
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two trainings on the same data the same one."""
-        left_out = ("home", "memory_bytes", "run")
+        left_out = ("home", "memory_bytes", "run", "budget_seconds", "gate")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 

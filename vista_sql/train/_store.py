@@ -160,6 +160,19 @@ class Store:
             first, end = np.searchsorted(buckets, (bucket, bucket + 1))
             self._files[bucket].write(records[first:end].view(np.uint8).data)
 
+    def copy(self) -> Store:
+        """Return an unsealed store of the rows so far; they share their arrays.
+
+        Raises:
+            RuntimeError: the rows are spooled.
+        """
+        if self._spooled:
+            raise RuntimeError("a spooled store cannot be copied")
+        other = Store(self.layout, self._folder)
+        other.n_rows, other.memory_bytes = self.n_rows, self.memory_bytes
+        other._pieces = list(self._pieces)
+        return other
+
     def seal(self, codes: Array) -> None:
         """End filling; label codes are replaced by `codes[code]` from here on."""
         self._codes = codes

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -15,15 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from vista_sql import models, resources
-from vista_sql.errors import ModelError
+from vista_sql.errors import ModelError, PlanError
 from vista_sql.train import Options
 from vista_sql.train._columns import choose
 from vista_sql.train._compare import feature_sets, fit_and_test, result_rows
 from vista_sql.train._curves import FALSE_POSITIVE_RATES
 from vista_sql.train._moments import fold_of, rescale
+from vista_sql.train._race import Race, in_order, judge
 from vista_sql.train._rows import Reader, columns_of, text_of
 from vista_sql.train._spec import TrainSpec
-from vista_sql.train._store import Rows, Store
+from vista_sql.train._store import Array, Rows, Store
 
 FORMAT = 1  # of the arithmetic: a fingerprint of another format is another training
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
@@ -48,12 +50,18 @@ class TrainingRun:
         self._reader: Reader | None = None
         self._train: Store | None = None
         self._test: Store | None = None
+        self._race = Race(spec.budget_seconds) if spec.budget_seconds else None
+        self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
         self._counts: dict[tuple[int, int], int] = {}  # (side or fold, label code) → rows
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
-        """Take a batch."""
+        """Take a batch; only count it where enough rows were seen."""
+        if self.closed:
+            with self._lock:
+                self._n_fed += len(rows)
+            return
         batch = columns_of(rows)
         with self._lock:
             if self._reader is None:
@@ -66,6 +74,47 @@ class TrainingRun:
             self._n_fed += len(rows)
             for side, part in parts:
                 self._keep(side, part, reader)
+            if self._race is not None and not self.closed:
+                self._round(self._race, reader)
+
+    def _round(self, race: Race, reader: Reader) -> None:
+        """Close where the budget is used up or the winner is clear on the rows so far."""
+        self.closed = race.over
+        stores = (self._train, self._test)
+        n_rows = sum(store.n_rows for store in stores if store is not None)
+        if self.closed or not race.due(n_rows) or stores[0] is None or stores[0].spooled:
+            return
+        race.next_rows = 2 * n_rows
+        train, test = (store.copy() for store in stores if store is not None)
+        try:
+            values = self._classes(reader)
+            rows, _, hits = self._fit(train, test, reader, values)
+        except (ModelError, PlanError):
+            return  # too few rows of some class, say: the next round will see more
+        self.closed = race.round(n_rows, rows, hits) or race.over
+
+    def _fit(
+        self, train: Store, test: Store, reader: Reader, values: list[Any]
+    ) -> tuple[list[dict[str, Any]], list[Mapping[str, Array]], list[Array]]:
+        """Seal the stores, and fit and test what is asked for and was not dropped."""
+        spec, codes = self.spec, np.empty(len(values), np.int64)
+        codes[[reader.codes[value] for value in values]] = np.arange(len(values))
+        train.seal(codes)
+        test.seal(codes)
+        rescale(train, test)
+        options = Options(
+            n_classes=len(values),
+            balanced=spec.class_weight == "balanced",
+            standardize=spec.standardize,
+            max_iterations=spec.max_iterations,
+            tolerance=spec.tolerance,
+            folds=spec.folds,
+            seed=spec.seed,
+            memory_bytes=self.memory_bytes,
+        )
+        dropped = self._race.dropped if self._race is not None else ()
+        sets = [one for one in feature_sets(reader.columns, spec) if one.name not in dropped]
+        return fit_and_test(train, test, sets, spec, options, reader)
 
     def _parts(self, rows: Rows) -> list[tuple[int, Rows]]:
         """Return copies of the rows of each side of the split: 0 trains, 1 tests."""
@@ -118,29 +167,15 @@ class TrainingRun:
         if reader is None or self._train is None or self._test is None:
             raise ModelError(self._nothing_left())
         values = self._classes(reader)
-        sets = feature_sets(reader.columns, spec)
+        feature_sets(reader.columns, spec)  # at odds with the columns? then before all else
         fingerprint = self._fingerprint(reader)
         if spec.home:
             known = models.with_fingerprint(spec.home, spec.model, fingerprint)
             if known is not None:
                 return result_rows(models.document(spec.home, spec.model, known))
-        codes = np.empty(len(values), np.int64)
-        codes[[reader.codes[value] for value in values]] = np.arange(len(values))
-        self._train.seal(codes)
-        self._test.seal(codes)
-        rescale(self._train, self._test)
-        options = Options(
-            n_classes=len(values),
-            balanced=spec.class_weight == "balanced",
-            standardize=spec.standardize,
-            max_iterations=spec.max_iterations,
-            tolerance=spec.tolerance,
-            folds=spec.folds,
-            seed=spec.seed,
-            memory_bytes=self.memory_bytes,
-        )
         began = time.perf_counter()
-        rows, arrays = fit_and_test(self._train, self._test, sets, spec, options, reader)
+        rows, arrays, hits = self._fit(self._train, self._test, reader, values)
+        judge(rows, hits)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -158,7 +193,9 @@ class TrainingRun:
             "rows": rows,
         }
         if not spec.home:
-            return result_rows(facts)
+            dropped = self._race.dropped.values() if self._race is not None else ()
+            late = [{**row, "is_best": False} for some in dropped for row in some]
+            return result_rows({**facts, "rows": [*in_order(rows), *in_order(late)]})
         version = models.publish(spec.home, spec.model, facts, arrays)
         return result_rows(models.document(spec.home, spec.model, version))
 

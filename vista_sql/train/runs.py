@@ -42,8 +42,10 @@ FIELDS = (
     ("lift", "DOUBLE", pa.float64()),
     ("seconds", "DOUBLE", pa.float64()),
     ("is_best", "BOOLEAN", pa.bool_()),
+    ("confidence", "DOUBLE", pa.float64()),
+    ("warning", "VARCHAR", pa.string()),
 )
-"""Columns of a finished run: name, SQL type, Arrow type; surface.md's, in its order."""
+"""Columns of a finished run: name, SQL type, Arrow type; surface.md's in its order, then ours."""
 
 ARROW_TYPE = pa.list_(pa.struct([(name, kind) for name, _, kind in FIELDS]))
 SQL_TYPE = "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind, _ in FIELDS) + ")[]"
@@ -148,6 +150,13 @@ class Trainings:
         with self._lock:
             entry = self._runs.get(name)
             return "" if entry is None else entry.statement
+
+    def is_closed(self, gate: str) -> bool:
+        """Return whether the trainings behind a gate have seen enough images."""
+        with self._lock:
+            runs = [entry.run for entry in self._runs.values()]
+        own = [run for run in runs if isinstance(run, TrainingRun) and run.spec.gate == gate]
+        return bool(own) and all(run.closed for run in own)
 
     def end(self, statement: str) -> None:
         """End what a statement began and did not finish: it failed, or was left."""

@@ -29,6 +29,7 @@ COLUMNS = [
     "lift",
     "seconds",
     "is_best",
+    "warning",
 ]
 
 
