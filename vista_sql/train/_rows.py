@@ -107,8 +107,8 @@ class Reader:
         sizes = tuple(self.sizes[name] for name in self.columns.layers)
         return Layout(len(self.columns.structured), sizes)
 
-    def read(self, batch: Mapping[str, pa.Array]) -> Rows | None:
-        """Return the usable rows of a batch, None if there is none.
+    def read(self, batch: Mapping[str, pa.Array]) -> tuple[Rows, Array | None] | None:
+        """Return the usable rows of a batch and hashes of their layers, None if there is none.
 
         Their layers may lie in the batch's memory, which is the engine's: copy what is kept.
 
@@ -152,7 +152,7 @@ class Reader:
 
     def _rows(
         self, batch: Mapping[str, pa.Array], usable: Array, structured: Array, layers: list[Array]
-    ) -> Rows:
+    ) -> tuple[Rows, Array | None]:
         columns = self.columns
         some = not usable.all()
         mask = pa.array(usable)
@@ -164,18 +164,19 @@ class Reader:
             structured = structured[usable]
             layers = [x[usable] for x in layers]
         label = column(columns.label or "")
-        content = [_hashing.hash_column(label), _hashing.hash_matrix(structured)]
-        content += [_hashing.hash_matrix(x) for x in layers]
+        images = [_hashing.hash_matrix(x) for x in layers]
+        content = [_hashing.hash_column(label), _hashing.hash_matrix(structured), *images]
         key = [_hashing.hash_column(column(columns.key))] if columns.key else []
         groups = [_hashing.hash_column(column(name)) for name in columns.split_by]
         split = _hashing.combine(groups or key or content)
-        return Rows(
+        rows = Rows(
             hash=_hashing.combine([*content, *key, *groups]),
             unit=_hashing.unit(split, self.seed),
             code=self._code(label),
             structured=structured,
             layers=tuple(layers),
         )
+        return rows, _hashing.combine(images) if images else None
 
     def _code(self, label: pa.Array) -> Array:
         if not pa.types.is_dictionary(label.type):

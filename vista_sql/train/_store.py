@@ -160,6 +160,28 @@ class Store:
             first, end = np.searchsorted(buckets, (bucket, bucket + 1))
             self._files[bucket].write(records[first:end].view(np.uint8).data)
 
+    def take_out(self, hashes: Array) -> Rows:
+        """Remove the rows that have one of some hashes, and return copies of them."""
+        layout, found = self.layout, [_no_rows(self.layout)]
+        for i, piece in enumerate(self._pieces):
+            out = np.isin(piece.hash, hashes)
+            if out.any():
+                found.append(piece.take(np.flatnonzero(out)))
+                self._pieces[i] = piece.take(np.flatnonzero(~out))
+                self.memory_bytes -= piece.n_bytes - self._pieces[i].n_bytes
+        buckets = np.unique((hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64))
+        for file in [self._files[b] for b in buckets.tolist() if b in self._files]:
+            file.seek(0)
+            records = np.frombuffer(file.read(), layout.dtype)
+            out = np.isin(records["hash"], hashes)
+            found.append(_rows_of(records[out], len(layout.layer_sizes)))
+            file.seek(0)
+            file.truncate()
+            file.write(records[~out].view(np.uint8).data)
+        whole = _joined(found)
+        self.n_rows -= len(whole)
+        return whole
+
     def copy(self) -> Store:
         """Return an unsealed store of the rows so far; they share their arrays.
 
@@ -315,3 +337,22 @@ class Store:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _no_rows(layout: Layout) -> Rows:
+    return _rows_of(np.zeros(0, layout.dtype), len(layout.layer_sizes))
+
+
+def _rows_of(records: Array, n_layers: int) -> Rows:
+    layers = tuple(records[f"layer{i}"] for i in range(n_layers))
+    return Rows(records["hash"], records["unit"], records["code"], records["structured"], layers)
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(
+        np.concatenate([part.hash for part in parts]),
+        np.concatenate([part.unit for part in parts]),
+        np.concatenate([part.code for part in parts]),
+        np.concatenate([part.structured for part in parts]),
+        tuple(map(np.concatenate, zip(*(part.layers for part in parts), strict=True))),
+    )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,13 +21,14 @@ from vista_sql.train import Options
 from vista_sql.train._columns import choose
 from vista_sql.train._compare import feature_sets, fit_and_test, result_rows
 from vista_sql.train._curves import FALSE_POSITIVE_RATES
-from vista_sql.train._moments import fold_of, rescale
+from vista_sql.train._ledger import Ledger
+from vista_sql.train._moments import rescale
 from vista_sql.train._race import Race, in_order, judge
 from vista_sql.train._rows import Reader, columns_of, text_of
 from vista_sql.train._spec import TrainSpec
 from vista_sql.train._store import Array, Rows, Store
 
-FORMAT = 1  # of the arithmetic: a fingerprint of another format is another training
+FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
 
@@ -54,7 +55,7 @@ class TrainingRun:
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
-        self._counts: dict[tuple[int, int], int] = {}  # (side or fold, label code) → rows
+        self._ledger = Ledger(spec.folds, spec.test_fraction)
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
         """Take a batch; only count it where enough rows were seen."""
@@ -69,9 +70,11 @@ class TrainingRun:
                 self._reader = Reader(choose(types, self.spec), self.spec.seed)
             reader = self._reader
         read = reader.read(batch)
-        parts = [] if read is None else self._parts(read)
+        parts = [] if read is None else self._parts(read[0])
         with self._lock:
             self._n_fed += len(rows)
+            if read is not None:
+                self._ledger.add(*read)
             for side, part in parts:
                 self._keep(side, part, reader)
             if self._race is not None and not self.closed:
@@ -129,11 +132,6 @@ class TrainingRun:
             self._train, self._test = Store(reader.layout), Store(reader.layout)
         self._sum = (self._sum + int(rows.hash.sum(dtype=np.uint64))) % 2**64
         self._xor ^= int(np.bitwise_xor.reduce(rows.hash))
-        folds = self.spec.folds
-        sides = fold_of(rows.unit, folds) if folds else np.full(len(rows), side)
-        pairs, counts = np.unique(np.stack([sides, rows.code]), axis=1, return_counts=True)
-        for one_side, code, n in zip(*pairs.tolist(), counts.tolist(), strict=True):
-            self._counts[one_side, code] = self._counts.get((one_side, code), 0) + n
         (self._train, self._test)[side].append(rows)
         held = self._train.memory_bytes + self._test.memory_bytes
         if held > self.memory_bytes * IN_MEMORY_SHARE:
@@ -166,6 +164,8 @@ class TrainingRun:
         reader, spec = self._reader, self.spec
         if reader is None or self._train is None or self._test is None:
             raise ModelError(self._nothing_left())
+        if not spec.split_by:
+            self._stratify(self._train, self._test)
         values = self._classes(reader)
         feature_sets(reader.columns, spec)  # at odds with the columns? then before all else
         fingerprint = self._fingerprint(reader)
@@ -176,6 +176,7 @@ class TrainingRun:
         began = time.perf_counter()
         rows, arrays, hits = self._fit(self._train, self._test, reader, values)
         judge(rows, hits)
+        self._warn(rows)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -199,6 +200,36 @@ class TrainingRun:
         version = models.publish(spec.home, spec.model, facts, arrays)
         return result_rows(models.document(spec.home, spec.model, version))
 
+    def _stratify(self, train: Store, test: Store) -> None:
+        """Move rows of small classes so that each class has its share of either side."""
+        places = self._ledger.stratify()
+        if not places:
+            return
+        hashes = np.array(sorted(places), np.uint64)
+        for rows in [store.take_out(hashes) for store in (train, test)]:
+            rows.unit[:] = [places[one] for one in rows.hash.tolist()]
+            side = self._ledger.side(rows.unit) * (not self.spec.folds)
+            for i, store in enumerate((train, test)):
+                store.append(rows.take(np.flatnonzero(side == i)))
+
+    def _warn(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Say in each row what its figures must be read with."""
+        images, shown = self._ledger.shared()
+        where = "several folds" if self.spec.folds else "both sides of the split"
+        for row in rows:
+            found = []
+            if not row["converged"]:
+                found.append(
+                    f"not converged after {row['iterations']} iterations: raise max_iterations, "
+                    "reg or tolerance"
+                )
+            if images and row["layers"]:
+                found.append(
+                    f"{images} images (rows of equal layers) stand on {where}, {shown} of "
+                    f"{row['n_test']} test rows show one: split_by => keeps such rows together"
+                )
+            row["warning"] = "; ".join(found) or None
+
     def _nothing_left(self) -> str:
         skipped = self._reader.skipped if self._reader else {}
         reason, n = max(skipped.items(), key=lambda item: item[1], default=("", 0))
@@ -212,16 +243,16 @@ class TrainingRun:
         Raises:
             ModelError: one class, or a class that some side of the split cannot learn.
         """
-        values = sorted(reader.codes)
+        values, counts = sorted(reader.codes), self._ledger.counts()
         name, spec = reader.columns.label, self.spec
         if len(values) == 1:
             raise ModelError(
-                f"label {name!r} has one class, {text_of(values[0])!r}, in all {self._sum_rows()} "
-                "rows that can be used: a model needs two"
+                f"label {name!r} has one class, {text_of(values[0])!r}, in all "
+                f"{sum(counts.values())} rows that can be used: a model needs two"
             )
         for value in values:
             code = reader.codes[value]
-            sides = {side: n for (side, c), n in self._counts.items() if c == code}
+            sides = {side: n for (side, c), n in counts.items() if c == code}
             n = sum(sides.values())
             who = f"class {text_of(value)!r} of label {name!r} has"
             if n == 1:
@@ -241,9 +272,6 @@ class TrainingRun:
                 )
         return values
 
-    def _sum_rows(self) -> int:
-        return sum(self._counts.values())
-
     def _fingerprint(self, reader: Reader) -> str:
         """Hash what the models follow from: rows in any order, columns, options, versions."""
         whole = {
@@ -252,7 +280,7 @@ class TrainingRun:
             "columns": asdict(reader.columns),
             "sizes": reader.sizes,
             "options": self.spec.identity(),
-            "rows": [self._n_fed, self._sum_rows(), self._sum, self._xor],
+            "rows": [self._n_fed, sum(self._ledger.counts().values()), self._sum, self._xor],
             "labels": sorted(text_of(value) for value in reader.codes),
         }
         text = json.dumps(whole, sort_keys=True)

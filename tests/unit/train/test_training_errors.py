@@ -57,10 +57,19 @@ def t(sql):
             "label 'y' has more than 1,000 distinct values",
         ),
         ("t", {"memory_limit": "1kB"}, "raise memory_limit"),
-        ("SELECT * REPLACE (id < 2 AS y) FROM t", {"folds": 2, "seed": 4}, "all in one of 2 folds"),
         (
-            "SELECT * REPLACE (id < 2 AS y) FROM t",
-            {"test_fraction": 0.95},
+            "SELECT * REPLACE (id < 2 AS y), id < 2 AS g FROM t",
+            {"folds": 2, "split_by": ["g"]},
+            "all in one of 2 folds",
+        ),
+        (
+            "SELECT * REPLACE (id < 2 AS y), id < 2 AS g FROM t",
+            {"test_fraction": 0.95, "split_by": ["g"]},
+            "on the test side of the split",
+        ),
+        (
+            "SELECT * REPLACE (id < 2 AS y), 7 AS k FROM t WHERE id < 100",
+            {"key": "k", "exclude": ["id"], "test_fraction": 0.99},
             "on the test side of the split",
         ),
     ],
