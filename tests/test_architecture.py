@@ -31,7 +31,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("planner",),
     ("session",),
     ("__init__",),  # the public names, loaded when they are asked for
-    ("datasets", "doctor"),
+    ("datasets", "doctor", "report"),
     ("cli",),
     ("__main__",),
 )
@@ -45,7 +45,9 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "duckdb": ("hosts session", "result cli datasets"),
     "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
     "h5py": ("", "roster"),  # comes with Keras
+    "jinja2": ("", "report"),
     "keras": ("", "roster weights udfs"),
+    "matplotlib": ("", "report"),
     "numpy": ("train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),
     "pyarrow": ("hosts session result train udfs", "cli datasets doctor"),
@@ -135,7 +137,8 @@ def test_libraries_load_where_it_is_said(module):
 
 def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    extras = project["optional-dependencies"]
+    texts = [*project["dependencies"], *extras["cpu"], *extras["report"]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
     come_along = {"fsspec", "h5py", "keras", "threadpoolctl"}

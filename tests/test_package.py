@@ -108,7 +108,7 @@ def test_metadata_say_what_pyproject_says(wheel):
     assert told["Version"] == vista_sql.__version__ == PROJECT["version"]
     assert told["License-Expression"] == "Apache-2.0"
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
-    assert set(told.get_all("Provides-Extra")) == {"cpu", "gpu", "test"}
+    assert set(told.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
 
 
 def test_sdist_can_be_tested(built):

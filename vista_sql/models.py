@@ -147,12 +147,11 @@ def entries(home: str) -> Iterator[Model]:
                 yield Model(folder, known["name"], version, known, row)
 
 
-def find(home: str, reference: str) -> Model:
-    """Return the model that a reference names.
+def version_of(home: str, reference: str) -> dict[str, Any]:
+    """Return what the version holds that a reference names, whichever row of it is meant.
 
     Raises:
-        UnknownNameError: there is no such model, version or part; known ones are offered.
-        ModelError: the reference fits several rows and none is the best.
+        UnknownNameError: there is no such model or version; known ones are offered.
     """
     match = REFERENCE.fullmatch(reference.strip())
     name = match["name"] if match else reference
@@ -162,10 +161,21 @@ def find(home: str, reference: str) -> Model:
     version = int(match["version"]) if match["version"] else found[-1]
     if version not in found:
         raise UnknownNameError("model", reference, [f"{name}@{v}" for v in reversed(found)])
-    known = document(home, name, version)
-    folder = _root(home) / name.lower() / str(version)
+    return document(home, name, version)
+
+
+def find(home: str, reference: str) -> Model:
+    """Return the model that a reference names.
+
+    Raises:
+        UnknownNameError: there is no such model, version or part; known ones are offered.
+        ModelError: the reference fits several rows and none is the best.
+    """
+    known = version_of(home, reference)
+    match, version = REFERENCE.fullmatch(reference.strip()), int(known["version"])
+    folder = _root(home) / str(known["name"]).lower() / str(version)
     models = [Model(folder, known["name"], version, known, row) for row in known["rows"]]
-    if match["part"] is not None:
+    if match is not None and match["part"] is not None:
         part = match["part"].lower()
         models = [
             model

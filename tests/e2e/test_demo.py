@@ -17,6 +17,7 @@ import shipped
 from click.testing import CliRunner
 
 import vista_sql
+from vista_sql import report
 from vista_sql.cli import app
 
 ROOT = shipped.ROOT
@@ -90,6 +91,26 @@ def test_a_terminal_sees_progress_and_no_noise(demo):
         assert (folder.parent / command).is_file()
     for noise in ("oneDNN", "cpu_feature_guard", "absl", "WARNING", "Traceback"):
         assert noise not in told
+
+
+def test_it_ends_with_a_report_and_says_where_it_lies(demo):
+    folder, shown, told, _ = demo
+    assert "vista-demo/report.html" in told
+    page = (folder / "report.html").read_text()
+    assert "digits, version 1" in page
+    assert page.count("<svg") == 5
+    for row in shown.splitlines()[2:]:
+        assert row.split()[0] in page
+
+
+def test_without_the_extra_it_says_how_to_get_the_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["demo", str(tmp_path / "new")])
+    assert done.exit_code == 0, done.stderr
+    assert not (tmp_path / "new" / "report.html").exists()
+    told = " ".join(done.stderr.split())
+    assert "No report was written: a report needs jinja2 and matplotlib: pip install" in told
+    assert "vista report digits --db" in told
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):

@@ -11,14 +11,17 @@ from typing import Any
 
 import click
 
-from vista_sql import datasets
+from vista_sql import datasets, report
 from vista_sql.cli import _output, _progress
 from vista_sql.cli._app import Command, Failure
 from vista_sql.cli._statement import nothing_in_scope, opened
+from vista_sql.cli.report import write
 
 QUERIES = "vista_sql.queries"
 BY_LAYER = "digits/by_layer.sql"
 COPIED = (BY_LAYER, "digits/predict.sql", "digits/features.sql", "nearest_neighbours.sql")
+MODEL = "digits"  # that the query keeps
+REPORT = "report.html"
 DEFAULT_FOLDER = Path("vista-demo")
 
 
@@ -46,9 +49,12 @@ def COMMAND(folder: Path) -> None:
             result = session.query(query, progress=progress, scope=nothing_in_scope)
             rows = result.arrow().to_pylist()
         _output.write(result, _output.Target("table", None), 0)()
+        remedy = report.missing()
+        if remedy is None:
+            write(session, MODEL, folder / REPORT)
     seconds = time.perf_counter() - began
     click.echo(_summary(rows, seconds), err=True)
-    click.echo(_directions(folder, db), err=True)
+    click.echo(_directions(folder, db, remedy), err=True)
 
 
 def _query(name: str) -> str:
@@ -70,13 +76,14 @@ def _summary(rows: list[dict[str, Any]], seconds: float) -> str:
     return f"{told} {seconds:.0f} s in all."
 
 
-def _directions(folder: Path, db: Path) -> str:
+def _directions(folder: Path, db: Path, remedy: str | None) -> str:
     """Return where things lie, and what to try next."""
     on_db = f"--db {shlex.quote(str(db))}"
     predict, by_layer = (
         shlex.quote(str(folder / f"{name}.sql")) for name in ("predict", "by_layer")
     )
     places = (
+        *(((folder / REPORT, "the report: open it in a browser"),) if remedy is None else ()),
         (folder / datasets.IMAGES, "the images"),
         (db, "tables digits and digit_images"),
         (f"{db}.vista", "the models that were kept, and what was run"),
@@ -87,6 +94,11 @@ def _directions(folder: Path, db: Path) -> str:
         (
             "\nWhere it lies",
             *(f"  {place!s:<{width}}  {what}" for place, what in places),
+            *(
+                (f"\nNo report was written: {remedy}\n  vista report {MODEL} {on_db}",)
+                if remedy
+                else ()
+            ),
             "\nTry next",
             f"  vista query {predict} {on_db}",
             f"  vista explain {by_layer} {on_db}",

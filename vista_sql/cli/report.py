@@ -1,0 +1,75 @@
+"""`vista report`: one HTML page about a training or a run, with plots."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vista_sql.cli._app import Command
+from vista_sql.cli._statement import database, opened
+
+if TYPE_CHECKING:
+    from vista_sql.session import Session
+
+FOLDER = "reports"  # beside the models that they are about
+
+
+@click.command(
+    "report",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista report --db my.duckdb                      the newest training
+  vista report healthy@3 --db my.duckdb -o healthy.html
+  vista report 20260101T120000 --db my.duckdb      a run: FROM VISTA_RUNS() lists them""",
+)
+@click.argument("what", metavar="[RUN|MODEL]", required=False)
+@database()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where the page goes; default: <database>.vista/reports/.",
+)
+def COMMAND(what: str | None, db: Path | None, output: Path | None) -> None:
+    """Write a report on a training or a run: one HTML file that needs nothing else.
+
+    F1 of each layer beside the baselines, ROC, confusion, where the time went, the plan and its
+    estimates, provenance. The file's name goes to stdout. Needs the extra `report`.
+    """
+    if db is None:
+        raise click.UsageError("name the database whose models and runs are meant: --db FILE")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
+    with opened(db) as session:
+        click.echo(write(session, what, output))
+
+
+def write(session: Session, what: str | None, output: Path | None) -> Path:
+    """Write the page about a run or a model of a session's database; return the file."""
+    from vista_sql import report
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache
+    home = session.home(session.settings())
+    comments = dict(
+        session.con.execute(
+            "SELECT table_name, comment FROM duckdb_tables() WHERE comment IS NOT NULL"
+        ).fetchall()
+    )
+    page, name = report.render(home, what, comments)
+    if output is None:
+        output = Path(home) / FOLDER / name
+        output.parent.mkdir(parents=True, exist_ok=True)
+    half = output.with_name(f".{output.name}.{os.getpid()}.half")
+    try:
+        half.write_text(page, encoding="utf-8")
+        half.replace(output)
+    finally:
+        half.unlink(missing_ok=True)
+    return output
