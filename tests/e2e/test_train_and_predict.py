@@ -160,6 +160,38 @@ def test_hog_without_images_to_read_is_refused(db, data):
         )
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("'lenet5'", "'lenet5', pool => 'gap'"), "pool is 'gap', was 'max2x2'"),
+        (("'lenet5'", "'lenet5', dtype => 'bfloat16'"), "dtype is 'bfloat16', was 'float32'"),
+        (("*", "id, ink, fc6 AS conv2"), "trained with column 'conv2' as FLOAT[64]"),
+        (("'lenet5'", "'hog'"), "needs column 'conv2', which the data does not have"),
+    ],
+)
+def test_features_made_in_another_way_are_refused(db, change, message):
+    train(db)
+    data = DATA.replace(*change)
+    with pytest.raises(vista_sql.errors.ModelError) as caught:
+        db.query(f"SELECT * FROM VISTA_PREDICT('d/conv2', $${data}$$)").arrow()
+    assert message in str(caught.value)
+
+
+def test_images_that_are_all_unreadable_train_nothing(db):
+    data = DATA.replace("'images'", "'(SELECT id, path || ''.gone'' AS path FROM images)'")
+    with pytest.raises(vista_sql.errors.ModelError, match=r"skipped all 300 rows: .* 'conv2'"):
+        db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'y', data => $${data}$$)").arrow()
+
+
+def test_a_relation_shown_twice_and_a_view_train_once(db):
+    stated = f"VISTA_TRAIN(model => 'v', label => 'y', data => $${DATA}$$, max_iterations => 5)"
+    db.con.execute(f"CREATE OR REPLACE TEMP VIEW trained AS SELECT * FROM {stated}")
+    first = rows(db, "SELECT model FROM trained")
+    relation = db.query(f"SELECT model FROM {stated}")
+    assert relation.arrow().to_pylist() == relation.arrow().to_pylist() == first
+    assert {row["version"] for row in rows(db, "FROM VISTA_MODELS() WHERE name = 'v'")} == {1}
+
+
 def test_training_with_bad_data_says_so_and_leaves_the_session_usable(db):
     with pytest.raises(vista_sql.errors.VistaError, match="unknown label column 'yy'"):
         db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'yy', data => $${DATA}$$)").arrow()
