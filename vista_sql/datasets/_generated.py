@@ -34,7 +34,7 @@ BLOCK_ROWS = 256  # rows that are drawn, painted and written together
 ROW_GROUP_ROWS = 4096
 """Rows that DuckDB keeps together: of images some 60 MB, where its default would hold 2 GB."""
 
-WRITER_MEMORY = "1GB"  # the most that DuckDB holds while it writes
+WRITER_MEMORY = "256MB"  # the most that DuckDB holds while it writes: three row groups of images
 
 NUTRIENTS = {  # per 100 g; what it is by the middle, how far it spreads, how it leans to the label
     "energy_kj": (900.0, 0.6, -0.35),
