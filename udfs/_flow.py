@@ -109,6 +109,7 @@ class Pass:
         self._matrices: list[np.ndarray | None] = [None] * len(spec.layers)
         self._present = images.not_null.copy()
         self._reasons = np.full(self._rows, None, object)
+        self._identities: list[Hashable] = []
 
     def run(self, scope: Hashable, batch_rows: int) -> Layers:
         """Infer every distinct image that no call has just inferred.
@@ -120,6 +121,7 @@ class Pass:
         images, runtime = self._images, self._runtime
         with runtime.clock(self._spec.run).waiting():  # as for the batches that follow
             identities = list(runtime.pool().map(images.identity, range(len(images))))
+        self._identities = identities
         keys = [(scope, identity) for identity in identities]
         edges: set[Hashable] = {keys[0], keys[images.last]} if keys else set()
         given = runtime.sharing.join(keys)
@@ -164,17 +166,26 @@ class Pass:
         pixels = np.empty((len(batch), *self._cnn.input_shape), np.uint8)
         order = self._cnn.preprocessing.order
         images, readers = self._images, self._runtime.readers()
+        keep, take = self._spec.keep, self._spec.take
         ahead = {i: readers.submit(images.read, i) for i in batch if images.is_remote(i)}
 
         def decode(start: int, stop: int) -> tuple[list[str | None], Spent]:
             spent = Spent()
-            reasons = [
-                images.decode(batch[i], order, pixels[i], spent, ahead.get(batch[i]))
-                for i in range(start, stop)
-            ]
+            decoded = 0
+            reasons: list[str | None] = []
+            for i in range(start, stop):
+                key = (self._identities[batch[i]], order, self._cnn.input_shape)
+                if take and self._runtime.decoded.take(key, pixels[i]):
+                    reasons.append(None)
+                    continue
+                reason = images.decode(batch[i], order, pixels[i], spent, ahead.get(batch[i]))
+                reasons.append(reason)
+                decoded += 1
+                if keep and reason is None and _sources.is_stable(key[0]):
+                    self._runtime.decoded.keep(key, pixels[i], keep)
             self._runtime.count(
                 self._spec.run,
-                decoded=stop - start,
+                decoded=decoded,
                 read_seconds=spent.read,
                 decode_seconds=spent.decode,
             )

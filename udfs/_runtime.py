@@ -14,6 +14,7 @@ from vista_sql.kernels import InferSpec
 
 from . import _hog, _networks, _tensorflow
 from ._clock import Clock
+from ._decoded import Decoded
 from ._sharing import Sharing
 
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
@@ -120,6 +121,7 @@ class Runtime:
         self._outcomes: OrderedDict[object, str | None] = OrderedDict()
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
+        self.decoded = Decoded()
 
     def network(self, spec: InferSpec) -> _networks.Network | _hog.Hog:
         """Return the spec's network, loaded by the first caller while others wait.

@@ -47,6 +47,8 @@ class InferSpec:
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
     image_name: str = ""  # … and the only column that may be the image, if only one may
+    keep: int = 0  # how many later calls upon these rows, of other CNNs, need the same pixels
+    take: bool = False  # an earlier call keeps the pixels for this one
     gate: str = ""  # of a training that may say it has seen enough: images are NULL from then on
 
     def to_text(self) -> str:

@@ -214,6 +214,7 @@ class _Calls:
     def __init__(self, workload: Workload, plan: Plan, names: _Names, spec: InferSpec) -> None:
         self.workload, self.names, self.spec = workload, names, spec
         self.before = plan.placement == "before" and workload.structured is not None
+        self.stages = plan.stages
         self.results: dict[str, str] = {}  # column → call; each may use the columns before it
         self.features: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its features
         self.maps: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its raw map
@@ -250,11 +251,30 @@ class _Calls:
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             name = kernels.sized_name(base, len(layers))
-            spec = self._spec(stage.cnn, layers=layers, call=len(self.results))
+            keep, take = self._pixels(stage)
+            spec = self._spec(
+                stage.cnn, layers=layers, call=len(self.results), keep=keep, take=take
+            )
             call = f"{name}({spec}, {self.names.image}, {self._key()})"
         self.results[column] = call
         values = self.features if stage.form == "features" else self.maps
         values |= {(stage.cnn, n): f"{column}.l{slot}" for slot, n in enumerate(layers, 1)}
+
+    def _pixels(self, stage: Infer) -> tuple[int, bool]:
+        """Return how many later calls need a call's pixels, and whether an earlier one has them.
+
+        Only calls of different CNNs share them; the passes of one CNN are what its plan says.
+        """
+        first: dict[str, tuple[object, ...]] = {}
+        for other in self.stages:
+            if isinstance(other, Infer) and other.start is None and other.cnn not in first:
+                cnn = roster.load(other.cnn) if other.cnn else self.workload.cnn
+                first[other.cnn] = (cnn.input_shape, cnn.preprocessing.order)
+        alike = [name for name, shape in first.items() if shape == first[stage.cnn]]
+        passes = [s for s in self.stages if isinstance(s, Infer) and s.start is None]
+        if len(alike) == 1 or len(passes) > len(first):
+            return 0, False
+        return (len(alike) - 1, False) if alike[0] == stage.cnn else (0, True)
 
     def select(self, rows: str) -> str:
         """Return the SELECT over `rows`, text that can stand after FROM."""
