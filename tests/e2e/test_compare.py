@@ -111,9 +111,12 @@ def test_a_clear_winner_stops_the_stream(db):
     assert [row["feature_set"] for row in found] == ["structured+conv2", "structured"]
     seen = found[0]["n_train"] + found[0]["n_test"]
     assert 256 <= seen < 16 * 896 / 2
+    whole = compare(db, "cnn => 'lenet5', layers => 'conv2'", options)
+    assert abs(found[1]["f1_score"] - whole[1]["f1_score"]) < 0.06  # a sample, not the first digits
     assert found[0]["n_skipped"] == 0  # what is not looked at is not skipped, it did not come
     assert found[0]["confidence"] > 0.998
-    (run, *_) = rows(db, "SELECT * FROM VISTA_RUNS()")
+    runs = rows(db, "SELECT * FROM VISTA_RUNS()")  # newest first
+    run = next(run for run in runs if "budget_seconds" in run["statement"])
     assert run["images"] < 16 * 896 / 2  # the rest was not even decoded
 
 
@@ -148,6 +151,12 @@ def test_arguments_that_cannot_be(db, more, kind, message):
     with pytest.raises(kind) as caught:
         compare(db, more)
     assert message in str(caught.value)
+
+
+def test_one_that_has_beaten_nobody_reads_all_rows(db):
+    options = many(db).replace("'many'", "'(SELECT id, digit FROM many WHERE id % 8 = 0)'")
+    (row,) = compare(db, "cnn => 'lenet5', layers => -1, budget_seconds => 500", options)
+    assert row["n_train"] + row["n_test"] == 2 * 896
 
 
 def test_confidence_is_the_chance_that_the_better_one_is_better():

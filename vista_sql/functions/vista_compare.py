@@ -82,6 +82,8 @@ def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> str:
         given[name] = relation
     given["key"] = key[0] if len(key) == 1 else list(key)
     given |= {name: call.values.get(name) for name in (*PASSED_ON, "memory_limit", "seed")}
+    if in_random_order:
+        given["plan"] = "fused"  # no plan that brings rows of one image together
     shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
     return f"TRANSFER({shown})"
 

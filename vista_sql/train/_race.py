@@ -84,7 +84,7 @@ class Race:
         for i, row in enumerate(rows):
             by_set.setdefault(row["feature_set"], []).append(i)
         winner = rows[ranked[0]]["feature_set"]
-        clear = True
+        clear = len(by_set) > 1 or bool(self.dropped)  # one alone has beaten nobody
         for name, own in by_set.items():
             if name == winner:
                 continue
