@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vista_sql import parse, weights, workload
-from vista_sql.errors import WeightsError
+from vista_sql.errors import ModelError, WeightsError
 from vista_sql.functions import Call, Planner
+from vista_sql.models import Model
 from vista_sql.roster import Cnn
 from vista_sql.workload import Relation, Tap, Workload
 
@@ -110,3 +111,50 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def own_transfer(model: Model) -> dict[str, object] | None:
+    """Return what is known of the TRANSFER that made the model's layers."""
+    for transfer in model.document["provenance"].get("transfers", ()):
+        if set(model.layers) <= set(transfer.get("columns", ())):
+            return dict(transfer)
+    return None
+
+
+def check(model: Model, text: str, planner: Planner) -> None:
+    """Refuse data whose TRANSFER makes the model's columns in another way.
+
+    Args:
+        model: the kept model.
+        text: of the relation, as in the call.
+        planner: the session.
+
+    Raises:
+        ModelError: says which of cnn, layer, pool, weights, dtype … differ.
+    """
+    made = own_transfer(model)
+    for transfer in record(text, planner).get("transfers", ()) if made is not None else ():
+        if not set(model.layers) & set(transfer.get("columns", ())):
+            continue
+        old, new = _facts(made or {}, model), _facts(transfer, model)
+        differing = [
+            f"{name} is {new.get(name)!r}, was {old.get(name)!r}"
+            for name in sorted(old)
+            if None not in (old[name], new.get(name)) and old[name] != new[name]
+        ]
+        if differing:
+            raise ModelError(
+                f"model {model.reference!r} was trained on other features than the data's: "
+                + "; ".join(differing)
+            )
+
+
+def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
+    arguments, columns = transfer.get("arguments"), transfer.get("columns")
+    facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
+    for name in ("cnn", "pool", "dtype"):
+        if isinstance(arguments, dict) and arguments.get(name) is not None:
+            facts[name] = arguments[name]
+    if isinstance(columns, dict):
+        facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
+    return facts

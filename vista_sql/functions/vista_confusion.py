@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import Argument, Call, Planner, TableFunction, identifier
-from vista_sql.functions._training import data_of, find_model, scored
+from vista_sql.functions import (
+    Argument,
+    Call,
+    Planner,
+    TableFunction,
+    _provenance,
+    identifier,
+)
+from vista_sql.functions._training import data_of, find_model, scored, text
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of expected, predicted, n; rows without label or prediction are left out."""
     model = find_model(call, planner)
-    rows = scored(model, data_of(call, planner), planner)
+    data = data_of(call, planner)
+    _provenance.check(model, text(call, "data") or "", planner)
+    rows = scored(model, data, planner)
     label = identifier(model.label)
     return (
         f"SELECT {label} AS expected, predicted_label AS predicted, count(*) AS n FROM ({rows}) "

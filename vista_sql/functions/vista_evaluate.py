@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import Argument, Call, Planner, TableFunction
-from vista_sql.functions._training import data_of, find_model, streamed
+from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance
+from vista_sql.functions._training import data_of, find_model, streamed, text
 from vista_sql.train._spec import EvaluateSpec
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of one row: the metrics, over how many rows, how many were skipped."""
     model = find_model(call, planner)
+    data = data_of(call, planner)
+    _provenance.check(model, text(call, "data") or "", planner)
     spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
     columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
-    return streamed(spec.to_text(), data_of(call, planner), planner, columns)
+    return streamed(spec.to_text(), data, planner, columns)
 
 
 FUNCTION = TableFunction(

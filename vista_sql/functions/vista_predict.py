@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from vista_sql.errors import ModelError
 from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance, literal
 from vista_sql.functions._training import data_of, find_model, scored, text, texts
@@ -25,21 +22,13 @@ def expand(call: Call, planner: Planner) -> str:
     if call.get("images") is not None:
         raise call.error("images", "data and images exclude each other")
     data = data_of(call, planner)
-    _check_transfer(model, _provenance.record(text(call, "data") or "", planner))
+    _provenance.check(model, text(call, "data") or "", planner)
     return scored(model, data, planner)
-
-
-def _own_transfer(model: Model) -> dict[str, object] | None:
-    """Return what is known of the TRANSFER that made the model's layers."""
-    for transfer in model.document["provenance"].get("transfers", ()):
-        if set(model.layers) <= set(transfer.get("columns", ())):
-            return dict(transfer)
-    return None
 
 
 def _transfer(model: Model, call: Call) -> str:
     """Return the text of the TRANSFER that makes the model's layers from images."""
-    made = _own_transfer(model)
+    made = _provenance.own_transfer(model)
     if made is None or not model.layers:
         why = "uses no layer" if not model.layers else "was not trained on one TRANSFER's layers"
         raise call.error(
@@ -60,40 +49,6 @@ def _transfer(model: Model, call: Call) -> str:
     given["key"] = None if key is None else (key[0] if len(key) == 1 else list(key))
     shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
     return f"TRANSFER({shown})"
-
-
-def _check_transfer(model: Model, record: Mapping[str, Any]) -> None:
-    """Refuse data whose TRANSFER makes the model's columns in another way.
-
-    Raises:
-        ModelError: says which of cnn, layer, pool, weights, dtype … differ.
-    """
-    made = _own_transfer(model)
-    for transfer in record.get("transfers", ()) if made is not None else ():
-        if not set(model.layers) & set(transfer.get("columns", ())):
-            continue
-        old, new = _facts(made or {}, model), _facts(transfer, model)
-        differing = [
-            f"{name} is {new.get(name)!r}, was {old.get(name)!r}"
-            for name in sorted(old)
-            if None not in (old[name], new.get(name)) and old[name] != new[name]
-        ]
-        if differing:
-            raise ModelError(
-                f"model {model.reference!r} was trained on other features than the data's: "
-                + "; ".join(differing)
-            )
-
-
-def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
-    arguments, columns = transfer.get("arguments"), transfer.get("columns")
-    facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
-    for name in ("cnn", "pool", "dtype"):
-        if isinstance(arguments, dict) and arguments.get(name) is not None:
-            facts[name] = arguments[name]
-    if isinstance(columns, dict):
-        facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
-    return facts
 
 
 FUNCTION = TableFunction(

@@ -355,9 +355,10 @@ def test_features_that_were_made_otherwise_are_refused(digits, made_by, other, m
     made_by(made(sha=None))  # weights that are not here yet tell nothing
     digits.text("vista_predict", model="m/low", data="digits")
     made_by(other)
-    with pytest.raises(ModelError, match=r"was trained on other features") as caught:
-        digits.text("vista_predict", model="m/low", data="digits")
-    assert message in str(caught.value)
+    for function in ("vista_predict", "vista_evaluate", "vista_confusion"):
+        with pytest.raises(ModelError, match=r"was trained on other features") as caught:
+            digits.text(function, model="m/low", data="digits")
+        assert message in str(caught.value)
 
 
 def test_unknown_models_offer_the_nearest(digits):
