@@ -21,6 +21,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("roster", "functions", "train"),  # functions: what a SQL function is, not the functions
     ("parse", "weights"),
     ("stand_ins", "udfs", "widen"),
+    ("semi_joins",),
     ("needs",),
     ("workload",),
     ("plans",),
@@ -54,7 +55,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
-    "sqlglot": ("parse stand_ins needs widen", ""),
+    "sqlglot": ("parse stand_ins semi_joins needs widen", ""),
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
 }

@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from vista_sql import stand_ins
+from vista_sql import semi_joins, stand_ins
 from vista_sql.parse import DIALECT, FoundCall, Statement, tokenize
-from vista_sql.stand_ins import StandIn
+from vista_sql.stand_ins import Other, StandIn
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ _ROWS = (
 
 _HIDES_ROWS = "vista_hides_rows"
 
+Joined = Callable[[Scope, str, Mapping[str, str]], Iterator[str]]
+"""(scope, alias, names) → conditions on the source `alias`, as text over the narrow columns."""
+
 
 def analyse(
     statement: Statement,
@@ -96,14 +100,14 @@ def analyse(
         log.debug("needs unknown: %s", error)
         return everything
     needs = (
-        _needs(scopes, name, stand_in)
+        _needs(scopes, name, stand_in, resolved.tables)
         for name, stand_in in zip(resolved.names, calls, strict=True)
         if stand_in is not None
     )
     return tuple(replace(found, columns=None) if resolved.opaque else found for found in needs)
 
 
-def _needs(scopes: list[Scope], name: str, stand_in: StandIn) -> Needs:
+def _needs(scopes: list[Scope], name: str, stand_in: StandIn, tables: Mapping[str, Other]) -> Needs:
     """Return the needs of the one stand-in table called `name`."""
     uses = [
         (scope, alias)
@@ -119,7 +123,8 @@ def _needs(scopes: list[Scope], name: str, stand_in: StandIn) -> Needs:
     used |= {c.name for c in scope.expression.find_all(exp.Column) if c.table == alias}
     columns = frozenset(used & {column.lower() for column in stand_in.columns})
     narrow = {column.lower(): column for column in stand_in.narrow}
-    predicates = tuple(dict.fromkeys(_predicates(scopes, scope, alias, narrow)))
+    joined = partial(semi_joins.conditions, types=stand_in.columns, tables=tables, own=_own)
+    predicates = tuple(dict.fromkeys(_predicates(scopes, scope, alias, narrow, joined)))
     needs = Needs(columns, predicates)
     if stand_in.one_row_each:
         needs = _cut(scopes, scope, alias, narrow, needs)
@@ -130,11 +135,12 @@ def _needs(scopes: list[Scope], name: str, stand_in: StandIn) -> Needs:
 
 
 def _predicates(
-    scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str]
+    scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str], joined: Joined
 ) -> Iterator[str]:
     """Yield the conjuncts that only rows of the source `alias` decide, here and further out.
 
-    `names` maps the source's columns to the call's narrow columns.
+    `names` maps the source's columns to the call's narrow columns; `joined` finds the conditions
+    that inner joins with tables amount to.
     """
     select = scope.expression
     node = _source_node(scope, alias)
@@ -155,9 +161,10 @@ def _predicates(
         for join in joins:
             if join is not own and join.side == "" and join.kind in ("", "INNER", "SEMI"):
                 yield from _own(join.args.get("on"), alias, names)
+        yield from joined(scope, alias, names)
         outer = _outer(scopes, scope, alias, names)
         if outer is not None and _transparent(select):
-            yield from _predicates(scopes, *outer)
+            yield from _predicates(scopes, *outer, joined)
 
 
 def _source_node(scope: Scope, alias: str) -> exp.Expr | None:

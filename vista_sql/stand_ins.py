@@ -24,12 +24,21 @@ class StandIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """A table that is not ours: its name as text, and its columns (lower case → DuckDB type)."""
+
+    text: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """A query whose tables are stand-ins and whose columns all say which table they are of."""
 
     tree: exp.Expr
     names: tuple[str, ...]  # of the stand-ins of our calls, in the order of the statement's calls
     opaque: bool  # reads columns that it does not name one by one
+    tables: Mapping[str, Other]  # of the stand-ins of tables
 
 
 class UnknownColumnsError(Exception):
@@ -50,9 +59,9 @@ def resolve(
         return None
     schema: dict[str, object] = {}
     names = _stand_in(query, statement.calls, calls, schema)
-    _replace_others(query, columns_of, schema, set(names))
+    tables = _replace_others(query, columns_of, schema, set(names))
     tree = qualify(query, schema=schema, dialect=DIALECT, quote_identifiers=True)
-    return Resolved(tree, tuple(names), _reads_unnamed_columns(tree))
+    return Resolved(tree, tuple(names), _reads_unnamed_columns(tree), tables)
 
 
 _OPAQUE = (exp.PositionalColumn, exp.Columns, exp.TableColumn, exp.Pivot)
@@ -115,8 +124,9 @@ def _replace_others(
     columns_of: ColumnsOf,
     schema: dict[str, object],
     stand_ins: set[str],
-) -> None:
-    """Replace every other table by a stand-in with its columns."""
+) -> dict[str, Other]:
+    """Replace every other table by a stand-in with its columns; return the named ones."""
+    tables: dict[str, Other] = {}
     ctes = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     for table in list(query.find_all(exp.Table)):
         name = table.name.lower()
@@ -131,11 +141,15 @@ def _replace_others(
         alias = table.alias or (name if isinstance(table.this, exp.Identifier) else "")
         stand_in = f"__vista_other_{len(schema)}"
         schema[stand_in] = _lower(columns)
+        if isinstance(table.this, exp.Identifier):
+            types = {column.lower(): kind for column, kind in columns.items()}
+            tables[stand_in] = Other(bare.sql(DIALECT), types)
         for argument in ("db", "catalog"):
             table.set(argument, None)
         table.set("this", exp.to_identifier(stand_in))
         if alias and not table.alias:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    return tables
 
 
 def _lower(columns: Mapping[str, str]) -> dict[str, str]:

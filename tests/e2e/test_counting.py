@@ -196,3 +196,22 @@ def test_a_closed_reader_infers_no_more(con, count):
     next(iter(reader))
     del reader
     assert count.images_inferred <= N
+
+
+@pytest.mark.parametrize(
+    ("join", "n_rows", "n_images"),
+    [
+        ("JOIN few ON t.id = few.id", 4, 3),
+        ("JOIN few USING (id)", 4, 3),
+        ("JOIN few ON t.id = few.id AND few.id < 3", 2, 2),
+        ("SEMI JOIN few ON t.id = few.id", 3, 3),
+        ("ANTI JOIN few ON t.id = few.id", N - 3, N),
+        ("LEFT JOIN few ON t.id = few.id", N + 1, N),
+    ],
+)
+def test_an_inner_join_with_a_table_infers_what_it_keeps(con, count, join, n_rows, n_images):
+    con.execute("CREATE OR REPLACE TABLE few AS SELECT unnest([1, 2, 7, 7, NULL]) AS id")
+    con.execute("ALTER TABLE few ALTER id TYPE BIGINT")
+    session = vista_sql.Session(con, own=False)
+    rows = session.query(f"SELECT t.id, f6 FROM TRANSFER({A}) AS t {join}").fetchall()
+    assert (len(rows), count.images_inferred) == (n_rows, n_images)

@@ -75,7 +75,7 @@ def test_columns(text, columns):
         ("SELECT fc6 FROM (SELECT *, rank() OVER (ORDER BY id) AS r FROM {T}) WHERE price < 3", ()),
         ("SELECT fc6 FROM (SELECT DISTINCT * FROM {T}) WHERE price < 3", ()),
         ("SELECT n FROM (SELECT price, count(*) AS n FROM {T} GROUP BY price) WHERE price < 3", ()),
-        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id AND t.price < 3", ('"price" < 3',)),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id AND t.price < 3", ('"price" < 3', '"id" IN (SELECT "id" FROM o)')),
         ("SELECT t.fc6 FROM o LEFT JOIN {T} AS t ON t.id = o.id AND t.price < 3", ('"price" < 3',)),
         ("SELECT t.fc6 FROM o LEFT JOIN {T} AS t ON t.id = o.id WHERE t.price < 3", ()),
         ("SELECT t.fc6 FROM {T} AS t LEFT JOIN o ON t.id = o.id AND t.price < 3", ()),
@@ -91,6 +91,43 @@ def test_columns(text, columns):
     ],
 )  # fmt: skip
 def test_predicates(text, predicates):
+    (found,) = of(text)
+    assert found.predicates == predicates
+
+
+IN_O = '"id" IN (SELECT "id" FROM o)'
+
+
+@pytest.mark.parametrize(
+    ("text", "predicates"),
+    [
+        ("SELECT t.fc6 FROM {T} AS t JOIN o USING (id)", (IN_O,)),
+        ("SELECT t.fc6 FROM {T} AS t, o WHERE o.id = t.id", (IN_O,)),
+        ("SELECT t.fc6 FROM o JOIN {T} AS t ON t.id = o.id", (IN_O,)),
+        ("SELECT t.fc6 FROM o CROSS JOIN {T} AS t WHERE t.id = o.id", (IN_O,)),
+        ("SELECT t.fc6 FROM {T} AS t SEMI JOIN o ON t.id = o.id", (IN_O,)),
+        ("SELECT x.fc6 FROM (SELECT * FROM {T}) AS x JOIN o ON x.id = o.id", (IN_O,)),
+        ("WITH x AS (SELECT id AS k, fc6 FROM {T}) SELECT x.fc6 FROM x JOIN o ON k = o.id", (IN_O,)),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id AND o.label = 'a'", ('"id" IN (SELECT "id" FROM o WHERE ("label" = \'a\'))',)),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id WHERE o.price > 2", ('"id" IN (SELECT "id" FROM o WHERE ("price" > 2))',)),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id AND t.price > o.price", (IN_O,)),
+        # what cuts nothing, or not certainly
+        ("SELECT t.fc6 FROM {T} AS t LEFT JOIN o ON t.id = o.id", ()),
+        ("SELECT t.fc6 FROM o LEFT JOIN {T} AS t ON t.id = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t FULL JOIN o ON t.id = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t ANTI JOIN o ON t.id = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id OR t.price = o.price", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id < o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id + 1 = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.label", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o ON t.price = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN (SELECT * FROM o LIMIT 2) AS o ON t.id = o.id", ()),
+        ("WITH o AS (SELECT 1 AS id) SELECT t.fc6 FROM {T} AS t JOIN o ON t.id = o.id", ()),
+        ("SELECT t.fc6 FROM {T} AS t JOIN o TABLESAMPLE 5 ROWS ON t.id = o.id", ()),
+        ("SELECT x.fc6 FROM (SELECT * FROM {T} LIMIT 3) AS x JOIN o ON x.id = o.id", ()),
+    ],
+)  # fmt: skip
+def test_joins_that_cut_rows(text, predicates):
     (found,) = of(text)
     assert found.predicates == predicates
 
