@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +23,7 @@ TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")
 ROSTER = ["lenet5", "resnet50"]
 
 
-@cache
+@lru_cache(maxsize=8)  # the toys of a test; of the roster's networks, which take a gigabyte, few
 def opened(name, dtype="float32"):
     if name in toys.TOYS:
         return toys.lowered(name, dtype)
@@ -42,7 +42,7 @@ def asked(name):
     return [layer for layer in (graph.steps if name in toys.TOYS else graph.cuts)][1:]
 
 
-@cache
+@lru_cache(maxsize=1)  # the raw maps of all layers of 33 images
 def reference(name, dtype="float32", n=33):
     layers = asked(name)
     found = opened(name, dtype).features(layers, "none", pixels(name, n))
