@@ -37,11 +37,6 @@ class Needs:
     limit: int | None = None
     sample: str | None = None
 
-    @property
-    def cuts_rows(self) -> bool:
-        """Whether fewer than all joined rows are needed."""
-        return bool(self.predicates or self.limit is not None or self.sample)
-
 
 EVERYTHING = Needs()
 

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -163,8 +164,7 @@ class StatementPlanner(BindPlanner):
         stand_ins: list[StandIn | None] = []
         bound: list[Workload | None] = []
         for found, call in zip(statement.calls, calls, strict=True):
-            outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
-            with _placed(call):
+            with self._within(found, call):
                 if call.function == "transfer":
                     workload = transfer.bind(call, self)
                     bound.append(workload)
@@ -174,7 +174,6 @@ class StatementPlanner(BindPlanner):
                     bound.append(None)
                     texts.append(functions.load(call.function).expand(call, self))
                     stand_ins.append(self._other(texts[-1]))
-            self._ctes = outer
         found_needs = self._needs(statement, stand_ins)
         samples: list[tuple[int, int]] = []
         for index, transferred in enumerate(bound):
@@ -187,16 +186,24 @@ class StatementPlanner(BindPlanner):
                     needed = replace(needed, sample=None)
                 else:
                     samples.append(span)
-            outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
-            with _placed(calls[index]):
+            with self._within(found, calls[index]):
                 planned = transfer.plan(calls[index], self, transferred, needed, self._facts)
-            staged = planned.staged
-            staged = replace(staged, rows=_with(self._ctes) + staged.rows)
-            self._ctes = outer
+                staged = planned.staged
+                staged = replace(staged, rows=_with(self._ctes) + staged.rows)
             apart = bool(planned.plan.stages) and self.capabilities.small_batches
             self.transfers.append(replace(planned, staged=staged, apart=apart))
             texts[index] = staged.calls if apart else staged.whole
         return splice(statement, texts, samples)
+
+    @contextmanager
+    def _within(self, found: FoundCall, call: Call) -> Iterator[None]:
+        """Name what a call can name, and give errors about it its place."""
+        outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
+        try:
+            with _placed(call):
+                yield
+        finally:
+            self._ctes = outer
 
     def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
         """Raise QueryError where a planned SELECT does not bind; in DuckDB's words."""
