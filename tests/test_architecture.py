@@ -25,6 +25,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("needs",),
     ("workload",),
     ("plans",),
+    ("memory",),
     ("cost", "rewrite"),
     ("optimizer",),
     ("functions.*",),  # the functions: one file each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vista_sql import cost, plans
+from vista_sql import cost, memory, plans
 from vista_sql.errors import PlanError
 from vista_sql.plans import Alternative, Decision, Plan, Stage
 from vista_sql.resources import Capabilities, Resources
@@ -40,7 +40,7 @@ def choose(
     alternatives = tuple(
         Alternative(
             name,
-            cost.peak_bytes(workload, other, batch, vector_rows),
+            memory.peak_bytes(workload, other, batch, vector_rows),
             cost.flops_per_image(other),
             "" if name != "distinct" else "each distinct image once",
         )
@@ -53,7 +53,7 @@ def choose(
         stages,
         batch,
         hints.threads.value,
-        cost.peak_bytes(workload, stages, batch, vector_rows),
+        memory.peak_bytes(workload, stages, batch, vector_rows),
         cost.flops_per_image(stages),
         (
             Decision("plan", kind, why, alternatives),
@@ -100,18 +100,18 @@ def _batch_rows(
     hints: Hints,
 ) -> int:
     """Return the rows of a micro-batch: the hint's, else what is fast and fits."""
-    a_row = cost.bytes_per_row(workload, stages)
+    a_row = memory.bytes_per_row(workload, stages)
     if not a_row:
         return hints.batch_rows.value or capabilities.vector_rows
 
     def peak(rows: int) -> int:
         vector_rows = rows if capabilities.small_batches else capabilities.vector_rows
-        return cost.peak_bytes(workload, stages, rows, vector_rows)
+        return memory.peak_bytes(workload, stages, rows, vector_rows)
 
     rows = hints.batch_rows.value or max(
-        cost.FEWEST_ROWS, min(cost.MOST_ROWS, cost.MICRO_BATCH_BYTES // a_row)
+        memory.FEWEST_ROWS, min(memory.MOST_ROWS, memory.MICRO_BATCH_BYTES // a_row)
     )
-    while rows > cost.FEWEST_ROWS and peak(rows) > resources.memory_bytes:
+    while rows > memory.FEWEST_ROWS and peak(rows) > resources.memory_bytes:
         rows //= 2
     rows = max(rows, 1)
     if peak(rows) > resources.memory_bytes:
@@ -128,7 +128,7 @@ def _batch_rows(
 
 def _batch_decision(batch: int, hints: Hints) -> Decision:
     if hints.batch_rows.value is None:
-        why = f"at most {format_bytes(cost.MICRO_BATCH_BYTES)} in one micro-batch"
+        why = f"at most {format_bytes(memory.MICRO_BATCH_BYTES)} in one micro-batch"
     elif hints.batch_rows.value == batch:
         why = f"as given: {hints.batch_rows.source}"
     else:
