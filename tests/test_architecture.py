@@ -26,6 +26,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("workload",),
     ("plans",),
     ("memory",),
+    ("paper",),
     ("cost", "rewrite"),
     ("optimizer",),
     ("functions.*",),  # the functions: one file each
