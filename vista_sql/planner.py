@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from vista_sql import explain, functions, needs, parse, rewrite
+from vista_sql import explain, facts, functions, needs, parse
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.functions import Call, Explained, identifier, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.parse import Ctes, FoundCall, Statement, Unresolved
-from vista_sql.plans import Plan, fused
 from vista_sql.resources import Capabilities
 from vista_sql.settings import Settings, Value
 from vista_sql.stand_ins import StandIn
@@ -37,8 +36,8 @@ class Database(Protocol):
     def value(self, expression: str) -> Any:
         """Return the value of a constant expression."""
 
-    def facts(self, rows: str, image: str | None) -> Facts:
-        """Return what can be known of the narrow rows without reading an image."""
+    def counts(self, query: str) -> tuple[float | None, ...]:
+        """Return the one row of numbers that a query gives."""
 
 
 @dataclass
@@ -236,10 +235,10 @@ class StatementPlanner(BindPlanner):
 
     def _facts(self, workload: Workload) -> Facts:
         assert self.database is not None  # noqa: S101
-        simple = Plan("fused", "after", fused.stages(workload), 1, None, 0, 0)
-        staged = rewrite.stage(workload, simple, self.fresh_name)
-        image = staged.image_name if staged.image_name in staged.rows else None
-        return self.database.facts(_with(self._ctes) + staged.rows, image)
+        database, ctes = self.database, _with(self._ctes)
+        return facts.gather(
+            workload, self.fresh_name(""), lambda query: database.counts(ctes + query)
+        )
 
     def _resolved(self, found: FoundCall) -> Call:
         """Return the call with getvariable() and parameters as values."""

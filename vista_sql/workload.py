@@ -67,6 +67,10 @@ class Facts:
     rows: int | None = None  # after the join and everything that runs below inference
     images: int | None = None  # of these rows, those that have an image
     distinct_images: int | None = None
+    exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
+    image_bytes: float | None = None  # mean of some encoded images; None where they are paths
+    image_rows: int | None = None  # of the image relation
+    structured_rows: int | None = None  # of the structured relation, before any filter
 
 
 @dataclass(frozen=True, slots=True)

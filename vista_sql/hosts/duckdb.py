@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +23,6 @@ from vista_sql.kernels import PACKAGE, Kernel
 from vista_sql.resources import Capabilities
 from vista_sql.rewrite import PLANNED_AWAY
 from vista_sql.settings import SETTINGS
-from vista_sql.workload import Facts
 
 STATEMENTS = Capabilities("duckdb", small_batches=True)
 """What `query()` can do: it sees the whole statement and stages rows itself."""
@@ -287,14 +286,3 @@ def value(con: duckdb.DuckDBPyConnection, expression: str, params: Any) -> Any:
         shown = ", ".join(f"CAST(${i} AS VARCHAR)" for i in range(1, len(given) + 1))
         return con.execute(f"SELECT {expression}, {shown}", given).fetchall()[0][0]
     return con.execute(f"SELECT {expression}", given).fetchall()[0][0]
-
-
-def facts(con: duckdb.DuckDBPyConnection, query: str, image: str | None) -> Facts:
-    """Return how many rows, and how many distinct images, the narrow rows have.
-
-    Images are told apart by a hash of their bytes (or of their path): they are read, not decoded,
-    which costs little beside inferring them.
-    """
-    shown = f"count({image}), count(DISTINCT hash({image}))" if image else "0, 0"
-    rows = con.execute(f"SELECT count(*), {shown} FROM (\n{query}\n)").fetchall()
-    return Facts(*cast("tuple[int, int, int]", rows[0]))
