@@ -8,6 +8,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -54,6 +55,7 @@ class Session:
         self.con, self._own = con, own
         self._salt = salt or secrets.token_hex(8)
         self._bind_runs: Runs | None = None
+        self._binding = threading.Lock()
         self._lent = lent.Lent(con)
         file = host.database_file(con)
         self._folder = f"{file}.vista" if file else _session_folder(self)
@@ -157,10 +159,12 @@ class Session:
         """Plan one call while DuckDB binds the statement that holds it; return its SELECT."""
         settings = self.settings(variables)
         home = self.home(settings)
-        if self._bind_runs is None:
-            self._bind_runs = Runs(home)
-        else:
-            self._bind_runs.flush(host.process_runtime())
+        with self._binding:  # connections of several threads may bind at once
+            if self._bind_runs is None:
+                self._bind_runs = Runs(home)
+                weakref.finalize(self, self._bind_runs.flush, host.process_runtime())
+            else:
+                self._bind_runs.flush(host.process_runtime())
         planner = BindPlanner(
             settings,
             home,

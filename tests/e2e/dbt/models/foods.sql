@@ -1,0 +1,1 @@
+SELECT * FROM {{ source('main', 'all_foods') }} WHERE id < {{ var('newest', 100) }}

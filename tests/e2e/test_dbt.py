@@ -1,0 +1,136 @@
+"""The project in tests/e2e/dbt, run by dbt itself: what it builds, counts and says on errors."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import vista_sql
+from vista_sql import datasets, runs
+
+PROJECT = Path(__file__).parent / "dbt"
+STEPS = {  # what dbt is told, one after the other
+    "build": ["build"],
+    "again": ["build", "--vars", "newest: 130"],
+    "docs": ["docs", "generate", "--vars", "newest: 130"],
+    "broken": ["run", "--select", "wrong_layer", "unreadable", "shown", "--vars", "broken: true"],
+}
+CODE = """
+import json, sys
+from dbt.cli.main import dbtRunner
+
+for step, arguments in json.loads(sys.argv[1]).items():
+    print("step", step, flush=True)
+    done = dbtRunner().invoke(arguments)
+    print("success", done.success, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Run all steps in one process; return the folder, and what dbt printed at each step."""
+    folder = tmp_path_factory.mktemp("dbt")
+    project = Path(shutil.copytree(PROJECT, folder / "project"))
+    datasets.digits(folder)
+    file = folder / datasets.DATABASE
+    with vista_sql.connect(file) as db:
+        healthy = "digit IN (6, 8, 9) AS is_healthy"
+        db.con.execute(
+            f"CREATE TABLE all_foods AS SELECT id, ink_mass AS price, {healthy} FROM digits"
+        )
+        db.con.execute("CREATE TABLE all_images AS FROM digit_images")
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(STEPS)],
+        cwd=project,
+        env={**os.environ, "FOODS_DB": str(file), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    told = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("step "):
+            told[line.removeprefix("step ")] = ""
+        elif told:
+            told[list(told)[-1]] += f"{line}\n"
+    assert list(told) == list(STEPS), f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0
+    assert "nanobind" not in done.stderr  # every connection was closed
+    return folder, told
+
+
+@pytest.fixture(scope="module")
+def db(built):
+    with vista_sql.connect(built[0] / datasets.DATABASE) as session:
+        yield session
+
+
+@pytest.mark.parametrize("step", ["build", "again", "docs"])
+def test_dbt_is_content(built, step):
+    told = built[1][step]
+    assert "success True" in told, told
+    if step != "docs":
+        assert "Concurrency: 4 threads" in told
+        assert "PASS=16 WARN=0 ERROR=0 SKIP=0 NO-OP=0 TOTAL=16" in told  # 7 models, 9 tests
+
+
+def test_tables_hold_what_query_returns(db):
+    call = """TRANSFER(cnn => 'lenet5', layers => ['conv3', 'fc6'], images => 'images',
+        structured => 'foods') ORDER BY id"""
+    expected = db.query(f"SELECT id, price, is_healthy, conv3, fc6 FROM {call}").arrow()
+    assert expected.num_rows == 130
+    assert db.query("FROM features ORDER BY id").arrow().equals(expected)
+
+
+def test_only_new_rows_are_inferred(built, db):
+    counted = [
+        (run.rows, run.images_inferred)
+        for run in runs.read(f"{built[0] / datasets.DATABASE}.vista")
+        if "'pool2'" in run.statement and "TRANSFER" in run.statement
+    ]
+    assert counted == [(30, 30), (100, 100)]  # newest first
+    assert db.query("SELECT count(*), count(DISTINCT id), count(pool2) FROM seen").fetchall() == [
+        (130, 130, 130)
+    ]
+    whole = "TRANSFER(cnn => 'lenet5', layers => ['pool2'], images => 'images')"
+    query = "SELECT id, pool2, error FROM {} WHERE id < 130 ORDER BY id"
+    one, other = (db.query(query.format(rows)).arrow() for rows in ("seen", whole))
+    assert one.equals(other)
+
+
+def test_views_are_planned_when_they_are_read(db):
+    rows = db.query("SELECT * FROM shown").arrow()
+    assert rows.num_rows == 5
+    assert rows.schema.field("conv3").type == pa.list_(pa.float32(), 120)
+
+
+def test_models_are_trained_and_predict(db):
+    sets = db.query("SELECT feature_set FROM layers ORDER BY 1").fetchall()
+    assert sets == [("structured",), ("structured+conv3",), ("structured+fc6",)]
+    versions = db.query("SELECT DISTINCT version FROM VISTA_MODELS()").fetchall()
+    assert sorted(versions) == [(1,), (2,)]  # once on 100 foods, once on 130
+    right = "SELECT count(*), avg((p.predicted_label = f.is_healthy)::INT) FROM predicted p"
+    n_rows, share = db.query(f"{right} JOIN features f USING (id)").fetchall()[0]
+    assert n_rows == 130
+    assert share > 0.8
+
+
+def test_docs_know_the_columns(built):
+    catalog = json.loads((built[0] / "project/target/catalog.json").read_text())
+    columns = catalog["nodes"]["model.foods.features"]["columns"]
+    assert columns["fc6"]["type"] == "FLOAT[84]"
+    assert catalog["nodes"]["model.foods.shown"]["columns"]["conv3"]["type"] == "FLOAT[120]"
+
+
+def test_errors_arrive_with_our_text(built):
+    told = built[1]["broken"]
+    assert "success False" in told
+    assert "unknown layer 'fc9' in cnn 'lenet5'; did you mean 'fc6'?" in told
+    assert "image of key '7' cannot be read: cannot open gone.png" in told
+    assert "PASS=1 WARN=0 ERROR=2" in told  # the other model was built
