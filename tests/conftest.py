@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import pytest
 
 if TYPE_CHECKING:
     from vista_sql import Session
+
+os.environ["VISTA_SQL_STORE"] = "false"  # tests of the store name their own
 
 SHOWN = ("vista-sql", "duckdb", "tensorflow-cpu", "tensorflow", "keras", "pyarrow", "sqlglot")
 

@@ -19,7 +19,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("errors", "units", "resources", "kernels"),
     ("catalog", "settings", "runs", "models"),
     ("roster", "functions", "train"),  # functions: what a SQL function is, not the functions
-    ("parse", "weights"),
+    ("parse", "store", "weights"),
     ("stand_ins", "udfs", "widen"),
     ("semi_joins",),
     ("needs",),
@@ -39,7 +39,17 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("__main__",),
 )
 
-UDFS_MAY_IMPORT = {"errors", "units", "catalog", "kernels", "roster", "weights", "train", "models"}
+UDFS_MAY_IMPORT = {
+    "errors",
+    "units",
+    "catalog",
+    "kernels",
+    "roster",
+    "store",
+    "weights",
+    "train",
+    "models",
+}
 """The kernels stand beside the planner: they know what they are sent, not how it was planned."""
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
@@ -51,6 +61,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "h5py": ("", "roster"),  # comes with Keras
     "jinja2": ("", "report"),
     "keras": ("", "roster weights udfs"),
+    "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
     "numpy": ("train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),

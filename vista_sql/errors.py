@@ -9,6 +9,7 @@
     ├── UnreadableImageError     an image cannot be read (only with on_error => 'raise')
     ├── ModelError               training data or a kept model is at fault
     ├── SettingError             a setting has a value it cannot have
+    ├── StoreError               the feature store that the user named cannot be used
     └── HostError                the engine that runs the plan failed
 
 A message is one sentence: what is wrong, where, what was found, what to do. `args` equal the
@@ -126,6 +127,10 @@ class ModelError(VistaError):
 
 class SettingError(VistaError):
     """A setting has a value it cannot have; the message names the setting and its source."""
+
+
+class StoreError(VistaError):
+    """The feature store cannot be used; an error of a statement only where it names the folder."""
 
 
 class HostError(VistaError):

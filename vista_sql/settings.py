@@ -43,6 +43,11 @@ def _positive(text: str) -> int:
     return value
 
 
+def _folder_or_flag(text: str) -> bool | str:
+    flags = {"true": True, "on": True, "false": False, "off": False}
+    return flags.get(text.strip().lower(), text.strip())
+
+
 def _one_of(*values: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text.strip().lower() not in values:
@@ -65,6 +70,13 @@ SETTINGS = (
     ),
     Setting("seed", "seed of weights => 'random'", 0, _whole),
     Setting("home", "folder of models, runs and errors", None, _name),
+    Setting(
+        "store",
+        "the feature store: true (the user's own), false or a folder",
+        True,
+        _folder_or_flag,
+    ),
+    Setting("store_limit", "most bytes of the feature store, like '20GB'", None, parse_bytes),
 )
 
 

@@ -1,0 +1,131 @@
+"""What stored values depend on: the image's bytes, and all else, which is a space."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import astuple, dataclass
+from functools import cache, lru_cache
+from hashlib import blake2b
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from vista_sql.roster import Cnn
+
+VERSION = 1
+"""Of decoding, preprocessing, lowering and pooling: raised when a change alters a bit of features
+within one version of the package."""
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """All that an image's stored values depend on, but the image."""
+
+    cnn: str
+    weights: str  # sha256 of the file in hexadecimal, 'random:<seed>' or 'computed:<…>'
+    layer: str  # "": no values, the images that can be decoded
+    pool: str  # 'none': raw maps, and vectors, which no pooling changes
+    dtype: str  # the arithmetic's
+    preprocessing: str
+    made_by: str  # versions and processor
+
+    @property
+    def key(self) -> bytes:
+        """The beginning of the keys of its entries."""
+        return _space_key(self)
+
+
+def digest(data: Any) -> bytes:
+    """Return what identifies an image: a digest of its encoded bytes (any buffer)."""
+    return blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def space(
+    cnn: Cnn, weights: str, layer: str, pool: str = "none", dtype: str = "float32", *, device: str
+) -> Space:
+    """Return the space of a layer's features.
+
+    Args:
+        cnn: the CNN.
+        weights: `WeightsChoice.identity` of its weights.
+        layer: the network's own name; "" for the images that can be decoded.
+        pool: one of vista_sql.kernels.POOLS; 'none' for raw maps.
+        dtype: 'float32' or 'bfloat16'.
+        device: what `device_class` returned.
+    """
+    pre = cnn.preprocessing
+    size = "x".join(map(str, cnn.input_shape))
+    if not layer:  # decoding knows of the network only this
+        return Space("", "", "", "", "", f"{pre.order} {size}", _decoder())
+    shape = next((one.shape for one in cnn.layers if one.name == layer), None)
+    return Space(
+        cnn=cnn.title if cnn.name.lower().endswith(".keras") else cnn.name,
+        weights=weights,
+        layer=layer,
+        pool="none" if shape is not None and len(shape) == 1 else pool,
+        dtype=dtype,
+        preprocessing=f"{pre.order} {size} {pre.resize} -{list(pre.mean)} *{list(pre.scale)}",
+        made_by=f"{_decoder()}, {_arithmetic()}, {device}",
+    )
+
+
+@cache
+def device_class(device: str) -> str:
+    """Return what kind of processor a device setting ('auto', 'cpu', 'gpu') will mean here.
+
+    Said without TensorFlow: from the driver's own files, and the package that is installed.
+    """
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    able = _version("tensorflow-cpu") is None and os.environ.get("CUDA_VISIBLE_DEVICES") != "-1"
+    if device.lower() != "cpu" and gpus and able:
+        lines = gpus[0].read_text(encoding="utf-8", errors="replace").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+        return f"gpu {models[0] if models else 'NVIDIA'}"
+    return f"cpu {_processor()}"
+
+
+@cache
+def _processor() -> str:
+    """Return the processor's model and what instructions it has: kernels are chosen by these."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    first = text.partition("\n\n")[0]
+    facts = {k.strip(): v.strip() for k, _, v in (x.partition(":") for x in first.splitlines())}
+    flags = facts.get("flags", facts.get("Features", ""))
+    return f"{facts.get('model name', platform.machine())} {crc32(flags.encode()):08x}"
+
+
+@cache
+def _decoder() -> str:
+    opencv = next(
+        (v for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+         if (v := _version(name))), "?",
+    )  # fmt: skip
+    return f"vista-sql {_version('vista-sql')}.{VERSION}, opencv {opencv}"
+
+
+@cache
+def _arithmetic() -> str:
+    names = ("tensorflow-cpu", "tensorflow")
+    found = next((f"{name} {v}" for name in names if (v := _version(name))), "no tensorflow")
+    told = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    return ", ".join([found, *(f"{n}={os.environ[n]}" for n in told if n in os.environ)])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _space_key(space: Space) -> bytes:
+    return blake2b(json.dumps(astuple(space)).encode(), digest_size=8).digest()
