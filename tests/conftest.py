@@ -18,6 +18,9 @@ os.environ["VISTA_SQL_STORE"] = "false"  # tests of the store name their own
 SHOWN = ("vista-sql", "duckdb", "tensorflow-cpu", "tensorflow", "keras", "pyarrow", "sqlglot")
 
 
+os.environ.setdefault("VISTA_SQL_CALIBRATION", "false")  # texts and plans as on every machine
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--accept",

@@ -14,8 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-RECENT_BYTES = 48 << 20  # results of the latest images, for streams in which images repeat
-EDGE_BYTES = 16 << 20  # … and of each call's first and last image, where sorted streams repeat
+from vista_sql.kernels import RECENT_BYTES
+
+EDGE_BYTES = 16 << 20  # results of each call's first and last image, where sorted streams repeat
 
 Vectors: TypeAlias = Sequence[np.ndarray]
 """One image's results, a float32 vector per layer."""

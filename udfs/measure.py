@@ -79,6 +79,7 @@ def _facts(facts: list[Fact], counters: Counters, rows: int, threads: int) -> It
             yield {
                 **fact,
                 "actual_images_inferred": counters.images_inferred,
+                "actual_layer_evaluations": counters.layer_evaluations,
                 "actual_peak_bytes": peak,
                 "actual_seconds": seconds,
             }

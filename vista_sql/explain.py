@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vista_sql import cost, plans
+from vista_sql import cost
 from vista_sql.functions.transfer import Transfer
 from vista_sql.kernels import Fact
-from vista_sql.plans import Decision
-from vista_sql.units import format_bytes, format_flops
+from vista_sql.plans import Alternative, Plan
+from vista_sql.units import format_bytes, format_flops, format_seconds
 
 
 def script(transfers: Sequence[Transfer], text: str) -> str:
@@ -54,8 +54,15 @@ def _transfer(index: int, transfer: Transfer) -> str:
         f"  per image: {format_flops(plan.flops_per_image)}; "
         f"peak: {format_bytes(plan.peak_bytes)} (estimated)"
     )
+    if plan.stages:
+        lines.append(
+            f"  in all: {format_seconds(plan.seconds)}, {plan.images_inferred:,} images inferred, "
+            f"{plan.layer_evaluations:,} layers of images evaluated (estimated)"
+        )
     for decision in plan.decisions:
-        lines += _decision(decision)
+        lines.append(f"  {decision.what}: {decision.chosen} ({decision.why})")
+        if decision.what == "plan":
+            lines += _candidates(plan)
     return "\n".join(lines)
 
 
@@ -73,16 +80,25 @@ def _below(transfer: Transfer) -> Iterator[tuple[str, str]]:
         yield "LIMIT", str(needs.limit)
 
 
-def _decision(decision: Decision) -> list[str]:
-    lines = [f"  {decision.what}: {decision.chosen} ({decision.why})"]
-    for other in decision.alternatives:
-        mark = "→" if other.name == decision.chosen else " "
+def _candidates(plan: Plan) -> list[str]:
+    """Return a line for each candidate, the cheapest first."""
+    lines = []
+    width = max((len(_name(other)) for other in plan.alternatives), default=0)
+    for other in plan.alternatives:
         note = f", {other.note}" if other.note else ""
         lines.append(
-            f"    {mark} {other.name:<9} {format_flops(other.flops_per_image):>13} per image, "
-            f"{format_bytes(other.peak_bytes):>10} peak{note}"
+            f"    {'→' if other.chosen else ' '} {_name(other):<{width}}  "
+            f"{format_seconds(other.seconds):>8}, {format_bytes(other.peak_bytes):>10} peak, "
+            f"{other.images_inferred:,} images, {other.layer_evaluations:,} layers{note}"
         )
     return lines
+
+
+def _name(other: Alternative) -> str:
+    before = " before the join" if other.placement == "before" else ""
+    start = "" if other.start == "image" else f" from {other.start}"
+    form = " compressed" if other.form == "compressed" else ""
+    return f"{other.name}{before}{start}{form}"
 
 
 # ── rows: VISTA_EXPLAIN ─────────────────────────────────────────────────────────────────────────
@@ -119,20 +135,20 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
     ):  # fmt: skip
         if n is not None:
             yield {"topic": "data", "item": item, "value": n}
-    for decision in plan.decisions:
-        for other in decision.alternatives:
-            stages = plans.load(other.name).stages(workload)
-            chosen = other.name == decision.chosen
-            yield {
-                "topic": "candidate",
-                "item": other.name,
-                "chosen": chosen,
-                "why": decision.why if chosen else other.note or None,
-                "flops_per_image": other.flops_per_image,
-                "peak_bytes": other.peak_bytes,
-                "images_inferred": cost.images_inferred(workload, stages, plan.placement),
-                "detail": "; ".join(cost.describe(stage, workload) for stage in stages) or None,
-            }
+    reason = {decision.what: decision.why for decision in plan.decisions}
+    for other in plan.alternatives:
+        yield {
+            "topic": "candidate",
+            "item": _name(other),
+            "chosen": other.chosen,
+            "why": reason["plan"] if other.chosen else other.note or None,
+            "flops_per_image": other.flops_per_image,
+            "peak_bytes": other.peak_bytes,
+            "images_inferred": other.images_inferred,
+            "layer_evaluations": other.layer_evaluations,
+            "estimated_seconds": other.seconds,
+            "detail": "; ".join(cost.describe(stage, workload) for stage in other.stages),
+        }
     for decision in plan.decisions:
         yield {
             "topic": "decision", "item": decision.what, "why": decision.why,

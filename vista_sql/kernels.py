@@ -19,6 +19,9 @@ PACKAGE = "vista_sql.udfs"
 LAYER_SLOTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 """How many layers one call of an inference kernel can return: a function is registered for each."""
 
+RECENT_BYTES = 48 << 20
+"""Results of the latest images that the kernels keep, for streams in which images repeat."""
+
 POOLS = ("max2x2", "avg2x2", "gap", "gmp", "gem", "none")
 """Poolings of a feature map; max2x2 is the Vista paper's g_l (section 3.2, footnote 4)."""
 
@@ -76,6 +79,8 @@ EXPLANATION = {
     "actual_peak_bytes": "BIGINT",
     "images_inferred": "BIGINT",
     "actual_images_inferred": "BIGINT",
+    "layer_evaluations": "BIGINT",
+    "actual_layer_evaluations": "BIGINT",
     "estimated_seconds": "DOUBLE",
     "actual_seconds": "DOUBLE",
     "share": "DOUBLE",  # of the wall time

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from vista_sql import explain, facts, functions, needs, parse
+from vista_sql.calibration import DEFAULTS, Rates
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.functions import Call, Explained, identifier, transfer
 from vista_sql.functions.transfer import Transfer
@@ -50,6 +51,7 @@ class BindPlanner:
     salt: str  # makes generated names unguessable
     runs: Callable[[], str] = lambda: ""
     look: Callable[[str], Mapping[str, str] | None] = lambda _: None
+    rates: Rates = DEFAULTS
     transfers: list[Transfer] = field(default_factory=list)
     _names: int = 0
 

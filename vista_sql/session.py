@@ -18,7 +18,8 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from vista_sql import explain, functions, parse
+from vista_sql import calibration, explain, functions, parse
+from vista_sql.calibration import Rates
 from vista_sql.errors import Place, QueryError
 from vista_sql.functions import Call, text_literal
 from vista_sql.functions.transfer import Transfer
@@ -144,6 +145,9 @@ class Session:
         given = settings.value("home").value
         return self._folder if given is None else str(Path(given).expanduser())
 
+    def _rates(self, settings: Settings) -> Rates:
+        return calibration.load(calibration.file_of(settings.value("calibration")))
+
     def _planner(self, params: Any, run: str = "") -> StatementPlanner:
         settings = self.settings()
         return StatementPlanner(
@@ -152,6 +156,7 @@ class Session:
             host.STATEMENTS,
             f"{self._salt}{run}",  # several results may be open at once
             runs=lambda: run,
+            rates=self._rates(settings),
             database=_Database(self.con, params),
         )
 
@@ -172,6 +177,7 @@ class Session:
             f"{self._salt}{call.function}{sorted(call.values.items())}",
             runs=partial(self._bind_runs.open, f"{call.function.upper()}({dict(call.values)})"),
             look=self._glimpse,
+            rates=self._rates(settings),
         )
         return functions.load(call.function).expand(call.checked(), planner)
 

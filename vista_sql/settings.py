@@ -43,7 +43,7 @@ def _positive(text: str) -> int:
     return value
 
 
-def _folder_or_flag(text: str) -> bool | str:
+def _flag_or_path(text: str) -> bool | str:
     flags = {"true": True, "on": True, "false": False, "off": False}
     return flags.get(text.strip().lower(), text.strip())
 
@@ -74,9 +74,15 @@ SETTINGS = (
         "store",
         "the feature store: true (the user's own), false or a folder",
         True,
-        _folder_or_flag,
+        _flag_or_path,
     ),
     Setting("store_limit", "most bytes of the feature store, like '20GB'", None, parse_bytes),
+    Setting(
+        "calibration",
+        "seconds measured on this machine: true, false (defaults stand), or their file",
+        True,
+        _flag_or_path,
+    ),
 )
 
 

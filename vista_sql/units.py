@@ -54,3 +54,21 @@ def format_flops(flops: float) -> str:
         if flops >= scale:
             return f"{flops / scale:.2f} {unit}"
     return f"{flops:.0f} FLOP"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return seconds as text.
+
+    Example:
+        >>> format_seconds(0.0123), format_seconds(3.21), format_seconds(754)
+        ('12.3 ms', '3.21 s', '12.6 min')
+    """
+    for limit, scale, unit in (
+        (1e-3, 1e-6, "µs"),
+        (1, 1e-3, "ms"),
+        (120, 1, "s"),
+        (7200, 60, "min"),
+    ):
+        if seconds < limit:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 3600:.3g} h"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from vista_sql import kernels, roster
@@ -61,6 +62,15 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What the feature store holds of a share of the images: layers by the network's names."""
+
+    features: frozenset[str]  # pooled as the workload has them
+    maps: frozenset[str]  # raw
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the data without reading an image; None where it is not known."""
 
@@ -71,9 +81,10 @@ class Facts:
     image_bytes: float | None = None  # mean of some encoded images; None where they are paths
     image_rows: int | None = None  # of the image relation
     structured_rows: int | None = None  # of the structured relation, before any filter
+    stored: tuple[Stored, ...] = ()  # shares add up to 1; none where nothing is known
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workload:
     """Everything that planning needs to know about one TRANSFER call."""
 
@@ -93,6 +104,8 @@ class Workload:
     dtype: str
     device: str
     on_error: str
+    store: str = ""  # the feature store's folder; "" is none
+    store_bytes: int = 0  # its limit
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -119,7 +132,7 @@ class Workload:
             names = {tap.column: array_type(tap.values) for tap in self.taps}
         return names | {self.error_column: "VARCHAR"}
 
-    @property
+    @cached_property
     def used_taps(self) -> tuple[Tap, ...]:
         """The layers that must be computed, in the network's order from the bottom."""
         used = self.needs.columns
@@ -139,7 +152,7 @@ class Workload:
 
         return tuple(sorted(taps, key=place))
 
-    @property
+    @cached_property
     def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
         """The layers that must be computed by whose they are: one CNN, seldom several."""
         found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}

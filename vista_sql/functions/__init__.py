@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any, Protocol
 
 from vista_sql import catalog
+from vista_sql.calibration import Rates
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
 from vista_sql.kernels import Fact
 from vista_sql.resources import Capabilities
@@ -96,6 +97,10 @@ class Planner(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What the host can do."""
+
+    @property
+    def rates(self) -> Rates:
+        """What this machine does in a second."""
 
     def setting(self, name: str, call: Call) -> Value:
         """Return a setting's value: the call's argument, else the session's, else the default."""

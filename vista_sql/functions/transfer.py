@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vista_sql import optimizer, resources, rewrite, workload
+from vista_sql.candidates import Hints
 from vista_sql.errors import QueryError
 from vista_sql.functions import Argument, Call, Planner, TableFunction
 from vista_sql.needs import EVERYTHING, Needs
-from vista_sql.optimizer import Hints
 from vista_sql.plans import Plan
 from vista_sql.rewrite import Staged
 from vista_sql.workload import Facts, Relation, Workload
@@ -122,7 +122,7 @@ def plan(
     if limit.value is not None and machine.memory_source == "memory_limit":
         machine = replace(machine, memory_source=f"memory_limit, {limit.source}")
     hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
-    chosen = optimizer.choose(known, machine, planner.capabilities, hints)
+    chosen = optimizer.choose(known, machine, planner.capabilities, hints, planner.rates)
     run = planner.new_run()
     staged = rewrite.stage(known, chosen, planner.fresh_name, run=run)
     return Transfer(known, chosen, staged, run=run)

@@ -22,13 +22,16 @@ PACKAGE = "vista_sql.plans"
 class Infer:
     """One call of the network: from the image (start None) or a raw map, to some layers.
 
-    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage.
+    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage, which may be
+    'compressed' on their way, without loss.
     """
 
     start: Layer | None
     layers: tuple[Layer, ...]
-    form: Literal["features", "maps"]
+    form: Literal["features", "maps", "compressed"]
     cnn: str = ""  # whose layers they are, where they are not the workload's
+    base: Layer | None = None  # images whose raw map of it is stored start there
+    keep: tuple[Layer, ...] = ()  # layers whose raw maps are put in the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +52,29 @@ Stage = Infer | Pool | Sort
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A choice that was possible: what it would have cost."""
+    """A plan that was possible: what it would have cost."""
 
-    name: str
+    name: str  # of the plan
+    placement: str
+    start: str  # 'image', or the stored layer
+    form: str  # of what leaves the network's calls
+    seconds: float
     peak_bytes: int
+    images_inferred: int
+    layer_evaluations: int
     flops_per_image: int
-    note: str = ""
+    stages: tuple[Stage, ...]
+    chosen: bool = False
+    note: str = ""  # why it could not be chosen, where it is cheaper
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One choice: what was chosen, why, and what the alternatives cost."""
+    """One choice: what was chosen, and why."""
 
     what: str
     chosen: str
     why: str
-    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,11 @@ class Plan:
     threads: int | None
     peak_bytes: int
     flops_per_image: int
+    seconds: float = 0.0  # estimated
+    images_inferred: int = 0  # estimated
+    layer_evaluations: int = 0  # estimated
     decisions: tuple[Decision, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()  # all that there are, the cheapest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class PlanKind:
     name: str
     meaning: str
     stages: Callable[[Workload], tuple[Stage, ...]]
+    only_by_hint: bool = False  # it is never the optimizer's own choice
 
 
 def passes(workload: Workload) -> list[tuple[str, tuple[Layer, ...]]]:

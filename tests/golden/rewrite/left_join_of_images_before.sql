@@ -2,12 +2,8 @@ SELECT id, f6, error FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], s
 -- output --
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT *
-FROM (
-  SELECT __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-  FROM images AS __vista_2567b015_images
-) AS __vista_2567b015_joined
-ORDER BY hash(__vista_2567b015_image);
+SELECT __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+FROM images AS __vista_2567b015_images;
 
 SELECT id, f6, error FROM (
 SELECT

@@ -1,15 +1,11 @@
-SELECT name, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods') WHERE price > 2 QUALIFY row_number() OVER (PARTITION BY cat ORDER BY price, name) = 1
+SELECT name, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods') WHERE price > 2 QUALIFY rank() OVER (PARTITION BY cat ORDER BY price, name) = 1
 -- output --
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT *
-FROM (
-  SELECT __vista_2567b015_structured."price", __vista_2567b015_structured."name", __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-  FROM (SELECT * FROM foods WHERE ("price" > 2)) AS __vista_2567b015_structured
-  JOIN images AS __vista_2567b015_images
-    ON __vista_2567b015_structured."id" = __vista_2567b015_images."id"
-) AS __vista_2567b015_joined
-ORDER BY hash(__vista_2567b015_image);
+SELECT __vista_2567b015_structured."price", __vista_2567b015_structured."name", __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+FROM (SELECT * FROM foods WHERE ("price" > 2)) AS __vista_2567b015_structured
+JOIN images AS __vista_2567b015_images
+  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
 
 SELECT name, f6 FROM (
 SELECT
@@ -28,4 +24,4 @@ FROM (
   SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
   FROM __vista_2567b015_rows AS __vista_2567b015_rows
 ) AS __vista_2567b015_rows
-) AS "transfer" WHERE price > 2 QUALIFY row_number() OVER (PARTITION BY cat ORDER BY price, name) = 1;
+) AS "transfer" WHERE price > 2 QUALIFY rank() OVER (PARTITION BY cat ORDER BY price, name) = 1;
