@@ -35,6 +35,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("functions.*",),  # the functions: one file each
     ("explain", "hosts", "result"),
     ("planner",),
+    ("measurement",),
     ("session",),
     ("__init__", "hosts.dbt"),  # the public names, loaded when they are asked for
     ("datasets", "doctor", "report"),
@@ -57,18 +58,18 @@ UDFS_MAY_IMPORT = {
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
     "click": ("cli", ""),
-    "cv2": ("", "udfs datasets doctor"),
+    "cv2": ("", "udfs datasets doctor measurement"),
     "dbt": ("hosts.dbt", ""),
-    "duckdb": ("hosts hosts.dbt session", "result cli datasets"),
+    "duckdb": ("hosts hosts.dbt measurement session", "result cli datasets"),
     "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
     "h5py": ("", "roster"),  # comes with Keras
     "jinja2": ("", "report"),
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("train udfs", "models result roster weights datasets doctor"),
+    "numpy": ("measurement train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),
-    "pyarrow": ("hosts session result train udfs", "cli datasets doctor"),
+    "pyarrow": ("hosts measurement session result train udfs", "cli datasets doctor"),
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),

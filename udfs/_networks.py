@@ -18,6 +18,7 @@ from vista_sql.roster import Cnn
 from . import _pool
 from ._graph import KerasModel
 from ._lower import Function, Lowered
+from ._stopwatch import Stopwatch
 from ._tensorflow import Tensor, load, on_thread
 
 BUCKETS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -75,12 +76,23 @@ class Network:
         self._stops = {name for name in features if name in self._place}
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str], Function] = {}
+        self._stopwatch = Stopwatch()
         self.home = cache(self._home)
 
     @property
     def traces(self) -> int:
         """How many functions were traced so far, whatever the batch lengths."""
         return self._lowered.traces
+
+    @property
+    def timed(self) -> dict[str, tuple[int, float]]:
+        """From the image up to a layer: floating-point operations and seconds of one image.
+
+        Of the layers that batches have stopped at since the network was loaded.
+        """
+        flops = {layer.name: layer.flops for layer in self.cnn.layers}
+        seconds = self._stopwatch.from_start(self._graph.input)
+        return {n: (flops[n], spent) for n, spent in seconds.items() if n in flops}
 
     def size(self, layer: str) -> int:
         """Return the values of one image's raw map of `layer`.
@@ -165,7 +177,9 @@ class Network:
         here = start
         for stop in [start, *above]:
             if stop != here:
-                value, here = run(here, stop)(value), stop
+                with self._stopwatch.timing(here, stop, len(value)):
+                    value = run(here, stop)(value)
+                here = stop
                 if stop in wanted:
                     yield stop, value
             for layer, home in homes.items():

@@ -115,7 +115,7 @@ class Runtime:
         self._lock = threading.Lock()  # of the tables below, never held for long
         self._counters: dict[str, Counters] = {}
         self._loading: dict[object, threading.Lock] = {}
-        self._networks: dict[object, _networks.Network | _hog.Hog] = {}
+        self._networks: dict[tuple[str, str, str], _networks.Network | _hog.Hog] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._outcomes: OrderedDict[object, str | None] = OrderedDict()
@@ -149,6 +149,16 @@ class Runtime:
     def opened(self, spec: InferSpec) -> _networks.OpenCnn:
         """Return the spec's CNN with its weights chosen; loads nothing."""
         return self._open(spec)
+
+    def timed(self) -> dict[tuple[str, str, str], dict[str, tuple[int, float]]]:
+        """Return what networks took: (CNN, dtype, device) → `Network.timed`."""
+        with self._lock:
+            loaded = list(self._networks.items())
+        return {
+            (network.cnn.name, dtype, device): network.timed
+            for (_, dtype, device), network in loaded
+            if isinstance(network, _networks.Network) and network.timed
+        }
 
     def pool(self) -> ThreadPoolExecutor:
         """Return the threads that read and decode images."""

@@ -26,6 +26,9 @@ Segments = Mapping[str, tuple[int, float]]
 """By a layer's name, from the image up to it: floating-point operations and seconds per image."""
 
 
+DEFAULT_SOURCE = "defaults"
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """What a second is enough for, all threads together. The defaults are of two modest cores.
@@ -50,7 +53,7 @@ class Rates:
     hash_bytes_per_second: float = 8e8  # encoded images, to find them in the store
     trainer_bytes_per_second: float = 4e9  # features, one pass of a training
     networks: Mapping[str, Segments] = field(default_factory=dict)  # see `network_key`
-    source: str = "defaults"
+    source: str = DEFAULT_SOURCE
 
     def infer_seconds(self, key: str, layer: Layer) -> float:
         """Return the seconds of one image from the image up to a layer.
@@ -73,7 +76,12 @@ class Rates:
         share = (layer.flops - below[0]) / (above[0] - below[0])
         return below[1] + share * (above[1] - below[1])
 
-    def is_measured(self, key: str) -> bool:
+    @property
+    def is_measured(self) -> bool:
+        """Whether they are of this machine, whatever its networks."""
+        return self.source != DEFAULT_SOURCE
+
+    def has_met(self, key: str) -> bool:
         """Return whether a CNN's seconds were measured here."""
         return bool(self.networks.get(key))
 
@@ -151,14 +159,22 @@ def save(path: Path, rates: Rates) -> None:
         return
 
 
+QUICKER = 0.9
+"""A run that needed less than this share of what is known was less disturbed: it is believed."""
+
+
 def learn(path: Path | None, networks: Mapping[str, Segments]) -> None:
-    """Add the CNNs and layers that were measured and that a file does not know yet."""
+    """Add to a file what runs tell: CNNs and layers it does not know, and quicker ones."""
     if path is None:
         return
     known = load(path)
     merged = {key: dict(segments) for key, segments in known.networks.items()}
     for key, segments in networks.items():
-        if not segments.keys() <= merged.get(key, {}).keys():
-            merged[key] = {**segments, **merged.get(key, {})}
+        there = merged.setdefault(key, {})
+        quicker = any(
+            name in there and seconds < QUICKER * there[name][1]
+            for name, (_, seconds) in segments.items()
+        )
+        merged[key] = {**there, **segments} if quicker else {**segments, **there}
     if merged != known.networks:
         save(path, replace(known, networks=merged))

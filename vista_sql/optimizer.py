@@ -265,7 +265,7 @@ def _threads_decision(resources: Resources, hints: Hints) -> Decision:
 
 def _estimates_decision(workload: Workload, rates: Rates) -> Decision:
     key = network_key(workload.cnn.name, workload.dtype, workload.device)
-    met = "measured" if rates.is_measured(key) else "from its FLOPs"
+    met = "measured" if rates.has_met(key) else "from its FLOPs"
     assumed = cost.Sizes.of(workload).assumed
     why = f"{workload.cnn.name} {met}" + (f"; assumed: {', '.join(assumed)}" if assumed else "")
     return Decision("estimates", rates.source, why)

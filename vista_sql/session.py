@@ -11,6 +11,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from vista_sql import calibration, explain, functions, parse
+from vista_sql import calibration, explain, functions, parse, store
 from vista_sql.calibration import Rates
 from vista_sql.errors import Place, QueryError
 from vista_sql.functions import Call, text_literal
@@ -148,6 +149,19 @@ class Session:
     def _rates(self, settings: Settings) -> Rates:
         return calibration.load(calibration.file_of(settings.value("calibration")))
 
+    def _calibrated(self) -> bool:
+        """Measure this machine if that was never done; returns whether it was done now."""
+        settings = self.settings()
+        path = calibration.file_of(settings.value("calibration"))
+        if path is None or calibration.load(path).is_measured:
+            return False
+        from vista_sql import measurement  # once a machine
+
+        kept = store.chosen(settings.value("store").value, None)
+        known = calibration.load(path).networks
+        calibration.save(path, replace(measurement.measure(kept.folder), networks=known))
+        return calibration.load(path).is_measured
+
     def _planner(self, params: Any, run: str = "") -> StatementPlanner:
         settings = self.settings()
         return StatementPlanner(
@@ -210,6 +224,9 @@ class Session:
             run = journal.open(statement.text)
             planner = self._planner(params, run)
             text = planner.expand(statement)
+            if any(t.plan.stages for t in planner.transfers) and self._calibrated():
+                planner = self._planner(params, run)  # by what is known now
+                text = planner.expand(statement)
             staged = [t for t in planner.transfers if t.apart]
             handed_out = rows.counted([t.workload.facts.rows for t in staged], progress)
             for transfer in staged:
@@ -217,7 +234,8 @@ class Session:
                 self._lent.lend(transfer.staged.rows_name, relation, undo)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             undo.callback(_forget, run)
-            ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text))
+            rates = calibration.file_of(self.settings().value("calibration"))
+            ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text), rates)
             left = _left_in(text, params)
             return self._run(statement, text, left, planner.transfers, ended, undo)
 
@@ -309,9 +327,12 @@ def _estimate(transfers: Sequence[Transfer], text: str) -> Estimate:
     )
 
 
-def _ended(journal: Runs, run: str, plan: str, estimate: Estimate) -> None:
+def _ended(journal: Runs, run: str, plan: str, estimate: Estimate, rates: Path | None) -> None:
     if plan:
-        journal.close(run, plan, host.process_runtime().counters(run), estimate)
+        runtime = host.process_runtime()
+        journal.close(run, plan, runtime.counters(run), estimate)
+        timed = runtime.timed().items()
+        calibration.learn(rates, {calibration.network_key(*key): value for key, value in timed})
 
 
 def _forget(run: str) -> None:

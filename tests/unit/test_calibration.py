@@ -46,6 +46,15 @@ def test_runs_teach_what_is_not_known_yet(tmp_path):
     calibration.learn(None, {"a": {"x": (3, 1.0)}})
 
 
+def test_a_quicker_run_is_believed(tmp_path):
+    path = tmp_path / "rates.json"
+    calibration.learn(path, {"a": {"low": (1, 0.10), "high": (2, 0.2)}})
+    calibration.learn(path, {"a": {"low": (1, 0.095)}})
+    assert calibration.load(path).networks == {"a": {"low": (1, 0.10), "high": (2, 0.2)}}
+    calibration.learn(path, {"a": {"low": (1, 0.05), "high": (2, 0.11)}})
+    assert calibration.load(path).networks == {"a": {"low": (1, 0.05), "high": (2, 0.11)}}
+
+
 def test_the_setting_turns_it_off_or_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for text, there in (("off", False), ("false", False), ("on", True), (None, True)):
