@@ -38,7 +38,8 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("measurement",),
     ("session",),
     ("__init__", "hosts.dbt"),  # the public names, loaded when they are asked for
-    ("datasets", "doctor", "report"),
+    ("datasets", "doctor", "query_files", "report"),
+    ("materializations",),
     ("cli",),
     ("__main__",),
 )
@@ -63,7 +64,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "duckdb": ("hosts hosts.dbt measurement session", "result cli datasets"),
     "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
     "h5py": ("", "roster"),  # comes with Keras
-    "jinja2": ("", "report"),
+    "jinja2": ("", "query_files report"),
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),

@@ -1,4 +1,7 @@
-"""The project in tests/e2e/dbt, run by dbt itself: what it builds, counts and says on errors."""
+"""The project in tests/e2e/dbt, run by dbt itself: what it builds, counts and says on errors.
+
+And queries/, which `vista run` and dbt make the same tables of.
+"""
 
 import json
 import os
@@ -9,9 +12,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import vista_sql
-from vista_sql import datasets, runs
+from vista_sql import datasets, queries, runs
+from vista_sql.cli import app
 
 PROJECT = Path(__file__).parent / "dbt"
 STEPS = {  # what dbt is told, one after the other
@@ -44,10 +49,16 @@ def built(tmp_path_factory):
             f"CREATE TABLE all_foods AS SELECT id, ink_mass AS price, {healthy} FROM digits"
         )
         db.con.execute("CREATE TABLE all_images AS FROM digit_images")
+    shutil.copy(file, folder / "other.duckdb")
+    return folder, run_dbt(project, STEPS, FOODS_DB=file)
+
+
+def run_dbt(project, steps, **env):
+    """Run dbt commands, one after the other; return what each printed."""
     done = subprocess.run(
-        [sys.executable, "-c", CODE, json.dumps(STEPS)],
+        [sys.executable, "-c", CODE, json.dumps(steps)],
         cwd=project,
-        env={**os.environ, "FOODS_DB": str(file), "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", **{name: str(value) for name, value in env.items()}},
         capture_output=True,
         text=True,
         check=False,
@@ -59,10 +70,10 @@ def built(tmp_path_factory):
             told[line.removeprefix("step ")] = ""
         elif told:
             told[list(told)[-1]] += f"{line}\n"
-    assert list(told) == list(STEPS), f"{done.stdout}\n{done.stderr}"
+    assert list(told) == list(steps), f"{done.stdout}\n{done.stderr}"
     assert done.returncode == 0
     assert "nanobind" not in done.stderr  # every connection was closed
-    return folder, told
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +145,70 @@ def test_errors_arrive_with_our_text(built):
     assert "unknown layer 'fc9' in cnn 'lenet5'; did you mean 'fc6'?" in told
     assert "image of key '7' cannot be read: cannot open gone.png" in told
     assert "PASS=1 WARN=0 ERROR=2" in told  # the other model was built
+
+
+# ── the same files, run without dbt ────────────────────────────────────────────────────────────
+
+
+def run_vista(*args):
+    done = CliRunner().invoke(app, ["run", *map(str, args)])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def same_tables(db, other, order_by):
+    """Compare tables (name → columns that order it) of two databases; return those that differ."""
+    different = []
+    with vista_sql.connect(other) as theirs:
+        for name, columns in order_by.items():
+            query = f"FROM {name} ORDER BY {columns}"
+            if not db.query(query).arrow().equals(theirs.query(query).arrow()):
+                different.append(name)
+    return different
+
+
+def test_vista_run_makes_the_same_tables(built, db):
+    other = built[0] / "other.duckdb"
+    for newest in (100, 130):
+        told = run_vista(built[0] / "project", "--db", other, "--var", f"newest={newest}")
+    assert "  seen  incremental, +30 rows" in told
+    tables = {"features": "id", "seen": "id", "shown": "id", "layers": "ALL", "predicted": "id"}
+    assert same_tables(db, other, tables) == []
+
+
+@pytest.mark.full
+def test_the_shipped_queries_are_a_dbt_project(tmp_path):
+    project = shutil.copytree(
+        Path(queries.__file__).parent, tmp_path / "queries", ignore=shutil.ignore_patterns("__*")
+    )
+    datasets.digits(tmp_path)
+    shutil.copy(tmp_path / datasets.DATABASE, tmp_path / "other.duckdb")
+    images = f"{tmp_path}/images/*"
+    steps = {
+        "build": [
+            "build",
+            "--select",
+            "path:digits",
+            "--vars",
+            json.dumps({"image_files": images}),
+        ],
+        "docs": ["docs", "generate", "--select", "path:digits"],
+    }
+    file = tmp_path / datasets.DATABASE
+    told = run_dbt(project, steps, VISTA_QUERIES_DB=file)
+    assert "PASS=16 WARN=0 ERROR=0" in told["build"], told["build"]
+    assert "success True" in told["docs"], told["docs"]
+    run_vista(
+        project / "digits", "--db", tmp_path / "other.duckdb", "--var", f"image_files={images}"
+    )
+    tables = {
+        "digits_features": "id",
+        "digits_new_features": "id",
+        "digits_by_layer": "ALL",
+        "digits_predict": "id",
+        "digits_neighbours": "id, neighbour",
+        "digits_image_qa": "ALL",
+        "(SELECT * EXCLUDE (seconds) FROM digits_compare)": "ALL",
+    }
+    with vista_sql.connect(file) as session:
+        assert same_tables(session, tmp_path / "other.duckdb", tables) == []

@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 
+import cv2
 import duckdb
 import pytest
 import shipped
@@ -131,35 +132,63 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 @pytest.fixture(scope="module")
 def db(demo):
     with vista_sql.connect(demo[0] / "demo.duckdb") as session:
+        needed = shipped.sql("digits/digits_features.sql")
+        session.query(f"CREATE TEMP TABLE digits_features AS {needed}")
         yield session
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_queries_run_and_return_what_they_say(db, name):
-    n_rows = shipped.check(db, name)
-    assert n_rows or name == "image_qa.sql"  # the demo's images are all readable
+def test_queries_run_and_return_what_they_say(demo, db, name):
+    n_rows = shipped.check(db, name, image_files=f"{demo[0]}/images/*")
+    assert n_rows or name == "digits/digits_image_qa.sql"  # the demo's images are all fine
 
 
 def test_the_demo_again_keeps_the_model_and_the_rest(demo, db):
     before = db.query("SELECT model FROM VISTA_MODELS()").fetchall()
     assert len(before) == 1 + len(LAYERS)
-    db.query((ROOT / "digits/by_layer.sql").read_text()).arrow()
+    db.query(shipped.sql("digits/digits_by_layer.sql")).arrow()
     assert db.query("SELECT model FROM VISTA_MODELS()").fetchall() == before
 
 
-def test_unreadable_images_are_found_with_their_reason(demo, tmp_path):
+def test_bad_images_are_found_with_what_is_wrong(demo, tmp_path):
     good = demo[0] / "images" / "0000.png"
-    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:40])
+    pixels = cv2.imread(str(good))
+    written = {
+        0: good.read_bytes(),
+        1: good.read_bytes()[:40],
+        2: None,
+        3: good.read_bytes(),
+        4: cv2.imencode(".png", pixels)[1].tobytes(),
+        5: cv2.imencode(".jpg", pixels)[1].tobytes(),
+        6: cv2.imencode(".jpg", pixels[:, :, 0])[1].tobytes(),
+        7: cv2.imencode(".png", pixels.astype("uint16"))[1].tobytes(),
+    }
     with vista_sql.connect(tmp_path / "qa.duckdb") as session:
         session.con.execute("CREATE TABLE digit_images (id INTEGER, path VARCHAR)")
-        for key, path in enumerate((good, tmp_path / "cut.png", tmp_path / "gone.png")):
+        for key, content in written.items():
+            path = tmp_path / f"{key}.png"
+            if content is not None:
+                path.write_bytes(content)
             session.con.execute("INSERT INTO digit_images VALUES (?, ?)", [key, str(path)])
-        rows = session.query((ROOT / "image_qa.sql").read_text()).fetchall()
-    assert [row[:2] for row in rows] == [
-        (1, str(tmp_path / "cut.png")),
-        (2, str(tmp_path / "gone.png")),
+        query = shipped.sql("digits/digits_image_qa.sql", image_files=f"{tmp_path}/*.png")
+        rows = session.query(query).fetchall()
+    assert [(row[0], row[2]) for row in rows] == [
+        (1, "unreadable"),
+        (2, "unreadable"),
+        (3, "duplicate"),
+        (4, "odd mode"),
+        (5, "odd mode"),
+        (6, "odd mode"),
+        (7, "odd mode"),
     ]
-    assert all(isinstance(row[2], str) and row[2] for row in rows)
+    assert [row[3] for row in rows[2:]] == [
+        "as id 0",
+        "PNG, RGB, 8 bits",
+        "JPEG, YCbCr",
+        "JPEG, gray",
+        "PNG, RGB, 16 bits",
+    ]
+    assert all(row[3] for row in rows)
 
 
 def test_dropped_rows_are_told_of(tmp_path):
@@ -175,7 +204,7 @@ def test_dropped_rows_are_told_of(tmp_path):
 
 
 def test_neighbours_are_mostly_of_the_same_digit(db):
-    rows = db.query((ROOT / "nearest_neighbours.sql").read_text()).fetchall()
+    rows = db.query(shipped.sql("digits/digits_neighbours.sql")).fetchall()
     assert len(rows) == 15
     assert sum(row[1] == row[3] for row in rows) >= 10
 

@@ -19,9 +19,9 @@ def workload(request, tmp_path_factory):
 
 def test_the_papers_workload_runs(workload):
     name, db = workload
-    assert shipped.check(db, f"{name}/by_layer.sql") == 2 + len(LAYERS)
-    assert shipped.check(db, f"{name}/features.sql") == ROWS
-    assert shipped.check(db, f"{name}/predict.sql") == 10
+    assert shipped.check(db, f"{name}/{name}_by_layer.sql") == 2 + len(LAYERS)
+    assert shipped.check(db, f"{name}/{name}_features.sql") == ROWS
+    assert shipped.check(db, f"{name}/{name}_predict.sql") == 10
     kept = db.query("SELECT feature_set, reg, l1_ratio, dims FROM VISTA_MODELS()").fetchall()
     columns = {"foods": 129, "amazon": 201}[name]
     widths = [0, 0, 1024, 4096, 4096, 1000]

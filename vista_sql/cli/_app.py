@@ -98,10 +98,15 @@ class Commands(click.Group):
             click.echo(_interrupt.MESSAGE, err=True)
             ending = click.exceptions.Exit(_interrupt.EXIT_CODE)
         except Exception as error:  # every other error of every command
-            if ctx.meta.get(_DEBUG):
-                click.echo(traceback.format_exc(), err=True, nl=False)
+            show_traceback(ctx)
             ending = Failure(sentence(error))
         raise ending  # out here, where the error no longer holds on to connections
+
+
+def show_traceback(context: click.Context) -> None:
+    """Print the traceback of the error that is being handled, if `--debug` asks for it."""
+    if context.meta.get(_DEBUG):
+        click.echo(traceback.format_exc(), err=True, nl=False)
 
 
 def sentence(error: Exception) -> str:

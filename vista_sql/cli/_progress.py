@@ -16,10 +16,11 @@ Progress = Callable[[int, int | None], None]
 
 
 @contextmanager
-def bar(*, wanted: bool = True) -> Iterator[Progress]:
+def bar(title: str = "images", *, wanted: bool = True) -> Iterator[Progress]:
     """Show images done of all, images a second and the time left, from the first call on.
 
     Args:
+        title: what stands before the bar.
         wanted: False where something else is written to the same terminal meanwhile.
     """
     if not wanted or not sys.stderr.isatty():
@@ -48,7 +49,7 @@ def bar(*, wanted: bool = True) -> Iterator[Progress]:
             yield lambda done, total: None
             return
         columns = (BarColumn(bar_width=None), MofNCompleteColumn(), Pace(Column(no_wrap=True)))
-        with Bar("images", *columns, console=console, transient=True, expand=True) as shown:
+        with Bar(title, *columns, console=console, transient=True, expand=True) as shown:
             task = shown.add_task("", total=None, start=False, visible=False)
             started = False
 

@@ -25,18 +25,30 @@ def statement() -> Decorator:
 
 
 def _text(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Return the statement: what stdin holds, what a file holds, or the value itself."""
+    """Return the statement: what stdin holds, what a file holds, or the value itself.
+
+    A query file (see `vista run`) gives its SELECT; what it refers to is read where it was kept.
+    """
     one_word = len(value.split()) == 1
     try:
         if value == "-":
             return sys.stdin.buffer.read().decode("utf-8-sig")
         if _is_file(value):
-            return Path(value).read_text(encoding="utf-8-sig")
+            text = Path(value).read_text(encoding="utf-8-sig")
+            return _rendered(Path(value)) if "{{" in text or "{%" in text else text
     except UnicodeDecodeError:
         raise click.BadParameter(f"what {value} holds is not UTF-8 text") from None
     if one_word and value.lower().endswith(".sql"):
         raise click.BadParameter(f"there is no file {value}")
     return value
+
+
+def _rendered(path: Path) -> str:
+    """Return the SELECT of a query file."""
+    from vista_sql import query_files
+
+    project, (name,) = query_files.read([path], {})
+    return project.render(name)
 
 
 def _is_file(name: str) -> bool:

@@ -11,21 +11,29 @@ from typing import Any
 
 import click
 
-from vista_sql import datasets, report
+from vista_sql import datasets, query_files, report
 from vista_sql.cli import _output, _progress
 from vista_sql.cli._app import Command, Failure
 from vista_sql.cli._statement import nothing_in_scope, opened
 from vista_sql.cli.report import write
 
 QUERIES = "vista_sql.queries"
-BY_LAYER = "digits/by_layer.sql"
-COPIED = (BY_LAYER, "digits/predict.sql", "digits/features.sql", "nearest_neighbours.sql")
+COPIED = "digits"  # the folder of queries that is put beside the data
+BY_LAYER = "digits_by_layer"
 MODEL = "digits"  # that the query keeps
 REPORT = "report.html"
 DEFAULT_FOLDER = Path("vista-demo")
 
 
-@click.command("demo", cls=Command)
+@click.command(
+    "demo",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista demo                 into ./vista-demo
+  vista demo /tmp/digits""",
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_FOLDER)
 def COMMAND(folder: Path) -> None:
     """Run the main job on real data: which layer's features tell handwritten digits apart best?
@@ -39,11 +47,13 @@ def COMMAND(folder: Path) -> None:
         raise Failure(f"{folder} holds other files; name a new or empty folder: vista demo FOLDER")
     click.echo(f"Writing the handwritten digits 5 to 9 into {folder} …", err=True)
     datasets.digits(folder)
-    for name in COPIED:
-        (folder / Path(name).name).write_text(_query(name), encoding="utf-8")
-    db, query = folder / datasets.DATABASE, _query(BY_LAYER)
+    for file in files(QUERIES).joinpath(COPIED).iterdir():
+        if file.name.endswith(".sql"):
+            (folder / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    db, file = folder / datasets.DATABASE, folder / f"{BY_LAYER}.sql"
+    query = query_files.read([file], {})[0].render(BY_LAYER)
     statement = textwrap.indent(query[query.index("\nSELECT") :].strip(), "  ")
-    click.echo(f"\n{folder / Path(BY_LAYER).name}:\n\n{statement}\n", err=True)
+    click.echo(f"\n{file}:\n\n{statement}\n", err=True)
     with opened(db) as session:
         with _progress.bar() as progress:
             result = session.query(query, progress=progress, scope=nothing_in_scope)
@@ -55,10 +65,6 @@ def COMMAND(folder: Path) -> None:
     seconds = time.perf_counter() - began
     click.echo(_summary(rows, seconds), err=True)
     click.echo(_directions(folder, db, remedy), err=True)
-
-
-def _query(name: str) -> str:
-    return files(QUERIES).joinpath(name).read_text(encoding="utf-8")
 
 
 def _summary(rows: list[dict[str, Any]], seconds: float) -> str:
@@ -80,14 +86,14 @@ def _directions(folder: Path, db: Path, remedy: str | None) -> str:
     """Return where things lie, and what to try next."""
     on_db = f"--db {shlex.quote(str(db))}"
     predict, by_layer = (
-        shlex.quote(str(folder / f"{name}.sql")) for name in ("predict", "by_layer")
+        shlex.quote(str(folder / f"digits_{name}.sql")) for name in ("predict", "by_layer")
     )
     places = (
         *(((folder / REPORT, "the report: open it in a browser"),) if remedy is None else ()),
         (folder / datasets.IMAGES, "the images"),
         (db, "tables digits and digit_images"),
         (f"{db}.vista", "the models that were kept, and what was run"),
-        (folder / "*.sql", "this query and others"),
+        (folder / "*.sql", "this query and others; `vista run` keeps what they return"),
     )
     width = max(len(str(place)) for place, _ in places)
     return "\n".join(
@@ -102,6 +108,7 @@ def _directions(folder: Path, db: Path, remedy: str | None) -> str:
             "\nTry next",
             f"  vista query {predict} {on_db}",
             f"  vista explain {by_layer} {on_db}",
+            f"  vista run {shlex.quote(str(folder))} {on_db}",
             f'  vista query "FROM VISTA_MODELS()" {on_db}',
             "  vista cnns",
         )

@@ -154,7 +154,7 @@ def _count(call: Call, name: str, least: int = 1) -> int:
     value = call.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise call.error(name, f"{name} must be a whole number from {least} up, not {value!r}")
-    return value
+    return int(value)
 
 
 def _bytes(call: Call, name: str) -> int:

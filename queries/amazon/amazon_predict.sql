@@ -1,10 +1,13 @@
--- predict: what the kept model takes each product for, the doubtful ones first.
+-- amazon_predict: what the kept model takes each product for, the doubtful ones first.
 --
 -- Question  Which products is the model unsure of, and is it wrong there?
 -- Tables    amazon, amazon_images (generated, not the paper's data), and model 'low_rank' as
---           amazon/by_layer.sql keeps it; no layer but its best row's is computed
+--           amazon_by_layer keeps it; no layer but its best row's is computed
 -- Columns   id, low_rank, predicted_label, probability (of that label)
 -- Weights   random, from a seed: those that the model was trained on
+
+{{ config(materialized='table') }}
+-- depends_on: {{ ref('amazon_by_layer') }}
 
 SELECT id, low_rank, predicted_label, probability
 FROM VISTA_PREDICT(
@@ -20,4 +23,4 @@ FROM VISTA_PREDICT(
     $$
 )
 ORDER BY probability
-LIMIT 10;
+LIMIT 10

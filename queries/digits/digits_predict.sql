@@ -1,8 +1,11 @@
--- predict: what the kept model takes each image for, the doubtful ones first.
+-- digits_predict: what the kept model takes each image for, the doubtful ones first.
 --
 -- Question  Which images is the model unsure of, and is it wrong there?
--- Tables    digits, digit_images, and model 'digits' as digits/by_layer.sql keeps it
+-- Tables    digits, digit_images, and model 'digits' as digits_by_layer keeps it
 -- Columns   id, digit, predicted_label, probability (of that label), path
+
+{{ config(materialized='table') }}
+-- depends_on: {{ ref('digits_by_layer') }}
 
 SELECT id, digit, predicted_label, probability, path
 FROM VISTA_PREDICT(
@@ -17,4 +20,4 @@ FROM VISTA_PREDICT(
 )
 JOIN digit_images USING (id)
 ORDER BY probability
-LIMIT 10;
+LIMIT 10

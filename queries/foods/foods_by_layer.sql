@@ -1,4 +1,4 @@
--- by_layer: the paper's workload over Foods: one model a layer, all fed by one stream.
+-- foods_by_layer: the paper's workload over Foods: one model a layer, all fed by one stream.
 --
 -- Question  Which layer of AlexNet tells plant-based foods best, beside their nutrients?
 -- Tables    foods (id, 129 columns, plant_based), food_images (id, image), generated, not the
@@ -10,6 +10,8 @@
 --           parity, never quality. Leave the line out where you have AlexNet's
 -- Keeps     model 'plant_based', a version a run on new data; `vista report plant_based` shows it
 -- Source    elastic net of weight 0.01, half L1, 10 iterations: the paper's section 5
+
+{{ config(materialized='table') }}
 
 SELECT feature_set, dims, accuracy, f1_score, roc_auc, lift, is_best
 FROM VISTA_TRAIN(
@@ -28,4 +30,4 @@ FROM VISTA_TRAIN(
     baselines => ['structured', 'tree'],
     reg => 0.01, l1_ratio => 0.5, max_iterations => 10,
     test_fraction => 0.2, seed => 7
-);
+)

@@ -1,4 +1,4 @@
--- features: the paper's layers of AlexNet for each food, beside its label.
+-- foods_features: the paper's layers of AlexNet for each food, beside its label.
 --
 -- Question  What does the network see in each image, layer by layer?
 -- Tables    foods (id, 129 columns, plant_based), food_images (id, image), generated, not the
@@ -8,6 +8,8 @@
 -- Weights   random, from a seed: pretrained ones cannot be shipped. Leave the line out where you
 --           have AlexNet's
 
+{{ config(materialized='table') }}
+
 SELECT id, plant_based, conv5, fc6, fc7, fc8, error
 FROM TRANSFER(
     cnn => 'alexnet',
@@ -15,4 +17,4 @@ FROM TRANSFER(
     images => 'food_images',
     structured => 'foods',
     weights => 'random', seed => 7
-);
+)

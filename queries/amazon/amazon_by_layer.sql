@@ -1,4 +1,4 @@
--- by_layer: the paper's workload over Amazon: one model a layer, all fed by one stream.
+-- amazon_by_layer: the paper's workload over Amazon: one model a layer, all fed by one stream.
 --
 -- Question  Which layer of AlexNet tells best how a product sells, beside its price, its title and
 --           its categories?
@@ -11,6 +11,8 @@
 --           parity, never quality. Leave the line out where you have AlexNet's
 -- Keeps     model 'low_rank', a version a run on new data; `vista report low_rank` shows it
 -- Source    elastic net of weight 0.01, half L1, 10 iterations: the paper's section 5
+
+{{ config(materialized='table') }}
 
 SELECT feature_set, dims, accuracy, f1_score, roc_auc, lift, is_best
 FROM VISTA_TRAIN(
@@ -29,4 +31,4 @@ FROM VISTA_TRAIN(
     baselines => ['structured', 'tree'],
     reg => 0.01, l1_ratio => 0.5, max_iterations => 10,
     test_fraction => 0.2, seed => 7
-);
+)

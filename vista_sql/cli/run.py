@@ -1,0 +1,194 @@
+"""`vista run`: query files in the order in which they need each other, as dbt runs them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vista_sql.cli import _progress
+from vista_sql.cli._app import Command, Failure, sentence, show_traceback
+from vista_sql.cli._statement import nothing_in_scope
+
+if TYPE_CHECKING:
+    from vista_sql.materializations import Statements
+    from vista_sql.query_files import Project, QueryFile
+    from vista_sql.session import Session
+
+
+def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of --var by name: JSON where it is, else text."""
+    values: dict[str, Any] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{one!r} is no NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+@click.command(
+    "run",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista run queries/digits --db vista-demo/demo.duckdb
+  vista run queries --select +digits_predict --db vista-demo/demo.duckdb
+  vista run models --var newest=2026-01-31 --full-refresh --db my.duckdb""",
+)
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--db",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The DuckDB database; created if absent.",
+)
+@click.option(
+    "--select",
+    "wanted",
+    multiple=True,
+    metavar="NAME",
+    help="Only this file; +NAME: and what it needs, NAME+: and what needs it. Can be repeated.",
+)
+@click.option(
+    "--var",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_variables,
+    help="The value of var('NAME'). Can be repeated.",
+)
+@click.option("--full-refresh", is_flag=True, help="Make incremental tables anew, from all rows.")
+def COMMAND(
+    paths: tuple[Path, ...],
+    db: Path,
+    wanted: tuple[str, ...],
+    variables: dict[str, Any],
+    full_refresh: bool,
+) -> None:
+    """Run query files, .sql files or folders of them, in the order in which they need each other.
+
+    A file holds one SELECT and becomes the table or view of its name, as its config(materialized=…)
+    says: 'view' (the default), 'table', 'incremental' or 'ephemeral'. Jinja as in dbt: ref, source,
+    var, env_var, config, this, is_incremental(). Where one fails, its table stays as it was, those
+    that need it are skipped, and the others run.
+    """
+    from vista_sql import connect, query_files
+
+    project, names = query_files.read(paths, variables)
+    order = project.ordered(project.select(wanted, names) if wanted else names)
+    for name in order:
+        project.render(name)  # what is wrong in a file's text is told before anything runs
+    kept = [name for name in order if project.file(name).materialized != "ephemeral"]
+    missed: dict[str, str] = {}  # what failed or was skipped, and how
+    with connect(db) as session:
+        for number, name in enumerate(kept, 1):
+            head = f"{number} of {len(kept)}  {name}"
+            lacking = sorted(project.needed_by(name) & missed.keys())
+            if lacking:
+                missed[name] = "skipped"
+                click.echo(f"{head}  skipped: it needs {', '.join(lacking)}")
+                continue
+            try:
+                click.echo(f"{head}  {_made(session, project, name, kept, full_refresh)}")
+            except Exception as error:  # one file's; the others run
+                missed[name] = "failed"
+                click.echo(f"{head}  failed")
+                show_traceback(click.get_current_context())
+                click.echo(f"vista: {project.file(name).path}: {sentence(error)}", err=True)
+    if missed:
+        counts = [(how, list(missed.values()).count(how)) for how in ("failed", "skipped")]
+        told = ", ".join(f"{count} {how}" for how, count in counts if count)
+        raise Failure(f"{told} of {len(kept)}; mend the first and run it again")
+
+
+def _made(
+    session: Session, project: Project, name: str, running: Sequence[str], full_refresh: bool
+) -> str:
+    """Make one file's table or view; return what is told of it."""
+    from vista_sql import materializations
+    from vista_sql.errors import QueryError, VistaError
+
+    file = project.file(name)
+    for other in project.file(name).needs:
+        needed = project.file(other)
+        if needed.materialized != "ephemeral" and _existing(session, needed) is None:
+            raise QueryError(
+                f"it needs {other}, which is not there yet: add --select +{name}, or run "
+                f"{needed.path} first"
+            )
+    began, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
+    existing = _existing(session, file)
+    adds = file.materialized == "incremental" and existing == "table" and not full_refresh
+    columns = session.con.table(str(file.relation)).columns if adds else ()
+    before = _rows(session, file) if adds else 0
+    sql = project.render(name, incremental=adds)
+    told = materializations.statements(file, sql, existing, columns)
+    try:
+        with _progress.bar(name) as progress:
+            _carry_out(session, told, progress)
+    except VistaError:
+        if file.materialized == "view":
+            session.rewrite(f"CREATE TABLE it AS {sql}")  # DuckDB binds a view; this has the place
+        raise
+    if file.materialized == "view":
+        return "view"
+    added = _rows(session, file) - before
+    rows = f"{added:{'+' if adds else ''},} row{'s' * (added != 1)}"
+    inferred = sum(_inferred(session, began))
+    images = f", {inferred:,} image{'s' * (inferred != 1)} inferred" if inferred else ""
+    return f"{file.materialized}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
+
+
+def _carry_out(session: Session, told: Statements, progress: _progress.Progress) -> None:
+    """Run what makes a table or view; nothing of it stays where it fails."""
+    try:
+        for text in told.make:
+            session.query(text, progress=progress, scope=nothing_in_scope)
+        if told.swap:
+            session.con.begin()
+            try:
+                for text in told.swap:
+                    session.query(text, scope=nothing_in_scope)
+            except BaseException:
+                session.con.rollback()
+                raise
+            session.con.commit()
+    finally:
+        for text in told.tidy:
+            session.con.execute(text)
+
+
+def _existing(session: Session, file: QueryFile) -> str | None:
+    """Return what has a file's name in the database: 'table', 'view' or None."""
+    found = session.con.execute(
+        "SELECT lower(table_type) FROM information_schema.tables "
+        "WHERE table_catalog = current_database() AND table_schema = current_schema() "
+        "AND lower(table_name) = lower(?)",
+        [file.relation.identifier],
+    ).fetchall()
+    return None if not found else "view" if found[0][0] == "view" else "table"
+
+
+def _rows(session: Session, file: QueryFile) -> int:
+    return int(session.con.execute(f"SELECT count(*) FROM {file.relation}").fetchall()[0][0])
+
+
+def _inferred(session: Session, began: str) -> Iterator[int]:
+    """Yield how many images each run since `began` inferred."""
+    from vista_sql import runs
+
+    for run in runs.read(session.home(session.settings())):
+        if run.started < began:
+            return
+        yield run.images_inferred
