@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from vista_sql import datasets, query_files, report
+from vista_sql import datasets, report
 from vista_sql.cli import _output, _progress
 from vista_sql.cli._app import Command, Failure
 from vista_sql.cli._statement import nothing_in_scope, opened
@@ -42,6 +42,8 @@ def COMMAND(folder: Path) -> None:
     of structured columns, and trains one model a layer of a LeNet-5 that was trained on 0 to 4.
     Offline; under a minute. Run it again as often as you like.
     """
+    from vista_sql import query_files
+
     began = time.perf_counter()
     if folder.is_dir() and any(folder.iterdir()) and not datasets.is_digits(folder):
         raise Failure(f"{folder} holds other files; name a new or empty folder: vista demo FOLDER")
