@@ -175,7 +175,7 @@ class _Bill:
         workload, rates = self.workload, self.rates
         cnn = self.cnns[stage.cnn or workload.cnn.name]
         n_inferred = 0.0
-        for known in (workload.facts.stored if workload.store else ()) or NOTHING_STORED:
+        for known in (workload.facts.stored if workload.store.folder else ()) or NOTHING_STORED:
             n = self.passing * known.share
             held = known.features if stage.form == "features" else known.maps
             missing = [layer for layer in stage.layers if layer.name not in held]
@@ -192,11 +192,11 @@ class _Bill:
                 self._add("infer", n * top)
             n_inferred += n
             self.evaluations += n * len(missing)
-            if workload.store:
+            if workload.store.folder:
                 written = n * sum(self._stored_bytes(layer, stage.form) for layer in missing)
                 written += n * sum(memory.map_bytes(layer) for layer in stage.keep)
                 self._add("store", written / rates.store_write_bytes_per_second)
-        if workload.store:
+        if workload.store.folder:
             self._add("store", self.images * self.sizes.image_bytes / rates.hash_bytes_per_second)
             self._add("store", self.passing / rates.store_images_per_second)
         self._add("infer", ceil(n_inferred / self.batch_rows) * rates.network_call_seconds)
@@ -220,7 +220,7 @@ def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     """
     results = Sizes.of(workload).images * memory.feature_bytes(workload)
     return (
-        bool(workload.store)
+        bool(workload.store.folder)
         or any(isinstance(stage, Sort) for stage in stages)
         or results <= RECENT_BYTES
     )

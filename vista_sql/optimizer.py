@@ -11,6 +11,7 @@ from vista_sql.errors import PlanError
 from vista_sql.plans import Alternative, Decision, Infer, Plan, Sort
 from vista_sql.resources import Capabilities, Resources
 from vista_sql.roster import Layer
+from vista_sql.store import DEFAULT_BYTES
 from vista_sql.units import format_bytes, format_seconds
 from vista_sql.workload import Workload
 
@@ -196,7 +197,7 @@ def _placement_decision(
 
 
 def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ...]:
-    if not workload.store:
+    if not workload.store.folder:
         return ()
     used = {tap.layer.name for tap in workload.used_taps if tap.cnn is None}
     stored = sum(k.share for k in workload.facts.stored if used <= k.features)
@@ -220,7 +221,7 @@ def _materialization(
     """
     own = [tap.layer for tap in workload.used_taps if tap.cnn is None]
     form_fits = any(isinstance(s, Infer) and s.form == "features" for s in chosen.stages)
-    if not workload.store or not own or not form_fits:
+    if not workload.store.folder or not own or not form_fits:
         return (), ()
     cnn, top = workload.cnn, own[-1]
     above = [cnn.layer(name) for name in cnn.feature_layers]
@@ -231,7 +232,7 @@ def _materialization(
     kept_bytes = sizes.distinct * memory.map_bytes(top)
     gain = cost.loading_gain_seconds(workload, cnn, top, rates)
     write = memory.map_bytes(top) / rates.store_write_bytes_per_second
-    if kept_bytes > KEPT_SHARE * workload.store_bytes:
+    if kept_bytes > KEPT_SHARE * (workload.store.limit_bytes or DEFAULT_BYTES):
         why = (
             f"{format_bytes(kept_bytes)} of {top.name} are more than {KEPT_SHARE:.0%} of the store"
         )

@@ -12,6 +12,7 @@ from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import Call
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.roster import Cnn, Layer
+from vista_sql.store import OFF, Choice
 
 JOIN_TYPES = ("inner", "left")
 FORMATS = ("wide", "long")
@@ -104,8 +105,7 @@ class Workload:
     dtype: str
     device: str
     on_error: str
-    store: str = ""  # the feature store's folder; "" is none
-    store_bytes: int = 0  # its limit
+    store: Choice = OFF
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 

@@ -12,7 +12,10 @@ from test_optimizer import work
 from vista_sql import cost, plans
 from vista_sql.calibration import DEFAULTS, Rates, network_key
 from vista_sql.roster import load
+from vista_sql.store import OFF, Choice
 from vista_sql.workload import Facts, Stored
+
+STORE = Choice("/store")
 
 PAPERS_CLUSTER = replace(
     DEFAULTS,
@@ -64,11 +67,11 @@ def test_layers_and_images_are_counted_as_the_kernels_count_them():
 def test_what_is_stored_is_loaded():
     names = frozenset(tap.layer.name for tap in work().used_taps)
     half = (Stored(names, frozenset(), 0.5), Stored(frozenset(), frozenset(), 0.5))
-    cold = price(work(facts=facts(), store="/store"))
-    warm = price(work(facts=facts(stored=half), store="/store"))
+    cold = price(work(facts=facts(), store=STORE))
+    warm = price(work(facts=facts(stored=half), store=STORE))
     assert warm.images_inferred == cold.images_inferred / 2
     assert warm.parts["infer"] == pytest.approx(cold.parts["infer"] / 2, rel=0.01)
-    none = price(work(facts=facts(stored=(Stored(names, frozenset(), 1.0),)), store="/store"))
+    none = price(work(facts=facts(stored=(Stored(names, frozenset(), 1.0),)), store=STORE))
     assert none.images_inferred == 0
     assert none.seconds < cold.seconds / 20
 
@@ -97,7 +100,7 @@ def test_an_image_starts_from_a_stored_base_where_that_is_cheaper():
     cnn = load("resnet50")
     base = cnn.layer("conv4_6")
     stored = (Stored(frozenset(), frozenset({base.name}), 1.0),)
-    there = work(layers=("avg_pool",), facts=facts(stored=stored), store="/store")
+    there = work(layers=("avg_pool",), facts=facts(stored=stored), store=STORE)
     assert [layer.name for layer in cost.bases(there)] == [base.name]
     stages = tuple(replace(stage, base=base) for stage in plans.load("fused").stages(there))
     quick = replace(DEFAULTS, store_read_bytes_per_second=5e9)
@@ -130,7 +133,7 @@ def test_measured_layers_take_what_was_measured_and_others_lie_between():
 )  # fmt: skip
 def test_prices_are_sane(rows, distinct, image_rows, kind, placement, batch_rows, faster, store):
     known = Facts(rows, rows, min(rows, distinct), image_bytes=1e5, image_rows=image_rows)
-    there = work(facts=known, store="/store" if store else "")
+    there = work(facts=known, store=STORE if store else OFF)
     stages = plans.load(kind).stages(there)
     found = cost.price(there, stages, placement, batch_rows, DEFAULTS)
     assert found.seconds == pytest.approx(sum(found.parts.values()))

@@ -1,0 +1,265 @@
+"""Is the chosen plan the best one? `python benchmarks/bench_optimizer.py [--rounds 3]`.
+
+Twenty workloads: fan-out 1:1, 1:N and N:1; filters that keep 1 to 100 % of the rows; one to five
+layers of four CNNs; memory limits of 1 to 16 GB; the feature store off, cold and warm. Each runs
+under every plan and placement that fits, in interleaved rounds in one process, and by the
+optimizer's own choice of the same estimates. Told are the regret of the choice (its seconds over
+the best plan's), and how far estimated seconds and bytes are from measured ones. Loading the
+network comes before; the machine is measured anew first. Weights are random: cost, not quality.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from photos import photos
+
+PLANS = ("fused", "distinct", "staged", "eager", "lazy")
+
+
+@dataclass(frozen=True)
+class Workload:
+    cnn: str
+    layers: tuple[str, ...]
+    images: int = 64
+    share: str = "1:1"  # structured rows : images
+    rows: int = 64  # structured rows
+    keep: float = 1.0  # of the structured rows, by a filter
+    memory: str = "16GB"
+    store: str = "off"  # off, cold, half, warm
+
+    @property
+    def name(self) -> str:
+        return (
+            f"{self.cnn} ×{len(self.layers)} {self.share} {self.rows} rows, {self.images} images, "
+            f"{self.keep:.0%} kept, {self.memory}, store {self.store}"
+        )
+
+
+R1 = ("avg_pool",)
+R3 = ("conv4_6", "conv5_3", "avg_pool")
+R5 = ("conv4_6", "conv5_1", "conv5_2", "conv5_3", "avg_pool")
+A1, A2, A4 = ("fc7",), ("fc6", "fc8"), ("conv5", "fc6", "fc7", "fc8")
+M2 = ("out_relu", "global_average_pooling2d")
+L1, L4 = ("f6",), ("conv2", "pool2", "conv3", "fc6")
+
+WORKLOADS = (
+    Workload("resnet50", R1),
+    Workload("resnet50", R5),
+    Workload("resnet50", R3, share="N:1", images=16, rows=256),
+    Workload("resnet50", R5, share="1:N", images=96, rows=48),
+    Workload("resnet50", R3, images=256, rows=256, keep=0.1),
+    Workload("resnet50", R1, memory="2GB"),
+    Workload("resnet50", R5, store="cold"),
+    Workload("resnet50", R5, store="half"),
+    Workload("resnet50", R3, images=256, rows=256, store="warm"),
+    Workload("alexnet", A1, images=256, rows=256),
+    Workload("alexnet", A4, images=256, rows=256),
+    Workload("alexnet", A4, share="N:1", images=64, rows=2048),
+    Workload("alexnet", A2, images=1024, rows=1024, keep=0.01),
+    Workload("alexnet", A4, images=256, rows=256, store="warm"),
+    Workload("alexnet", A2, images=256, rows=256, memory="4GB", store="cold"),
+    Workload("mobilenetv2", M2, images=128, rows=128),
+    Workload("mobilenetv2", M2, share="N:1", images=32, rows=1024, keep=0.5),
+    Workload("lenet5", L4, images=4096, rows=4096, memory="1GB"),
+    Workload("lenet5", L1, share="N:1", images=256, rows=20_000),
+    Workload("lenet5", L4, images=8192, rows=8192, keep=0.25, store="half"),
+)
+
+
+class Bench:
+    """One workload's tables, and its statement under any plan."""
+
+    def __init__(self, workload: Workload, rates: str) -> None:
+        import pyarrow as pa
+
+        import vista_sql
+
+        self.workload = workload
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-optimizer-"))
+        os.environ["VISTA_SQL_CALIBRATION"] = rates
+        self.db = vista_sql.connect()
+        images = photos(workload.images)
+        self.db.con.register("made", pa.table({"id": range(workload.images), "image": images}))
+        self.db.con.execute("CREATE TABLE images AS FROM made")
+        n, m = workload.rows, workload.images
+        self.db.con.execute(
+            f"CREATE TABLE foods AS SELECT i AS row, i % {m} AS id, "
+            f"(hash(i) % 1000) / 1000 AS price FROM range({n}) r(i)"
+        )
+        self.runs = 0
+
+    def statement(self, plan: str = "", placement: str = "", store: str = "") -> str:
+        w = self.workload
+        self.runs += 1  # other bytes: nothing is remembered from the run before
+        changing = "" if w.store in ("half", "warm") else f" || ''{self.runs}''::BLOB"
+        layers = ", ".join(f"'{layer}'" for layer in w.layers)
+        weights = "" if w.cnn == "lenet5" else ", weights => 'random'"
+        hints = "".join(
+            f", {name} => '{value}'"
+            for name, value in (("plan", plan), ("placement", placement))
+            if value
+        )
+        kept = f" WHERE price < {w.keep}" if w.keep < 1 else ""
+        return (
+            f"SELECT * FROM TRANSFER(cnn => '{w.cnn}', layers => [{layers}], structured => 'foods', "
+            f"images => '(SELECT id, image{changing} AS image FROM images)'{weights}, "
+            f"memory_limit => '{w.memory}', {hints}){kept}"
+        )
+
+    def store(self) -> str:
+        """Return a store as the workload wants it, a folder of its own."""
+        w = self.workload
+        if w.store == "off":
+            return ""
+        folder = self.folder / f"store{self.runs}"
+        shutil.rmtree(folder, ignore_errors=True)
+        if w.store in ("half", "warm"):
+            known = self.folder / "known"
+            if not known.exists():
+                sql = self.statement(store=str(known))
+                if w.store == "half":
+                    sql += (" AND" if " WHERE " in sql else " WHERE") + " id % 2 = 0"
+                self.consume(sql)
+            shutil.copytree(known, folder)
+        return str(folder)
+
+    def consume(self, sql: str) -> float:
+        self.forget()
+        begun = time.perf_counter()
+        for _ in self.db.query(sql):
+            pass
+        return time.perf_counter() - begun
+
+    def forget(self) -> None:
+        """Drop what the kernels remember from call to call: a run starts from nothing."""
+        from vista_sql.hosts.duckdb import process_runtime
+
+        runtime = process_runtime()
+        runtime.sharing = type(runtime.sharing)()
+        runtime.decoded = type(runtime.decoded)()
+
+    def run(self, plan: str, placement: str) -> float:
+        return self.consume(self.statement(plan, placement, self.store()))
+
+    def estimates(self) -> dict[tuple[str, str], tuple[float, bool, int]]:
+        """Return (plan, placement) → estimated seconds, whether it is chosen, estimated bytes."""
+        sql = self.statement(store=self.store())
+        rows = self.db.query(
+            "SELECT item, estimated_seconds, chosen, peak_bytes, why "
+            f"FROM VISTA_EXPLAIN($a${sql}$a$) WHERE topic = 'candidate'"
+        ).fetchall()
+        found = {}
+        for item, seconds, chosen, peak, why in rows:
+            before = item.endswith(" before the join")
+            name = item.removesuffix(" before the join")
+            if name in PLANS and (chosen or why in (None, "infers some images again")):
+                found[name, "before" if before else "after"] = (seconds, chosen, peak)
+        return found
+
+    def close(self) -> None:
+        self.db.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def measured(workload: Workload, n_rounds: int, rates: str) -> dict[str, Any]:
+    bench = Bench(workload, rates)
+    try:
+        for _ in range(3):  # the network is loaded and timed, the machine measured
+            bench.run("fused", "after")
+        estimates = bench.estimates()
+        seconds: dict[tuple[str, str], list[float]] = {key: [] for key in estimates}
+        for _ in range(n_rounds):
+            for key in estimates:
+                seconds[key].append(bench.run(*key))
+        actual = {key: median(found) for key, found in seconds.items()}
+        (chosen,) = (key for key, (_, is_chosen, _) in estimates.items() if is_chosen)
+        best = min(actual, key=lambda key: actual[key])
+        errors = [estimates[key][0] / actual[key] for key in actual]
+        return {
+            "chosen": " ".join(chosen),
+            "seconds": actual[chosen],
+            "estimated": estimates[chosen][0],
+            "best": " ".join(best),
+            "best_seconds": actual[best],
+            "regret": actual[chosen] / actual[best] - 1,
+            "ratios": errors,
+            "peak_estimated": estimates[chosen][2],
+            "plans": {" ".join(key): [estimates[key][0], actual[key]] for key in actual},
+        }
+    finally:
+        bench.close()
+
+
+def peak(workload: Workload, rates: str) -> int:
+    """Return the most bytes that a process holds which runs the chosen plan once."""
+    command = [sys.executable, __file__, "--peak", json.dumps(asdict(workload)), "--rates", rates]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of workloads, from 1")
+    parser.add_argument("--smoke", action="store_true", help="once, on little data")
+    parser.add_argument("--json", type=Path, help="write everything there, too")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--rates", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.peak:
+        fields = json.loads(given.peak)
+        bench = Bench(Workload(**fields | {"layers": tuple(fields["layers"])}), given.rates)
+        bench.run("", "")
+        bench.close()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        return
+    rates = str(Path(tempfile.mkdtemp(prefix="bench-optimizer-")) / "rates.json")
+    chosen = WORKLOADS
+    if given.smoke:
+        chosen = (Workload("lenet5", L4, images=64, rows=64, store="half"),)
+        given.rounds = 1
+    elif given.only:
+        chosen = tuple(WORKLOADS[number - 1] for number in given.only)
+    found, peaks = [], []
+    for number, workload in enumerate(chosen, 1):
+        one = measured(workload, given.rounds, rates)
+        found.append(one | {"workload": workload.name})
+        line = (
+            f"{number:2} {workload.name}\n   {one['chosen']} {one['seconds']:.2f} s (estimated "
+            f"{one['estimated']:.2f}); best {one['best']} {one['best_seconds']:.2f} s; "
+            f"regret {one['regret']:.1%}"
+        )
+        if not given.smoke:
+            peaks.append(one["peak_estimated"] / peak(workload, rates))
+            line += f"; bytes estimated / peak {peaks[-1]:.2f}"
+        print(line, flush=True)
+    regrets = [one["regret"] for one in found]
+    print(f"regret: mean {mean(regrets):.1%}, worst {max(regrets):.1%}, of {len(found)} workloads")
+    ratios = [ratio for one in found for ratio in one["ratios"]]
+    print(
+        f"estimated / measured seconds, {len(ratios)} plans: median {median(ratios):.2f}, "
+        f"from {min(ratios):.2f} to {max(ratios):.2f}"
+    )
+    if peaks:
+        print(
+            f"estimated / measured bytes, chosen plans: median {median(peaks):.2f}, "
+            f"from {min(peaks):.2f} to {max(peaks):.2f}"
+        )
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
