@@ -17,7 +17,7 @@ from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself and parts on lines above its own, nothing else of the package
     ("errors", "units", "resources", "kernels"),
-    ("catalog", "settings", "runs", "models"),
+    ("catalog", "settings", "runs", "models", "tfrecord"),
     ("roster", "train"),
     ("calibration",),
     ("functions",),  # what a SQL function is, not the functions
@@ -46,6 +46,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
 
 UDFS_MAY_IMPORT = {
     "errors",
+    "tfrecord",
     "units",
     "catalog",
     "kernels",
@@ -62,7 +63,9 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "cv2": ("", "udfs datasets doctor measurement"),
     "dbt": ("hosts.dbt", ""),
     "duckdb": ("hosts hosts.dbt measurement session", "result cli datasets"),
-    "fsspec": ("", "udfs"),  # for images behind URIs; DuckDB's own optional dependency
+    "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
+    "google": ("tfrecord", ""),  # protobuf
+    "google_crc32c": ("tfrecord", ""),
     "h5py": ("", "roster"),  # comes with Keras
     "jinja2": ("", "query_files report"),
     "keras": ("", "roster weights udfs"),
@@ -70,7 +73,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "matplotlib": ("", "report"),
     "numpy": ("measurement train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),
-    "pyarrow": ("hosts measurement session result train udfs", "cli datasets doctor"),
+    "pyarrow": ("hosts measurement session result train udfs", "cli datasets doctor tfrecord"),
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
+from vista_sql.tfrecord.files import Positions
+from vista_sql.tfrecord.writing import Exports
 
 from . import _hog, _networks, _tensorflow
 from ._clock import Clock
@@ -122,6 +124,8 @@ class Runtime:
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
         self.decoded = Decoded()
+        self.positions = Positions()
+        self.exports = Exports()
 
     def network(self, spec: InferSpec) -> _networks.Network | _hog.Hog:
         """Return the spec's network, loaded by the first caller while others wait.
@@ -231,6 +235,7 @@ class Runtime:
         with self._lock:
             for name in [n for n in self._counters if n == run or n.startswith(f"{run}/")]:
                 del self._counters[name]
+        self.exports.end(run)
 
     def outcome(self, identity: object) -> tuple[bool, str | None]:
         """Return (known, reason) of an image decoded before; reason None: it decoded well."""

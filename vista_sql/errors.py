@@ -7,6 +7,7 @@
     ├── PlanError                no plan can run this workload here
     ├── WeightsError             a CNN's weights are missing, damaged or of another network
     ├── UnreadableImageError     an image cannot be read (only with on_error => 'raise')
+    ├── TFRecordError            a TFRecord file is missing, broken, or does not fit its columns
     ├── ModelError               training data or a kept model is at fault
     ├── SettingError             a setting has a value it cannot have
     ├── StoreError               the feature store that the user named cannot be used
@@ -119,6 +120,22 @@ class UnreadableImageError(VistaError):
             f"image of key {self.key!r} cannot be read: {self.reason}; mend or remove it, or use "
             "on_error => 'null' (NULL features, the reason in column error) or 'skip'"
         )
+
+
+class TFRecordError(VistaError):
+    """A TFRecord file is missing, broken, or does not fit the columns it is read as."""
+
+    def __init__(
+        self, file: str, reason: str, record: int | None = None, byte: int | None = None
+    ) -> None:
+        super().__init__(file, reason, record, byte)
+        self.file, self.reason, self.record, self.byte = file, reason, record, byte
+
+    def __str__(self) -> str:
+        if self.record is None:
+            return f"{self.file}: {self.reason}"
+        place = f"record {self.record} (counted from 0), at byte {self.byte}"
+        return f"{self.file}, {place}: {self.reason}"
 
 
 class ModelError(VistaError):

@@ -91,3 +91,15 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
 
 def nothing_in_scope(name: str) -> None:
     """Find no variable: a name in the statement is never one of the command line's own."""
+
+
+def tell_of_unreadable(session: Session, began: str) -> None:
+    """Say on stderr how many images of the run since `began` could not be read."""
+    from vista_sql import runs
+
+    run = next(runs.read(session.home(session.settings())), None)
+    if run is not None and run.started >= began and run.errors:
+        told = f"{run.errors:,} of {run.images:,} images cannot be read"
+        for key, reason in run.reasons[:1]:
+            told += f", the first: key {key}: {reason}"
+        click.echo(f"vista: {told}", err=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from vista_sql.cli import _output, _progress
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, nothing_in_scope, opened, statement
-
-if TYPE_CHECKING:
-    from vista_sql.session import Session
+from vista_sql.cli._statement import (
+    database,
+    nothing_in_scope,
+    opened,
+    statement,
+    tell_of_unreadable,
+)
 
 
 @click.command(
@@ -42,16 +44,4 @@ def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None,
             result = session.query(sql, progress=progress, scope=nothing_in_scope)
             finish = _output.write(result, target, rows)
         finish()
-        _tell_of_unreadable(session, began)
-
-
-def _tell_of_unreadable(session: Session, began: str) -> None:
-    """Say on stderr how many images of the run since `began` could not be read."""
-    from vista_sql import runs
-
-    run = next(runs.read(session.home(session.settings())), None)
-    if run is not None and run.started >= began and run.errors:
-        told = f"{run.errors:,} of {run.images:,} images cannot be read"
-        for key, reason in run.reasons[:1]:
-            told += f", the first: key {key}: {reason}"
-        click.echo(f"vista: {told}", err=True)
+        tell_of_unreadable(session, began)

@@ -1,0 +1,256 @@
+"""`tf.train.Example` as columns: which a file has, and the values of each record.
+
+The messages are described here (tensorflow/core/example/{example,feature}.proto), since the classes
+that TensorFlow brings import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from vista_sql.errors import TFRecordError
+from vista_sql.tfrecord.records import Record
+
+Kind = Literal["ints", "floats", "bytes", "texts"]
+"""The kind of a feature's values; bytes that are text are a kind of their own."""
+
+Example: TypeAlias = Any  # a message class made at run time
+
+FIELDS: Mapping[Kind, str] = {
+    "ints": "int64_list",
+    "floats": "float_list",
+    "bytes": "bytes_list",
+    "texts": "bytes_list",
+}
+"""The field of a Feature that holds each kind."""
+
+_TYPES: Mapping[Kind, tuple[str, ...]] = {
+    "ints": ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "BOOLEAN"),
+    "floats": ("FLOAT", "DOUBLE"),
+    "bytes": ("BLOB",),
+    "texts": ("VARCHAR",),
+}
+TYPES = tuple(name for names in _TYPES.values() for name in names)
+"""What a column may be declared as, alone or with `[]` or `[n]` after it."""
+
+SAMPLE_RECORDS = 100
+SAMPLE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A feature as a column of a DuckDB type: a scalar, a list or an array."""
+
+    name: str
+    type: str
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether each example has one value."""
+        return not self.type.endswith("]")
+
+    @property
+    def kind(self) -> Kind:
+        """Which of a Feature's lists holds the values."""
+        base = self.type.partition("[")[0]
+        return next(kind for kind, names in _TYPES.items() if base in names)
+
+
+def declared(name: str, type_: str) -> Column | None:
+    """Return the column that a user declares; None where a feature cannot have the type."""
+    match = re.fullmatch(r"\s*(\w+)\s*(\[\d*\])?\s*", type_)
+    if match is None or match[1].upper() not in TYPES:
+        return None
+    return Column(name, match[1].upper() + (match[2] or ""))
+
+
+@cache
+def example_class() -> Any:
+    """Return the class of tf.train.Example."""
+    fields = descriptor_pb2.FieldDescriptorProto
+    package = "vista_sql.tfrecord"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="vista_sql/example.proto", package=package, syntax="proto3"
+    )
+
+    def message(holder: Any, name: str, *parts: tuple[str, int, int, str]) -> Any:
+        made = holder.add(name=name)
+        for number, (part, label, kind, of) in enumerate(parts, 1):
+            made.field.add(
+                name=part, number=number, label=label, type=kind,
+                type_name=f".{package}.{of}" if of else None,
+            )  # fmt: skip
+        return made
+
+    one, many, of_message = fields.LABEL_OPTIONAL, fields.LABEL_REPEATED, fields.TYPE_MESSAGE
+    message(file.message_type, "BytesList", ("value", many, fields.TYPE_BYTES, ""))
+    message(file.message_type, "FloatList", ("value", many, fields.TYPE_FLOAT, ""))
+    message(file.message_type, "Int64List", ("value", many, fields.TYPE_INT64, ""))
+    feature = message(
+        file.message_type, "Feature",
+        ("bytes_list", one, of_message, "BytesList"),
+        ("float_list", one, of_message, "FloatList"),
+        ("int64_list", one, of_message, "Int64List"),
+    )  # fmt: skip
+    feature.oneof_decl.add(name="kind")
+    for part in feature.field:
+        part.oneof_index = 0
+    entry_name = "Features.FeatureEntry"
+    features = message(
+        file.message_type, "Features", ("feature", many, of_message, entry_name)
+    )  # fmt: skip
+    entry = message(
+        features.nested_type, "FeatureEntry",
+        ("key", one, fields.TYPE_STRING, ""),
+        ("value", one, of_message, "Feature"),
+    )  # fmt: skip
+    entry.options.map_entry = True
+    message(file.message_type, "Example", ("features", one, of_message, "Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.Example"))
+
+
+def parse(record: Record, name: str) -> Example:
+    """Return a record's Example.
+
+    Raises:
+        TFRecordError: it holds something else.
+    """
+    try:
+        return example_class().FromString(record.data)
+    except DecodeError:
+        raise TFRecordError(
+            name, "it is no tf.train.Example, the only message that can be read",
+            record.number, record.offset,
+        ) from None  # fmt: skip
+
+
+def infer(records: Iterable[Record], name: str) -> tuple[Column, ...]:
+    """Return the columns of sampled records, sorted by name.
+
+    A feature is a scalar where every example that has it has one value, else a list; int64 is
+    BIGINT, float FLOAT, bytes VARCHAR where all of them are text without control characters, else
+    BLOB.
+
+    Raises:
+        TFRecordError: a record is broken, or a feature is of two kinds.
+    """
+    fields: dict[str, str] = {}
+    lists: set[str] = set()
+    binary: set[str] = set()
+    for record in records:
+        for feature, value in parse(record, name).features.feature.items():
+            field = value.WhichOneof("kind")
+            if field is None:
+                continue  # a feature without values, as if it were absent
+            if fields.setdefault(feature, field) != field:
+                raise TFRecordError(
+                    name, f"feature {feature!r} is a {field}, and a {fields[feature]} before; give "
+                    "columns => {…} without it", record.number, record.offset,
+                )  # fmt: skip
+            values = getattr(value, field).value
+            if len(values) != 1:
+                lists.add(feature)
+            if field == "bytes_list" and not all(map(_is_text, values)):
+                binary.add(feature)
+    columns = []
+    for feature, field in sorted(fields.items()):
+        kind: Kind = next(kind for kind, of in FIELDS.items() if of == field)
+        if field == "bytes_list" and feature not in binary:
+            kind = "texts"
+        columns.append(Column(feature, _TYPES[kind][0] + ("[]" if feature in lists else "")))
+    return tuple(columns)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(unicodedata.category(c) == "Cc" and c not in "\t\r\n" for c in text)
+
+
+def sample(records: Iterable[Record]) -> Iterable[Record]:
+    """Yield the first records: SAMPLE_RECORDS, or fewer where these are SAMPLE_BYTES."""
+    n_bytes = 0
+    for count, record in enumerate(records, 1):
+        yield record
+        n_bytes += len(record.data)
+        if count >= SAMPLE_RECORDS or n_bytes >= SAMPLE_BYTES:
+            return
+
+
+def values(
+    record: Record, name: str, columns: Sequence[Column], *, others_allowed: bool
+) -> dict[Kind, list[list[Any] | None]]:
+    """Return a record's values by kind: for each column of that kind a list, None where absent.
+
+    Args:
+        record: the record.
+        name: its file.
+        columns: which features, in the order of the result.
+        others_allowed: whether it may have features that are no columns.
+
+    Raises:
+        TFRecordError: it does not fit the columns; names it.
+    """
+
+    def misfit(reason: str) -> TFRecordError:
+        return TFRecordError(name, reason, record.number, record.offset)
+
+    features = parse(record, name).features.feature
+    found: dict[Kind, list[list[Any] | None]] = {kind: [] for kind in FIELDS}
+    used = 0
+    for column in columns:
+        value = features.get(column.name)
+        used += value is not None
+        field = value.WhichOneof("kind") if value is not None else None
+        if field is None:
+            found[column.kind].append(None)
+            continue
+        if field != FIELDS[column.kind]:
+            raise misfit(
+                f"feature {column.name!r} is a {field}, not {column.type}; give its type in "
+                "columns => {…}"
+            )
+        listed = list(getattr(value, field).value)
+        if column.is_scalar and len(listed) > 1:
+            raise misfit(
+                f"feature {column.name!r} has {len(listed)} values, not one; give "
+                f"columns => {{'{column.name}': '{column.type}[]', …}}"
+            )
+        if column.kind == "texts":
+            try:
+                listed = [item.decode() for item in listed]
+            except UnicodeDecodeError:
+                blob = column.type.replace("VARCHAR", "BLOB")
+                raise misfit(
+                    f"feature {column.name!r} is no UTF-8 text; give "
+                    f"columns => {{'{column.name}': '{blob}', …}}"
+                ) from None
+        found[column.kind].append(listed)
+    if not others_allowed and used < len(features):
+        known = {column.name for column in columns}
+        other = next(
+            (
+                feature
+                for feature in sorted(features)
+                if feature not in known and features[feature].WhichOneof("kind") is not None
+            ),
+            None,
+        )
+        if other is not None:
+            raise misfit(
+                f"it has a feature {other!r}, which none of the first records has; give "
+                "columns => {…} with those that you want"
+            )
+    return found
