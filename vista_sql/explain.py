@@ -41,6 +41,7 @@ def _transfer(index: int, transfer: Transfer) -> str:
     facts = workload.facts
     below = [f"{what} {text}" for what, text in _below(transfer)]
     lines.append(f"  below inference: {' '.join(below) or 'nothing'}")
+    lines += [f"  semi-join: {text}" for text in workload.needs.cuts]
     if facts.rows is not None:
         lines.append(f"  rows: {facts.rows:,}; distinct images: {facts.distinct_images:,}")
     if workload.weights == "random":
@@ -69,8 +70,8 @@ def _transfer(index: int, transfer: Transfer) -> str:
 def _below(transfer: Transfer) -> Iterator[tuple[str, str]]:
     """Yield what runs below inference: a clause and its text."""
     needs = transfer.workload.needs
-    if needs.predicates:
-        yield "WHERE", " AND ".join(needs.predicates)
+    if needs.conditions:
+        yield "WHERE", " AND ".join(needs.conditions)
     if needs.sample:
         word, _, text = needs.sample.partition(" ")
         yield word, text
@@ -129,6 +130,8 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
         }  # fmt: skip
     for what, clause in list(_below(transfer)) or [("nothing", "")]:
         yield {"topic": "below inference", "item": what, "detail": clause or None}
+    for text in workload.needs.cuts:
+        yield {"topic": "decision", "item": "semi-join", "detail": text}
     known = workload.facts
     for item, n in (
         ("rows", known.rows), ("images", known.images), ("distinct images", known.distinct_images)

@@ -1,14 +1,19 @@
-"""What the database can tell of a workload's data before it is planned."""
+"""What the database can tell of a workload's data before it is planned; what it is worth to cut."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from vista_sql import rewrite
+from vista_sql.errors import QueryError
 from vista_sql.functions import identifier
+from vista_sql.needs import Needs
 from vista_sql.plans import Plan, fused
+from vista_sql.semi_joins import ROW
 from vista_sql.workload import Facts, Workload
 
 EXACT_BYTES = 64 * 2**20
@@ -64,6 +69,98 @@ def gather(workload: Workload, name: str, counts: Counts) -> Facts:
         image_rows=None if image_rows is None else int(image_rows),
         structured_rows=None if structured_rows is None else int(structured_rows),
     )
+
+
+# ── semi-joins ──────────────────────────────────────────────────────────────────────────────────
+
+_CHOOSES = re.compile(
+    r"LIMIT|TOP_N|SAMPLE|WINDOW"
+)  # operators that may choose other rows next time
+_VARIES = re.compile(
+    r"\b(random|\w*uuid\w*|nextval|currval|now|today|get_?\w*|current_\w+|vista_\w+)\("
+)
+
+ROWS_PER_SECOND = 1e7
+"""Rows that DuckDB's operators pass on, one after another; stated, on the slow side."""
+
+FLOPS_PER_SECOND, SECONDS_PER_IMAGE = 1e11, 5e-4
+"""How fast images are inferred and decoded at best; stated, on the fast side."""
+
+SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
+"""A sub-query is dear that takes longer, and more than this share of what inference takes."""
+
+
+def worthwhile(workload: Workload, counts: Counts, plan: Callable[[str], str]) -> Needs:
+    """Return a workload's needs with only those semi-joins that cut rows and cost little.
+
+    Each is evaluated below inference and, as the join or condition it comes from, above it. Where a
+    LIMIT relies on them all stay.
+
+    Args:
+        workload: columns known; its needs are all that may run below.
+        counts: asks the database.
+        plan: returns DuckDB's physical plan of a query, as JSON.
+    """
+    needs, relation = workload.needs, workload.structured or workload.images
+    if not needs.semi_joins:
+        return needs
+    none = replace(needs, semi_joins=(), limit=None, order=())
+    if not rewrite.reads_images(workload):
+        return none
+    narrow = workload.narrow_columns or {}
+    a_row = ", ".join(
+        f"unnest(CAST([NULL] AS {t}[])) AS {identifier(n)}" for n, t in narrow.items()
+    )
+    held = " AND ".join(f"({text})" for text in needs.predicates) or "true"
+    dear = SMALL_SECONDS
+    if not _KERNEL.search(relation.text):
+        (rows,) = counts(f"SELECT count(*) FROM {relation.text} WHERE {held}")
+        flops = max((tap.layer.flops for tap in workload.used_taps), default=0)
+        seconds = (rows or 0) * (flops / FLOPS_PER_SECOND + SECONDS_PER_IMAGE)
+        dear = max(dear, DEAR_SHARE * seconds)
+    kept, told = [], []
+    for text in needs.semi_joins:
+        try:
+            planned = json.loads(plan(f"SELECT ({text}) FROM (SELECT {a_row}) AS {ROW}"))
+        except QueryError:
+            continue
+        operators = list(_operators(planned))
+        passed = sum(rows for _, _, rows in operators)
+        if any(_CHOOSES.search(name) or _VARIES.search(said) for name, said, _ in operators):
+            told.append(f"not {text}: it may give other rows when it is evaluated again")
+        elif passed / ROWS_PER_SECOND > dear:
+            told.append(f"not {text}: it passes about {passed:,} rows, dear beside inference")
+        else:
+            kept.append(text)
+    if needs.limit is not None:
+        if len(kept) == len(needs.semi_joins):
+            return needs
+        needs = none
+    if not kept or _KERNEL.search(relation.text):
+        return replace(needs, semi_joins=tuple(kept), cuts=tuple(told))
+    shown = ", ".join(f"({text}) AS kept_{i}" for i, text in enumerate(kept))
+    counted = ", ".join(f"count_if(kept_{i})" for i in range(len(kept)))
+    rows, *left = counts(
+        f"SELECT count(*), {counted} FROM "
+        f"(SELECT {shown} FROM {relation.text} AS {ROW} WHERE {held})"
+    )
+    cutting = []
+    for text, n in zip(kept, left, strict=True):
+        if (n or 0) < (rows or 0):
+            cutting.append(text)
+            told.append(f"{text}: keeps {n or 0:,} of {rows:,} rows")
+        else:
+            told.append(f"not {text}: it keeps all {rows:,} rows")
+    return replace(needs, semi_joins=tuple(cutting), cuts=tuple(told))
+
+
+def _operators(plan: Any) -> Iterator[tuple[str, str, int]]:
+    """Yield (name, what it says, rows estimated) of each operator of a plan."""
+    for node in plan if isinstance(plan, list) else [plan]:
+        said = node.get("extra_info", {})
+        estimated = str(said.get("Estimated Cardinality", "0"))
+        yield node["name"], str(said), int(estimated) if estimated.isdigit() else 0
+        yield from _operators(node.get("children", []))
 
 
 def _infers(workload: Workload) -> bool:

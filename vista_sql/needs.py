@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
@@ -19,7 +18,8 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from vista_sql import semi_joins, stand_ins
 from vista_sql.parse import DIALECT, FoundCall, Statement, tokenize
-from vista_sql.stand_ins import Other, StandIn
+from vista_sql.semi_joins import Cutter
+from vista_sql.stand_ins import StandIn
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +28,26 @@ log = logging.getLogger(__name__)
 class Needs:
     """What a statement needs of one TRANSFER call.
 
-    `predicates`, `order` and `sample` are SQL text over the call's own columns, unqualified.
+    `predicates`, `semi_joins`, `order` and `sample` are SQL text over the call's own columns,
+    unqualified, or qualified with `semi_joins.ROW` where a sub-query speaks of them.
     """
 
     columns: frozenset[str] | None = None  # lower case; None: all
     predicates: tuple[str, ...] = ()
+    semi_joins: tuple[str, ...] = ()  # predicates too, with a sub-query: they cost a little
     order: tuple[str, ...] = ()
     limit: int | None = None
     sample: str | None = None
+    cuts: tuple[str, ...] = ()  # of each semi-join that was considered: what it does, in words
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All conditions on the rows."""
+        return (*self.predicates, *self.semi_joins)
 
 
 EVERYTHING = Needs()
 
-_OTHER_SAFE = frozenset({"list_contains", "list_has_any", "list_has_all", "prefix", "suffix"})
-_UNSAFE = (
-    exp.Rand, exp.Randn, exp.Uuid, exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp,
-    exp.CurrentUser, exp.Subquery, exp.Select, exp.AggFunc, exp.Window, exp.Exists,
-    exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.UDTF, exp.Lambda,
-    exp.PositionalColumn, exp.Columns, exp.Star,
-)  # fmt: skip
 _ROWS = (
     exp.AggFunc,
     exp.Window,
@@ -55,13 +56,8 @@ _ROWS = (
     exp.Posexplode,
     exp.Anonymous,
     exp.AnonymousAggFunc,
-)
-
-
-_HIDES_ROWS = "vista_hides_rows"
-
-Joined = Callable[[Scope, str, Mapping[str, str]], Iterator[str]]
-"""(scope, alias, names) → conditions on the source `alias`, as text over the narrow columns."""
+)  # a function unknown here may be an aggregate, or unnest
+_MAKES_ROWS = (exp.Explode, exp.Unnest, exp.Posexplode, exp.Anonymous, exp.AnonymousAggFunc)
 
 
 def analyse(
@@ -84,8 +80,9 @@ def analyse(
         resolved = stand_ins.resolve(statement, calls, columns_of)
         if resolved is None:
             return everything
-        for select in resolved.tree.find_all(exp.Select):  # before unused projections go
-            select.meta[_HIDES_ROWS] = any(map(_hides_rows, select.selects))
+        for select in resolved.tree.find_all(exp.Select):
+            semi_joins.name_shared_columns(select)
+            _note(select)  # before unused projections go
         tree = pushdown_projections(resolved.tree)
         scopes = list(traverse_scope(tree))
     except stand_ins.UnknownColumnsError as unknown:
@@ -94,23 +91,25 @@ def analyse(
     except (SqlglotError, KeyError, ValueError, AttributeError, IndexError, TypeError) as error:
         log.debug("needs unknown: %s", error)
         return everything
-    needs = (
-        _needs(scopes, name, stand_in, resolved.tables)
-        for name, stand_in in zip(resolved.names, calls, strict=True)
-        if stand_in is not None
-    )
+    given = [(n, c) for n, c in zip(resolved.names, calls, strict=True) if c is not None]
+    narrow = semi_joins.narrow_relations(given, resolved)
+    needs = []
+    for name, stand_in in given:
+        types = {column: stand_in.columns[column] for column in stand_in.narrow}
+        cutter = Cutter(resolved, narrow, types, columns_of)
+        needs.append(_needs(scopes, name, stand_in, cutter))
     return tuple(replace(found, columns=None) if resolved.opaque else found for found in needs)
 
 
-def _needs(scopes: list[Scope], name: str, stand_in: StandIn, tables: Mapping[str, Other]) -> Needs:
+def _needs(scopes: list[Scope], name: str, stand_in: StandIn, cutter: Cutter) -> Needs:
     """Return the needs of the one stand-in table called `name`."""
     uses = [
         (scope, alias)
         for scope in scopes
         for alias, source in scope.sources.items()
-        if isinstance(source, exp.Table) and source.name == name and alias in scope.selected_sources
+        if isinstance(source, exp.Table) and source.name == name and _source_node(scope, alias)
     ]
-    if len(uses) != 1 or not isinstance(uses[0][0].expression, exp.Select):
+    if len(uses) != 1:
         return EVERYTHING
     scope, alias = uses[0]
     used = {column.name for column in scope.columns if column.table == alias}
@@ -118,11 +117,11 @@ def _needs(scopes: list[Scope], name: str, stand_in: StandIn, tables: Mapping[st
     used |= {c.name for c in scope.expression.find_all(exp.Column) if c.table == alias}
     columns = frozenset(used & {column.lower() for column in stand_in.columns})
     narrow = {column.lower(): column for column in stand_in.narrow}
-    joined = partial(semi_joins.conditions, types=stand_in.columns, tables=tables, own=_own)
-    predicates = tuple(dict.fromkeys(_predicates(scopes, scope, alias, narrow, joined)))
-    needs = Needs(columns, predicates)
+    found = dict.fromkeys(_predicates(scopes, scope, alias, narrow, cutter))
+    plain = tuple(text for text, nested in found if not nested)
+    needs = Needs(columns, plain, tuple(text for text, nested in found if nested))
     if stand_in.one_row_each:
-        needs = _cut(scopes, scope, alias, narrow, needs)
+        needs = _cut(scopes, scope, alias, narrow, needs, cutter)
     return needs
 
 
@@ -130,12 +129,11 @@ def _needs(scopes: list[Scope], name: str, stand_in: StandIn, tables: Mapping[st
 
 
 def _predicates(
-    scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str], joined: Joined
-) -> Iterator[str]:
-    """Yield the conjuncts that only rows of the source `alias` decide, here and further out.
+    scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str], cutter: Cutter
+) -> Iterator[tuple[str, bool]]:
+    """Yield (condition, has it a sub-query?) that rows of `alias` must meet, here and further out.
 
-    `names` maps the source's columns to the call's narrow columns; `joined` finds the conditions
-    that inner joins with tables amount to.
+    `names` maps the source's columns to the call's narrow columns.
     """
     select = scope.expression
     node = _source_node(scope, alias)
@@ -143,50 +141,61 @@ def _predicates(
         return
     if any(_sample(s) is None for s in (select.args.get("sample"), node.args.get("sample")) if s):
         return
-    joins = select.args.get("joins") or []
-    own = node.parent if isinstance(node.parent, exp.Join) else None
-    if any(j.side in ("RIGHT", "FULL") or j.method or j.kind not in _PLAIN for j in joins):
+    found = semi_joins.context(select, alias)
+    if found is None:
         return
-    preserved = own is None or (own.side == "" and own.kind in ("", "INNER", "CROSS"))
-    if preserved and select.args.get("where"):
-        yield from _own(select.args["where"].this, alias, names)
-    if own is not None and own.args.get("on"):
-        yield from _own(own.args["on"], alias, names)
-    if preserved:
-        for join in joins:
-            if join is not own and join.side == "" and join.kind in ("", "INNER", "SEMI"):
-                yield from _own(join.args.get("on"), alias, names)
-        yield from joined(scope, alias, names)
-        outer = _outer(scopes, scope, alias, names)
-        if outer is not None and _transparent(select):
-            yield from _predicates(scopes, *outer, joined)
+    for condition in found.conjuncts:
+        text = _rewritten(condition, alias, names)
+        if text is not None:
+            yield text, False
+        elif (text := cutter.whole(condition, alias, names)) is not None:
+            yield text, True
+    exact = [
+        (join, text)
+        for join, text in _exact_joins(select, alias, names, cutter)
+        if text is not None and found.shown
+    ]
+    for text in cutter.joins(select, alias, names, found, [join for join, _ in exact]):
+        yield text, True
+    if not found.shown:
+        return
+    yield from ((text, True) for _, text in exact)
+    kept = select.meta[_KEPT]
+    for condition in semi_joins.conjuncts(select.args.get("having")):
+        if kept is not None and _columns(condition) <= kept:
+            text = _rewritten(condition, alias, names)
+            if text is not None:
+                yield text, False
+    outer = _outer(scopes, scope, alias, names)
+    if outer is not None:
+        yield from _predicates(scopes, *outer, cutter)
+
+
+def _exact_joins(
+    select: exp.Select, alias: str, names: Mapping[str, str], cutter: Cutter
+) -> Iterator[tuple[exp.Join, str | None]]:
+    """Yield each semi or anti join after `alias`, and what it demands as text; None: unknown."""
+    after = False
+    for name, _, join in semi_joins.operands(select):
+        if after and join is not None and join.kind in ("SEMI", "ANTI"):
+            yield join, cutter.exists(join, alias, names)
+        after = after or name == alias
 
 
 def _source_node(scope: Scope, alias: str) -> exp.Expr | None:
     """Return what a SELECT reads as `alias`, if it stands by itself after FROM, JOIN or a comma."""
-    node: exp.Expr = scope.selected_sources[alias][0]
-    if isinstance(node.parent, exp.Subquery) and isinstance(node, exp.Query):
-        node = node.parent
-    plain = isinstance(node.parent, (exp.From, exp.Join)) and node.parent.parent is scope.expression
-    changed = any(node.args.get(part) for part in ("pivots", "joins", "laterals"))
-    return node if plain and not changed else None
-
-
-_PLAIN = ("", "INNER", "CROSS", "SEMI", "ANTI", "OUTER")
-
-
-def _own(condition: exp.Expr | None, alias: str, names: Mapping[str, str]) -> Iterator[str]:
-    if condition is None:
-        return
-    for conjunct in condition.flatten() if isinstance(condition, exp.And) else [condition]:
-        text = _rewritten(conjunct, alias, names)
-        if text is not None:
-            yield text
+    if not isinstance(scope.expression, exp.Select):
+        return None
+    for name, node, _ in semi_joins.operands(scope.expression):
+        if name == alias and isinstance(node, (exp.Table, exp.Subquery)):
+            changed = any(node.args.get(part) for part in ("pivots", "joins", "laterals"))
+            return None if changed else node
+    return None
 
 
 def _rewritten(node: exp.Expr, alias: str, names: Mapping[str, str]) -> str | None:
     """Return an expression over the call's narrow columns as text; None where it is not one."""
-    if not _deterministic(node) or not node.find(exp.Column):
+    if not semi_joins.deterministic(node) or not node.find(exp.Column):
         return None
     copy = node.copy()
     if isinstance(copy, exp.Paren):
@@ -199,26 +208,47 @@ def _rewritten(node: exp.Expr, alias: str, names: Mapping[str, str]) -> str | No
     return str(holder.this.sql(DIALECT))
 
 
-def _deterministic(node: exp.Expr) -> bool:
-    if any(isinstance(part, _UNSAFE) for part in node.walk()):
-        return False
-    return all(str(f.this).lower() in _OTHER_SAFE for f in node.find_all(exp.Anonymous))
+_KEPT, _HIDES_ROWS = "vista_kept", "vista_hides_rows"
 
 
-def _transparent(select: exp.Select) -> bool:
-    """Return whether a filter on plain output columns may run before this SELECT."""
+def _note(select: exp.Select) -> None:
+    """Note in a SELECT what its projections say of rows, while all of them are there."""
+    select.meta[_HIDES_ROWS] = any(shown.find(*_ROWS) for shown in select.selects)
+    select.meta[_KEPT] = _kept_columns(select)
+
+
+def _kept_columns(select: exp.Select) -> set[tuple[str, str]] | None:
+    """Return the columns (source, name) upon which a filter of this SELECT's rows may run before.
+
+    Rows of other values neither add to such a row nor take its place. None: all columns.
+    """
     args = select.args
-    return (
-        not any(
-            args.get(part)
-            for part in ("group", "having", "qualify", "limit", "offset", "sample", "distinct")
-        )
-        and not select.meta[_HIDES_ROWS]
-    )
+    if any(args.get(part) for part in ("limit", "offset", "sample", "windows", "fetch")):
+        return set()
+    if any(shown.find(*_MAKES_ROWS) for shown in select.selects):
+        return set()
+    kept: list[set[tuple[str, str]]] = []
+    group, distinct = args.get("group"), args.get("distinct")
+    if group is not None:
+        rest = {part: value for part, value in group.args.items() if part != "expressions"}
+        kept.append(set() if any(rest.values()) else _plain(group.expressions))
+    if distinct is not None and distinct.args.get("on"):
+        kept.append(set())
+    places = [*select.selects, *(p for p in (args.get("having"), args.get("qualify")) if p)]
+    windows = [window for place in places for window in place.find_all(exp.Window)]
+    kept += [_plain(window.args.get("partition_by") or []) for window in windows]
+    plain = (agg.find_ancestor(exp.Window) for p in places for agg in p.find_all(exp.AggFunc))
+    if group is None and not all(plain):
+        return set()
+    return set.intersection(*kept) if kept else None
 
 
-def _hides_rows(projection: exp.Expr) -> bool:
-    return bool(projection.find(*_ROWS))  # a function unknown here may be an aggregate, or unnest
+def _plain(nodes: Sequence[exp.Expr]) -> set[tuple[str, str]]:
+    return {(node.table, node.name) for node in nodes if isinstance(node, exp.Column)}
+
+
+def _columns(node: exp.Expr) -> set[tuple[str, str]]:
+    return _plain(list(node.find_all(exp.Column)))
 
 
 def _outer(
@@ -229,7 +259,7 @@ def _outer(
         (outer, outer_alias)
         for outer in scopes
         for outer_alias, source in outer.sources.items()
-        if source is scope and outer_alias in outer.selected_sources
+        if source is scope and _source_node(outer, outer_alias) is not None
     ]
     if len(readers) != 1 or scope.is_set_operation or scope.is_subquery:
         return None
@@ -243,12 +273,14 @@ def _outer(
     if not isinstance(select, exp.Select):
         return None
     shown = [projection.alias_or_name for projection in select.selects]
+    kept = select.meta[_KEPT]
     passed = {
         projection.alias_or_name: names[column.name]
         for projection in select.selects
         if isinstance(column := projection.unalias(), exp.Column)
         and column.table == alias
         and column.name in names
+        and (kept is None or (column.table, column.name) in kept)
         and shown.count(projection.alias_or_name) == 1
     }
     return outer, outer_alias, passed
@@ -258,36 +290,43 @@ def _outer(
 
 
 def _cut(
-    scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str], needs: Needs
+    scopes: list[Scope],
+    scope: Scope,
+    alias: str,
+    names: Mapping[str, str],
+    needs: Needs,
+    cutter: Cutter,
 ) -> Needs:
     """Return `needs` with the LIMIT (and its ORDER BY) or SAMPLE that may run below inference.
 
-    It may where every row here is one row of the call: one source, every condition pushed below,
-    no DISTINCT, aggregate or window between.
+    It may where every row of the call gives a row here, next to each other: every condition pushed
+    below, joins that drop no row, no DISTINCT, aggregate or window between.
     """
     select = scope.expression
-    if (
-        not isinstance(select, exp.Select)
-        or select.args.get("joins")
-        or select.args.get("laterals")
-    ):
+    if not isinstance(select, exp.Select) or select.args.get("laterals"):
+        return needs
+    read = semi_joins.operands(select)
+    exact = {id(join): text for join, text in _exact_joins(select, alias, names, cutter)}
+    lefts = [join for _, _, join in read if join is not None and join.side == "LEFT"]
+    if (read and read[0][0] != alias) or semi_joins.context(select, alias) is None:
+        return needs
+    if not all(join in lefts or exact.get(id(join)) for _, _, join in read if join is not None):
         return needs
     args = select.args
     if any(args.get(part) for part in ("group", "having", "qualify", "distinct", "windows")):
         return needs
     if select.meta[_HIDES_ROWS]:
         return needs
-    where = args.get("where")
-    conjuncts = where.this.flatten() if where and isinstance(where.this, exp.And) else []
-    for conjunct in [*conjuncts] or ([where.this] if where else []):
-        if _rewritten(conjunct, alias, names) is None:
+    for condition in semi_joins.conjuncts(args.get("where")):
+        below = _rewritten(condition, alias, names) or cutter.whole(condition, alias, names)
+        if below is None:
             return needs
     node = _source_node(scope, alias)
     if node is None:
         return needs
     samples = [s for s in (args.get("sample"), node.args.get("sample")) if s]
     if samples:  # of rows kept one by one: it commutes with the conditions
-        here = len(samples) == 1 and isinstance(scope.sources[alias], exp.Table)
+        here = len(samples) == 1 and isinstance(scope.sources[alias], exp.Table) and not lefts
         return replace(needs, sample=_sample(samples[0])) if here else needs
     limit = args.get("limit")
     if limit is not None:
@@ -295,7 +334,7 @@ def _cut(
     if args.get("order") or args.get("offset"):
         return needs
     outer = _outer(scopes, scope, alias, names)
-    return needs if outer is None else _cut(scopes, *outer, needs)
+    return needs if outer is None else _cut(scopes, *outer, needs, cutter)
 
 
 def _limited(

@@ -38,7 +38,10 @@ class Database(Protocol):
         """Return the value of a constant expression."""
 
     def counts(self, query: str) -> tuple[float | None, ...]:
-        """Return the one row of numbers that a query gives."""
+        """Return the one row of numbers that a query gives; raise QueryError where it fails."""
+
+    def plan(self, query: str) -> str:
+        """Return DuckDB's physical plan of a query as JSON; raise QueryError where it fails."""
 
 
 @dataclass
@@ -188,6 +191,7 @@ class StatementPlanner(BindPlanner):
                 else:
                     samples.append(span)
             with self._within(found, calls[index]):
+                needed = self._worthwhile(transferred, needed)
                 planned = transfer.plan(calls[index], self, transferred, needed, self._facts)
                 staged = planned.staged
                 staged = replace(staged, rows=_with(self._ctes) + staged.rows)
@@ -240,6 +244,15 @@ class StatementPlanner(BindPlanner):
         database, ctes = self.database, _with(self._ctes)
         return facts.gather(
             workload, self.fresh_name(""), lambda query: database.counts(ctes + query)
+        )
+
+    def _worthwhile(self, workload: Workload, needed: Needs) -> Needs:
+        assert self.database is not None  # noqa: S101
+        database, ctes = self.database, _with(self._ctes)
+        return facts.worthwhile(
+            replace(workload, needs=needed),
+            lambda query: database.counts(ctes + query),
+            lambda query: database.plan(ctes + query),
         )
 
     def _resolved(self, found: FoundCall) -> Call:
@@ -316,6 +329,7 @@ def _stand_in(workload: Workload) -> StandIn:
         {**narrow, **workload.added_columns},
         frozenset(narrow),
         one_row_each=workload.on_error != "skip" and workload.format == "wide",
+        relation=(workload.structured or workload.images).text,
     )
 
 

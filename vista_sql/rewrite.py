@@ -15,6 +15,7 @@ from vista_sql import kernels, roster
 from vista_sql.functions import identifier, text_literal
 from vista_sql.kernels import InferSpec
 from vista_sql.plans import Infer, Plan, Sort
+from vista_sql.semi_joins import ROW
 from vista_sql.workload import Relation, Tap, Workload, array_type
 
 PLANNED_AWAY = "planned away"
@@ -95,6 +96,7 @@ def _with_marks(workload: Workload, mark: Callable[[str], str]) -> Workload:
         needs=replace(
             needs,
             predicates=tuple(map(mark, needs.predicates)),
+            semi_joins=tuple(map(mark, needs.semi_joins)),
             order=tuple(map(mark, needs.order)),
         ),
     )
@@ -139,14 +141,15 @@ def _image_rows(workload: Workload, plan: Plan, names: _Names) -> str:
 
 def _image_value(workload: Workload, names: _Names) -> str:
     """Return the image (or, where its column is not known, the whole row) as a column."""
-    if not _reads_images(workload):
+    if not reads_images(workload):
         return ""
     if workload.image_column is None:
         return f", {names.images} AS {names.image}"
     return f", {names.images}.{identifier(workload.image_column)} AS {names.image}"
 
 
-def _reads_images(workload: Workload) -> bool:
+def reads_images(workload: Workload) -> bool:
+    """Return whether a call needs its images at all."""
     return bool(workload.used_taps) or workload.error_used or workload.on_error == "skip"
 
 
@@ -166,7 +169,7 @@ def _joined_rows(workload: Workload, plan: Plan, names: _Names) -> str:
     columns = _kept_columns(workload)
     shown = f"{kept}.*" if columns is None else ", ".join(f"{kept}.{c}" for c in columns)
     parts = [part for part in (shown,) if part]
-    if _reads_images(workload):
+    if reads_images(workload):
         parts.append(f"{kept}.{key} AS {names.key}{_image_value(workload, names)}")
     text = f"SELECT {', '.join(parts) or '1 AS ' + names.key}\nFROM {source}"
     if needs.sample:
@@ -188,11 +191,12 @@ def _sorted(text: str, plan: Plan, names: _Names) -> str:
 
 
 def _filtered(relation: Relation, workload: Workload, alias: str) -> str:
-    predicates = workload.needs.predicates
-    if not predicates:
+    needs = workload.needs
+    if not needs.conditions:
         return f"{relation.text} AS {alias}"
-    conditions = " AND ".join(f"({predicate})" for predicate in predicates)
-    return f"(SELECT * FROM {relation.text} WHERE {conditions}) AS {alias}"
+    conditions = " AND ".join(f"({condition})" for condition in needs.conditions)
+    rows = f"{relation.text} AS {ROW}" if needs.semi_joins else relation.text
+    return f"(SELECT * FROM {rows} WHERE {conditions}) AS {alias}"
 
 
 def _kept_columns(workload: Workload) -> list[str] | None:
@@ -297,7 +301,7 @@ class _Calls:
         """Return the structured relation joined with the images' results, as a relation."""
         names, workload = self.names, self.workload
         assert workload.structured is not None  # noqa: S101  (self.before says so)
-        error = [f"{self.error} AS {names.error}"] if _reads_images(workload) else []
+        error = [f"{self.error} AS {names.error}"] if reads_images(workload) else []
         inner = f"SELECT {', '.join([names.key, *self.results, *error])}\nFROM {inferred}"
         results = [*self.results, names.error] if error else [*self.results]
         shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])

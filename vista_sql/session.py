@@ -380,7 +380,17 @@ class _Database:
 
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Return the one row of numbers that a query gives."""
-        return cast("tuple[float | None, ...]", self._con.execute(query).fetchall()[0])
+        try:
+            return cast("tuple[float | None, ...]", self._con.execute(query).fetchall()[0])
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from error
+
+    def plan(self, query: str) -> str:
+        """Return DuckDB's physical plan of a query as JSON."""
+        try:
+            return str(self._con.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()[0][1])
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from error
 
 
 def _session_folder(session: Session) -> str:

@@ -21,6 +21,7 @@ class StandIn:
     columns: Mapping[str, str]
     narrow: frozenset[str]
     one_row_each: bool  # one output row for each joined row: not on_error => 'skip', not long
+    relation: str | None = None  # DuckDB text of a relation that has the narrow columns of each row
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Resolved:
     names: tuple[str, ...]  # of the stand-ins of our calls, in the order of the statement's calls
     opaque: bool  # reads columns that it does not name one by one
     tables: Mapping[str, Other]  # of the stand-ins of tables
+    ctes: Mapping[str, exp.Query]  # by name; not recursive ones, nor where two have one name
+    cte_names: frozenset[str]  # of all of them, lower case
 
 
 class UnknownColumnsError(Exception):
@@ -61,7 +64,23 @@ def resolve(
     names = _stand_in(query, statement.calls, calls, schema)
     tables = _replace_others(query, columns_of, schema, set(names))
     tree = qualify(query, schema=schema, dialect=DIALECT, quote_identifiers=True)
-    return Resolved(tree, tuple(names), _reads_unnamed_columns(tree), tables)
+    opaque = _reads_unnamed_columns(tree)
+    named = frozenset(cte.alias.lower() for cte in tree.find_all(exp.CTE))
+    return Resolved(tree, tuple(names), opaque, tables, _ctes(tree), named)
+
+
+def _ctes(tree: exp.Expr) -> dict[str, exp.Query]:
+    found = list(tree.find_all(exp.CTE))
+    names = [cte.alias for cte in found]
+    return {
+        cte.alias: cte.this
+        for cte in found
+        if names.count(cte.alias) == 1
+        and isinstance(cte.this, exp.Query)
+        and not cte.alias_column_names
+        and isinstance(cte.parent, exp.With)
+        and not cte.parent.recursive
+    }
 
 
 _OPAQUE = (exp.PositionalColumn, exp.Columns, exp.TableColumn, exp.Pivot)

@@ -3,7 +3,7 @@ SELECT t.f6, o.label FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], s
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
 SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods WHERE ("price" < 5) AND ("id" IN (SELECT "id" FROM other WHERE ("price" < 50)))) AS __vista_2567b015_structured
+FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 5) AND ("id" IN (SELECT "o"."id" AS "k0" FROM other AS "o" WHERE "o"."price" < 50))) AS __vista_2567b015_structured
 JOIN images AS __vista_2567b015_images
   ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
 

@@ -3,14 +3,14 @@ SELECT a.f6, b.conv3 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], s
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
 SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_2567b015_structured
+FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 3) AND ("id" IN (SELECT "b"."id" AS "k0" FROM images AS "b" WHERE "b"."id" > 0))) AS __vista_2567b015_structured
 JOIN images AS __vista_2567b015_images
   ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
 
 -- __vista_4dcc4f45_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_4dcc4f45_rows AS
 SELECT __vista_4dcc4f45_images."id", __vista_4dcc4f45_images."id" AS __vista_4dcc4f45_key, __vista_4dcc4f45_images."image" AS __vista_4dcc4f45_image
-FROM (SELECT * FROM images WHERE ("id" > 0)) AS __vista_4dcc4f45_images;
+FROM (SELECT * FROM images AS __vista_row WHERE ("id" > 0) AND ("id" IN (SELECT "a"."id" AS "k0" FROM foods AS "a" WHERE "a"."price" < 3))) AS __vista_4dcc4f45_images;
 
 SELECT a.f6, b.conv3 FROM (
 SELECT
