@@ -32,6 +32,7 @@ def con():
             "CREATE TABLE images AS FROM rows_of_images;"
             f"CREATE TABLE foods AS SELECT i AS id, i / 2.0 AS price, i % 5 AS cat FROM range({N}) AS r(i)"
         )
+        vista_sql.attach(con)
         yield con
 
 

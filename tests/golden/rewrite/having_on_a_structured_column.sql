@@ -2,14 +2,10 @@ SELECT cat, max(f6[1]) AS most FROM TRANSFER(cnn => 'lenet5', layers => ['conv3'
 -- output --
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT *
-FROM (
-  SELECT __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-  FROM (SELECT * FROM foods WHERE ("cat" <> 'c2')) AS __vista_2567b015_structured
-  JOIN images AS __vista_2567b015_images
-    ON __vista_2567b015_structured."id" = __vista_2567b015_images."id"
-) AS __vista_2567b015_joined
-ORDER BY hash(__vista_2567b015_image);
+SELECT __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+FROM (SELECT * FROM foods WHERE ("cat" <> 'c2')) AS __vista_2567b015_structured
+JOIN images AS __vista_2567b015_images
+  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
 
 SELECT cat, max(f6[1]) AS most FROM (
 SELECT

@@ -2,14 +2,10 @@ SELECT o.label, t.f6::FLOAT[] AS f6 FROM other AS o LEFT JOIN TRANSFER(cnn => 'l
 -- output --
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT *
-FROM (
-  SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-  FROM (SELECT * FROM foods AS __vista_row WHERE ("id" IN (SELECT "o"."id" AS "k0" FROM other AS "o" WHERE "o"."price" > 2))) AS __vista_2567b015_structured
-  JOIN images AS __vista_2567b015_images
-    ON __vista_2567b015_structured."id" = __vista_2567b015_images."id"
-) AS __vista_2567b015_joined
-ORDER BY hash(__vista_2567b015_image);
+SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("id" IN (SELECT "o"."id" AS "k0" FROM other AS "o" WHERE "o"."price" > 2))) AS __vista_2567b015_structured
+JOIN images AS __vista_2567b015_images
+  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
 
 SELECT o.label, t.f6::FLOAT[] AS f6 FROM other AS o LEFT JOIN (
 SELECT
