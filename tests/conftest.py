@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from shells import Shells
+
     from vista_sql import Session
 
 os.environ["VISTA_SQL_STORE"] = "false"  # tests of the store name their own
@@ -65,3 +67,12 @@ def fresh_db() -> Iterator[Session]:
 
     with foods.connect() as db:
         yield db
+
+
+@pytest.fixture(scope="session")
+def shell() -> Iterator[Shells]:
+    """The stock shell with the extension and a worker, which tests share."""
+    import shells
+
+    with shells.shells() as made:
+        yield made

@@ -35,8 +35,9 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("functions.*",),  # the functions: one file each
     ("explain", "hosts", "result"),
     ("planner",),
+    ("binding",),
     ("measurement",),
-    ("session",),
+    ("session", "worker"),
     ("__init__", "hosts.dbt"),  # the public names, loaded when they are asked for
     ("datasets", "doctor", "query_files", "report"),
     ("materializations",),
@@ -71,9 +72,12 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("measurement train udfs", "models result roster weights datasets doctor"),
+    "numpy": ("hosts measurement train udfs", "models result roster weights datasets doctor"),
     "pandas": ("", "result"),
-    "pyarrow": ("hosts measurement session result train udfs", "cli datasets doctor tfrecord"),
+    "pyarrow": (
+        "hosts measurement session result train udfs worker",
+        "cli datasets doctor tfrecord",
+    ),
     "rich": ("", "cli"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Protocol
 
 from vista_sql import explain, facts, functions, needs, parse
@@ -55,6 +56,7 @@ class BindPlanner:
     runs: Callable[[], str] = lambda: ""
     look: Callable[[str], Mapping[str, str] | None] = lambda _: None
     rates: Rates = DEFAULTS
+    folder: str = ""  # what relative paths are relative to; "" is the process's working folder
     transfers: list[Transfer] = field(default_factory=list)
     _names: int = 0
 
@@ -102,7 +104,20 @@ class BindPlanner:
         """Return a statement's text with every call replaced by what it stands for."""
         return splice(statement, [self._expanded(f.call.checked()) for f in statement.calls])
 
+    def located(self, call: Call) -> Call:
+        """Return a call whose relative paths of networks and weights are those of `folder`."""
+        if not self.folder:
+            return call
+        values = dict(call.values)
+        for name in ("cnn", "weights"):
+            given = values.get(name)
+            if isinstance(given, str):
+                path = Path(self.folder, given)
+                values[name] = str(path) if path.suffix and path.is_file() else given
+        return replace(call, values=values)
+
     def _expanded(self, call: Call) -> str:
+        call = self.located(call)
         if call.function != "transfer":
             return functions.load(call.function).expand(call, self)
         planned = transfer.plan(call, self, transfer.bind(call, self))

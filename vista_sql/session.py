@@ -8,7 +8,6 @@ import secrets
 import shutil
 import sys
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,8 +18,8 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from vista_sql import calibration, explain, functions, parse, store
-from vista_sql.calibration import Rates
+from vista_sql import calibration, explain, parse, store
+from vista_sql.binding import Binder
 from vista_sql.errors import Place, QueryError
 from vista_sql.functions import Call, text_literal
 from vista_sql.functions.transfer import Transfer
@@ -28,7 +27,7 @@ from vista_sql.hosts import duckdb as host
 from vista_sql.hosts import lent, rows
 from vista_sql.hosts.lent import Scope
 from vista_sql.parse import Statement
-from vista_sql.planner import BindPlanner, StatementPlanner
+from vista_sql.planner import StatementPlanner
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
@@ -56,13 +55,14 @@ class Session:
         """
         self.con, self._own = con, own
         self._salt = salt or secrets.token_hex(8)
-        self._bind_runs: Runs | None = None
-        self._binding = threading.Lock()
         self._lent = lent.Lent(con)
         file = host.database_file(con)
         self._folder = f"{file}.vista" if file else _session_folder(self)
         attach(con, self, self._folder)
         self._folder = host.home(con)  # that of the database's first session
+        self._binder = Binder(
+            self._folder, self._salt, host.BIND_TIME, host.process_runtime(), self._glimpse
+        )
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
 
@@ -143,11 +143,7 @@ class Session:
 
     def home(self, settings: Settings) -> str:
         """Return the folder of models, runs and errors."""
-        given = settings.value("home").value
-        return self._folder if given is None else str(Path(given).expanduser())
-
-    def _rates(self, settings: Settings) -> Rates:
-        return calibration.load(calibration.file_of(settings.value("calibration")))
+        return self._binder.home(settings)
 
     def _calibrated(self) -> bool:
         """Measure this machine if that was never done; returns whether it was done now."""
@@ -170,30 +166,13 @@ class Session:
             host.STATEMENTS,
             f"{self._salt}{run}",  # several results may be open at once
             runs=lambda: run,
-            rates=self._rates(settings),
+            rates=self._binder.rates(settings),
             database=_Database(self.con, params),
         )
 
     def expand(self, call: Call, variables: Mapping[str, Any]) -> str:
         """Plan one call while DuckDB binds the statement that holds it; return its SELECT."""
-        settings = self.settings(variables)
-        home = self.home(settings)
-        with self._binding:  # connections of several threads may bind at once
-            if self._bind_runs is None:
-                self._bind_runs = Runs(home)
-                weakref.finalize(self, self._bind_runs.flush, host.process_runtime())
-            else:
-                self._bind_runs.flush(host.process_runtime())
-        planner = BindPlanner(
-            settings,
-            home,
-            host.BIND_TIME,
-            f"{self._salt}{call.function}{sorted(call.values.items())}",
-            runs=partial(self._bind_runs.open, f"{call.function.upper()}({dict(call.values)})"),
-            look=self._glimpse,
-            rates=self._rates(settings),
-        )
-        return functions.load(call.function).expand(call.checked(), planner)
+        return self._binder.expand(call, self.settings(variables))
 
     def _glimpse(self, relation: str) -> Mapping[str, str] | None:
         try:
@@ -211,8 +190,7 @@ class Session:
     # ── running ─────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, statement: Statement, params: Any, progress: Progress, scope: Scope) -> Result:
-        if self._bind_runs is not None:
-            self._bind_runs.flush(host.process_runtime())
+        self._binder.flush()
         with contextlib.ExitStack() as undo:
             undo.enter_context(host.translated())
             self._lent.tidy()
@@ -423,10 +401,14 @@ def attach(
 def connect(database: str | Path = ":memory:", **config: Any) -> Session:
     """Open a DuckDB database with vista_sql on it.
 
+    A new file gets the storage format that every shell from 1.4 on opens; for that of DuckDB 2.0
+    give `storage_compatibility_version="latest"`.
+
     Args:
         database: a file, created if absent, or ":memory:".
         config: DuckDB's own settings.
     """
+    host.create_file(str(database), config)
     con = duckdb.connect(str(database), config=config)
     return Session(con, own=True)
 

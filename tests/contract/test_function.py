@@ -52,7 +52,8 @@ def test_bare_connections_have_it_with_all_its_arguments(name, attached):
         "SELECT parameters FROM duckdb_functions() WHERE function_name = ? AND function_type = ?",
         [name, "table_macro"],
     ).fetchall()
-    assert found == [([argument.name for argument in functions.load(name).arguments],)]
+    # a macro needs a parameter, or DuckDB would plan the call as soon as it is made
+    assert found == [([argument.name for argument in functions.load(name).arguments] or ["_"],)]
 
 
 @every_function

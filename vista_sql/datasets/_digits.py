@@ -46,6 +46,8 @@ def digits(folder: str | Path) -> None:
     import pyarrow as pa
     from sklearn.datasets import load_digits
 
+    from vista_sql.hosts.duckdb import create_file
+
     folder = Path(folder).absolute()
     images = folder / IMAGES
     images.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,7 @@ def digits(folder: str | Path) -> None:
     ids = pa.array(range(len(scans)), pa.int32())
     about = pa.table({"id": ids, "digit": pa.array(labels, pa.int32())} | _ink(scans))
     files = pa.table({"id": ids, "path": [str(path) for path in paths]})
+    create_file(str(folder / DATABASE), {})
     with duckdb.connect(str(folder / DATABASE)) as con:
         con.begin()
         for name, table in (("digits", about), ("digit_images", files)):

@@ -187,6 +187,8 @@ def _write(
 ) -> Path:
     import duckdb
 
+    from vista_sql.hosts.duckdb import SHELL_STORAGE
+
     if rows < 1:
         raise ValueError(f"rows={rows}: a table has at least one row")
     if images not in ("blobs", "files"):
@@ -206,7 +208,8 @@ def _write(
     with duckdb.connect(config=config) as con:
         con.execute(
             f"ATTACH '{str(database).replace(chr(39), chr(39) * 2)}' AS made "
-            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS}); USE made; BEGIN"
+            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS}, STORAGE_VERSION '{SHELL_STORAGE}'); "
+            "USE made; BEGIN"
         )
         _fill(con, table, _about_batches(kind, seed, rows), about)
         _fill(con, f"{kind.name}_images", _image_batches(kind, seed, rows, files), about)

@@ -95,6 +95,10 @@ class Planner(Protocol):
         """The folder of models, runs and errors."""
 
     @property
+    def folder(self) -> str:
+        """What relative paths are relative to; "" is the process's working folder."""
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the host can do."""
 

@@ -124,7 +124,7 @@ def plan(
     hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
     chosen = optimizer.choose(known, machine, planner.capabilities, hints, planner.rates)
     run = planner.new_run()
-    staged = rewrite.stage(known, chosen, planner.fresh_name, run=run)
+    staged = rewrite.stage(known, chosen, planner.fresh_name, run=run, folder=planner.folder)
     return Transfer(known, chosen, staged, run=run)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,21 +15,19 @@ import duckdb
 import pyarrow as pa
 from duckdb import func
 
-from vista_sql import catalog, functions
-from vista_sql.errors import ArgumentError, HostError, VistaError
-from vista_sql.functions import Call, identifier, text_literal
+from vista_sql import catalog
+from vista_sql.errors import HostError, VistaError
+from vista_sql.functions import Call, text_literal
+from vista_sql.hosts import macros
 from vista_sql.kernels import PACKAGE, Kernel
 from vista_sql.resources import Capabilities
 from vista_sql.rewrite import PLANNED_AWAY
-from vista_sql.settings import SETTINGS
 
 STATEMENTS = Capabilities("duckdb", small_batches=True)
 """What `query()` can do: it sees the whole statement and stages rows itself."""
 
 BIND_TIME = Capabilities("duckdb, bound in the statement")
 """What a bare connection can do: one SELECT, planned while DuckDB binds it."""
-
-VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
 
 Expand = Callable[[Call, Mapping[str, Any]], str]
 """(call, the connection's vista_ variables) → the SELECT that the call stands for."""
@@ -172,17 +169,8 @@ def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., 
 
 
 def _kept(columns: pa.ChunkedArray, added: pa.ChunkedArray, hidden: pa.ChunkedArray) -> pa.Array:
-    """Say which columns of the narrow rows a TRANSFER shows; refuse one that it also adds."""
-    kept = []
-    for column, adds, hides in zip(columns, added, hidden, strict=True):
-        name = column.as_py()
-        if name.lower() in (n.lower() for n in json.loads(adds.as_py())):
-            raise ArgumentError(
-                f"TRANSFER adds a column {name!r}, which the relation has already; "
-                "give prefix => '…' for the columns that TRANSFER adds"
-            )
-        kept.append(name.lower() not in (n.lower() for n in json.loads(hides.as_py())))
-    return pa.array(kept, pa.bool_())
+    texts = (column.to_pylist() for column in (columns, added, hidden))
+    return pa.array(macros.kept(*texts), pa.bool_())
 
 
 def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
@@ -193,8 +181,7 @@ def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
     ) -> pa.Array:
         texts = []
         for row in range(len(arguments)):
-            values = {k: v for k, v in arguments[row].as_py().items() if v is not None}
-            call = Call(name[row].as_py(), values, {})
+            call = macros.call_of(name[row].as_py(), arguments[row].as_py())
             try:
                 texts.append(expand(call, variables[row].as_py()))
             except VistaError as error:
@@ -212,24 +199,16 @@ def home(con: duckdb.DuckDBPyConnection) -> str:
 
 def create_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Create the TEMP macros of our table functions on one connection."""
-    variables = ", ".join(f"'{name}': getvariable('{name}')" for name in VARIABLES)
-    for name in functions.names():
-        function = functions.load(name)
-        arguments = [identifier(argument.name) for argument in function.arguments]
-        values = ", ".join(f"'{a.name}': {identifier(a.name)}" for a in function.arguments)
-        parameters = ", ".join(f"{argument} := NULL" for argument in arguments)
-        struct = f"{{{values or chr(39) + '_' + chr(39) + ': NULL'}}}"
-        con.execute(
-            f"CREATE OR REPLACE TEMP MACRO {identifier(name)}({parameters}) AS TABLE "
-            f"FROM query(vista_plan({text_literal(name)}, {struct}, {{{variables}}}))"
-        )
+    for text in macros.macros():
+        con.execute(text)
 
 
 def variables(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Return the connection's `vista_` variables that are set."""
-    shown = ", ".join(f"getvariable('{name}')" for name in VARIABLES)
+    shown = ", ".join(f"getvariable('{name}')" for name in macros.VARIABLES)
     row = con.execute(f"SELECT {shown}").fetchall()[0]
-    return {name: value for name, value in zip(VARIABLES, row, strict=True) if value is not None}
+    named = zip(macros.VARIABLES, row, strict=True)
+    return {name: value for name, value in named if value is not None}
 
 
 def describe(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
@@ -264,6 +243,26 @@ def database_file(con: duckdb.DuckDBPyConnection) -> str | None:
     ).fetchall()
     path = rows[0][0] if rows else None
     return str(Path(path).absolute()) if path and path != ":memory:" else None
+
+
+SHELL_STORAGE = "v1.4.0"
+"""The storage format of files that we create: the shells of the registries read it."""
+
+
+def create_file(database: str, config: Mapping[str, Any]) -> None:
+    """Create a database file in a format that the stock shell opens, if there is none yet.
+
+    DuckDB keeps a file's format. To ask for it when connecting would be another configuration than
+    a user's own connection to the file has, which DuckDB refuses.
+    """
+    given = {"storage_compatibility_version", "access_mode", "encryption_key"} & set(config)
+    if given or ":" in database or not database or Path(database).exists():
+        return
+    if Path(database).parent.is_dir():
+        with duckdb.connect() as con:
+            con.execute(
+                f"ATTACH {text_literal(database)} AS made (STORAGE_VERSION '{SHELL_STORAGE}')"
+            )
 
 
 def tables(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -1,0 +1,40 @@
+-- models of the structured columns and of each layer; the rows of the paper's workload
+CREATE TABLE labelled AS
+SELECT i.id, i.id % 2 = 0 AS even, (i.id * 7 % 5)::DOUBLE AS x
+FROM range(60) AS i(id);
+CREATE TABLE shots AS
+SELECT range::INTEGER AS id, image
+FROM range(60), (SELECT id AS shown, image FROM images WHERE id IN (0, 1, 2, 3, 5, 6))
+WHERE shown = [0, 1, 2, 3, 5, 6][1 + range % 6];
+SELECT model, feature_set, layer, n_train, n_test, n_skipped, dims, reg, iterations, converged,
+       accuracy, f1_score, roc_auc, log_loss, lift, is_best
+FROM VISTA_TRAIN(model => 'even', label => 'even', seed => 7, reg => 0.01, l1_ratio => 0.5,
+  data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['conv2', 'fc6'], images => 'shots',
+                                   structured => 'labelled')$$,
+  baselines => ['structured', 'hog'], max_iterations => 30)
+ORDER BY feature_set;
+
+SELECT id, predicted_label, probability, probabilities['true'] AS even, error
+FROM VISTA_PREDICT(model => 'even/fc6', images => 'shots', structured => 'labelled')
+WHERE id < 8
+ORDER BY id;
+
+SELECT n, accuracy, log_loss
+FROM VISTA_EVALUATE(model => 'even/fc6',
+  data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'shots',
+                                   structured => 'labelled')$$);
+
+SELECT * FROM VISTA_CONFUSION(model => 'even/fc6',
+  data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'shots',
+                                   structured => 'labelled')$$)
+ORDER BY ALL;
+
+SELECT model, feature_set, layer, label, cnn, cnn_layer, dtype, dims FROM VISTA_MODELS() ORDER BY model;
+
+SELECT macro, sql LIKE 'CREATE OR REPLACE MACRO even_fc6_1(%' AS is_a_macro
+FROM VISTA_MODEL_SQL(model => 'even/fc6');
+
+SELECT feature_set, layer, n_train, accuracy, f1_score
+FROM VISTA_COMPARE(images => 'shots', structured => 'labelled', cnn => 'lenet5', layers => [-1, -2],
+                   label => 'even', max_iterations => 10)
+ORDER BY feature_set;

@@ -1,0 +1,364 @@
+"""The worker's socket: serves the calls of all shells of a user, each connection in a thread.
+
+A connection says hello once and then makes one call at a time. While a call runs its client has
+nothing to say: a socket that can be read means that the client is gone (Ctrl-C, a killed shell),
+and the call is cancelled at the next step of its kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql.errors import HostError, VistaError
+from vista_sql.hosts.shell import columns, places
+
+PROTOCOL = 1
+HELLO, CALL, STOP = 1, 2, 3  # kinds of requests
+WELL, ERROR = 0, 1  # kinds of replies
+FRAME = struct.Struct("=4sIQQ")  # magic, kind, bytes of text, bytes of body: link.c
+MAGIC = b"VSQ1"
+MOST_TEXT_BYTES = 64 << 20  # of a description; bodies are as large as the user's rows
+SENT_AT_ONCE = 1 << 20
+WATCH_SECONDS = 0.1
+
+
+class Cancelled(BaseException):
+    """The client of a call has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call of one function: Arrow columns of equal length, and where its user stands."""
+
+    function: str
+    rows: int
+    columns: list[pa.Array]
+    folder: str  # the shell's working folder
+    environment: Mapping[str, str]  # its VISTA_SQL_… variables
+    cancelled: threading.Event
+
+
+class Shell(Protocol):
+    """What a shell's calls reach; one per database that a shell has open."""
+
+    def call(self, request: Request) -> tuple[pa.Array, pa.DataType]:
+        """Return a column of `request.rows` rows, and the type in which it travels.
+
+        Raises:
+            VistaError: what the user is told.
+            Cancelled: the client has gone.
+        """
+
+    def close(self) -> None:
+        """Give back what belongs to the shell: nobody is connected any more."""
+
+
+OpenShell = Callable[[str, str], Shell]
+"""(a shell's id, the path of its database or "") → the shell."""
+
+
+class Server:
+    """Accepts connections on one socket until it is idle for too long, or told to stop."""
+
+    def __init__(
+        self, path: Path, open_shell: OpenShell, package: str, idle_seconds: float
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            path: of the socket, in a folder that only this user can enter.
+            open_shell: makes a shell.
+            package: the version that clients must have too.
+            idle_seconds: ends `serve` after so long without a call.
+
+        Raises:
+            HostError: the folder is not private, or another worker listens there.
+        """
+        self._path, self._open, self._package = path, open_shell, package
+        self._idle_seconds = idle_seconds
+        self._shells: dict[str, tuple[Shell, int]] = {}  # by id, with its number of connections
+        self._opening = threading.Lock()
+        self._running: dict[socket.socket, threading.Event] = {}  # calls under way
+        self._lock = threading.Condition()
+        self._last_call = time.monotonic()
+        self._stopped = False
+        self._closed = threading.Event()
+        self._socket = _listen(path)
+        self._inode = path.stat().st_ino
+
+    def serve(self) -> None:
+        """Serve until it is time to end."""
+        threading.Thread(target=self._watch, name="vista-watch", daemon=True).start()
+        while not self._stopped and not self._is_idle():
+            readable, _, _ = select.select([self._socket], [], [], 0.5)
+            if readable:
+                with suppress(OSError):
+                    client, _ = self._socket.accept()
+                    self._start(client)
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening and let shells give back what is theirs."""
+        self._socket.close()
+        with suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+        with self._opening:
+            for shell, _ in self._shells.values():
+                shell.close()
+            self._shells.clear()
+        self._closed.set()
+
+    def stop(self) -> None:
+        """Make `serve` return."""
+        self._stopped = True
+
+    def _is_idle(self) -> bool:
+        with self._lock:
+            idle = time.monotonic() - self._last_call
+            return not self._running and idle > self._idle_seconds
+
+    def _start(self, client: socket.socket) -> None:
+        if _is_stranger(client):
+            client.close()
+            return
+        thread = threading.Thread(
+            target=self._converse, args=(client,), name="vista-call", daemon=True
+        )
+        thread.start()
+
+    # ── one connection ──────────────────────────────────────────────────────────────────────────
+
+    def _converse(self, client: socket.socket) -> None:
+        joined = ""
+        try:
+            with client:
+                joined, shell = self._greeted(client)
+                while shell is not None:
+                    self._served(client, shell)
+        except (EOFError, OSError, Cancelled):
+            pass  # the client has gone
+        except HostError as error:
+            sys.stderr.write(f"refused a connection: {error}\n")
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            if joined:
+                self._leave(joined)
+
+    def _greeted(self, client: socket.socket) -> tuple[str, Shell | None]:
+        kind, text, _ = _receive(client)
+        if kind == STOP:
+            self.stop()
+            _send(client, WELL)
+            self._closed.wait(10)
+            return "", None
+        hello = _document(text)
+        theirs = (hello.get("protocol"), hello.get("package"))
+        if kind != HELLO or theirs != (PROTOCOL, self._package):
+            _send(
+                client,
+                ERROR,
+                f"vista: the shell's extension is of vista_sql {theirs[1]} (protocol {theirs[0]}), "
+                f"the worker that runs is of {self._package} (protocol {PROTOCOL}): end that with "
+                "`vista worker --stop`, begin the shell anew (`vista shell`, or `vista extension "
+                "install` once more), and run the statement again",
+            )
+            return "", None
+        name, database = str(hello.get("session")), str(hello.get("database"))
+        with self._opening:
+            shell, n = self._shells.get(name, (None, 0))
+            shell = shell or self._open(name, database)
+            self._shells[name] = (shell, n + 1)
+        _send(client, WELL)
+        return name, shell
+
+    def _leave(self, name: str) -> None:
+        with self._opening:
+            shell, n = self._shells.pop(name, (None, 0))
+            if shell is not None and n > 1:
+                self._shells[name] = (shell, n - 1)
+            elif shell is not None:
+                shell.close()
+
+    def _served(self, client: socket.socket, shell: Shell) -> None:
+        kind, text, body = _receive(client)
+        if kind != CALL:
+            raise HostError(f"a request of kind {kind} is no call")
+        cancelled = threading.Event()
+        with self._lock:
+            self._running[client] = cancelled
+            self._lock.notify_all()
+        said, parts = "", None
+        try:
+            parts = _answer(shell, text, body, cancelled)
+        except Exception as error:
+            said = self._sentence(error)
+        finally:
+            with self._lock:
+                del self._running[client]
+                self._last_call = time.monotonic()
+        _send(client, ERROR if parts is None else WELL, said, parts)
+
+    def _sentence(self, error: Exception) -> str:
+        if isinstance(error, VistaError):
+            return str(error)
+        traceback.print_exc()
+        if isinstance(error, MemoryError | pa.ArrowMemoryError):
+            return (
+                f"the worker has no memory left ({error}); set VISTA_SQL_MEMORY_LIMIT to less, so "
+                "that a plan keeps below it, or give batch_rows => …"
+            )
+        return (
+            f"{type(error).__name__}: {error}; this is a fault of vista_sql: please report it with "
+            f"the worker's log, {self._path.with_suffix('.log')}"
+        )
+
+    def _watch(self) -> None:
+        """Cancel the calls whose clients have gone."""
+        while True:
+            with self._lock:
+                while not self._running:
+                    self._lock.wait()
+                running = dict(self._running)
+            try:
+                gone, _, _ = select.select(list(running), [], [], WATCH_SECONDS)
+            except (OSError, ValueError):  # one of them has just been closed
+                continue
+            for client in gone:
+                running[client].set()
+            if gone:
+                time.sleep(WATCH_SECONDS)  # they leave the table when their kernels notice
+
+
+def _answer(
+    shell: Shell, text: bytes, body: memoryview, cancelled: threading.Event
+) -> list[columns.Part]:
+    """Return the bytes of what a call returns."""
+    asked = _document(text)
+    request = Request(
+        function=asked["call"],
+        rows=asked["rows"],
+        columns=columns.read(body, asked["types"], asked["rows"]),
+        folder=asked["folder"],
+        environment=asked["environment"],
+        cancelled=cancelled,
+    )
+    array, kind = shell.call(request)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if len(array) != request.rows:
+        raise HostError(f"{request.function} returned {len(array)} of {request.rows} rows")
+    return list(columns.write(array, kind))
+
+
+def stop(path: Path) -> bool:
+    """Ask the worker at a socket to end; return whether there was one."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        _send(client, STOP)
+        with suppress(EOFError, ConnectionError):
+            _receive(client)
+            _receive(client)  # until it hangs up, its socket gone
+    return True
+
+
+def _listen(path: Path) -> socket.socket:
+    places.make_private(path.parent)
+    listening = socket.socket(socket.AF_UNIX)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            pass
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)  # of a worker that was killed
+        else:
+            raise HostError(f"a worker listens at {path} already: `vista worker --stop` ends it")
+    earlier = os.umask(0o077)
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(earlier)
+    listening.listen(64)
+    return listening
+
+
+def _is_stranger(client: socket.socket) -> bool:
+    """Return whether another user is at the other end; the folder keeps them out already."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return False
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return bool(struct.unpack("3i", credentials)[1] != os.geteuid())
+
+
+def _receive(client: socket.socket) -> tuple[int, bytes, memoryview]:
+    """Return a frame: its kind, its text, its body.
+
+    Raises:
+        EOFError: the client has gone.
+        HostError: what came is no frame.
+    """
+    magic, kind, n_text, n_body = FRAME.unpack(_exactly(client, FRAME.size))
+    if magic != MAGIC or n_text > MOST_TEXT_BYTES:
+        raise HostError(f"what came is no request: {magic!r}")
+    text = bytes(_exactly(client, n_text))
+    return kind, text, _exactly(client, n_body)
+
+
+def _exactly(client: socket.socket, n_bytes: int) -> memoryview:
+    buffer = np.empty(n_bytes, np.uint8).data
+    at = 0
+    while at < n_bytes:
+        got = client.recv_into(buffer[at:])
+        if not got:
+            raise EOFError
+        at += got
+    return buffer
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise HostError(f"a request's text is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise HostError("a request's text is no JSON object")
+    return found
+
+
+def _send(
+    client: socket.socket, kind: int, text: str = "", parts: list[columns.Part] | None = None
+) -> None:
+    said = text.encode()
+    views = [memoryview(part).cast("B") for part in parts or ()]
+    pending = bytearray(FRAME.pack(MAGIC, kind, len(said), sum(view.nbytes for view in views)))
+    pending += said
+    for view in views:
+        if view.nbytes < SENT_AT_ONCE:
+            pending += view
+        if view.nbytes >= SENT_AT_ONCE or len(pending) >= SENT_AT_ONCE:
+            client.sendall(pending)
+            pending = bytearray()
+        if view.nbytes >= SENT_AT_ONCE:
+            client.sendall(view)
+    client.sendall(pending)
