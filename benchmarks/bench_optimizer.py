@@ -114,9 +114,10 @@ class Bench:
         )
         kept = f" WHERE price < {w.keep}" if w.keep < 1 else ""
         return (
-            f"SELECT * FROM TRANSFER(cnn => '{w.cnn}', layers => [{layers}], structured => 'foods', "
+            f"SELECT * FROM TRANSFER(cnn => '{w.cnn}', layers => [{layers}], "
+            "structured => 'foods', "
             f"images => '(SELECT id, image{changing} AS image FROM images)'{weights}, "
-            f"memory_limit => '{w.memory}', {hints}){kept}"
+            f"memory_limit => '{w.memory}', store => '{store or 'false'}'{hints}){kept}"
         )
 
     def store(self) -> str:

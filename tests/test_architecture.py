@@ -30,7 +30,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("memory",),
     ("paper",),
     ("cost", "rewrite"),
-    ("candidates", "facts"),
+    ("candidates", "coverage", "facts"),
     ("optimizer",),
     ("functions.*",),  # the functions: one file each
     ("explain", "hosts", "result"),

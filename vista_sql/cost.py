@@ -175,7 +175,7 @@ class _Bill:
         workload, rates = self.workload, self.rates
         cnn = self.cnns[stage.cnn or workload.cnn.name]
         n_inferred = 0.0
-        for known in (workload.facts.stored if workload.store.folder else ()) or NOTHING_STORED:
+        for known in self._known(stage):
             n = self.passing * known.share
             held = known.features if stage.form == "features" else known.maps
             missing = [layer for layer in stage.layers if layer.name not in held]
@@ -202,6 +202,11 @@ class _Bill:
         self._add("infer", ceil(n_inferred / self.batch_rows) * rates.network_call_seconds)
         self._maps(stage)
         self.inferred += n_inferred
+
+    def _known(self, stage: Infer) -> tuple[Stored, ...]:
+        """Return what is stored of the images; of another CNN's layers nothing is looked up."""
+        stored = self.workload.facts.stored
+        return (not stage.cnn and self.workload.store.folder and stored) or NOTHING_STORED
 
     def _load(self, n: float, layers: list[Layer], form: str) -> None:
         loaded = n * sum(self._stored_bytes(layer, form) for layer in layers)

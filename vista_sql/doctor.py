@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import vista_sql
-from vista_sql import catalog, kernels, resources, roster, weights
-from vista_sql.errors import SettingError, VistaError
+from vista_sql import calibration, catalog, kernels, resources, roster, store, weights
+from vista_sql.calibration import Rates, network_key
+from vista_sql.errors import SettingError, StoreError, VistaError
 from vista_sql.settings import SETTINGS, Settings, Value
-from vista_sql.units import format_bytes
+from vista_sql.units import format_bytes, format_seconds
 
 LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", "scikit-learn")
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
@@ -25,6 +28,8 @@ CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
 SAMPLE_CNN = "lenet5"  # its weights come with the package
 SAMPLE_IMAGES = 512
 LEAST_MEMORY_BYTES = 2 * 2**30  # TensorFlow and DuckDB alone hold about 1 GiB
+
+LEAST_FREE_BYTES = 2 * 2**30
 
 State = Literal["ok", "note", "broken"]
 
@@ -45,7 +50,10 @@ def examine() -> Iterator[Finding]:
     yield from _versions()
     yield from _machine()
     yield from _settings()
+    yield from _disks()
+    yield from _calibration()
     yield from _weights()
+    yield from _hosts()
     tensorflow, finding = _tensorflow()
     yield from finding
     if tensorflow is not None:
@@ -105,7 +113,7 @@ def _settings() -> Iterator[Finding]:
             yield Finding("settings", setting.name, str(error), "broken", remedy)
             continue
         shown = "chosen for each query" if value.value is None else str(value.value)
-        if setting.name == "memory_limit" and value.value is not None:
+        if setting.name in ("memory_limit", "store_limit") and value.value is not None:
             shown = format_bytes(value.value)
         if setting.name == "home":
             home, shown = value, value.value or "<database>.vista beside each database file"
@@ -122,6 +130,126 @@ def _home(folder: Path, source: str) -> Iterator[Finding]:
     except OSError as error:
         remedy = f"let {source} name a folder that can be written"
         yield Finding("settings", "home folder", f"{folder}: {error.strerror}", "broken", remedy)
+
+
+def _disks() -> Iterator[Finding]:
+    """Yield what the feature store and temporary files have: place, space, speed."""
+    try:
+        choice = store.chosen(
+            Settings().value("store").value, Settings().value("store_limit").value
+        )
+    except (SettingError, RuntimeError):
+        return  # said among the settings, or there is no home folder
+    if choice.folder:
+        kept = store.Store(choice.folder, choice.limit_bytes)
+        try:
+            held = sum(one.images for one in kept.held())
+            shown = (
+                f"{choice.folder}: {format_bytes(kept.size_bytes())} of at most "
+                f"{format_bytes(kept.limit_bytes())}, features of {held:,} images and layers"
+            )
+            yield Finding("disk", "feature store", shown)
+        except StoreError as error:
+            remedy = "`vista store clear`, or VISTA_SQL_STORE=<another folder>"
+            yield Finding("disk", "feature store", str(error), "broken", remedy)
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    written = _write_rate(folder)
+    shown = f"{folder}: {format_bytes(free)} free, written at {format_bytes(written)}/s"
+    if free < LEAST_FREE_BYTES:
+        remedy = "trainings and wide results spill there: free some space, or set TMPDIR"
+        yield Finding("disk", "temporary files", shown, "note", remedy)
+    else:
+        yield Finding("disk", "temporary files", shown)
+
+
+def _write_rate(folder: Path) -> float:
+    """Return the bytes a second that reach a folder's disk."""
+    data = os.urandom(1 << 24)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began = time.perf_counter()
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        return len(data) / (time.perf_counter() - began)
+
+
+def _calibration() -> Iterator[Finding]:
+    try:
+        path = calibration.file_of(Settings().value("calibration"))
+    except SettingError:
+        return
+    if path is None:
+        yield Finding("calibration", "rates", "off: plans are priced by defaults")
+        return
+    rates = calibration.load(path)
+    if not rates.is_measured:
+        shown = "not measured yet: the first statement that infers does"
+        yield Finding("calibration", "rates", shown)
+        return
+    yield from _rates(rates)
+
+
+def _rates(rates: Rates) -> Iterator[Finding]:
+    def rate(value: float) -> str:
+        return f"{format_bytes(value)}/s"
+
+    yield Finding("calibration", "rates", rates.source)
+    decode = format_seconds(rates.decode_seconds)
+    yield Finding(
+        "calibration", "decode", f"{decode} an image and {rate(rates.decode_bytes_per_second)}"
+    )
+    for name, value in (
+        ("rows out of DuckDB", rates.rows_bytes_per_second),
+        ("features into DuckDB", rates.features_bytes_per_second),
+        ("raw maps", rates.maps_bytes_per_second),
+        ("store, read", rates.store_read_bytes_per_second),
+        ("store, write", rates.store_write_bytes_per_second),
+        ("training, a pass", rates.trainer_bytes_per_second),
+    ):
+        yield Finding("calibration", name, rate(value))
+    for key, segments in sorted(rates.networks.items()):
+        flops, seconds = max(segments.values())
+        yield Finding("calibration", key, f"{1 / seconds:,.1f} images/s ({flops / 1e9:.2f} GFLOP)")
+
+
+def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
+    """Measure this machine and CNNs anew and keep it; yield what was found.
+
+    Args:
+        cnns: of the roster; none: those that were met here.
+
+    Raises:
+        UnknownNameError: there is no such CNN.
+        SettingError: calibration is off.
+    """
+    from vista_sql import measurement
+
+    for name in cnns:
+        roster.load(name)
+    path = calibration.file_of(Settings().value("calibration"))
+    if path is None:
+        raise SettingError("calibration is off (VISTA_SQL_CALIBRATION): nothing would be kept")
+    known = calibration.load(path).networks
+    choice = store.chosen(Settings().value("store").value, None)
+    rates = measurement.measure(choice.folder)
+    rates = replace(rates, trainer_bytes_per_second=measurement.trainer_rate())
+    met = [key.split("/")[:2] for key in known if key.split("/")[0] in roster.names()]
+    wanted = [[name.lower(), "float32"] for name in cnns] or met
+    networks = {
+        network_key(name, dtype, "auto"): measurement.measure_network(name, dtype)
+        for name, dtype in wanted
+    }
+    calibration.save(path, replace(rates, networks={**known, **networks}))
+    yield from _rates(calibration.load(path))
+    yield Finding("calibration", "kept in", str(path))
+
+
+def _hosts() -> Iterator[Finding]:
+    """Yield the optional programs and libraries that are here."""
+    for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
+        version = _version(name)
+        yield Finding("hosts", name, version or f"not installed (for {needed})")
 
 
 def _weights() -> Iterator[Finding]:

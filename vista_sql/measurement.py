@@ -27,6 +27,7 @@ ROUNDS = 4  # the quickest counts: what else the machine does is not the machine
 IMAGES, IMAGE_BYTES = 512, 50_000  # what goes through the engine: 26 MB
 SIDES = (160, 640)  # of the pictures that are decoded: their difference tells bytes from images
 MAPS, MAP_VALUES = 32, 14 * 14 * 1024  # conv4_6 of ResNet50
+NETWORK_IMAGES, NETWORK_BATCHES = 16, 6
 FEATURE_ROWS, FEATURE_VALUES = 2048, 4096
 
 
@@ -49,6 +50,27 @@ def measure(store_folder: str = "") -> Rates:
         hash_bytes_per_second=_hash_rate(),
         source=f"measured {datetime.now(UTC):%Y-%m-%d}",
     )
+
+
+def measure_network(name: str, dtype: str = "float32") -> dict[str, tuple[int, float]]:
+    """Return a CNN's seconds from layer to layer, with random weights: they cost the same.
+
+    Args:
+        name: of the roster.
+        dtype: of the arithmetic.
+
+    Returns:
+        As `calibration.Segments`; slow, TensorFlow is imported and the network built.
+    """
+    cnn = roster.load(name)
+    layers = tuple(cnn.layer(layer).name for layer in cnn.feature_layers)
+    spec = kernels.InferSpec(name, layers, weights="random", dtype=dtype)
+    network = catalog.module(kernels.PACKAGE, "_runtime").Runtime().network(spec)
+    pixels = np.random.default_rng(0).integers(0, 256, (NETWORK_IMAGES, *cnn.input_shape), np.uint8)
+    for _ in range(NETWORK_BATCHES):
+        network.features(layers, "gap", pixels)
+    timed: dict[str, tuple[int, float]] = network.timed
+    return timed
 
 
 def trainer_rate() -> float:

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
-from vista_sql import explain, facts, functions, needs, parse
+from vista_sql import coverage, explain, facts, functions, needs, parse
 from vista_sql.calibration import DEFAULTS, Rates
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.functions import Call, Explained, identifier, transfer
@@ -37,6 +37,9 @@ class Database(Protocol):
 
     def value(self, expression: str) -> Any:
         """Return the value of a constant expression."""
+
+    def images(self, query: str) -> Sequence[bytes | str | None]:
+        """Return the values of a query's one column of images or paths."""
 
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Return the one row of numbers that a query gives; raise QueryError where it fails."""
@@ -257,9 +260,12 @@ class StatementPlanner(BindPlanner):
     def _facts(self, workload: Workload) -> Facts:
         assert self.database is not None  # noqa: S101
         database, ctes = self.database, _with(self._ctes)
-        return facts.gather(
-            workload, self.fresh_name(""), lambda query: database.counts(ctes + query)
-        )
+        name = self.fresh_name("")
+        found = facts.gather(workload, name, lambda query: database.counts(ctes + query))
+        if found.rows is None:
+            return found
+        held = coverage.look(workload, name, lambda query: database.images(ctes + query))
+        return replace(found, stored=held)
 
     def _worthwhile(self, workload: Workload, needed: Needs) -> Needs:
         assert self.database is not None  # noqa: S101

@@ -370,6 +370,10 @@ class _Database:
         except duckdb.Error as error:
             raise QueryError(str(error).splitlines()[0]) from error
 
+    def images(self, query: str) -> Sequence[bytes | str | None]:
+        """Return the values of a query's one column of images or paths."""
+        return [row[0] for row in self._con.execute(query).fetchall()]
+
 
 def _session_folder(session: Session) -> str:
     """Return the name of a folder that goes with the session; nothing is created yet."""

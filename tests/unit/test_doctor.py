@@ -1,10 +1,12 @@
 """`vista doctor`: what is here, what is broken, and what to do about it."""
 
+from dataclasses import replace
+
 import duckdb
 import pytest
 from click.testing import CliRunner
 
-from vista_sql import doctor, roster
+from vista_sql import calibration, doctor, measurement, roster
 from vista_sql.cli import app
 from vista_sql.errors import WeightsError
 
@@ -74,3 +76,32 @@ def test_doctor_tries_an_inference():
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert any(line.startswith("infer 512 images in ") for line in lines)
     assert any(line.startswith("Keras ") for line in lines)
+
+
+def test_doctor_shows_the_store_and_what_was_measured(without_tensorflow, monkeypatch, tmp_path):
+    monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
+    rates = replace(calibration.DEFAULTS, source="measured then", networks={"a/b/c": {"x": (1, 2)}})
+    assert "not measured yet" in vista("doctor").stdout
+    calibration.save(tmp_path / "rates.json", rates)
+    shown = vista("doctor").stdout
+    assert "measured then" in shown
+    assert f"{tmp_path / 'store'}: 0 B of at most " in shown
+    assert not (tmp_path / "store").exists()
+
+
+def test_calibrating_measures_and_keeps(monkeypatch, tmp_path):
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
+    monkeypatch.setattr(measurement, "ROUNDS", 1)
+    done = vista("doctor", "--calibrate", "lenet5")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    known = calibration.load(tmp_path / "rates.json")
+    assert known.has_met("lenet5/float32/auto")
+    assert known.trainer_bytes_per_second != calibration.DEFAULTS.trainer_bytes_per_second
+
+
+def test_calibrating_says_what_cannot_be(monkeypatch):
+    assert "unknown cnn 'lenet'" in vista("doctor", "--calibrate", "lenet").stderr
+    assert "--calibrate only" in vista("doctor", "lenet5").stderr
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", "off")
+    assert "calibration is off" in vista("doctor", "--calibrate").stderr

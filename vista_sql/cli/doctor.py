@@ -11,16 +11,28 @@ MARKS = {"ok": " ", "note": "!", "broken": "✗"}
 
 
 @click.command("doctor", cls=Command)
-def COMMAND() -> None:
-    """Check the installation: versions, machine, settings, weights, a sample inference.
+@click.option("--calibrate", is_flag=True, help="Measure this machine and the CNNs anew, only.")
+@click.argument("cnns", metavar="[CNN]...", nargs=-1)
+def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
+    r"""Check the installation: versions, machine, settings, weights, a sample inference.
 
     Lines marked ! are worth knowing, those marked ✗ are broken; each has its remedy below it. The
     exit code is 1 if something is broken.
+
+    With --calibrate the rates by which plans are priced are measured and kept: the machine's, and
+    those of each CNN named, or of all that were met here. Let the machine be idle meanwhile.
+
+    \b
+    Examples:
+      vista doctor
+      vista doctor --calibrate resnet50 vgg16
     """
     from vista_sql import doctor
 
+    if cnns and not calibrate:
+        raise click.UsageError("CNNs are named with --calibrate only")
     group, broken = "", 0
-    for finding in doctor.examine():
+    for finding in doctor.calibrate(cnns) if calibrate else doctor.examine():
         if finding.group != group:
             group = finding.group
             click.secho(group, bold=True)
