@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import duckdb
+import fsspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -21,7 +23,7 @@ from vista_sql.udfs import records as kernel
 import vista_sql
 from vista_sql.cli import app
 from vista_sql.errors import ArgumentError, QueryError, TFRecordError, UnknownNameError
-from vista_sql.tfrecord import files, records, writing
+from vista_sql.tfrecord import examples, files, records, writing
 
 COMPRESSIONS = ("none", "gzip", "zlib")
 every_compression = pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -187,7 +189,7 @@ def test_files_are_read_a_chunk_at_a_time(db, tmp_path):
     """Reading 150 MB of records takes a few chunks of 8 MB: here, in Arrow, in DuckDB."""
     script = tmp_path / "script.py"
     script.write_text(READ_IN_A_PROCESS)
-    command = [sys.executable, str(script), *COMPRESSIONS]
+    command = [sys.executable, str(script), "none", "zlib"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 120_000_000
@@ -204,6 +206,19 @@ def test_compressed_files_are_resumed_not_read_again(db, monkeypatch):
     monkeypatch.setattr(files.Positions, "take", lambda *_: None)  # as if forgotten
     assert fetched(db, "'f.tfrecord'") == [(i,) for i in range(500)]
     assert len(inflated) - resumed > 5 * resumed
+
+
+def test_files_behind_uris_are_read(db):
+    store = fsspec.filesystem("memory")
+    for name, option in (("a", "none"), ("b", "gzip")):
+        write(f"{name}.tfrecord", [example(x=[name.encode()])] * 3, option)
+        store.pipe_file(f"/records/{name}.tfrecord", Path(f"{name}.tfrecord").read_bytes())
+    rows = fetched(db, "'memory://records/*.tfrecord', filename => true")
+    assert rows == [(name, f"memory:///records/{name}.tfrecord") for name in "aaabbb"]
+    assert fetched(db, "'memory://records/b.tfrecord'") == [("b",)] * 3
+    for uri in ("memory://records/c.tfrecord", "memory://nothing/*", "nosuch://a/b"):
+        with pytest.raises(QueryError, match=r"no such file|cannot be opened"):
+            fetched(db, f"'{uri}'")
 
 
 def test_a_gzip_file_of_several_members_is_one_file(db):
@@ -238,6 +253,28 @@ def test_a_broken_record_is_named(db, three, damaged, at, reason):
 
 
 @every_compression
+def test_no_flipped_bit_goes_unnoticed(db, compression):
+    """Wherever a bit flips that means something, reading ends with an error."""
+    rows = [bytes([i]) * 40 for i in range(5)]
+    write("f.tfrecord", [example(x=[row]) for row in rows], compression)
+    whole = Path("f.tfrecord").read_bytes()
+    errors = 0
+    for at in range(len(whole)):
+        data = bytearray(whole)
+        data[at] ^= 1 << at % 8
+        Path("f.tfrecord").write_bytes(data)
+        found = None
+        with contextlib.suppress(TFRecordError), records.opened("f.tfrecord") as stream:
+            found = [examples.parse(record, "f") for record in records.read(stream)]
+        if found is None:
+            errors += 1
+        else:
+            assert [one.features.feature["x"].bytes_list.value[0] for one in found] == rows
+    unused = {"none": 0, "zlib": 1, "gzip": 11}[compression]  # bits: in the last byte, in the head
+    assert errors >= len(whole) - unused
+
+
+@every_compression
 def test_a_cut_file_is_named(db, three, compression):
     data, starts = three
     if compression != "none":
@@ -262,6 +299,8 @@ def test_other_files_are_told_apart(db):
     assert fetched(db, "'empty.tfrecord', columns => {'x': 'BLOB'}") == []
     with pytest.raises(QueryError, match=r"it is no tf\.train\.Example"):
         fetched(db, "'other.tfrecord'")
+    with pytest.raises(QueryError, match=r"it is a folder; name the files in it, '\./\*'"):
+        fetched(db, "'.'")
     with pytest.raises(QueryError, match=r"there is no such file .*check the path"):
         fetched(db, "'missing*.tfrecord'")
 
@@ -465,6 +504,25 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(db, data, reason):
         db.query(f"FROM VISTA_WRITE_TFRECORD($${data}$$, 'f.tfrecord')").fetchall()
     assert [p.name for p in Path().iterdir()] == ["f.tfrecord"]
     assert Path("f.tfrecord").read_text() == "older"
+
+
+def test_an_export_that_is_left_leaves_nothing_when_python_ends(db, tmp_path):
+    """On a bare connection nobody ends a statement that failed elsewhere than in the export."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import duckdb, pathlib, vista_sql\n"
+        "con = duckdb.connect()\n"
+        "vista_sql.attach(con)\n"
+        "data = '(SELECT CASE WHEN i > 5000 THEN error($$late$$) ELSE i END AS x "
+        "FROM range(9999) AS t(i))'\n"
+        "try:\n"
+        "    con.sql(f\"FROM VISTA_WRITE_TFRECORD({data!r}, 'f.tfrecord')\").fetchall()\n"
+        "except duckdb.Error:\n"
+        "    print(len(list(pathlib.Path().iterdir())))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=99)
+    assert done.stdout == "2\n", done.stderr
+    assert list(Path().iterdir()) == [Path("script.py")]
 
 
 @pytest.mark.parametrize(

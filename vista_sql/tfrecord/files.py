@@ -51,6 +51,8 @@ def _local(pattern: str) -> list[str]:
     path = os.path.abspath(Path(pattern).expanduser())  # noqa: PTH100 - links stay as they are
     if os.path.isfile(path):  # noqa: PTH113
         return [path]
+    if os.path.isdir(path):  # noqa: PTH112
+        raise TFRecordError(pattern, f"it is a folder; name the files in it, '{pattern}/*'")
     return sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())  # noqa: PTH207
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 import uuid
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class _Shard:
             self._file: IO[bytes] = self._half.open("xb", buffering=1 << 18)
         except OSError as error:
             raise _failed(name, error) from None
+        self._drop = weakref.finalize(self, _remove, self._file, self._half)  # also at Python's end
 
     def write(self, data: bytes) -> None:
         """Write one record."""
@@ -88,12 +90,11 @@ class _Shard:
     def publish(self) -> None:
         """Give the file its name."""
         self._half.replace(self.name)
+        self._drop.detach()
 
     def drop(self) -> None:
         """Remove what has no name yet."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._half.unlink(missing_ok=True)
+        self._drop()
 
     def _put(self, data: bytes) -> None:
         self._file.write(data if self._compressor is None else self._compressor.compress(data))
@@ -159,6 +160,12 @@ class Writer:
         """Remove what `finish` did not name; safe to call twice."""
         for shard in self._shards:
             shard.drop()
+
+
+def _remove(file: IO[bytes], path: Path) -> None:
+    with contextlib.suppress(OSError):  # what is buffered may not fit
+        file.close()
+    path.unlink(missing_ok=True)
 
 
 def _failed(name: str, error: OSError) -> TFRecordError:
