@@ -16,7 +16,7 @@ import pytest
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself and parts on lines above its own, nothing else of the package
-    ("errors", "units", "resources", "kernels"),
+    ("errors", "units", "resources", "kernels", "progress"),
     ("catalog", "settings", "runs", "models", "tfrecord"),
     ("roster", "train"),
     ("calibration",),
@@ -78,7 +78,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
         "hosts measurement session result train udfs worker",
         "cli datasets doctor tfrecord",
     ),
-    "rich": ("", "cli"),
+    "rich": ("", "cli progress"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("parse stand_ins semi_joins needs widen", ""),

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vista_sql import errors
     from vista_sql.errors import VistaError
+    from vista_sql.progress import Progress
+    from vista_sql.progress import bar as progress_bar
     from vista_sql.result import Result
     from vista_sql.session import Session, attach, connect, query
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Progress",
     "Result",
     "Session",
     "VistaError",
@@ -24,10 +27,12 @@ __all__ = [
     "attach",
     "connect",
     "errors",
+    "progress_bar",
     "query",
 ]
 
 _HOMES = {
+    "Progress": "progress",
     "Result": "result",
     "Session": "session",
     "VistaError": "errors",
@@ -40,6 +45,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("vista_sql.errors")
+    if name == "progress_bar":
+        return import_module("vista_sql.progress").bar
     if name in _HOMES:
         return getattr(import_module(f"vista_sql.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'vista_sql' has no attribute {name!r}")

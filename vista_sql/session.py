@@ -28,16 +28,12 @@ from vista_sql.hosts import lent, rows
 from vista_sql.hosts.lent import Scope
 from vista_sql.parse import Statement
 from vista_sql.planner import StatementPlanner
+from vista_sql.progress import Report, Watch, nothing
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
 
-Progress = Callable[[int, int | None], None]
-"""Called with (rows done, rows in all or None) while a statement infers, over all its TRANSFERs."""
-
-
-def no_progress(done: int, total: int | None) -> None:
-    """Report nothing."""
+TRAINING = ("vista_train", "vista_compare")
 
 
 class Session:
@@ -73,7 +69,7 @@ class Session:
         sql: str,
         params: Any = None,
         *,
-        progress: Progress = no_progress,
+        progress: Report = nothing,
         scope: Scope | None = None,
     ) -> Result:
         """Run statements and return the rows of the last one.
@@ -84,7 +80,8 @@ class Session:
         Args:
             sql: one or more statements.
             params: values of the last statement's parameters (`$1`, `?`, `$name`).
-            progress: told how many rows are done.
+            progress: told how far it is, in any thread, while the statement infers; see `Progress`
+                and, for a bar on the terminal or under a notebook's cell, `progress_bar`.
             scope: finds the caller's variables, which stand for tables.
 
         Raises:
@@ -189,7 +186,7 @@ class Session:
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, statement: Statement, params: Any, progress: Progress, scope: Scope) -> Result:
+    def _start(self, statement: Statement, params: Any, progress: Report, scope: Scope) -> Result:
         self._binder.flush()
         with contextlib.ExitStack() as undo:
             undo.enter_context(host.translated())
@@ -206,7 +203,11 @@ class Session:
                 planner = self._planner(params, run)  # by what is known now
                 text = planner.expand(statement)
             staged = [t for t in planner.transfers if t.apart]
-            handed_out = rows.counted([t.workload.facts.rows for t in staged], progress)
+            trains = any(found.call.function in TRAINING for found in statement.calls)
+            counters = partial(host.process_runtime().counters, run)
+            watch = Watch(progress, counters, calls=len(planner.transfers), trains=trains)
+            undo.callback(watch.stop)
+            handed_out = rows.counted([t.workload.facts.rows for t in staged], watch.rows)
             for transfer in staged:
                 relation = self._rows(transfer, params, handed_out)
                 self._lent.lend(transfer.staged.rows_name, relation, undo)
@@ -215,7 +216,7 @@ class Session:
             rates = calibration.file_of(self.settings().value("calibration"))
             ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text), rates)
             left = _left_in(text, params)
-            return self._run(statement, text, left, planner.transfers, ended, undo)
+            return self._run(statement, text, left, planner.transfers, ended, undo, watch.finish)
 
     def _run(
         self,
@@ -225,6 +226,7 @@ class Session:
         transfers: list[Transfer],
         ended: Callable[[], None],
         undo: contextlib.ExitStack,
+        finished: Callable[[], None] = lambda: None,
     ) -> Result:
         """Return the bound statement as a Result (a SELECT), or run it now (anything else)."""
         try:
@@ -234,6 +236,7 @@ class Session:
         columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         if statement.kind != "select":
             table = relation.to_arrow_table()
+            finished()
             ended()
             return Result(columns, lambda _: iter(table.to_batches()), table.schema)
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
@@ -245,6 +248,7 @@ class Session:
                     if (made := weak()) is not None:
                         made._schema = reader.schema
                     yield from reader
+                    finished()
                 finally:
                     ended()
 

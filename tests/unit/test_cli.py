@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import vista_sql
-from vista_sql.cli import _progress, _table, app
+from vista_sql.cli import _table, app
 from vista_sql.errors import Place, QueryError
 
 VISTA = [sys.executable, "-m", "vista_sql"]
@@ -354,26 +354,3 @@ def test_what_is_not_text_stays_off_the_terminal():
     os.close(primary)
     assert done.returncode == 2
     assert "arrow is no text for a terminal: add -o FILE" in done.stderr
-
-
-def test_progress_shows_on_a_terminal_only(capfd, monkeypatch):
-    with _progress.bar() as progress:
-        progress(1, 2)
-    assert capfd.readouterr() == ("", "")
-    code = """
-from vista_sql.cli import _progress
-with _progress.bar() as progress:
-    for done in range(0, 101, 50):
-        progress(done, 100)
-"""
-    primary, secondary = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=secondary, env=env, check=True
-    )
-    os.close(secondary)
-    shown = os.read(primary, 1 << 16).decode()
-    os.close(primary)
-    assert done.stdout == b""
-    assert "100/100" in shown
-    assert shown.count("\n") <= 1  # one line, which goes when it is done

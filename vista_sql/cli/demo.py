@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from vista_sql import datasets, report
-from vista_sql.cli import _output, _progress
+from vista_sql.cli import _output
 from vista_sql.cli._app import Command, Failure
 from vista_sql.cli._statement import nothing_in_scope, opened
 from vista_sql.cli.report import write
+from vista_sql.progress import bar
 
 QUERIES = "vista_sql.queries"
 COPIED = "digits"  # the folder of queries that is put beside the data
@@ -57,7 +58,7 @@ def COMMAND(folder: Path) -> None:
     statement = textwrap.indent(query[query.index("\nSELECT") :].strip(), "  ")
     click.echo(f"\n{file}:\n\n{statement}\n", err=True)
     with opened(db) as session:
-        with _progress.bar() as progress:
+        with bar() as progress:
             result = session.query(query, progress=progress, scope=nothing_in_scope)
             rows = result.arrow().to_pylist()
         _output.write(result, _output.Target("table", None), 0)()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vista_sql.cli import _progress
 from vista_sql.cli._app import Command, Failure
 from vista_sql.cli._statement import (
     database,
@@ -17,6 +16,7 @@ from vista_sql.cli._statement import (
     statement,
     tell_of_unreadable,
 )
+from vista_sql.progress import bar
 from vista_sql.units import format_bytes
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def COMMAND(sql: str, db: Path | None, output: Path, compression: Compression, s
         raise click.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
     began = datetime.now(UTC).isoformat(timespec="milliseconds")
     with opened(db, sql) as session:
-        with _progress.bar() as progress:
+        with bar() as progress:
             result = session.query(sql, progress=progress, scope=nothing_in_scope)
             no_rows = result.columns in ([], ["Success"], ["Count"])
             if no_rows and parse.parse(sql)[-1].kind != "select":  # CREATE, SET, …

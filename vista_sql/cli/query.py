@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vista_sql.cli import _output, _progress
+from vista_sql.cli import _output
 from vista_sql.cli._app import Command
 from vista_sql.cli._statement import (
     database,
@@ -17,6 +17,7 @@ from vista_sql.cli._statement import (
     statement,
     tell_of_unreadable,
 )
+from vista_sql.progress import bar
 
 
 @click.command(
@@ -40,7 +41,7 @@ def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None,
     with opened(db, sql) as session:
         # rows that stream onto the terminal are progress enough
         streams = target.is_text and not target.is_table and sys.stdout.isatty()
-        with _progress.bar(wanted=output is not None or not streams) as progress:
+        with bar(wanted=output is not None or not streams) as progress:
             result = session.query(sql, progress=progress, scope=nothing_in_scope)
             finish = _output.write(result, target, rows)
         finish()

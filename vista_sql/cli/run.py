@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vista_sql.cli import _progress
 from vista_sql.cli._app import Command, Failure, sentence, show_traceback
 from vista_sql.cli._statement import nothing_in_scope
+from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
     from vista_sql.materializations import Statements
@@ -135,7 +135,7 @@ def _made(
     sql = project.render(name, incremental=adds)
     told = materializations.statements(file, sql, existing, columns)
     try:
-        with _progress.bar(name) as progress:
+        with bar(name) as progress:
             _carry_out(session, told, progress)
     except VistaError:
         if file.materialized == "view":
@@ -150,7 +150,7 @@ def _made(
     return f"{file.materialized}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
 
 
-def _carry_out(session: Session, told: Statements, progress: _progress.Progress) -> None:
+def _carry_out(session: Session, told: Statements, progress: Report) -> None:
     """Run what makes a table or view; nothing of it stays where it fails."""
     try:
         for text in told.make:

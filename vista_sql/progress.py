@@ -1,0 +1,239 @@
+"""How far a statement is: what a `progress=` callback is told, and a bar that shows it.
+
+The bar is one line on a terminal's stderr or under a notebook's cell, and nothing anywhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+STAGES = ("load", "infer", "train", "finish")
+EVERY_SECONDS = 0.2  # a callback is called at most so often
+NOTEBOOK_WIDTH = 80  # characters; a notebook does not say how wide it is
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a statement is, over all its TRANSFERs."""
+
+    stage: str  # 'load' the networks, 'infer', 'train' (later passes), 'finish'
+    done: int  # rows whose features are there
+    total: int | None  # rows in all; None where that is unknown
+    inferred: int  # images that a network saw: neither shared, nor from memory or a store
+    errors: int  # images that cannot be read
+    busy_seconds: float  # since rows flow, without loading networks
+
+    @property
+    def per_second(self) -> float | None:
+        """Images a second: of those inferred, where any is; None before the first.
+
+        What was there before, as after an interrupted run, counts as done and not as speed.
+        """
+        counted = min(self.inferred, self.done) or self.done
+        return counted / self.busy_seconds if counted and self.busy_seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the last row, if no more of the rows are there before; None: unknown."""
+        rate = self.per_second
+        return None if self.total is None or not rate else (self.total - self.done) / rate
+
+
+Report = Callable[[Progress], None]
+
+
+def nothing(progress: Progress) -> None:
+    """Report nothing."""
+
+
+class Watch:
+    """Watches one statement while it runs, and reports what changed; safe in any thread."""
+
+    def __init__(
+        self, report: Report, counts: Callable[[], Any], *, calls: int, trains: bool
+    ) -> None:
+        """Watch nothing yet: the first rows begin it.
+
+        Args:
+            report: the user's callback.
+            counts: returns what the kernels have counted for the statement.
+            calls: how many TRANSFERs there are; of several the kernels' rows cannot be added up.
+            trains: whether models are trained once all rows are there.
+        """
+        self._report, self._counts, self._calls, self._trains = report, counts, calls, trains
+        self._handed_out = 0
+        self._total: int | None = None
+        self._last: Progress | None = None
+        self._began = time.perf_counter()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def rows(self, handed_out: int, total: int | None) -> None:
+        """Hear how many rows the engine has handed out, of how many (None: unknown)."""
+        if self._report is nothing:
+            return
+        self._handed_out, self._total = handed_out, total
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look, daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """Report that all rows are there."""
+        if self._thread is not None:
+            self.stop()
+            done = self._handed_out if self._total is None else self._total
+            self._tell(replace(self._now(), stage="finish", done=done))
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._ended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _look(self) -> None:
+        self._tell(self._now())
+        while not self._ended.wait(EVERY_SECONDS):
+            self._tell(self._now())
+
+    def _tell(self, now: Progress) -> None:
+        with self._lock:
+            if now != self._last:
+                self._last = now
+                self._report(now)
+
+    def _now(self) -> Progress:
+        found = self._counts()
+        clock = found.clock
+        flowing = (
+            clock.infer_seconds
+            + clock.fetch_stall_seconds
+            + clock.prep_stall_seconds
+            + clock.rows_stall_seconds
+        )
+        busy = flowing if found.images_inferred else time.perf_counter() - self._began
+        done = self._handed_out  # rows of a batch are counted when it ends, its images before
+        if self._calls == 1:
+            done = min(done, max(found.rows, found.images_inferred))
+        stage = "infer" if found.rows or found.images_inferred else "load"
+        if self._total is not None and done >= self._total and found.rows:
+            stage = "train" if self._trains else "finish"
+        if stage == "load":
+            busy = 0.0
+        return Progress(stage, done, self._total, found.images_inferred, found.errors, busy)
+
+
+@contextmanager
+def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
+    """Show stage, images done of all, images a second, the time left, and errors so far.
+
+    Example:
+        with vista_sql.progress_bar() as progress:
+            features = db.query("SELECT … FROM TRANSFER(…)", progress=progress).df()
+
+    Args:
+        title: what stands before the stage.
+        wanted: False where something else is written to the same terminal meanwhile.
+    """
+    with _terminal() as terminal:
+        if terminal is None or not wanted:
+            yield nothing
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
+        from rich.progress import Progress as Bar
+        from rich.table import Column
+        from rich.text import Text
+
+        class Pace(ProgressColumn):
+            """Images a second, the time that is left, errors."""
+
+            def render(self, task: Task) -> Text:
+                return Text(task.fields["pace"])
+
+        notebook = _in_notebook()
+        console = Console(
+            file=terminal,
+            force_jupyter=False,
+            force_terminal=True if notebook else None,
+            width=NOTEBOOK_WIDTH if notebook else None,
+        )
+        if not console.is_interactive and not notebook:  # TERM=dumb
+            yield nothing
+            return
+        columns = (
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            Pace(Column(no_wrap=True)),
+        )
+        with Bar(*columns, console=console, transient=True, expand=True) as shown:
+            task = shown.add_task("", total=None, visible=False, pace="")
+
+            def report(progress: Progress) -> None:
+                shown.update(
+                    task,
+                    description=f"{title} {progress.stage}".strip(),
+                    completed=progress.done,
+                    total=progress.total,
+                    visible=True,
+                    pace=_pace(progress),
+                )
+
+            yield report
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+@contextmanager
+def _terminal() -> Iterator[TextIO | None]:
+    """Yield where a bar can be shown, if anywhere."""
+    if _in_notebook():
+        yield sys.stderr
+    elif not sys.stderr.isatty():
+        yield None
+    else:  # a descriptor of its own: while TensorFlow loads, what goes to descriptor 2 is held back
+        with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as terminal:
+            yield terminal
+
+
+def _pace(progress: Progress) -> str:
+    """Return what is told of speed and errors.
+
+    Example:
+        >>> _pace(Progress("infer", 50, 100, 50, 2, 0.5))
+        '100/s, 0:00 left, 2 errors'
+    """
+    parts = []
+    if progress.per_second is not None and progress.stage == "infer":
+        parts.append(f"{progress.per_second:,.0f}/s")
+        if progress.seconds_left is not None:
+            parts.append(_clock(progress.seconds_left))
+    if progress.errors:
+        parts.append(f"{progress.errors:,} error{'s' * (progress.errors != 1)}")
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    """Return a time as it is read on a clock.
+
+    Example:
+        >>> _clock(75), _clock(3700)
+        ('1:15 left', '1:01:40 left')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{shown} left"
