@@ -1,34 +1,32 @@
-"""From a column of images to one matrix per layer: distinct images, micro-batches, overlap."""
+"""From a column of images to one matrix per layer: store, micro-batches, overlap."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from vista_sql.errors import UnreadableImageError
+from vista_sql import store
+from vista_sql.errors import PlanError, UnreadableImageError
 from vista_sql.kernels import InferSpec
 
-from . import _images, _sources
+from . import _distinct, _hog, _images, _sources
 from ._arrow import Column, one_array
 from ._clock import Spent
 from ._columns import image_column
+from ._distinct import Ahead, Images
+from ._networks import Network, Output
 from ._runtime import Runtime
 from ._sharing import Wanted
-from ._uris import Unreadable
+from ._stored import Stored
 
-Infer = Callable[[np.ndarray], list[np.ndarray]]
-"""uint8 (images, height, width, channels) → one float32 matrix (images, values) per layer."""
-
-Ahead = Future["pa.Buffer | bytes"]
-"""An image's encoded bytes being read before a thread is free to decode it."""
-
-_Part = Future[tuple[list[str | None], Spent]]
-"""A part of a batch being decoded: why its images cannot be read, and how long it took."""
+WINDOW_ROWS = 32  # images looked up at once where neither plan nor network says a batch's length
 
 
 @dataclass(slots=True)
@@ -40,167 +38,268 @@ class Layers:
     errors: pa.Array  # string: why a row's image cannot be read
 
 
-class Images:
-    """The distinct images of one call, in the order in which they first occur."""
+@dataclass(slots=True)
+class _Found:
+    """What looking for one image came to: a reason, or the outputs to infer and from what."""
 
-    def __init__(self, images: Column, folder: str) -> None:
-        encoded = one_array(images).dictionary_encode()
-        self.values: pa.Array = encoded.dictionary
-        self.folder = folder
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        self.not_null = codes >= 0
-        rows = np.flatnonzero(self.not_null)
-        order = np.argsort(codes[rows], kind="stable")
-        self._rows = rows[order]
-        self._starts = np.searchsorted(codes[rows][order], np.arange(len(self.values) + 1))
-        self.last = int(codes[rows[-1]]) if len(rows) else -1
+    reason: str | None = None  # why it cannot be read
+    slots: tuple[int, ...] = ()
+    from_base: bool = False
 
-    def __len__(self) -> int:
-        return len(self.values)
 
-    def rows(self, image: int) -> np.ndarray:
-        """Return the rows that show one image, ascending."""
-        return self._rows[self._starts[image] : self._starts[image + 1]]
+@dataclass(slots=True)
+class _Window:
+    """Some images being looked up and, where anything is missing, decoded."""
 
-    def identity(self, image: int) -> Hashable:
-        """Return what equal images share within a process."""
-        return _sources.identity(self.values[image], self.folder)
+    images: list[int]
+    pixels: _images.Pixels
+    parts: list[Future[tuple[list[_Found], Spent]]]
 
-    def is_remote(self, image: int) -> bool:
-        """Return whether one image waits for more than this machine's files."""
-        value = self.values[image]
-        return _sources.is_text(value) and _sources.local_path(value.as_py(), self.folder) is None
 
-    def read(self, image: int) -> pa.Buffer | bytes:
-        """Return the encoded bytes of one image; raises Unreadable."""
-        return _sources.read(self.values[image], self.folder)
+@dataclass(slots=True)
+class _Group:
+    """Images that one pass of the network serves."""
 
-    def decode(
-        self, image: int, order: str, out: _images.Pixels, spent: Spent, ahead: Ahead | None = None
-    ) -> str | None:
-        """Read (or take what was read `ahead`) and decode one image into `out`.
+    images: list[int] = field(default_factory=list)
+    pixels: list[tuple[_images.Pixels, int]] = field(default_factory=list)  # none from the base
+    slots: list[tuple[int, ...]] = field(default_factory=list)
 
-        Returns:
-            the reason where it cannot be; else None.
-        """
-        began = read = time.perf_counter()
-        try:
-            data = self.read(image) if ahead is None else ahead.result()
-            read = time.perf_counter()
-            return _images.decode(data, order, out)
-        except Unreadable as error:
-            read = time.perf_counter()
-            return str(error)
-        finally:
-            spent.read += read - began
-            spent.decode += time.perf_counter() - read
+    def first(self, n: int) -> _Group:
+        """Take out the first `n` images."""
+        taken = _Group(self.images[:n], self.pixels[:n], self.slots[:n])
+        del self.images[:n], self.pixels[:n], self.slots[:n]
+        return taken
 
 
 class Pass:
     """One call's way through all its images; used once, by one thread."""
 
     def __init__(
-        self, runtime: Runtime, spec: InferSpec, images: Images, keys: pa.Array, infer: Infer
+        self,
+        runtime: Runtime,
+        spec: InferSpec,
+        images: Images,
+        keys: pa.Array,
+        pool: str,
+        *,
+        insist: bool = False,
     ) -> None:
+        """Read nothing.
+
+        Args:
+            runtime: shared by the process's kernels.
+            spec: the order.
+            images: the images.
+            keys: text that names the rows in errors; may be NULL.
+            pool: of the outputs, one of vista_sql.kernels.POOLS.
+            insist: infer an image for the layers to materialize, if only they are missing.
+        """
         self._runtime, self._spec, self._images, self._keys = runtime, spec, images, keys
-        self._infer = infer
-        self._cnn = runtime.opened(spec).cnn
+        opened = runtime.opened(spec)
+        self._cnn = opened.cnn
         self._rows = len(images.not_null)
         self._matrices: list[np.ndarray | None] = [None] * len(spec.layers)
+        self._making = threading.Lock()
         self._present = images.not_null.copy()
         self._reasons = np.full(self._rows, None, object)
         self._identities: list[Hashable] = []
+        self.digests: list[bytes | None] = [None] * len(images)  # of images that could be read
+        self._outputs: list[Output] = [(layer, pool) for layer in spec.layers]
+        raw: list[Output] = [(layer, "none") for layer in spec.materialize]
+        self._raw = [output for output in raw if output not in self._outputs]
+        if insist:
+            self._outputs, self._raw = self._outputs + self._raw, []
+        height = {layer.name: place for place, layer in enumerate(self._cnn.layers)}
+        self._height = [height.get(layer, -1) for layer, _ in self._outputs]
+        kept = runtime.store(spec)
+        self.stored: Stored | None = None
+        if kept is not None:
+            self.stored = Stored(kept, spec, opened, self._outputs, runtime.unusable)
 
-    def run(self, scope: Hashable, batch_rows: int) -> Layers:
-        """Infer every distinct image that no call has just inferred.
+    def run(self, scope: Hashable) -> Layers:
+        """Infer every distinct image that neither the store nor a recent call has.
 
         Args:
             scope: what results must agree in to be exchanged between calls.
-            batch_rows: the most images in one micro-batch.
         """
-        images, runtime = self._images, self._runtime
-        with runtime.clock(self._spec.run).waiting():  # as for the batches that follow
-            identities = list(runtime.pool().map(images.identity, range(len(images))))
-        self._identities = identities
-        keys = [(scope, identity) for identity in identities]
+        images, runtime, spec = self._images, self._runtime, self._spec
+        with runtime.clock(spec.run).waiting():  # as for the batches that follow
+            self._identities = list(runtime.pool().map(images.identity, range(len(images))))
+        keys = [(scope, identity) for identity in self._identities]
         edges: set[Hashable] = {keys[0], keys[images.last]} if keys else set()
         given = runtime.sharing.join(keys)
+        groups: dict[tuple[bool, int], _Group] = {}
         try:
-            for batch, pixels, reasons in self._decoded(keys, given, batch_rows):
-                for image, reason in zip(batch, reasons, strict=True):
-                    self._note(image, identities[image], reason)
-                good = [place for place, reason in enumerate(reasons) if reason is None]
-                self._infer_batch([batch[i] for i in good], good, pixels, keys, given, edges)
+            for window, found in self._looked_up(keys, given):
+                for place, (image, one) in enumerate(zip(window.images, found, strict=True)):
+                    self._note(image, one.reason)
+                    if one.reason is None and one.slots:
+                        key = (one.from_base, max(self._height[slot] for slot in one.slots))
+                        group = groups.setdefault(key, _Group())
+                        group.images.append(image)
+                        group.slots.append(one.slots)
+                        group.pixels.append((window.pixels, place))
+                for (from_base, _), group in groups.items():
+                    while len(group.images) >= self._batch_rows() or (
+                        group.images and self.stored is None
+                    ):
+                        batch = group.first(self._batch_rows())
+                        self._infer_group(batch, from_base, keys, given, edges)
+            for (from_base, _), group in groups.items():
+                if group.images:
+                    self._infer_group(group, from_base, keys, given, edges)
         finally:
             runtime.sharing.leave(keys, given)
         n_images = int(images.not_null.sum())
-        runtime.tally(self._spec.run, self._spec.call, self._rows, n_images)
+        runtime.tally(spec.run, spec.call, self._rows, n_images)
         return Layers(self._matrices, self._present, pa.array(self._reasons, pa.string()))
 
-    def _decoded(
-        self, keys: Sequence[Hashable], given: Wanted, batch_rows: int
-    ) -> Iterator[tuple[list[int], _images.Pixels, list[str | None]]]:
-        """Yield decoded batches; the next one decodes while the caller infers this one."""
-        waiting: list[tuple[list[int], _images.Pixels, list[_Part]]] = []
+    def _network(self) -> Network | _hog.Hog:
+        return self._runtime.network(self._spec)
+
+    def _batch_rows(self) -> int:
+        """Return the most images of one pass of the network."""
+        return self._spec.batch_rows or self._network().batch_rows
+
+    def _window_rows(self) -> int:
+        """Return how many images are looked up at once; needs no network where there is a store."""
+        if self._spec.batch_rows or self.stored is None or self._runtime.is_loaded(self._spec):
+            return self._batch_rows()
+        return WINDOW_ROWS
+
+    # ── reading, looking up, decoding ───────────────────────────────────────────────────────────
+
+    def _looked_up(
+        self, keys: Sequence[Hashable], given: Wanted
+    ) -> Iterator[tuple[_Window, list[_Found]]]:
+        """Yield windows; the next one is looked up and decoded while the caller infers this one."""
+        waiting: deque[_Window] = deque()
         clock = self._runtime.clock(self._spec.run)
         at = 0
         while at < len(keys) or waiting:
             while at < len(keys) and len(waiting) < 2:
-                batch: list[int] = []
-                while at < len(keys) and len(batch) < batch_rows:
+                images: list[int] = []
+                window_rows = self._window_rows()
+                while at < len(keys) and len(images) < window_rows:
                     if not self._take(at, keys[at], given):
-                        batch.append(at)
+                        images.append(at)
                     at += 1
-                if batch:
-                    waiting.append(self._submit(batch))
+                if images:
+                    waiting.append(self._submit(images))
             if waiting:
-                batch, pixels, parts = waiting.pop(0)
+                window = waiting.popleft()
                 with clock.waiting() as wait:
-                    done = [part.result() for part in parts]
+                    done = [part.result() for part in window.parts]
                     wait.fetch = sum(spent.read for _, spent in done)
                     wait.prep = sum(spent.decode for _, spent in done)
-                yield batch, pixels, [reason for reasons, _ in done for reason in reasons]
+                yield window, [found for some, _ in done for found in some]
 
-    def _submit(self, batch: list[int]) -> tuple[list[int], _images.Pixels, list[_Part]]:
-        """Begin to read and decode a batch; remote images are read ahead, many at a time."""
-        pixels = np.empty((len(batch), *self._cnn.input_shape), np.uint8)
-        order = self._cnn.preprocessing.order
-        images, readers = self._images, self._runtime.readers()
-        keep, take = self._spec.keep, self._spec.take
-        ahead = {i: readers.submit(images.read, i) for i in batch if images.is_remote(i)}
-
-        def decode(start: int, stop: int) -> tuple[list[str | None], Spent]:
-            spent = Spent()
-            decoded = 0
-            reasons: list[str | None] = []
-            for i in range(start, stop):
-                key = (self._identities[batch[i]], order, self._cnn.input_shape)
-                if take and self._runtime.decoded.take(key, pixels[i]):
-                    reasons.append(None)
-                    continue
-                reason = images.decode(batch[i], order, pixels[i], spent, ahead.get(batch[i]))
-                reasons.append(reason)
-                decoded += 1
-                if keep and reason is None and _sources.is_stable(key[0]):
-                    self._runtime.decoded.keep(key, pixels[i], keep)
-            self._runtime.count(
-                self._spec.run,
-                decoded=decoded,
-                read_seconds=spent.read,
-                decode_seconds=spent.decode,
-            )
-            return reasons, spent
-
-        size = max(1, -(-len(batch) // (4 * self._runtime.threads)))
-        cuts = range(0, len(batch), size)
+    def _submit(self, images: list[int]) -> _Window:
+        """Begin to look up and decode images; remote ones are read ahead, many at a time."""
+        pixels = np.empty((len(images), *self._cnn.input_shape), np.uint8)
+        readers = self._runtime.readers()
+        remote = [i for i in images if self._images.is_remote(i)]
+        ahead = {i: readers.submit(self._images.read, i) for i in remote}
+        size = max(1, -(-len(images) // (4 * self._runtime.threads)))
         pool = self._runtime.pool()
-        parts = [pool.submit(decode, cut, min(cut + size, len(batch))) for cut in cuts]
-        return batch, pixels, parts
+        parts = [
+            pool.submit(self._part, images[cut : cut + size], pixels[cut : cut + size], ahead)
+            for cut in range(0, len(images), size)
+        ]
+        return _Window(images, pixels, parts)
 
-    def _note(self, image: int, identity: Hashable, reason: str | None) -> None:
-        rows = self._images.rows(image)
+    def _part(
+        self, images: list[int], pixels: _images.Pixels, ahead: dict[int, Ahead]
+    ) -> tuple[list[_Found], Spent]:
+        """Look up a part of a window, and decode what must be inferred from the image."""
+        spent = Spent()
+        every = tuple(range(len(self._outputs)))
+        if self.stored is None:
+            data: dict[int, pa.Buffer | bytes] = {}
+            found = [_Found(slots=every) for _ in images]
+        else:
+            data, found = self._find(images, ahead, spent, self.stored)
+        decoded = 0
+        for place, (image, one) in enumerate(zip(images, found, strict=True)):
+            if one.reason is None and one.slots and not one.from_base:
+                decoded += self._decode(image, pixels[place], one, data.get(image), spent, ahead)
+        self._runtime.count(
+            self._spec.run,
+            decoded=decoded,
+            read_seconds=spent.read,
+            decode_seconds=spent.decode,
+            images_from_store=sum(one.reason is None and not one.slots for one in found),
+        )
+        return found, spent
+
+    def _find(
+        self, images: list[int], ahead: dict[int, Ahead], spent: Spent, stored: Stored
+    ) -> tuple[dict[int, pa.Buffer | bytes], list[_Found]]:
+        """Read images and take from the store what it has of them."""
+        data: dict[int, pa.Buffer | bytes] = {}
+        reasons: dict[int, str | None] = {}
+        for image in images:
+            some, reasons[image] = self._images.fetch(image, spent, ahead.get(image))
+            if some is not None:
+                data[image] = some
+        began = time.perf_counter()
+        for image, some in data.items():
+            known = self._identities[image]  # a BLOB's is its digest
+            self.digests[image] = known if isinstance(known, bytes) else store.digest(some)
+        readable = list(data)
+        digests = [one for image in readable if (one := self.digests[image]) is not None]
+        looked = stored.look(readable, digests, len(self._matrices), self._place)
+        lacks = dict(zip(readable, looked, strict=True))
+        self._runtime.count(self._spec.run, store_seconds=time.perf_counter() - began)
+        found = []
+        for image in images:
+            if image in lacks:
+                slots = lacks[image].slots
+                base = lacks[image].from_base and self._starts_at_base(slots)
+                found.append(_Found(slots=slots, from_base=base))
+            else:
+                found.append(_Found(reasons[image]))
+        return data, found
+
+    def _decode(
+        self,
+        image: int,
+        out: _images.Pixels,
+        found: _Found,
+        data: pa.Buffer | bytes | None,
+        spent: Spent,
+        ahead: dict[int, Ahead],
+    ) -> bool:
+        """Decode one image into `out`, or take what an earlier call keeps; say which it was."""
+        decoded, identity = self._runtime.decoded, self._identities[image]
+        order = self._cnn.preprocessing.order
+        key = (identity, order, self._cnn.input_shape)
+        if self._spec.take and decoded.take(key, out):
+            return False
+        if data is None:
+            data, found.reason = self._images.fetch(image, spent, ahead.get(image))
+        if data is not None:
+            found.reason = _distinct.decode(data, order, out, spent)
+        if self._spec.keep and found.reason is None and _sources.is_stable(identity):
+            decoded.keep(key, out, self._spec.keep)
+        return True
+
+    def _starts_at_base(self, slots: Sequence[int]) -> bool:
+        """Return whether outputs can be computed from the base's raw map."""
+        network, base = self._network(), self._spec.base
+        if base is None or isinstance(network, _hog.Hog):
+            return False
+        try:
+            network.check_start(base, [self._outputs[slot][0] for slot in slots])
+        except PlanError:
+            return False
+        return True
+
+    def _note(self, image: int, reason: str | None) -> None:
+        """Remember how reading an image went."""
+        rows, identity = self._images.rows(image), self._identities[image]
         if _sources.is_stable(identity):
-            self._runtime.set_outcome((self._spec_order(), identity), reason)
+            self._runtime.set_outcome((self._cnn.preprocessing.order, identity), reason)
         if reason is None:
             return
         self._present[rows] = False
@@ -212,74 +311,185 @@ class Pass:
             if self._spec.on_error == "raise":
                 raise UnreadableImageError("NULL" if key is None else str(key), reason)
 
-    def _spec_order(self) -> str:
-        return self._cnn.preprocessing.order
+    # ── inferring ───────────────────────────────────────────────────────────────────────────────
 
-    def _infer_batch(
+    def _infer_group(
         self,
-        batch: list[int],
-        places: list[int],
-        pixels: _images.Pixels,
+        group: _Group,
+        from_base: bool,
         keys: Sequence[Hashable],
         given: Wanted,
         edges: set[Hashable],
     ) -> None:
-        runtime = self._runtime
+        """Infer what images lack, in one pass, and keep it in the store."""
+        runtime, network = self._runtime, self._network()
+        maps: list[np.ndarray] = []
+        if from_base:
+            maps, lost = self._base_maps(group)
+            if lost.images:
+                self._infer_group(lost, False, keys, given, edges)
+        slots = sorted({slot for some in group.slots for slot in some})
+        start = self._spec.base if from_base else None
+        outputs = [self._outputs[slot] for slot in slots] + self._raw_from(start)
+        whole = len(self._matrices) == len(slots)
         with runtime.inference:
-            left = [i for i, image in enumerate(batch) if not self._take(image, keys[image], given)]
-            batch, places = [batch[i] for i in left], [places[i] for i in left]
-            if not batch:
+            every = range(len(group.images))
+            left = [
+                i for i in every if not self._take(group.images[i], keys[group.images[i]], given)
+            ]
+            if not left:
                 return
+            batch = [group.images[i] for i in left]
+            values = np.stack([maps[i] for i in left]) if from_base else _pixels(group, left)
             begun = time.perf_counter()
-            chosen = pixels if len(places) == len(pixels) else pixels[places]
             with runtime.clock(self._spec.run).inferring():
-                matrices = self._infer(chosen)
+                matrices = network.run(start, outputs, values)
             seconds = time.perf_counter() - begun
-            runtime.sharing.publish([keys[image] for image in batch], matrices, edges)
-            for image in batch:  # ours, so not a gift
-                given.pop(keys[image], None)
+            if whole:
+                self._publish(batch, matrices[: len(slots)], keys, given, edges)
         runtime.count(
             self._spec.run,
             images_inferred=len(batch),
+            images_resumed=len(batch) if from_base else 0,
             batches=1,
             layer_evaluations=len(batch) * len(matrices),
             infer_seconds=seconds,
         )
-        self._store(batch, matrices)
+        self._store(batch, slots, matrices)
+        known = [matrix for matrix in self._matrices if matrix is not None]
+        if not whole and len(known) == len(self._matrices) > 0:  # the rest came from the store
+            rows = [int(self._images.rows(image)[0]) for image in batch]
+            self._publish(batch, [matrix[rows] for matrix in known], keys, given, edges)
+        self._keep(batch, outputs, matrices, on_gpu=network.on_gpu)
+
+    def _publish(
+        self,
+        batch: Sequence[int],
+        matrices: Sequence[np.ndarray],
+        keys: Sequence[Hashable],
+        given: Wanted,
+        edges: set[Hashable],
+    ) -> None:
+        self._runtime.sharing.publish([keys[image] for image in batch], matrices, edges)
+        for image in batch:  # ours, so not a gift
+            given.pop(keys[image], None)
+
+    def _base_maps(self, group: _Group) -> tuple[list[np.ndarray], _Group]:
+        """Read the base's raw maps; images without one leave the group, decoded, for another."""
+        digests = [one for image in group.images if (one := self.digests[image]) is not None]
+        stored_maps = [] if self.stored is None else self.stored.maps(digests)
+        kept, lost, maps = _Group(), _Group(), []
+        for place, values in enumerate(stored_maps):
+            image, slots = group.images[place], group.slots[place]
+            if values is not None:
+                kept.images.append(image)
+                kept.slots.append(slots)
+                maps.append(values)
+                continue
+            pixels = np.empty((1, *self._cnn.input_shape), np.uint8)
+            again, spent = _Found(), Spent()
+            decoded = self._decode(image, pixels[0], again, None, spent, {})
+            self._runtime.count(
+                self._spec.run,
+                decoded=int(decoded),
+                read_seconds=spent.read,
+                decode_seconds=spent.decode,
+            )
+            self._note(image, again.reason)
+            if again.reason is None:
+                lost.images.append(image)
+                lost.slots.append(slots)
+                lost.pixels.append((pixels, 0))
+        group.images, group.slots = kept.images, kept.slots
+        return maps, lost
+
+    def _raw_from(self, start: str | None) -> list[Output]:
+        """Return the raw maps to keep that can be computed from the image, or from the base."""
+        network = self._network()
+        if start is None or isinstance(network, _hog.Hog):
+            return self._raw
+        found = []
+        for layer, pool in self._raw:
+            try:
+                network.check_start(start, [layer])
+            except PlanError:
+                continue
+            if layer != start:
+                found.append((layer, pool))
+        return found
+
+    def _keep(
+        self,
+        batch: Sequence[int],
+        outputs: Sequence[Output],
+        matrices: Sequence[np.ndarray],
+        *,
+        on_gpu: bool,
+    ) -> None:
+        """Commit what was inferred to the store."""
+        if self.stored is not None:
+            began = time.perf_counter()
+            digests = [one for image in batch if (one := self.digests[image]) is not None]
+            self.stored.keep(digests, outputs, matrices, on_gpu=on_gpu)
+            self._runtime.count(self._spec.run, keep_seconds=time.perf_counter() - began)
+
+    # ── results ─────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, image: int, key: Hashable, given: Wanted) -> bool:
         """Store what another call has inferred for us, if it has."""
         vectors = given.pop(key, None)
         if vectors is not None:
-            self._store([image], [vector[None] for vector in vectors])
+            self._store([image], range(len(vectors)), [vector[None] for vector in vectors])
         return vectors is not None
 
-    def _store(self, batch: Sequence[int], matrices: Sequence[np.ndarray]) -> None:
+    def _place(self, image: int, slot: int, values: np.ndarray) -> bool:
+        """Copy an image's values to every row that shows it; False: they are not this layer's."""
+        out = self._matrix(slot, len(values))
+        if out.shape[1] != len(values):
+            return False
+        out[self._images.rows(image)] = values
+        return True
+
+    def _store(
+        self, batch: Sequence[int], slots: Sequence[int], matrices: Sequence[np.ndarray]
+    ) -> None:
         """Copy results to every row that shows their image."""
         shown = [self._images.rows(image) for image in batch]
         rows = np.concatenate(shown)
         source = np.repeat(np.arange(len(batch)), [len(some) for some in shown])
         plain = len(rows) == len(batch)
-        for slot, matrix in enumerate(matrices):
-            out = self._matrices[slot]
-            if out is None:
-                out = self._matrices[slot] = np.empty((self._rows, matrix.shape[1]), np.float32)
+        for slot, matrix in zip(slots, matrices, strict=False):  # maps that are only kept follow
+            if slot >= len(self._matrices):
+                continue
+            out = self._matrix(slot, matrix.shape[1])
             if plain and rows[-1] - rows[0] == len(rows) - 1:
                 out[rows[0] : rows[-1] + 1] = matrix
             else:
                 out[rows] = matrix if plain else matrix[source]
 
+    def _matrix(self, slot: int, n_values: int) -> np.ndarray:
+        with self._making:
+            out = self._matrices[slot]
+            if out is None:
+                out = self._matrices[slot] = np.empty((self._rows, n_values), np.float32)
+            return out
+
+
+def _pixels(group: _Group, places: Sequence[int]) -> _images.Pixels:
+    """Return the pixels of some of a group's images, (images, height, width, channels)."""
+    chosen = [group.pixels[place] for place in places]
+    first = chosen[0][0]
+    if len(chosen) == len(first) and all(
+        pixels is first and row == at for at, (pixels, row) in enumerate(chosen)
+    ):
+        return first
+    return np.stack([pixels[row] for pixels, row in chosen])
+
 
 def infer_images(
-    runtime: Runtime,
-    spec: InferSpec,
-    images: Column,
-    keys: Column,
-    kind: str,
-    infer: Infer,
-    batch_rows: int,
+    runtime: Runtime, spec: InferSpec, images: Column, keys: Column, kind: str, pool: str
 ) -> Layers:
-    """Infer a column of images; row i of the result is of row i.
+    """Infer a column of images, or take from the store what it has; row i stays row i.
 
     Args:
         runtime: shared by the process's kernels.
@@ -287,13 +497,13 @@ def infer_images(
         images: BLOBs, or paths and URIs; NULL: no image, which is no error.
         keys: text that names the rows in errors; may be NULL.
         kind: of result ('features', 'maps'); results of different kinds are never exchanged.
-        infer: runs the network; called under the runtime's inference lock.
-        batch_rows: the most images in one micro-batch.
+        pool: of the results, one of vista_sql.kernels.POOLS.
 
     Raises:
         UnreadableImageError: an image cannot be read and the spec asks to fail then.
+        StoreError: the store cannot be used and the spec says that it must.
     """
     opened = runtime.opened(spec)
     scope = (kind, opened.identity, spec.layers, spec.pool, spec.dtype, spec.device)
     found = Images(image_column(images, spec), spec.folder)
-    return Pass(runtime, spec, found, one_array(keys), infer).run(scope, batch_rows)
+    return Pass(runtime, spec, found, one_array(keys), pool).run(scope)

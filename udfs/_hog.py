@@ -57,6 +57,7 @@ class Hog:
     """What a `Network` is for a CNN; needs no TensorFlow, and any thread may run it."""
 
     batch_rows = 256
+    on_gpu = False
 
     def __init__(self, cnn: Cnn) -> None:
         self.cnn = cnn
@@ -65,6 +66,13 @@ class Hog:
         """Return the values of one image."""
         self._check([layer])
         return self.cnn.layers[0].size
+
+    def run(
+        self, start: str | None, outputs: Sequence[tuple[str, str]], values: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return the descriptors for each output (layer, pool); there is one. See `features`."""
+        del start  # the image: the only layer has none above it
+        return self.features([layer for layer, _ in outputs], "none", values)
 
     def features(self, layers: Sequence[str], pool: str, images: np.ndarray) -> list[np.ndarray]:
         """Return one float32 matrix (rows, values) per layer; there is one, and it is a vector.

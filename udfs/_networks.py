@@ -21,6 +21,9 @@ from ._lower import Function, Lowered
 from ._stopwatch import Stopwatch
 from ._tensorflow import Tensor, load, on_thread
 
+Output = tuple[str, str]
+"""A layer, and how its maps are pooled: one of vista_sql.kernels.POOLS."""
+
 BUCKETS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Batches are padded to one of these lengths, to multiples of the graph's granule: few shapes to
 compile for, and never a single row, which some operations treat as a vector."""
@@ -69,7 +72,9 @@ class Network:
         if dtype not in ("float32", "bfloat16"):
             raise SettingError(f"dtype {dtype!r} is neither 'float32' nor 'bfloat16'")
         self.cnn = opened.cnn
-        self._lowered = Lowered(opened.load(), opened.cnn.preprocessing, dtype, device_name(device))
+        place = device_name(device)
+        self.on_gpu = place.startswith("/GPU")
+        self._lowered = Lowered(opened.load(), opened.cnn.preprocessing, dtype, place)
         self._graph = self._lowered.graph
         self._place = {name: i for i, name in enumerate(self._graph.cuts)}
         features = (self.cnn.aliases.get(name, name) for name in self.cnn.feature_layers)
@@ -119,7 +124,7 @@ class Network:
         Raises:
             UnknownNameError: the network has no such layer.
         """
-        return self.resume(self._graph.input, layers, pool, images)
+        return self.run(None, [(layer, pool) for layer in layers], images)
 
     def resume(
         self, start: str, layers: Sequence[str], pool: str, values: np.ndarray
@@ -136,17 +141,37 @@ class Network:
             UnknownNameError: the network has no such layer.
             PlanError: a layer cannot be computed from `start` alone.
         """
-        self.check_start(start, layers)
-        return on_thread(self._resume, start, layers, pool, values)
+        return self.run(start, [(layer, pool) for layer in layers], values)
 
-    def _resume(
-        self, start: str, layers: Sequence[str], pool: str, values: np.ndarray
+    def run(
+        self, start: str | None, outputs: Sequence[Output], values: np.ndarray
     ) -> list[np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+        """Return one float32 matrix (rows, values) per output, of one pass.
+
+        Args:
+            start: None: images are given, as to `features`; else a layer's raw maps, as to
+                `resume`.
+            outputs: each once, in any order; a layer may be there with several poolings.
+            values: the images or the maps.
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+            PlanError: a layer cannot be computed from `start` alone.
+        """
+        start = self._graph.input if start is None else start
+        self.check_start(start, [layer for layer, _ in outputs])
+        return on_thread(self._run, start, outputs, values)
+
+    def _run(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        found: dict[Output, np.ndarray] = {}
         first = self._lowered.value(padded(values, self._graph.granule), start)
-        for layer, value in self._walk(start, first, set(layers)):
-            found[layer] = _matrix(self._pooling(layer, pool)(value), len(values))
-        return [found[layer] for layer in layers]
+        pools: dict[str, list[str]] = {}
+        for layer, pool in outputs:
+            pools.setdefault(layer, []).append(pool)
+        for layer, value in self._walk(start, first, set(pools)):
+            for pool in pools[layer]:
+                found[layer, pool] = _matrix(self._pooling(layer, pool)(value), len(values))
+        return [found[output] for output in outputs]
 
     def check_start(self, start: str, layers: Sequence[str]) -> None:
         """Check that layers exist and can be computed from a raw map of `start`.

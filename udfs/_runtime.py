@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
+from vista_sql.store import Store
 from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
 
@@ -42,12 +43,16 @@ class Counters:
     """What the kernels did for one run. `Runtime` is the only writer."""
 
     images_inferred: int = 0  # without those that only pad a batch
+    images_from_store: int = 0  # nothing of them was inferred
+    images_resumed: int = 0  # of those inferred: from a stored raw map, not from the image
     batches: int = 0  # micro-batches
     layer_evaluations: int = 0  # images inferred × layers returned
     decoded: int = 0
     rows_seconds: float = 0.0  # until the engine handed out rows, where that can be seen
     read_seconds: float = 0.0  # summed over threads, as all that follow
     decode_seconds: float = 0.0
+    store_seconds: float = 0.0  # of images: their digests, and reading what there is of them
+    keep_seconds: float = 0.0  # of what was inferred: packing and committing it
     infer_seconds: float = 0.0
     pool_seconds: float = 0.0  # of raw maps, in vista_pool; else a part of infer_seconds
     load_seconds: float = 0.0  # of networks: TensorFlow's import, weights, lowering
@@ -123,6 +128,8 @@ class Runtime:
         self._outcomes: OrderedDict[object, str | None] = OrderedDict()
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
+        self._stores: dict[tuple[str, int], Store] = {}
+        self.unusable: set[str] = set()  # folders of stores that proved to be
         self.decoded = Decoded()
         self.positions = Positions()
         self.exports = Exports()
@@ -163,6 +170,18 @@ class Runtime:
             for (_, dtype, device), network in loaded
             if isinstance(network, _networks.Network) and network.timed
         }
+
+    def store(self, spec: InferSpec) -> Store | None:
+        """Return the feature store that a spec asks for; None: it asks for none, or none works."""
+        if not spec.store or (spec.store in self.unusable and not spec.store_required):
+            return None
+        with self._lock:
+            key = (spec.store, spec.store_bytes)
+            return self._stores.setdefault(key, Store(*key))
+
+    def is_loaded(self, spec: InferSpec) -> bool:
+        """Return whether the spec's network is there."""
+        return (self._open(spec).identity, spec.dtype, spec.device) in self._networks
 
     def pool(self) -> ThreadPoolExecutor:
         """Return the threads that read and decode images."""

@@ -11,10 +11,11 @@ import os
 import re
 import stat
 from collections.abc import Hashable
-from hashlib import blake2b
 from urllib.request import url2pathname
 
 import pyarrow as pa
+
+from vista_sql import store
 
 from . import _uris
 from ._uris import MAX_BYTES, Unreadable
@@ -23,9 +24,9 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
-    """Return what two equal images share: a digest of a BLOB, or a file's name, size and time."""
+    """Return what equal images share: the store's digest of a BLOB; a file's name, size, time."""
     if not is_text(value):
-        return blake2b(value.as_buffer(), digest_size=16).digest()
+        return store.digest(value.as_buffer())
     text = value.as_py()
     path = local_path(text, folder)
     if path is None:

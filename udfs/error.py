@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 import pyarrow as pa
 
+from vista_sql import store
 from vista_sql.errors import UnreadableImageError
 from vista_sql.kernels import Kernel
 
@@ -14,8 +15,9 @@ from . import _sources
 from ._arrow import Column, one_array, spec_of
 from ._clock import Spent
 from ._columns import image_column, wanted
-from ._flow import Images
+from ._distinct import Images, decode
 from ._runtime import Runtime
+from ._stored import Stored
 
 
 def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
@@ -40,14 +42,32 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     images = Images(image_column(wanted(runtime, order, image), order), order.folder)
     channels = cnn.preprocessing.order
 
+    kept = runtime.store(order)
+    stored = None
+    if kept is not None:
+        stored = Stored(kept, order, runtime.opened(order), (), runtime.unusable)
+    fresh: list[bytes] = []  # digests of images that were decoded, and are not in the store
+
     def outcome(one: int) -> str | None:
         identity: Hashable = images.identity(one)
         known, reason = runtime.outcome((channels, identity))
         if not known:
             spent = Spent()
-            reason = images.decode(one, channels, np.empty(cnn.input_shape, np.uint8), spent)
+            data, reason = images.fetch(one, spent)
+            digest = b""
+            if data is not None and stored is not None:
+                digest = identity if isinstance(identity, bytes) else store.digest(data)
+            decoded = data is not None and not (digest and stored and stored.readable(digest))
+            if data is not None and decoded:
+                pixels = np.empty(cnn.input_shape, np.uint8)
+                reason = decode(data, channels, pixels, spent)
+                if reason is None and digest:
+                    fresh.append(digest)
             runtime.count(
-                order.run, decoded=1, read_seconds=spent.read, decode_seconds=spent.decode
+                order.run,
+                decoded=int(decoded),
+                read_seconds=spent.read,
+                decode_seconds=spent.decode,
             )
             if _sources.is_stable(identity):
                 runtime.set_outcome((channels, identity), reason)
@@ -56,7 +76,10 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     keys = one_array(key)
     runtime.tally(order.run, order.call, len(images.not_null), int(images.not_null.sum()))
     reasons = np.full(len(images.not_null), None, object)
-    for one, reason in enumerate(runtime.pool().map(outcome, range(len(images)))):
+    found = list(runtime.pool().map(outcome, range(len(images))))
+    if stored is not None:
+        stored.keep_readable(fresh)
+    for one, reason in enumerate(found):
         if reason is not None:
             reasons[images.rows(one)] = reason
             for row in images.rows(one):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 
 from vista_sql.kernels import LAYER_SLOTS, Kernel
@@ -33,18 +32,13 @@ def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column
     Raises:
         UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
         UnknownNameError: the network has no such layer.
+        StoreError: the spec's store cannot be used, and it says that it must.
     """
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_list(pa.float32()))], slots, pa.nulls(0, pa.string()))
     image = wanted(runtime, order, image)
-    network = runtime.network(order)
-
-    def run(images: np.ndarray) -> list[np.ndarray]:
-        return network.features(order.layers, order.pool, images)
-
-    batch_rows = order.batch_rows or network.batch_rows
-    found = infer_images(runtime, order, image, key, "features", run, batch_rows)
+    found = infer_images(runtime, order, image, key, "features", order.pool)
     lists = [feature_lists(matrix, found.present) for matrix in found.matrices]
     return struct(lists, slots, found.errors)
 

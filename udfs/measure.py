@@ -130,7 +130,9 @@ def _work(counters: Counters, threads: int) -> Iterator[Fact]:
         ("join", counters.rows_seconds, "reading the narrow rows, where they are staged apart"),
         ("read", counters.read_seconds, f"bytes of images: files and URIs; {summed}"),
         ("decode", counters.decode_seconds, f"decoding and resizing; {summed}"),
+        ("store, look up", counters.store_seconds, f"digests, and reading what is kept; {summed}"),
         ("infer", counters.infer_seconds, "passes of the network"),
+        ("store, keep", counters.keep_seconds, "packing and committing what was inferred"),
         ("pool", counters.pool_seconds, "raw maps of a stage; else inside the network's graph"),
         ("train, first pass", counters.feed_seconds, "split and kept as they come; summed"),
     ):
@@ -146,6 +148,8 @@ def _counts(counters: Counters, rows: int, seconds: float, peak: int) -> Iterato
         ("rows read", counters.rows, "below inference"),
         ("images", counters.images, "rows that have one"),
         ("images inferred", inferred, None),
+        ("images from the store", counters.images_from_store, "nothing of them was inferred"),
+        ("images resumed", counters.images_resumed, "inferred from a raw map of the store"),
         ("images per second", inferred / seconds if seconds > 0 else 0.0, None),
         ("batches", counters.batches, "passes of the network"),
         ("errors", counters.errors, "rows whose image cannot be read"),

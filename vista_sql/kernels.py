@@ -32,6 +32,11 @@ class InferSpec:
 
     `layers` are the network's own names, bottom to top. `batch_rows` is the most rows in one
     micro-batch (None: the kernel's own choice); it never changes a bit of the result.
+
+    With a `store`, an image whose layers are all there is neither decoded nor inferred; where some
+    are, the others are. What is inferred is kept before the call returns. `base` is a layer whose
+    stored raw map an image starts from where there is one, and `materialize` are layers whose raw
+    maps are kept beside the features of every image that is inferred.
     """
 
     cnn: str  # a roster name, or the path of a .keras file
@@ -52,6 +57,11 @@ class InferSpec:
     image_name: str = ""  # … and the only column that may be the image, if only one may
     keep: int = 0  # how many later calls upon these rows, of other CNNs, need the same pixels
     take: bool = False  # an earlier call keeps the pixels for this one
+    store: str = ""  # the feature store's folder; "": not a byte is read or written
+    store_bytes: int = 0  # most bytes of it; 0: the store's own choice
+    store_required: bool = False  # a store that cannot be used is an error
+    base: str | None = None
+    materialize: tuple[str, ...] = ()
     gate: str = ""  # of a training that may say it has seen enough: images are NULL from then on
 
     def to_text(self) -> str:
@@ -65,7 +75,8 @@ class InferSpec:
     def from_text(text: str) -> InferSpec:
         """Return the spec that `to_text` wrote."""
         given = json.loads(text)
-        return InferSpec(**given | {"layers": tuple(given.get("layers", ()))})
+        lists = {name: tuple(given.get(name, ())) for name in ("layers", "materialize")}
+        return InferSpec(**given | lists)
 
 
 EXPLANATION = {

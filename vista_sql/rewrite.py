@@ -117,6 +117,9 @@ def _base_spec(workload: Workload, plan: Plan, run: str, folder: str) -> InferSp
         threads=plan.threads,
         folder=folder,
         run=run,
+        store=workload.store.folder,
+        store_bytes=workload.store.limit_bytes,
+        store_required=workload.store.required,
         image_key=workload.image_key if found else "",
         image_name=ASSUMED_IMAGE if found and workload.structured is None else "",
     )

@@ -28,6 +28,7 @@ class Counts(Protocol):
     """What the kernels counted for a run."""
 
     images_inferred: int
+    images_from_store: int
 
     @property
     def rows(self) -> int:
@@ -136,6 +137,7 @@ class Runs:
             "rows": counts.rows,
             "images": counts.images,
             "images_inferred": counts.images_inferred,
+            "images_from_store": counts.images_from_store,
             "errors": counts.errors,
             "reasons": list(counts.reasons),
             "seconds": seconds,

@@ -214,7 +214,7 @@ def bind(
         structured: the structured relation, or None.
         glimpsed: the image relation's columns as far as they could be seen beforehand, where
             `images.columns` is None.
-        given: `seed` and `device`, as the settings have them.
+        given: `seed`, `device` and `store`, as the settings have them.
 
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.

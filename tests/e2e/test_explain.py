@@ -336,13 +336,13 @@ def test_a_slow_network_does_not_stall(pictures, runtime, monkeypatch, way):
     from vista_sql import catalog
 
     networks = catalog.module(kernels.PACKAGE, "_networks")
-    features = networks.Network.features
+    run = networks.Network.run
 
     def slow(*arguments):
         time.sleep(0.5)
-        return features(*arguments)
+        return run(*arguments)
 
-    monkeypatch.setattr(networks.Network, "features", slow)
+    monkeypatch.setattr(networks.Network, "run", slow)
     share = measured(pictures, "files", way)
     assert share["infer"] > 0.5
     assert share["infer"] > share["prep stall"] + share["fetch stall"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,10 +165,12 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
         Store(str(tmp_path / "file" / "store")).keep(entries([1]))
 
 
-def test_the_limit_holds_and_the_space_used_last_stays(tmp_path):
+def test_the_limit_holds_and_the_space_used_last_stays(tmp_path, monkeypatch):
     kept = Store(str(tmp_path), limit_bytes=1_000_000)
     old, new = space(weights="random:1"), space(weights="random:2")
     kept.keep(entries(range(60), old, 8000))
+    later = time.time() + 2 * store.TOUCH_SECONDS
+    monkeypatch.setattr(store.time, "time", lambda: later)
     for start in range(0, 200, 10):
         kept.keep(entries(range(start, start + 10), new, 8000))
     (held,) = kept.held()
@@ -178,6 +181,29 @@ def test_the_limit_holds_and_the_space_used_last_stays(tmp_path):
     before = kept.coverage(new, [key(i) for i in range(200)])
     assert kept.keep(entries([999], new, 2_000_000)) == 0  # larger than the limit
     assert kept.coverage(new, [key(i) for i in range(200)]) == before
+
+
+def test_spaces_used_together_give_up_the_same_images(tmp_path):
+    kept = Store(str(tmp_path), limit_bytes=1_000_000)
+    layers = [space("f6"), space("conv3")]
+    for start in range(0, 100, 10):
+        kept.keep([one for of in layers for one in entries(range(start, start + 10), of, 8000)])
+    first, second = kept.held()
+    assert 40 < first.images < 100
+    both = [i for i in range(100) if read(kept, i, layers[0]) and read(kept, i, layers[1])]
+    assert abs(len(both) - first.images) <= 1 >= abs(len(both) - second.images)
+
+
+def test_a_space_in_use_is_noted(tmp_path, monkeypatch):
+    kept = Store(str(tmp_path))
+    kept.keep(entries([1]))
+    before = kept.held()[0].used
+    kept.touch([SPACE])
+    assert kept.held()[0].used == before  # within the hour
+    later = time.time() + 2 * store.TOUCH_SECONDS
+    monkeypatch.setattr(store.time, "time", lambda: later)
+    kept.touch([SPACE])
+    assert kept.held()[0].used == later
 
 
 def test_a_loop_over_more_than_fits_finds_what_fits(tmp_path):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vista_sql import optimizer, resources, rewrite, workload
+from vista_sql import optimizer, resources, rewrite, store, workload
 from vista_sql.candidates import Hints
-from vista_sql.errors import QueryError
+from vista_sql.errors import QueryError, SettingError
 from vista_sql.functions import Argument, Call, Planner, TableFunction
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.plans import Plan
 from vista_sql.rewrite import Staged
+from vista_sql.store import Choice
 from vista_sql.workload import Facts, Relation, Workload
 
 ARGUMENTS = (
@@ -33,6 +34,7 @@ ARGUMENTS = (
     Argument("weights", "'imagenet', 'bundled', 'random' or a file"),
     Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'", "float32"),
     Argument("on_error", "an unreadable image: 'null', 'skip' or 'raise'", "null"),
+    Argument("store", "the feature store: true, false or a folder"),
     Argument("plan", "a hint: the plan to use"),
     Argument("placement", "a hint: inference 'before' or 'after' the join"),
     Argument("batch_rows", "a hint: most images in one micro-batch"),
@@ -77,7 +79,25 @@ def bind(call: Call, planner: Planner) -> Workload:
         glimpsed,
         seed=planner.setting("seed", call).value,
         device=planner.setting("device", call).value,
+        store=store_of(call, planner),
     )
+
+
+def store_of(call: Call, planner: Planner) -> Choice:
+    """Return the feature store of a call: its own argument's, else the session's.
+
+    Raises:
+        QueryError: the argument is none, or a folder that cannot be.
+    """
+    given = call.get("store")
+    if given is not None and not isinstance(given, (bool, str)):
+        raise call.error("store", f"store must be true, false or a folder, not {given!r}")
+    wanted = planner.setting("store", call).value
+    limit_bytes = planner.setting("store_limit", call).value
+    try:
+        return store.chosen(wanted, limit_bytes)
+    except SettingError as error:
+        raise call.error("store", str(error)) from None
 
 
 def _relation(call: Call, argument: str, planner: Planner) -> Relation:

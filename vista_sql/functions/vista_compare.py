@@ -22,7 +22,7 @@ from vista_sql.functions._training import data_of, number, streamed, text, texts
 from vista_sql.kernels import gated
 from vista_sql.roster import Cnn
 
-PASSED_ON = ("image", "join_type", "pool", "weights", "dtype", "batch_rows", "device")
+PASSED_ON = ("image", "join_type", "pool", "weights", "dtype", "store", "batch_rows", "device")
 """Arguments that are TRANSFER's and mean the same here."""
 
 OWN = (
@@ -38,6 +38,7 @@ OWN = (
     Argument("pool", "for feature maps, as in TRANSFER"),
     Argument("weights", "as in TRANSFER; a file only for a single CNN"),
     Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'"),
+    Argument("store", "the feature store: true, false or a folder"),
     Argument("batch_rows", "a hint: most images in one micro-batch"),
     Argument("device", "'auto', 'cpu' or 'gpu'"),
 )

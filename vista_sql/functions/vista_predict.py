@@ -45,6 +45,7 @@ def _transfer(model: Model, call: Call) -> str:
     given["images"] = text(call, "images")
     for name in ("structured", "image"):
         given[name] = text(call, name)
+    given["store"] = call.get("store")
     key = texts(call, "key")
     given["key"] = None if key is None else (key[0] if len(key) == 1 else list(key))
     shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
@@ -60,6 +61,7 @@ FUNCTION = TableFunction(
         Argument("structured", "the structured relation of that TRANSFER", kind="relation"),
         Argument("key", "the key of that TRANSFER"),
         Argument("image", "the image column of that TRANSFER"),
+        Argument("store", "its feature store: true, false or a folder"),
     ),
     expand=expand,
     meaning="every column of the rows, predicted_label, probability, probabilities, error",

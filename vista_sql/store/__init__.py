@@ -9,10 +9,10 @@ Entries lie in LMDB, in `<folder>/features`; many threads and processes read and
 Every value carries a checksum of itself and its key: one that is damaged counts as absent and is
 written again. A data file that LMDB itself cannot follow is moved aside, to `<folder>/damaged`.
 
-Size: before a batch is written, the space that was not used for longest gives up entries, in the
-order of their digests, until the batch fits. Within a space that is a fixed, arbitrary choice on
-purpose: a loop over more images than fit would find nothing were the oldest dropped first; so it
-finds those that fit.
+Size: before a batch is written, the spaces that were not used for longest give up entries, in the
+order of their digests, until the batch fits. Among spaces in use that is a fixed, arbitrary choice
+of images on purpose: a loop over more images than fit would find nothing were the oldest dropped
+first; so it finds those that fit.
 
 Planning asks `Store.coverage(space(…), digests)`; it opens no folder that is not there, and needs
 neither numpy nor TensorFlow.
@@ -20,6 +20,7 @@ neither numpy nor TensorFlow.
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import shutil
@@ -32,12 +33,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from vista_sql.errors import StoreError
-from vista_sql.store._files import GROWTH_BYTES, files
-from vista_sql.store._spaces import Space, device_class, digest, space
+from vista_sql.errors import SettingError, StoreError
+from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
+from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
 
 __all__ = [
-    "OFF", "Choice", "Entry", "Held", "Packed", "Reading", "Space", "Store", "chosen",
+    "OFF", "BegunAnew", "Choice", "Entry", "Held", "Packed", "Reading", "Space", "Store", "chosen",
     "default_folder", "device_class", "digest", "space",
 ]  # fmt: skip
 
@@ -105,13 +106,18 @@ def chosen(value: bool | str, limit_bytes: int | None) -> Choice:
     """Return the store that a setting's value means: true, false or a folder.
 
     Raises:
-        RuntimeError: the user has no home folder to keep one in.
+        SettingError: the folder is in a home folder that is not there.
     """
     if value is False:
         return OFF
-    if value is True:
-        return Choice(default_folder(), limit_bytes or 0)
-    return Choice(str(Path(value).expanduser().absolute()), limit_bytes or 0, required=True)
+    try:
+        if value is True:
+            return Choice(default_folder(), limit_bytes or 0)
+        return Choice(str(Path(value).expanduser().absolute()), limit_bytes or 0, required=True)
+    except RuntimeError as error:  # no home folder
+        if value is True:
+            return OFF
+        raise SettingError(f"store is {value!r}, which cannot be: {error}") from None
 
 
 class Reading:
@@ -140,6 +146,7 @@ class Store:
     def __init__(self, folder: str, limit_bytes: int = 0) -> None:
         self.folder, self._limit_bytes = folder, limit_bytes
         self._files = files(folder)
+        self._touched: dict[bytes, float] = {}  # spaces, and when their last use was noted
 
     def coverage(self, space: Space, digests: Sequence[bytes]) -> int:
         """Return how many of the images are there; 0 as well where the store cannot be read.
@@ -222,8 +229,15 @@ class Store:
         Raises:
             StoreError: the store cannot be written to.
         """
-        wanted = {space.key: space for space in spaces}
         now = time.time()
+        wanted = {
+            space.key: space
+            for space in spaces
+            if self._touched.get(space.key, 0) < now - TOUCH_SECONDS
+        }
+        if not wanted:
+            return
+        self._touched |= dict.fromkeys(wanted, now)
         with self._files.transaction(write=False) as found:
             if found is None:
                 return
@@ -354,35 +368,44 @@ class _Spaces:
         row["bytes"] += value_bytes + images * key_bytes
 
     def evict(self, entries: Any, n_bytes: int) -> None:
-        """Remove entries of the spaces that were not used for longest."""
-        rows = dict(self.rows()) | self._changed
-        order = sorted(
-            ((row["used"], -row["bytes"], key) for key, row in rows.items() if row is not None)
-        )
-        for _, _, key in order:
-            if n_bytes <= 0:
-                break
-            n_bytes -= self.empty(entries, key, n_bytes)
+        """Remove entries until so many bytes are free, those of spaces unused for longest first.
 
-    def empty(self, entries: Any, key: bytes, n_bytes: int | None = None) -> int:
-        """Remove a space's entries, all or so many bytes; return the bytes on disk."""
-        row = self._row(key)
-        freed = images = values = 0
+        Spaces that were used within an hour of each other give up the same images, by digest: the
+        layers of a statement go and stay together.
+        """
+        rows = [(row["used"], key) for key, row in self.rows() if key not in self._changed]
+        rows += [(row["used"], key) for key, row in self._changed.items() if row is not None]
+        while rows and n_bytes > 0:
+            oldest = min(rows)[0]
+            alike = [key for used, key in rows if used <= oldest + TOUCH_SECONDS]
+            rows = [row for row in rows if row[0] > oldest + TOUCH_SECONDS]
+            gone: list[bytes] = []
+            for image, key, size in heapq.merge(*(self._sizes(entries, key) for key in alike)):
+                if n_bytes <= 0:
+                    break
+                gone.append(key + image)
+                n_bytes -= _on_disk(size)
+            self._remove(entries, gone)
+
+    def empty(self, entries: Any, key: bytes) -> None:
+        """Remove all entries of a space."""
+        self._remove(entries, [key + image for image, _, _ in self._sizes(entries, key)])
+
+    def _sizes(self, entries: Any, key: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+        """Yield a space's entries: digest, the space's key, bytes of the value."""
         with self._txn.cursor(entries) as cursor:
             there = cursor.set_range(key)
             while there and bytes(cursor.key()[: len(key)]) == key:
-                if n_bytes is not None and freed >= n_bytes:
-                    break
-                size = len(cursor.value())
-                freed += _on_disk(size)
-                values += size + len(cursor.key())
-                images += 1
-                there = cursor.delete()
-        if row is not None:
-            left = row["images"] - images
-            row = row | {"images": left, "bytes": row["bytes"] - values}
-            self._changed[key] = row if left > 0 else None
-        return freed
+                yield bytes(cursor.key()[len(key) :]), key, len(cursor.value())
+                there = cursor.next()
+
+    def _remove(self, entries: Any, keys: Sequence[bytes]) -> None:
+        for key in keys:
+            space_key, size = key[:-DIGEST_BYTES], len(self._txn.pop(key, db=entries))
+            row = self._row(space_key)
+            if row is not None:
+                row = row | {"images": row["images"] - 1, "bytes": row["bytes"] - size - len(key)}
+                self._changed[space_key] = row if row["images"] > 0 else None
 
     def write(self) -> None:
         for key, row in self._changed.items():

@@ -107,7 +107,7 @@ class Files:
             yield
         except broken as error:
             reason = self._move_aside(str(error) or type(error).__name__)
-            raise StoreError(reason) from error
+            raise BegunAnew(reason) from error
         except (lmdb.Error, OSError) as error:
             raise StoreError(
                 f"the feature store {self._folder} cannot be used: {error}; give store => another "
@@ -248,6 +248,10 @@ class Files:
                 if fresh is not None:
                     fresh.rename(self._place)
         shutil.rmtree(old, ignore_errors=True)
+
+
+class BegunAnew(StoreError):
+    """The store was damaged; there is an empty one now."""
 
 
 class _Truncated(Exception):

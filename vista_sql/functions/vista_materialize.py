@@ -1,0 +1,93 @@
+"""VISTA_MATERIALIZE: keep a base layer's raw maps in the feature store."""
+
+from __future__ import annotations
+
+from vista_sql.functions import (
+    Argument,
+    Call,
+    Planner,
+    TableFunction,
+    identifier,
+    text_literal,
+    transfer,
+)
+from vista_sql.functions._training import texts
+from vista_sql.kernels import InferSpec
+from vista_sql.rewrite import ASSUMED_IMAGE
+
+PASSED_ON = ("cnn", "images", "image", "key", "weights", "dtype", "device", "seed", "store")
+"""Arguments that are TRANSFER's and mean the same here."""
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT that infers what the store lacks, when it runs."""
+    layers = texts(call, "layer") or ()
+    values = {name: call.values.get(name) for name in PASSED_ON} | {"layers": list(layers)}
+    places = {**call.places}
+    if "layer" in places:
+        places["layers"] = places["layer"]
+    workload = transfer.bind(Call("transfer", values, places), planner)
+    choice = workload.store
+    if not choice.folder:
+        raise call.error(
+            "store", "VISTA_MATERIALIZE keeps maps in the feature store, which is off: store => …"
+        )
+    found = workload.image_column is None
+    threads = planner.setting("threads", call).value
+    spec = InferSpec(
+        cnn=workload.cnn.name,
+        layers=(),
+        weights=workload.weights,
+        seed=workload.seed,
+        dtype=workload.dtype,
+        device=workload.device,
+        threads=threads,
+        run=planner.new_run(),
+        store=choice.folder,
+        store_bytes=choice.limit_bytes,
+        store_required=True,
+        materialize=tuple(tap.layer.name for tap in workload.taps),
+        image_key=workload.image_key if found else "",
+        image_name=ASSUMED_IMAGE if found else "",
+    )
+    rows, map_ = (identifier(planner.fresh_name(role)) for role in ("rows", "map"))
+    image = rows if found else f"{rows}.{identifier(workload.image_column or '')}"
+    key = f"CAST({rows}.{identifier(workload.image_key)} AS VARCHAR)"
+    kernel = f"vista_keep({text_literal(spec.to_text())}, {image}, {key})"
+    return (
+        "SELECT count(digest) AS images, "
+        "CAST(coalesce(sum(bytes), 0) AS BIGINT) AS bytes, "
+        "coalesce(max(ended) - min(began), 0) AS seconds, "
+        "CAST(coalesce(sum(errors), 0) AS BIGINT) AS errors\n"
+        f"FROM (\n"
+        f"  SELECT {map_}.digest AS digest, any_value({map_}.bytes) AS bytes, "
+        f"min({map_}.began) AS began, max({map_}.ended) AS ended, "
+        f'count({map_}."error") AS errors\n'
+        f"  FROM (SELECT {kernel} AS {map_} FROM {workload.images.text} AS {rows})\n"
+        f"  GROUP BY ALL\n"
+        ")"
+    )
+
+
+FUNCTION = TableFunction(
+    name="vista_materialize",
+    arguments=(
+        Argument("cnn", "a roster name, or the path of a .keras file", required=True),
+        Argument("layer", "the layer whose raw maps are kept, or a list of them", required=True),
+        Argument(
+            "images",
+            "the image relation: the key, and a column of BLOBs or paths",
+            "images",
+            kind="relation",
+        ),
+        Argument("image", "the image column; found if absent"),
+        Argument("key", "the key of the image relation", "id"),
+        Argument("weights", "'imagenet', 'bundled', 'random' or a file"),
+        Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'", "float32"),
+        Argument("device", "'auto', 'cpu' or 'gpu'"),
+        Argument("seed", "seed of weights => 'random'"),
+        Argument("store", "the feature store: true or a folder"),
+    ),
+    expand=expand,
+    meaning="keep a layer's raw maps in the feature store: images, bytes, seconds, errors",
+)

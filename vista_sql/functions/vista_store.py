@@ -1,0 +1,46 @@
+"""VISTA_STORE(): what the feature store holds."""
+
+from __future__ import annotations
+
+from vista_sql.functions import Argument, Call, Planner, TableFunction, values_table
+from vista_sql.functions.transfer import store_of
+from vista_sql.store import Store
+
+COLUMNS = {
+    "cnn": "VARCHAR",
+    "weights": "VARCHAR",
+    "layer": "VARCHAR",
+    "pool": "VARCHAR",
+    "dtype": "VARCHAR",
+    "images": "BIGINT",
+    "bytes": "BIGINT",
+    "made_by": "VARCHAR",
+}
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT of the spaces of the store, by CNN and layer."""
+    choice = store_of(call, planner)
+    held = Store(choice.folder, choice.limit_bytes).held() if choice.folder else []
+    rows = [
+        (
+            one.space.cnn,
+            one.space.weights,
+            one.space.layer,
+            one.space.pool,
+            one.space.dtype,
+            one.images,
+            one.bytes,
+            one.space.made_by,
+        )
+        for one in held
+    ]
+    return values_table(COLUMNS, rows)
+
+
+FUNCTION = TableFunction(
+    name="vista_store",
+    arguments=(Argument("store", "another store than the session's: a folder"),),
+    expand=expand,
+    meaning="what the feature store holds: images and bytes by CNN, layer and pooling",
+)
