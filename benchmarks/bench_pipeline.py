@@ -83,8 +83,8 @@ def sql(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
         images = f"(SELECT id, image || ''{runs[0]}''::BLOB AS image FROM images)"
         layers = ", ".join(f"'{layer}'" for layer in FIVE[cnn])
         statement = (
-            f"SELECT * FROM TRANSFER(cnn => '{cnn}', layers => [{layers}], images => '{images}', store => false, "
-            f"weights => 'random', dtype => '{dtype}', batch_rows => {BATCH[cnn]})"
+            f"SELECT * FROM TRANSFER(cnn => '{cnn}', layers => [{layers}], images => '{images}', "
+            f"store => false, weights => 'random', dtype => '{dtype}', batch_rows => {BATCH[cnn]})"
         )
         errors = rows = 0
         for batch in db.query(statement):

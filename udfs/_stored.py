@@ -112,7 +112,7 @@ class Stored:
                     packed = reading.get(space, digest)
                     there = packed is not None
                     if packed is not None and slot < n_values:
-                        values = _unpacked(packed)
+                        values = unpacked(packed)
                         there = values is not None and place(image, slot, values)
                     if not there:
                         lacks.append(slot)
@@ -130,7 +130,7 @@ class Stored:
             if reading is not None and self._base is not None:
                 for i, digest in enumerate(digests):
                     packed = reading.get(self._base, digest)
-                    values = None if packed is None else _unpacked(packed)
+                    values = None if packed is None else unpacked(packed)
                     found[i] = None if values is None else values.copy()
         return found
 
@@ -163,14 +163,9 @@ class Stored:
         for output, matrix in zip(outputs, matrices, strict=True):
             space = self._space(output)
             values = np.ascontiguousarray(matrix, "<f4")
-            codec = _codec() if _is_sparse(values) else None
+            sparse = is_sparse(values)
             for digest, row in zip(digests, values, strict=True):
-                plain = memoryview(row).cast("B")
-                if codec is None:
-                    yield Entry(space, digest, PLAIN, len(plain), plain)
-                else:
-                    packed = codec.compress(plain, asbytes=True)
-                    yield Entry(space, digest, LZ4, len(plain), packed)
+                yield Entry(space, digest, *packed(row, sparse=sparse))
 
     def readable(self, digest: bytes) -> bool:
         """Return whether an image is known to be one."""
@@ -188,8 +183,8 @@ class Stored:
         found: list[int | None] = [None] * len(digests)
         with self._careful(), self._kept.reading() as reading:
             if reading is not None:
-                entries = [reading.get(space, digest) for digest in digests]
-                found = [None if one is None else len(one.payload) for one in entries]
+                there = [reading.get(space, digest) for digest in digests]
+                found = [None if one is None else len(one.payload) for one in there]
         return found
 
     @contextmanager
@@ -215,12 +210,28 @@ def _codec() -> pa.Codec:
     return pa.Codec("lz4_raw")
 
 
-def _is_sparse(values: np.ndarray) -> bool:
+def is_sparse(values: np.ndarray) -> bool:
+    """Return whether so many of a batch's values are zeros that packing pays."""
     return bool(np.count_nonzero(values) < (1 - ZERO_SHARE) * values.size)
 
 
-def _unpacked(packed: Packed) -> np.ndarray | None:
-    """Return an entry's values, float32; None where it holds something else."""
+def packed(values: np.ndarray, *, sparse: bool) -> tuple[int, int, store.Buffer]:
+    """Return one image's values as an entry has them: form, bytes before packing, payload.
+
+    Args:
+        values: little-endian float32 (values,), contiguous.
+        sparse: whether packing pays.
+    """
+    plain = values.data.cast("B")
+    if sparse:
+        return LZ4, len(plain), _codec().compress(plain, asbytes=True)
+    return PLAIN, len(plain), plain
+
+
+def unpacked(packed: Packed) -> np.ndarray | None:
+    """Return an entry's values, float32 (values,); None where it holds something else."""
+    if packed.size % 4:
+        return None
     if packed.form == PLAIN and packed.size == len(packed.payload):
         return np.frombuffer(packed.payload, "<f4")
     if packed.form == LZ4:
