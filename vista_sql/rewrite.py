@@ -260,7 +260,13 @@ class _Calls:
             name = kernels.sized_name(base, len(layers))
             keep, take = self._pixels(stage)
             spec = self._spec(
-                stage.cnn, layers=layers, call=len(self.results), keep=keep, take=take
+                stage.cnn,
+                layers=layers,
+                call=len(self.results),
+                keep=keep,
+                take=take,
+                base=None if stage.base is None else stage.base.name,
+                materialize=tuple(layer.name for layer in stage.keep),
             )
             call = f"{name}({spec}, {self.names.image}, {self._key()})"
         self.results[column] = call
