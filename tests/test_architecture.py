@@ -22,7 +22,7 @@ TIERS = (  # a part imports itself and parts on lines above its own, nothing els
     ("calibration",),
     ("functions",),  # what a SQL function is, not the functions
     ("parse", "store", "weights"),
-    ("stand_ins", "udfs", "widen"),
+    ("sinks", "stand_ins", "udfs", "widen"),
     ("semi_joins",),
     ("needs",),
     ("workload",),

@@ -506,4 +506,5 @@ def infer_images(
     opened = runtime.opened(spec)
     scope = (kind, opened.identity, spec.layers, spec.pool, spec.dtype, spec.device)
     found = Images(image_column(images, spec), spec.folder)
-    return Pass(runtime, spec, found, one_array(keys), pool).run(scope)
+    with runtime.calls:
+        return Pass(runtime, spec, found, one_array(keys), pool).run(scope)

@@ -21,6 +21,7 @@ from ._decoded import Decoded
 from ._sharing import Sharing
 
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
+CALLS = 3  # inferring or decoding at once, however many threads an engine has: each holds pixels
 READERS = 16  # remote images read at once: a store that answers in 100 ms gives 160 a second
 MAX_ERRORS = 1000  # reasons kept per run; beyond that they are only counted
 
@@ -126,6 +127,7 @@ class Runtime:
         self._pool: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._outcomes: OrderedDict[object, str | None] = OrderedDict()
+        self.calls = threading.BoundedSemaphore(CALLS)
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
         self._stores: dict[tuple[str, int], Store] = {}

@@ -165,7 +165,7 @@ def _peak_bytes(
     workload: Workload, stages: tuple[Stage, ...], rows: int, capabilities: Capabilities
 ) -> int:
     vector_rows = rows if capabilities.small_batches else capabilities.vector_rows
-    return memory.peak_bytes(workload, stages, rows, vector_rows)
+    return memory.peak_bytes(workload, stages, rows, vector_rows, sink=capabilities.sink)
 
 
 def _share_of_cores(resources: Resources, hints: Hints) -> float:

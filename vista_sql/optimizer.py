@@ -9,7 +9,7 @@ from vista_sql.calibration import DEFAULTS, Rates, network_key
 from vista_sql.candidates import NO_HINTS, Candidate, Hints
 from vista_sql.errors import PlanError
 from vista_sql.plans import Alternative, Decision, Infer, Plan, Sort
-from vista_sql.resources import Capabilities, Resources
+from vista_sql.resources import Capabilities, Resources, Sink
 from vista_sql.roster import Layer
 from vista_sql.store import DEFAULT_BYTES
 from vista_sql.units import format_bytes, format_seconds
@@ -46,7 +46,8 @@ def choose(
     fitting = [candidate for candidate, note in zip(every, notes, strict=True) if not note]
     if not fitting:
         allowed = [c for c in every if not _against(c, workload, hints)]
-        raise _shortfall(workload, min(allowed, key=lambda c: c.peak_bytes), resources)
+        change = _smallest_change(workload, resources, capabilities, hints, rates)
+        raise _shortfall(workload, min(allowed, key=lambda c: c.peak_bytes), resources, change)
     chosen = _best(fitting)
     free = _best([c for c in every if not _note(c, workload, resources, NO_HINTS)] or [chosen])
     kept, materialization = _materialization(workload, chosen, rates)
@@ -128,14 +129,30 @@ def _note(candidate: Candidate, workload: Workload, resources: Resources, hints:
     return ""
 
 
-def _shortfall(workload: Workload, least: Candidate, resources: Resources) -> PlanError:
+def _smallest_change(
+    workload: Workload,
+    resources: Resources,
+    capabilities: Capabilities,
+    hints: Hints,
+    rates: Rates,
+) -> str:
+    def least(changed: Workload, sink: Sink) -> int:
+        able = replace(capabilities, sink=sink)
+        every = candidates.every(changed, resources, able, hints, rates)
+        return min(c.peak_bytes for c in every if not _against(c, changed, hints))
+
+    return memory.smallest_change(workload, resources, least, capabilities.sink)
+
+
+def _shortfall(
+    workload: Workload, least: Candidate, resources: Resources, change: str
+) -> PlanError:
     peak, limit = least.peak_bytes, resources.memory_bytes
     short = peak - limit
     return PlanError(
         f"{workload.cnn.name} needs {format_bytes(peak)} even with {least.batch_rows} images at a "
         f"time, {format_bytes(short)} ({short} bytes) more than the limit of "
-        f"{format_bytes(limit)} ({resources.memory_source}); raise memory_limit to "
-        f"{format_bytes(peak)}, ask for fewer or higher layers, or pool more"
+        f"{format_bytes(limit)} ({resources.memory_source}): {change}"
     )
 
 

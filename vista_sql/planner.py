@@ -13,14 +13,24 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
-from vista_sql import coverage, explain, facts, functions, needs, parse
+from vista_sql import (
+    coverage,
+    explain,
+    facts,
+    functions,
+    memory,
+    needs,
+    parse,
+    resources,
+    sinks,
+)
 from vista_sql.calibration import DEFAULTS, Rates
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.functions import Call, Explained, identifier, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.parse import Ctes, FoundCall, Statement, Unresolved
-from vista_sql.resources import Capabilities
+from vista_sql.resources import Capabilities, Resources
 from vista_sql.settings import Settings, Value
 from vista_sql.stand_ins import StandIn
 from vista_sql.workload import Facts, Workload
@@ -62,6 +72,7 @@ class BindPlanner:
     folder: str = ""  # what relative paths are relative to; "" is the process's working folder
     transfers: list[Transfer] = field(default_factory=list)
     _names: int = 0
+    _trainings: tuple[Value, ...] = ()  # the limits of the trainings that are fed
 
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins."""
@@ -73,6 +84,34 @@ class BindPlanner:
             if given is None:
                 raise
             raise call.error(name, str(error)) from None
+
+    def resources(self, call: Call) -> Resources:
+        """Return the cores and the memory that a call may use."""
+        limits = (self.setting("memory_limit", call), *self._trainings)
+        given = [limit for limit in limits if limit.value is not None]
+        least = min(given, key=lambda limit: int(limit.value), default=None)
+        found = resources.machine(None if least is None else least.value)
+        source = found.memory_source
+        if least is not None and source == "memory_limit":
+            source = f"memory_limit, {least.source}"
+        if not self._trainings:
+            return replace(found, memory_source=source)
+        left = memory.beside_training(found.memory_bytes)
+        source += ", less the training's share"
+        share = memory.BESIDE_TRAINING
+        return replace(found, memory_bytes=left, memory_source=source, share=share)
+
+    @contextmanager
+    def training(self, call: Call) -> Iterator[None]:
+        """Enclose the planning of what feeds a training: both stay under the call's limit."""
+        outer, self._trainings = (
+            self._trainings,
+            (*self._trainings, self.setting("memory_limit", call)),
+        )
+        try:
+            yield
+        finally:
+            self._trainings = outer
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text cleaned, the calls in it expanded."""
@@ -132,7 +171,8 @@ class BindPlanner:
         statement = _select(call, argument)
         run = self.new_run() if runs else ""
         part = f"{run}/{self._names}" if run else ""
-        inner = replace(self, runs=lambda: part, transfers=[])
+        able = replace(self.capabilities, sink="rows")
+        inner = replace(self, runs=lambda: part, transfers=[], capabilities=able)
         text = inner.expand(statement)
         self._check(inner.transfers, text, call, argument)
         self._names = inner._names
@@ -169,10 +209,9 @@ class StatementPlanner(BindPlanner):
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text cleaned; a TRANSFER inside TRANSFER's own stands there whole."""
-        if call.function != "transfer":
-            return super().relation(text, call, argument)
         outer = self.capabilities
-        self.capabilities = replace(outer, small_batches=False)
+        small = outer.small_batches and call.function != "transfer"
+        self.capabilities = replace(outer, small_batches=small, sink="rows")
         try:
             return super().relation(text, call, argument)
         finally:
@@ -216,7 +255,11 @@ class StatementPlanner(BindPlanner):
             apart = bool(planned.plan.stages) and self.capabilities.small_batches
             self.transfers.append(replace(planned, staged=staged, apart=apart))
             texts[index] = staged.calls if apart else staged.whole
-        return splice(statement, texts, samples)
+        text = splice(statement, texts, samples)
+        if self.capabilities.sink != "parquet":
+            return text
+        row_bytes = sum(memory.feature_bytes(planned.workload) for planned in self.transfers)
+        return sinks.with_row_groups(text, memory.row_group_rows(row_bytes))
 
     @contextmanager
     def _within(self, found: FoundCall, call: Call) -> Iterator[None]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 RESERVE_BYTES = 512 * 2**20
 """Left to the operating system and everything else in this process."""
 
-_CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+Sink = Literal["rows", "table", "file table", "parquet"]
+"""Where a statement's rows go: to the caller as they come, to a table in memory, to one in a
+database file, to a Parquet file."""
+
+_CGROUPS = (  # the controllers of a line of /proc/self/cgroup → its root, its limit
+    ("", Path("/sys/fs/cgroup"), "memory.max"),
+    ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
 )
 
 
@@ -22,6 +27,7 @@ class Resources:
     cores: int
     memory_bytes: int
     memory_source: str
+    share: float = 1.0  # of memory_limit, where a training has the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Capabilities:
     vector_rows: int = 2048  # DuckDB's STANDARD_VECTOR_SIZE: most rows in one call of a kernel
     array_limit: int = 100_000  # most values in an ARRAY; longer features are lists
     small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
+    sink: Sink = "rows"  # where the rows of the statement go
 
 
 def machine(memory_limit: int | None = None) -> Resources:
@@ -45,14 +52,43 @@ def machine(memory_limit: int | None = None) -> Resources:
     if hasattr(os, "sysconf"):
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         limits.append((physical - RESERVE_BYTES, "the machine's memory, less a reserve"))
-    for path in _CGROUP_LIMITS:
-        try:
-            text = path.read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit() and int(text) < 2**60:
-            limits.append((int(text) - RESERVE_BYTES, f"{path}, less a reserve"))
+    for path, limit in cgroup_limits():
+        limits.append((limit - RESERVE_BYTES, f"{path}, less a reserve"))
     if memory_limit is not None:
         limits.append((memory_limit, "memory_limit"))
     memory_bytes, source = min(limits)
     return Resources(cores or 1, max(memory_bytes, 0), source)
+
+
+def cgroup_limits(
+    membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/")
+) -> list[tuple[Path, int]]:
+    """Return the memory limits that hold for this process: (file, bytes), of v1 and v2.
+
+    A limit of a group holds for the groups in it, so all on the way up are looked at. In a
+    container that shows its own group as the root, the way is short.
+
+    Args:
+        membership: the groups of the process, as Linux shows them.
+        root: what the files' paths are relative to.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        for controller, mount, name in _CGROUPS:
+            if controller not in controllers.split(","):
+                continue
+            inside = PurePosixPath(group.lstrip("/"))
+            for part in (inside, *inside.parents) if group != "/" else (inside,):
+                path = mount / part / name
+                try:
+                    text = (root / path.relative_to("/")).read_text().strip()
+                except OSError:
+                    continue
+                if text.isdigit() and int(text) < 2**60:
+                    found.append((path, int(text)))
+    return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vista_sql.errors import HostError, QueryError, UnknownNameError
+from vista_sql.errors import HostError, PlanError, QueryError, UnknownNameError
+from vista_sql.units import format_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ class Result:
         columns: dict[str, str],
         open_reader: Callable[[int], Iterator[pa.RecordBatch]],
         schema: pa.Schema | None = None,
+        kept_bytes: int | None = None,
     ) -> None:
         """Wrap a statement that is bound but has not run.
 
@@ -37,8 +39,10 @@ class Result:
             columns: name → DuckDB type.
             open_reader: runs the statement, given the most rows in a batch; called at most once.
             schema: of the batches, if known before they are read.
+            kept_bytes: most that may be kept in memory; None: any number.
         """
         self._columns, self._open, self._schema = columns, open_reader, schema
+        self._kept_bytes = kept_bytes
         self._table: pa.Table | None = None
         self._streamed = False
 
@@ -60,7 +64,7 @@ class Result:
         """Return a reader that runs the statement and streams its rows.
 
         Args:
-            rows: most rows in a batch.
+            rows: most rows in a batch; there are fewer where they are wide.
 
         Raises:
             HostError: the rows were streamed before; a statement runs once.
@@ -80,10 +84,27 @@ class Result:
         return pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
 
     def arrow(self) -> pa.Table:
-        """Return the rows as a pyarrow.Table."""
+        """Return the rows as a pyarrow.Table.
+
+        Raises:
+            PlanError: they take more than the memory limit leaves beside what computes them.
+        """
         if self._table is None:
-            self._table = self.reader().read_all()
+            reader = self.reader()
+            self._table = pa.Table.from_batches(self._counted(reader), reader.schema)
         return self._table
+
+    def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        kept = 0
+        for batch in batches:
+            kept += batch.nbytes
+            if self._kept_bytes is not None and kept > self._kept_bytes:
+                raise PlanError(
+                    f"keeping these rows takes more than the {format_bytes(self._kept_bytes)} that "
+                    "the memory limit leaves: read them in batches with reader(), write them with "
+                    "COPY … TO '….parquet', or raise memory_limit"
+                )
+            yield batch
 
     def df(self) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame; a layer column holds one float32 array a row."""

@@ -18,17 +18,20 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from vista_sql import calibration, explain, parse, store
+from vista_sql import calibration, explain, parse, sinks, store
 from vista_sql.binding import Binder
 from vista_sql.errors import Place, QueryError
-from vista_sql.functions import Call, text_literal
+from vista_sql.functions import Call, text_literal, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.hosts import duckdb as host
 from vista_sql.hosts import lent, rows
 from vista_sql.hosts.lent import Scope
+from vista_sql.hosts.shares import process_shares
+from vista_sql.memory import Allowance
 from vista_sql.parse import Statement
 from vista_sql.planner import StatementPlanner
 from vista_sql.progress import Report, Watch, nothing
+from vista_sql.resources import Sink
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
@@ -99,7 +102,7 @@ class Session:
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
         statement = self._one(sql)
-        planner = self._planner(None)
+        planner = self._planner(None, text=statement.text)
         text = planner.expand(statement) if _planned(statement) else statement.text
         return explain.script(planner.transfers, text)
 
@@ -113,7 +116,7 @@ class Session:
         statement = self._one(sql)
         if measure and statement.kind != "select":
             raise QueryError("this would change something: measure the SELECT that is in it")
-        planner = self._planner(None)
+        planner = self._planner(None, text=statement.text)
         text = planner.expand(statement) if _planned(statement) else statement.text
         planned = explain.render(planner.transfers, text)
         if not measure:
@@ -155,17 +158,20 @@ class Session:
         calibration.save(path, replace(measurement.measure(kept.folder), networks=known))
         return calibration.load(path).is_measured
 
-    def _planner(self, params: Any, run: str = "") -> StatementPlanner:
+    def _planner(self, params: Any, run: str = "", text: str = "") -> StatementPlanner:
         settings = self.settings()
         return StatementPlanner(
             settings,
             self.home(settings),
-            host.STATEMENTS,
+            replace(host.STATEMENTS, sink=sinks.sink_of(text, self._tables())),
             f"{self._salt}{run}",  # several results may be open at once
             runs=lambda: run,
             rates=self._binder.rates(settings),
             database=_Database(self.con, params),
         )
+
+    def _tables(self) -> Sink:
+        return "table" if host.database_file(self.con) is None else "file table"
 
     def expand(self, call: Call, variables: Mapping[str, Any]) -> str:
         """Plan one call while DuckDB binds the statement that holds it; return its SELECT."""
@@ -194,41 +200,44 @@ class Session:
             for name in lent.variables(self.con, statement, scope, self._lent):
                 self._lent.lend(name, scope(name), undo)
             if not _planned(statement):
-                return self._run(statement, statement.text, params, [], lambda: None, undo)
+                return self._run(statement, statement.text, params, Allowance(), lambda: None, undo)
             journal = Runs(self.home(self.settings()))
             run = journal.open(statement.text)
-            planner = self._planner(params, run)
+            planner = self._planner(params, run, statement.text)
             text = planner.expand(statement)
             if any(t.plan.stages for t in planner.transfers) and self._calibrated():
-                planner = self._planner(params, run)  # by what is known now
+                planner = self._planner(params, run, statement.text)  # by what is known now
                 text = planner.expand(statement)
+            allowed = transfer.allowance(planner.transfers)
             staged = [t for t in planner.transfers if t.apart]
             trains = any(found.call.function in TRAINING for found in statement.calls)
             counters = partial(host.process_runtime().counters, run)
             watch = Watch(progress, counters, calls=len(planner.transfers), trains=trains)
             undo.callback(watch.stop)
             handed_out = rows.counted([t.workload.facts.rows for t in staged], watch.rows)
-            for transfer in staged:
-                relation = self._rows(transfer, params, handed_out)
-                self._lent.lend(transfer.staged.rows_name, relation, undo)
+            for planned in staged:
+                relation = self._rows(planned, params, handed_out)
+                self._lent.lend(planned.staged.rows_name, relation, undo)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             undo.callback(_forget, run)
             rates = calibration.file_of(self.settings().value("calibration"))
             ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text), rates)
             left = _left_in(text, params)
-            return self._run(statement, text, left, planner.transfers, ended, undo, watch.finish)
+            return self._run(statement, text, left, allowed, ended, undo, watch.finish)
 
     def _run(
         self,
         statement: Statement,
         text: str,
         params: Any,
-        transfers: list[Transfer],
+        allowed: Allowance,
         ended: Callable[[], None],
         undo: contextlib.ExitStack,
         finished: Callable[[], None] = lambda: None,
     ) -> Result:
         """Return the bound statement as a Result (a SELECT), or run it now (anything else)."""
+        if statement.kind != "select":
+            undo.enter_context(self._share(allowed))
         try:
             relation = self.con.sql(text, params=params)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
@@ -242,9 +251,9 @@ class Session:
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
 
         def read(n_rows: int) -> Iterator[pa.RecordBatch]:
-            with kept, host.translated():
+            with kept, host.translated(), self._share(allowed):
                 try:
-                    reader = relation.to_arrow_reader(n_rows)
+                    reader = relation.to_arrow_reader(min(n_rows, allowed.reader_rows))
                     if (made := weak()) is not None:
                         made._schema = reader.schema
                     yield from reader
@@ -252,10 +261,16 @@ class Session:
                 finally:
                     ended()
 
-        result = Result(columns, read)
+        result = Result(columns, read, kept_bytes=allowed.kept_bytes)
         weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
         return result
+
+    def _share(self, allowed: Allowance) -> contextlib.AbstractContextManager[None]:
+        """Keep DuckDB within its part of the statement's memory limit."""
+        if allowed.engine_bytes is None:
+            return contextlib.nullcontext()
+        return process_shares().held(self.con, self._folder, allowed)
 
     def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.Rows:
         """Return the narrow rows of a staged call, in batches of the plan's size."""

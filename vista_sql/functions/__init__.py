@@ -8,6 +8,7 @@ call `expand`, so a statement means the same in every host.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from vista_sql import catalog
 from vista_sql.calibration import Rates
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
 from vista_sql.kernels import Fact
-from vista_sql.resources import Capabilities
+from vista_sql.resources import Capabilities, Resources
 from vista_sql.settings import Value
 
 PACKAGE = "vista_sql.functions"
@@ -108,6 +109,12 @@ class Planner(Protocol):
 
     def setting(self, name: str, call: Call) -> Value:
         """Return a setting's value: the call's argument, else the session's, else the default."""
+
+    def resources(self, call: Call) -> Resources:
+        """Return the cores and the memory that a call may use."""
+
+    def training(self, call: Call) -> AbstractContextManager[None]:
+        """Enclose the planning of what feeds a training: both stay under the call's limit."""
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text as something that can stand after FROM, its own calls expanded.

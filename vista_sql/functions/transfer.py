@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vista_sql import optimizer, resources, rewrite, store, workload
+from vista_sql import memory, optimizer, rewrite, store, workload
 from vista_sql.candidates import Hints
 from vista_sql.errors import QueryError, SettingError
 from vista_sql.functions import Argument, Call, Planner, TableFunction
+from vista_sql.memory import Allowance, Breakdown
 from vista_sql.needs import EVERYTHING, Needs
 from vista_sql.plans import Plan
 from vista_sql.rewrite import Staged
@@ -52,6 +53,8 @@ class Transfer:
     workload: Workload
     plan: Plan
     staged: Staged
+    held: Breakdown  # at the peak, by part
+    limit_bytes: int  # that it was planned under
     apart: bool = False  # the host hands the narrow rows to the kernels itself, in small batches
     run: str = ""  # that the kernels count under
 
@@ -137,15 +140,37 @@ def plan(
     known = replace(bound, needs=needs)
     if facts is not None and known.used_taps:
         known = replace(known, facts=facts(known))
-    limit = planner.setting("memory_limit", call)
-    machine = resources.machine(limit.value)
-    if limit.value is not None and machine.memory_source == "memory_limit":
-        machine = replace(machine, memory_source=f"memory_limit, {limit.source}")
+    machine = planner.resources(call)
     hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
     chosen = optimizer.choose(known, machine, planner.capabilities, hints, planner.rates)
     run = planner.new_run()
     staged = rewrite.stage(known, chosen, planner.fresh_name, run=run, folder=planner.folder)
-    return Transfer(known, chosen, staged, run=run)
+    able = planner.capabilities
+    held = memory.breakdown(
+        known,
+        chosen.stages,
+        chosen.batch_rows,
+        chosen.batch_rows if able.small_batches else able.vector_rows,
+        sink=able.sink,
+    )
+    return Transfer(known, chosen, staged, held, machine.memory_bytes, run=run)
+
+
+def allowance(transfers: Sequence[Transfer]) -> Allowance:
+    """Return what a statement of these TRANSFERs leaves to DuckDB and to its caller.
+
+    Raises:
+        PlanError: they fit one by one and not together.
+    """
+    infer = [transfer for transfer in transfers if transfer.plan.stages]
+    if not infer:
+        return Allowance()
+    return memory.allowance(
+        [transfer.held for transfer in infer],
+        min(transfer.limit_bytes for transfer in infer),
+        sum(memory.feature_bytes(transfer.workload) for transfer in infer),
+        sum(memory.array_bytes(transfer.workload) for transfer in infer),
+    )
 
 
 def expand(call: Call, planner: Planner) -> str:

@@ -67,7 +67,8 @@ def expand(call: Call, planner: Planner) -> str:
         budget_seconds=budget,
         gate=gate,
     )
-    relation = data_of(training, planner)
+    with planner.training(training):
+        relation = data_of(training, planner)
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
     return streamed(spec.to_text(), gated(relation, gate) if gate else relation, planner, columns)
 

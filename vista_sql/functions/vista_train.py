@@ -17,6 +17,7 @@ from vista_sql.functions._training import (
     text,
     texts,
 )
+from vista_sql.memory import trainer_bytes
 from vista_sql.train._spec import BASELINES, TrainSpec
 
 ARGUMENTS = (
@@ -70,7 +71,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
     tolerance = number(call, "tolerance", 0, 1)
-    memory = planner.setting("memory_limit", call).value
+    limit = planner.setting("memory_limit", call).value
     return TrainSpec(
         model=name,
         label=text(call, "label") or "",
@@ -90,7 +91,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         split_by=texts(call, "split_by") or (),
         seed=int(number(call, "seed", -(2**63), 2**63, whole=True)),
         home=planner.home,
-        memory_bytes=memory // 4 if isinstance(memory, int) else 0,  # the kernels have the rest
+        memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run
         run=planner.new_run(),
         provenance=_provenance.record(text(call, "data") or "", planner),
     )
@@ -131,7 +132,8 @@ def _layer_names(call: Call) -> list[str]:
 def expand(call: Call, planner: Planner) -> str:
     """Return the one statement that trains."""
     call, hog = with_hog(call)
-    data = data_of(call, planner)
+    with planner.training(call):
+        data = data_of(call, planner)
     spec = replace(spec_of(call, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"
     columns = f"* EXCLUDE ({hidden})"

@@ -126,7 +126,7 @@ def spooled(
     spool.flush()
 
     def read() -> Iterator[pa.RecordBatch]:
-        with pa.memory_map(spool.name) as file, pa.ipc.open_stream(file) as stream:
+        with pa.OSFile(spool.name) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
     rows = Rows(reader.schema, read, progress, waiting)

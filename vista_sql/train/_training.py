@@ -45,7 +45,7 @@ class TrainingRun:
 
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
-        # the kernels, DuckDB and the rest of the process have the other three quarters
+        # as `memory.trainer_bytes` has it: the kernels and DuckDB have the rest
         self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
         self._reader: Reader | None = None

@@ -25,4 +25,4 @@ FROM (
   SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
   FROM __vista_2567b015_rows AS __vista_2567b015_rows
 ) AS __vista_2567b015_rows
-) AS "transfer" WHERE price < 3) TO 'out.parquet' (FORMAT parquet);
+) AS "transfer" WHERE price < 3) TO 'out.parquet' (FORMAT parquet, ROW_GROUP_SIZE 49932);

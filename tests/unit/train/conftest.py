@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import duckdb
@@ -21,6 +22,9 @@ class PlannerStub:
     def __init__(self, home: str) -> None:
         self.home = home
         self._names = itertools.count()
+
+    def training(self, call):
+        return nullcontext()
 
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
