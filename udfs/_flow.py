@@ -504,7 +504,8 @@ def infer_images(
         StoreError: the store cannot be used and the spec says that it must.
     """
     opened = runtime.opened(spec)
-    scope = (kind, opened.identity, spec.layers, spec.pool, spec.dtype, spec.device)
+    arithmetic = (opened.identity, spec.dtype, spec.device)
+    scope = (kind, spec.layers, spec.pool, arithmetic, spec.store)  # what is taken is stored too
     found = Images(image_column(images, spec), spec.folder)
     with runtime.calls:
         return Pass(runtime, spec, found, one_array(keys), pool).run(scope)

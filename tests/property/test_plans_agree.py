@@ -1,4 +1,4 @@
-"""Every plan, placement, batch size and way in gives the same rows and bit-equal features."""
+"""Every plan, placement, batch size, store and way in gives the same rows, bit-equal features."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ HINTS = st.fixed_dictionaries(
         "placement": st.sampled_from(["after", "before"]),
         "batch_rows": st.sampled_from([1, 2, 3, 5, 64]),
         "threads": st.sampled_from([1, 2]),
+        "store": st.booleans(),
     }
 )
 CALLS = st.fixed_dictionaries(
@@ -46,7 +47,8 @@ def rows(db, how, **arguments):
 
 @bounded
 @given(arguments=CALLS, hints=HINTS)
-def test_every_way_gives_the_same(foods_db, arguments, hints):
+def test_every_way_gives_the_same(foods_db, tmp_path, arguments, hints):
+    hints["store"] = str(tmp_path) if hints["store"] else False  # it fills up from case to case
     want = rows(foods_db, "query", **arguments)
     assert rows(foods_db, "query", **arguments, **hints) == want
     assert rows(foods_db, "attach", **arguments, **hints) == want
@@ -55,7 +57,8 @@ def test_every_way_gives_the_same(foods_db, arguments, hints):
 @pytest.mark.full
 @settings(bounded, max_examples=300)
 @given(arguments=CALLS, hints=HINTS)
-def test_every_way_gives_the_same_at_length(foods_db, arguments, hints):
+def test_every_way_gives_the_same_at_length(foods_db, tmp_path, arguments, hints):
+    hints["store"] = str(tmp_path) if hints["store"] else False
     want = rows(foods_db, "query", **arguments)
     assert rows(foods_db, "query", **arguments, **hints) == want
     assert rows(foods_db, "attach", **arguments, **hints) == want

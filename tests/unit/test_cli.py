@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import vista_sql
+from vista_sql import roster, store
 from vista_sql.cli import _table, app
 from vista_sql.errors import Place, QueryError
 
@@ -354,3 +355,44 @@ def test_what_is_not_text_stays_off_the_terminal():
     os.close(primary)
     assert done.returncode == 2
     assert "arrow is no text for a terminal: add -o FILE" in done.stderr
+
+
+# ── the feature store ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Return the folder of a store with two images of one CNN and one of another."""
+    monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
+    made = store.Store(str(tmp_path / "store"))
+    for cnn, n in (("lenet5", 2), ("alexnet", 1)):
+        facts = roster.load(cnn)
+        space = store.space(facts, "random:0", facts.layers[-1].name, device="cpu")
+        made.keep(store.Entry(space, store.digest(b"%d" % i), 0, 4, b"abcd") for i in range(n))
+    return str(tmp_path / "store")
+
+
+def test_store_shows_what_it_holds_and_where(kept):
+    done = vista("store", "--format", "csv")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1:] == [
+        f"alexnet,random:0,{roster.load('alexnet').layers[-1].name},none,float32,1,44",
+        f"lenet5,random:0,{roster.load('lenet5').layers[-1].name},none,float32,2,88",
+    ]
+    assert done.stderr.startswith(f"{kept}: ")
+    assert "the limit is " in done.stderr
+
+
+def test_store_clear_removes_one_cnn_or_all(kept):
+    assert vista("store", "clear", "--cnn", "LeNet5").stderr == f"2 entries are gone from {kept}\n"
+    assert vista("store", "--format", "csv").stdout.count("\n") == 2
+    assert vista("store", "clear").exit_code == 0
+    assert vista("store", "--format", "csv").stdout.count("\n") == 1
+
+
+def test_store_says_when_it_is_off_or_asked_wrongly(kept, monkeypatch):
+    assert vista("store", "--cnn", "lenet5").exit_code == 2
+    assert vista("store", "burn").exit_code == 2
+    monkeypatch.setenv("VISTA_SQL_STORE", "false")
+    done = vista("store")
+    assert (done.exit_code, "is off" in done.stderr) == (1, True)
