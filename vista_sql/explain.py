@@ -75,6 +75,8 @@ def _below(transfer: Transfer) -> Iterator[tuple[str, str]]:
     if needs.sample:
         word, _, text = needs.sample.partition(" ")
         yield word, text
+    if needs.qualify:
+        yield "QUALIFY", needs.qualify
     if needs.limit is not None and needs.order:
         yield "ORDER BY", f"{', '.join(needs.order)} LIMIT {needs.limit}"
     elif needs.limit is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from vista_sql import rewrite
+from vista_sql import parse, rewrite, semi_joins
 from vista_sql.errors import QueryError
 from vista_sql.functions import identifier
 from vista_sql.needs import Needs
@@ -73,12 +73,14 @@ def gather(workload: Workload, name: str, counts: Counts) -> Facts:
 
 # ── semi-joins ──────────────────────────────────────────────────────────────────────────────────
 
-_CHOOSES = re.compile(
-    r"LIMIT|TOP_N|SAMPLE|WINDOW"
-)  # operators that may choose other rows next time
-_VARIES = re.compile(
-    r"\b(random|\w*uuid\w*|nextval|currval|now|today|get_?\w*|current_\w+|vista_\w+)\("
-)
+_CHOOSES = re.compile(r"LIMIT|TOP_N|SAMPLE|WINDOW")
+"""Operators that may choose other rows next time."""
+
+_SAME = ("count", "min(", "max(", "bool_", "first(")
+"""Aggregates that do not depend on the order of rows; `first` is DuckDB's own, of one row."""
+
+_ONCE = "PYTHON_ARROW_SCAN"
+"""Reads an Arrow table; or a reader, which can be read once, and is estimated at one row."""
 
 ROWS_PER_SECOND = 1e7
 """Rows that DuckDB's operators pass on, one after another; stated, on the slow side."""
@@ -90,21 +92,27 @@ SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
 """A sub-query is dear that takes longer, and more than this share of what inference takes."""
 
 
-def worthwhile(workload: Workload, counts: Counts, plan: Callable[[str], str]) -> Needs:
+def worthwhile(
+    workload: Workload,
+    counts: Counts,
+    plan: Callable[[str], str],
+    views: Callable[[], Mapping[str, str]],
+) -> Needs:
     """Return a workload's needs with only those semi-joins that cut rows and cost little.
 
     Each is evaluated below inference and, as the join or condition it comes from, above it. Where a
-    LIMIT relies on them all stay.
+    LIMIT or a rank relies on them all stay.
 
     Args:
         workload: columns known; its needs are all that may run below.
         counts: asks the database.
         plan: returns DuckDB's physical plan of a query, as JSON.
+        views: returns the definitions of views by name, in lower case.
     """
     needs, relation = workload.needs, workload.structured or workload.images
     if not needs.semi_joins:
         return needs
-    none = replace(needs, semi_joins=(), limit=None, order=())
+    none = replace(needs, semi_joins=(), limit=None, order=(), qualify=None)
     if not rewrite.reads_images(workload):
         return none
     narrow = workload.narrow_columns or {}
@@ -126,13 +134,13 @@ def worthwhile(workload: Workload, counts: Counts, plan: Callable[[str], str]) -
             continue
         operators = list(_operators(planned))
         passed = sum(rows for _, _, rows in operators)
-        if any(_CHOOSES.search(name) or _VARIES.search(said) for name, said, _ in operators):
+        if any(_varies(*operator) for operator in operators) or _reads_varying(text, views()):
             told.append(f"not {text}: it may give other rows when it is evaluated again")
         elif passed / ROWS_PER_SECOND > dear:
             told.append(f"not {text}: it passes about {passed:,} rows, dear beside inference")
         else:
             kept.append(text)
-    if needs.limit is not None:
+    if needs.limit is not None or needs.qualify is not None:
         if len(kept) == len(needs.semi_joins):
             return needs
         needs = none
@@ -154,12 +162,37 @@ def worthwhile(workload: Workload, counts: Counts, plan: Callable[[str], str]) -
     return replace(needs, semi_joins=tuple(cutting), cuts=tuple(told))
 
 
-def _operators(plan: Any) -> Iterator[tuple[str, str, int]]:
+def _varies(name: str, said: Mapping[str, Any], rows: int) -> bool:
+    """Return whether an operator may give other rows next time, or infers, or reads only once."""
+    aggregates = said.get("Aggregates") or []
+    listed = [aggregates] if isinstance(aggregates, str) else aggregates
+    return (
+        bool(_CHOOSES.search(name))
+        or "__vista_" in str(said)
+        or not all(text.startswith(_SAME) for text in listed)
+        or (name == _ONCE and rows <= 1)
+    )
+
+
+def _reads_varying(text: str, views: Mapping[str, str]) -> bool:
+    """Return whether a view that a text reads has functions that are not known to be the same."""
+    seen: set[str] = set()
+    found = parse.identifiers(text) & views.keys()
+    while found:
+        if not all(semi_joins.steady_view(views[name]) for name in found):
+            return True
+        seen |= found
+        read = (parse.identifiers(views[name]) for name in found)
+        found = (set().union(*read) & views.keys()) - seen
+    return False
+
+
+def _operators(plan: Any) -> Iterator[tuple[str, Mapping[str, Any], int]]:
     """Yield (name, what it says, rows estimated) of each operator of a plan."""
     for node in plan if isinstance(plan, list) else [plan]:
         said = node.get("extra_info", {})
         estimated = str(said.get("Estimated Cardinality", "0"))
-        yield node["name"], str(said), int(estimated) if estimated.isdigit() else 0
+        yield node["name"], said, int(estimated) if estimated.isdigit() else 0
         yield from _operators(node.get("children", []))
 
 

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Needs:
     """What a statement needs of one TRANSFER call.
 
-    `predicates`, `semi_joins`, `order` and `sample` are SQL text over the call's own columns,
-    unqualified, or qualified with `semi_joins.ROW` where a sub-query speaks of them.
+    The clauses are SQL text over the call's own columns, unqualified, or qualified with
+    `semi_joins.ROW` where a sub-query speaks of them.
     """
 
     columns: frozenset[str] | None = None  # lower case; None: all
@@ -38,6 +38,9 @@ class Needs:
     order: tuple[str, ...] = ()
     limit: int | None = None
     sample: str | None = None
+    qualify: str | None = (
+        None  # a rank within some columns at most a number; alone, of the last four
+    )
     cuts: tuple[str, ...] = ()  # of each semi-join that was considered: what it does, in words
 
     @property
@@ -208,13 +211,15 @@ def _rewritten(node: exp.Expr, alias: str, names: Mapping[str, str]) -> str | No
     return str(holder.this.sql(DIALECT))
 
 
-_KEPT, _HIDES_ROWS = "vista_kept", "vista_hides_rows"
+_KEPT, _HIDES_ROWS, _COMBINES = "vista_kept", "vista_hides_rows", "vista_combines"
 
 
 def _note(select: exp.Select) -> None:
     """Note in a SELECT what its projections say of rows, while all of them are there."""
     select.meta[_HIDES_ROWS] = any(shown.find(*_ROWS) for shown in select.selects)
     select.meta[_KEPT] = _kept_columns(select)
+    made = (node for shown in select.selects for node in shown.find_all(*_MAKES_ROWS, exp.AggFunc))
+    select.meta[_COMBINES] = any(node.find_ancestor(exp.Window) is None for node in made)
 
 
 def _kept_columns(select: exp.Select) -> set[tuple[str, str]] | None:
@@ -313,9 +318,7 @@ def _cut(
     if not all(join in lefts or exact.get(id(join)) for _, _, join in read if join is not None):
         return needs
     args = select.args
-    if any(args.get(part) for part in ("group", "having", "qualify", "distinct", "windows")):
-        return needs
-    if select.meta[_HIDES_ROWS]:
+    if any(args.get(part) for part in ("group", "having", "distinct", "windows")):
         return needs
     for condition in semi_joins.conjuncts(args.get("where")):
         below = _rewritten(condition, alias, names) or cutter.whole(condition, alias, names)
@@ -325,6 +328,12 @@ def _cut(
     if node is None:
         return needs
     samples = [s for s in (args.get("sample"), node.args.get("sample")) if s]
+    if not samples and len(read) == 1:
+        ranked = _ranked(scopes, scope, alias, names)
+        if ranked is not None:
+            return replace(needs, qualify=ranked)
+    if args.get("qualify") or select.meta[_HIDES_ROWS]:
+        return needs
     if samples:  # of rows kept one by one: it commutes with the conditions
         here = len(samples) == 1 and isinstance(scope.sources[alias], exp.Table) and not lefts
         return replace(needs, sample=_sample(samples[0])) if here else needs
@@ -335,6 +344,72 @@ def _cut(
         return needs
     outer = _outer(scopes, scope, alias, names)
     return needs if outer is None else _cut(scopes, *outer, needs, cutter)
+
+
+def _ranked(scopes: list[Scope], scope: Scope, alias: str, names: Mapping[str, str]) -> str | None:
+    """Return `rank() OVER (…) <= n` where all rows here, or further out, must have such a rank.
+
+    The rows that are left then have the ranks that they have among all. None: there is none, or it
+    is not of narrow columns, or something else looks at all rows.
+    """
+    select = scope.expression
+    if not isinstance(select, exp.Select):
+        return None
+    qualify = select.args.get("qualify")
+    windows = [
+        window
+        for place in (*select.selects, *([qualify] if qualify else []))
+        for window in place.find_all(exp.Window)
+    ]
+    if select.meta[_COMBINES] or not windows or any(other != windows[0] for other in windows):
+        return None
+    window = windows[0]
+    shown = {p.alias_or_name for p in select.selects if p.unalias() == window}
+    demanded = [(condition, "") for condition in semi_joins.conjuncts(qualify)]
+    outer, outer_alias, _ = _outer(scopes, scope, alias, names) or (None, "", {})
+    if outer is not None and isinstance(outer.expression, exp.Select):
+        node = _source_node(outer, outer_alias)
+        found = semi_joins.context(outer.expression, outer_alias)
+        if found is not None and node is not None and not node.args.get("sample"):
+            demanded += [(condition, outer_alias) for condition in found.conjuncts]
+    for condition, place in demanded:
+        most = _most(condition)
+        tested = condition.this.unnest() if most is not None else None
+        named = isinstance(tested, exp.Column) and tested.table == place and tested.name in shown
+        if tested == window or (named and place):
+            text = _narrow_window(window, alias, names)
+            return text and f"{text} <= {most}"
+    return None
+
+
+_RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank)
+
+
+def _most(condition: exp.Expr) -> int | None:
+    """Return the n of `… <= n`, `… < n + 1` or `… = 1`; None: it is none of them."""
+    if not isinstance(condition, (exp.LTE, exp.LT, exp.EQ)):
+        return None
+    number = _whole(condition.expression)
+    if number is None or (isinstance(condition, exp.EQ) and number != 1):
+        return None
+    return number - isinstance(condition, exp.LT)
+
+
+def _narrow_window(window: exp.Window, alias: str, names: Mapping[str, str]) -> str | None:
+    """Return a rank over narrow columns as text; None where it is none."""
+    if not isinstance(window.this, _RANKS) or window.this.expressions:
+        return None
+    if any(window.args.get(part) for part in ("spec", "alias", "over_none", "first")):
+        return None
+    copy = window.copy()
+    order = copy.args["order"].expressions if copy.args.get("order") else []
+    keys = [key.this if isinstance(key, exp.Ordered) else key for key in order]
+    for key in [*(copy.args.get("partition_by") or []), *keys]:
+        text = _rewritten(key, alias, names)
+        if text is None:
+            return None
+        key.replace(exp.maybe_parse(text, dialect=DIALECT))
+    return str(copy.sql(DIALECT))
 
 
 def _limited(

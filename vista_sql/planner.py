@@ -54,6 +54,9 @@ class Database(Protocol):
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Return the one row of numbers that a query gives; raise QueryError where it fails."""
 
+    def views(self) -> Mapping[str, str]:
+        """Return the definitions of the views there are, by name in lower case."""
+
     def plan(self, query: str) -> str:
         """Return DuckDB's physical plan of a query as JSON; raise QueryError where it fails."""
 
@@ -317,6 +320,7 @@ class StatementPlanner(BindPlanner):
             replace(workload, needs=needed),
             lambda query: database.counts(ctes + query),
             lambda query: database.plan(ctes + query),
+            lambda: database.views(),
         )
 
     def _resolved(self, found: FoundCall) -> Call:

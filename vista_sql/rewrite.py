@@ -98,6 +98,7 @@ def _with_marks(workload: Workload, mark: Callable[[str], str]) -> Workload:
             predicates=tuple(map(mark, needs.predicates)),
             semi_joins=tuple(map(mark, needs.semi_joins)),
             order=tuple(map(mark, needs.order)),
+            qualify=needs.qualify and mark(needs.qualify),
         ),
     )
 
@@ -175,6 +176,8 @@ def _joined_rows(workload: Workload, plan: Plan, names: _Names) -> str:
     if reads_images(workload):
         parts.append(f"{kept}.{key} AS {names.key}{_image_value(workload, names)}")
     text = f"SELECT {', '.join(parts) or '1 AS ' + names.key}\nFROM {source}"
+    if needs.qualify:
+        text = f"SELECT *\nFROM (\n{_indent(text)}\n) AS {names.joined}\nQUALIFY {needs.qualify}"
     if needs.sample:
         text = f"SELECT *\nFROM (\n{_indent(text)}\n) AS {names.joined} {needs.sample}"
     if needs.limit is not None:

@@ -22,10 +22,12 @@ ROW = "__vista_row"
 """The alias of the rows that are cut, in conditions with a sub-query that speaks of them."""
 
 _OTHER_SAFE = frozenset({"list_contains", "list_has_any", "list_has_all", "prefix", "suffix"})
-_VARYING = (
+_FRESH = (
     exp.Rand, exp.Randn, exp.Uuid, exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp,
     exp.CurrentDatetime, exp.Localtime, exp.Localtimestamp, exp.CurrentUser,
-    exp.Window, exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.UDTF,
+)  # fmt: skip
+_VARYING = (
+    *_FRESH, exp.Window, exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.UDTF,
     exp.Lambda, exp.PositionalColumn, exp.Columns,
 )  # fmt: skip
 _NESTED = (exp.Subquery, exp.Select, exp.AggFunc, exp.Exists, exp.Star)
@@ -42,7 +44,7 @@ def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
     """Return what an AND demands, one by one."""
     if condition is None:
         return []
-    if isinstance(condition, (exp.Where, exp.Having)):
+    if isinstance(condition, (exp.Where, exp.Having, exp.Qualify)):
         condition = condition.this
     parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
     return [part.unnest() for part in parts]
@@ -55,6 +57,22 @@ def deterministic(node: exp.Expr) -> bool:
 
 def _known(node: exp.Expr) -> bool:
     return all(str(f.this).lower() in _OTHER_SAFE for f in node.find_all(exp.Anonymous))
+
+
+_SCANS = frozenset({"pandas_scan", "python_arrow_scan"})
+
+
+def steady_view(definition: str) -> bool:
+    """Return whether a view's functions are known, and the same whenever they are evaluated."""
+    try:
+        tree = parse_one(definition, dialect=DIALECT)
+    except SqlglotError:
+        return False
+    if isinstance(tree, exp.Command) or any(
+        isinstance(n, (*_FRESH, exp.Window)) for n in tree.walk()
+    ):
+        return False
+    return all(str(f.this).lower() in _OTHER_SAFE | _SCANS for f in tree.find_all(exp.Anonymous))
 
 
 def _repeatable(query: exp.Expr) -> bool:

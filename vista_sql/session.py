@@ -382,6 +382,10 @@ class _Database:
         except duckdb.Error as error:
             raise QueryError(str(error).splitlines()[0]) from error
 
+    def views(self) -> Mapping[str, str]:
+        """Return the definitions of the views there are, by name in lower case."""
+        return host.views(self._con)
+
     def plan(self, query: str) -> str:
         """Return DuckDB's physical plan of a query as JSON."""
         try:

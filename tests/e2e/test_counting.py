@@ -150,6 +150,8 @@ def test_a_feature_used_twice_is_inferred_once(run, count):
         ("WITH t AS (SELECT * FROM {}) SELECT f6 FROM t ORDER BY price LIMIT 3", 3),
         ("SELECT s.f6 FROM (SELECT f6, price AS p FROM {}) AS s WHERE s.p < 3", 6),
         ("SELECT t.f6 FROM {} AS t JOIN (SELECT 1 AS cat) AS c USING (cat) WHERE t.price < 3", 1),
+        ("SELECT f6 FROM {} QUALIFY row_number() OVER (PARTITION BY cat ORDER BY price) = 1", 5),
+        ("SELECT f6 FROM (SELECT *, rank() OVER (ORDER BY price) AS r FROM {}) WHERE r <= 7", 7),
         ("SELECT f6 FROM {} ORDER BY f6[1] LIMIT 3", N),
         ("SELECT f6 FROM {} WHERE f6[1] > -9 LIMIT 3", N),
         ("SELECT max(f6[1]) FROM {} LIMIT 3", N),

@@ -59,6 +59,13 @@ CALLS = (  # as a call; as a SELECT of the stored whole result, which has the co
     "(SELECT id, cat, max(price) AS price, max(name) AS name, max(f6::FLOAT[]) AS f6,"
     " max(error) AS error FROM {T} AS i GROUP BY id, cat)",
     "(SELECT *, rank() OVER (PARTITION BY id ORDER BY price, f6::FLOAT[]) AS place FROM {T} AS i)",
+    "(SELECT * FROM {T} AS i WHERE i.id NOT IN (SELECT id FROM {o} WHERE id > 1)"
+    " QUALIFY row_number() OVER (PARTITION BY cat ORDER BY price, name, id, f6::FLOAT[]) = 1)",
+    "(SELECT * FROM {T} AS i WHERE i.id NOT IN (SELECT id FROM {o} WHERE id > 1)"
+    " QUALIFY dense_rank() OVER (PARTITION BY cat ORDER BY price, name) = 1)",
+    "(SELECT * FROM {T} AS i QUALIFY rank() OVER (PARTITION BY cat ORDER BY price) <= 2)",
+    "(SELECT * FROM (SELECT *, dense_rank() OVER (PARTITION BY cat ORDER BY id) AS place"
+    " FROM {T} AS i WHERE i.id > 0) AS r WHERE r.place = 1)",
     "(SELECT i.* FROM {T} AS i LEFT JOIN {o} AS l ON l.id = i.id AND l.price > 2)",
 )
 

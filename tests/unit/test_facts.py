@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import foods
+import pyarrow as pa
 import pytest
 
 from vista_sql import facts, parse
 from vista_sql.workload import Facts
 
 T = "TRANSFER(cnn => 'lenet5', layers => ['f6'], {})"
+
+
+FAN = T.format("structured => 'fan'")
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +73,69 @@ def test_large_images_are_not_read(db, monkeypatch):
 def test_what_is_inferred_is_not_counted(db):
     nested = "(SELECT id, f6[1] AS x FROM TRANSFER(cnn => ''lenet5'', layers => [''f6'']))"
     assert of(db, f"structured => '{nested}', prefix => 'p'") == Facts()
+
+
+@pytest.fixture
+def awkward(db):
+    db.con.execute(
+        "CREATE TABLE few AS SELECT unnest([1, 2]) AS id;"
+        "CREATE VIEW anyone AS SELECT id FROM few ORDER BY random() LIMIT 1;"
+        "CREATE VIEW ranked AS SELECT id FROM few QUALIFY row_number() OVER () = 1;"
+        "CREATE VIEW half AS SELECT id FROM (SELECT id, random() AS r FROM few) WHERE r < 0.5;"
+        "CREATE VIEW means AS SELECT id FROM few GROUP BY id HAVING avg(id / 3) < 9;"
+        "CREATE VIEW hidden AS SELECT id FROM half;"
+        f"CREATE VIEW inferred AS SELECT id FROM {T.format('')} WHERE f6[1] > 0"
+    )
+    yield db
+    db.con.execute(
+        "DROP VIEW anyone; DROP VIEW ranked; DROP VIEW inferred; DROP VIEW half;"
+        "DROP VIEW means; DROP VIEW hidden; DROP TABLE few"
+    )
+
+
+def cuts(db, clause):
+    (statement,) = parse.parse(f"SELECT t.f6 FROM {FAN} AS t {clause}")
+    planner = db._planner(None)
+    planner.expand(statement)
+    return planner.transfers[-1].workload.needs
+
+
+def test_semi_joins_that_cut_are_kept(awkward):
+    found = cuts(awkward, "JOIN few USING (id)")
+    assert found.cuts == (f"{found.semi_joins[0]}: keeps 4 of 8 rows",)
+    assert cuts(awkward, "WHERE id IN (SELECT id FROM fan)").cuts[0].endswith("keeps 7 of 8 rows")
+    everything = cuts(awkward, "JOIN fan AS f ON f.price = t.price")
+    assert everything.semi_joins == ()
+    assert everything.cuts[0].endswith("it keeps all 8 rows")
+
+
+@pytest.mark.parametrize("view", ["anyone", "ranked", "inferred", "half", "means", "hidden"])
+def test_views_that_may_differ_or_infer_are_not_read_twice(awkward, view):
+    found = cuts(awkward, f"JOIN {view} USING (id)")
+    assert found.semi_joins == ()
+    assert "other rows when it is evaluated again" in found.cuts[0]
+    top = cuts(awkward, f"WHERE id IN (SELECT id FROM {view}) ORDER BY price LIMIT 1")
+    assert (top.semi_joins, top.limit, top.order) == ((), None, ())
+
+
+def test_dear_sub_queries_stay_above(awkward, monkeypatch):
+    monkeypatch.setattr(facts, "ROWS_PER_SECOND", 10.0)
+    (said,) = cuts(awkward, "JOIN few USING (id)").cuts
+    assert said.endswith("dear beside inference")
+
+
+def test_nothing_is_asked_where_no_image_is_read(awkward):
+    (statement,) = parse.parse(f"SELECT t.price FROM {FAN} AS t JOIN few USING (id)")
+    planner = awkward._planner(None)
+    planner.expand(statement)
+    assert planner.transfers[-1].workload.needs.semi_joins == ()
+
+
+def test_a_reader_is_read_once(db):
+    rows = pa.table({"id": pa.array([1, 2], pa.int32())})
+    reader = pa.RecordBatchReader.from_batches(rows.schema, iter(rows.to_batches()))
+    db.con.register("read_once", reader)
+    text = f"SELECT t.f6 FROM {FAN} AS t JOIN read_once USING (id)"
+    assert len(db.query(text).fetchall()) == 4
+    db.con.register("read_often", rows)
+    assert cuts(db, "JOIN read_often USING (id)").semi_joins

@@ -256,6 +256,39 @@ def test_limit(text, limit, order):
     assert skipping.limit is None
 
 
+FIRST = 'ROW_NUMBER() OVER (PARTITION BY "Name" ORDER BY "price") <= 1'
+RN = "row_number() OVER (PARTITION BY name ORDER BY price)"
+
+
+@pytest.mark.parametrize(
+    ("text", "qualify"),
+    [
+        (f"SELECT fc6 FROM {{T}} QUALIFY {RN} = 1", FIRST),
+        (f"SELECT fc6, {RN} AS r FROM {{T}} WHERE id > 3 QUALIFY r < 2 LIMIT 5", FIRST),
+        (f"SELECT fc6 FROM (SELECT *, {RN} AS r FROM {{T}}) WHERE r = 1", FIRST),
+        (f"WITH x AS (SELECT fc6, {RN} AS r FROM {{T}}) SELECT x.fc6 FROM x JOIN o ON o.price < x.fc6[1] AND x.r <= 1", FIRST),
+        ("SELECT fc6 FROM {T} QUALIFY rank() OVER (ORDER BY price DESC) <= 3", 'RANK() OVER (ORDER BY "price" DESC) <= 3'),
+        (f"SELECT fc6 FROM {{T}} QUALIFY {RN} = 2", None),
+        (f"SELECT fc6 FROM {{T}} QUALIFY {RN} >= 1", None),
+        (f"SELECT fc6 FROM {{T}} WHERE fc6[1] > 0 QUALIFY {RN} = 1", None),
+        (f"SELECT fc6, count(*) OVER () AS n FROM {{T}} QUALIFY {RN} = 1", None),
+        (f"SELECT name, count(*) AS n FROM {{T}} GROUP BY name, price QUALIFY {RN} = 1", None),
+        (f"SELECT t.fc6, unnest(tags) FROM {{T}} AS t QUALIFY {RN} = 1", None),
+        ("SELECT fc6 FROM {T} QUALIFY row_number() OVER (PARTITION BY name ORDER BY fc6) = 1", None),
+        ("SELECT fc6 FROM {T} QUALIFY row_number() OVER (ORDER BY random()) = 1", None),
+        ("SELECT fc6 FROM {T} QUALIFY ntile(3) OVER (ORDER BY price) = 1", None),
+        (f"SELECT t.fc6 FROM {{T}} AS t JOIN o ON t.id = o.id QUALIFY {RN.replace('price', 't.price')} = 1", None),
+        (f"SELECT fc6 FROM (SELECT *, {RN} AS r FROM {{T}}) TABLESAMPLE 5 ROWS WHERE r = 1", None),
+        (f"SELECT o.label FROM o LEFT JOIN (SELECT *, {RN} AS r FROM {{T}}) AS x ON x.id = o.id WHERE x.r = 1 OR x.r IS NULL", None),
+    ],
+)  # fmt: skip
+def test_ranks(text, qualify):
+    (found,) = of(text)
+    assert found.qualify == qualify
+    (skipping,) = of(text, one_row_each=False)
+    assert skipping.qualify is None
+
+
 @pytest.mark.parametrize(
     ("text", "sample"),
     [

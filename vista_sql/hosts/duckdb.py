@@ -274,6 +274,12 @@ def tables(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
+def views(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the definitions of the views that the connection sees, by name in lower case."""
+    found = "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal"
+    return {row[0]: row[1] or "" for row in con.execute(found).fetchall()}
+
+
 def value(con: duckdb.DuckDBPyConnection, expression: str, params: Any) -> Any:
     """Return the value of a constant expression; `params` are the statement's parameters."""
     wanted = sorted(set(re.findall(r"\$(\w+)", expression)))

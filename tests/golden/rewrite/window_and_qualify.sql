@@ -2,10 +2,14 @@ SELECT name, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], struct
 -- output --
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_structured."price", __vista_2567b015_structured."name", __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods WHERE ("price" > 2)) AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
+SELECT *
+FROM (
+  SELECT __vista_2567b015_structured."price", __vista_2567b015_structured."name", __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+  FROM (SELECT * FROM foods WHERE ("price" > 2)) AS __vista_2567b015_structured
+  JOIN images AS __vista_2567b015_images
+    ON __vista_2567b015_structured."id" = __vista_2567b015_images."id"
+) AS __vista_2567b015_joined
+QUALIFY RANK() OVER (PARTITION BY "cat" ORDER BY "price", "name") <= 1;
 
 SELECT name, f6 FROM (
 SELECT
