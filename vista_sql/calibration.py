@@ -45,7 +45,6 @@ class Rates:
     sort_bytes_per_second: float = 3e8  # the same, sorted
     maps_bytes_per_second: float = 1.5e9  # raw maps from stage to stage, once out and once in
     pool_bytes_per_second: float = 1e9  # raw maps that are pooled outside the network's graph
-    compress_bytes_per_second: float = 3e8  # raw maps, losslessly, there and back
     features_bytes_per_second: float = 2e9  # from the kernels to the statement's result
     store_images_per_second: float = 4e4  # looked up
     store_read_bytes_per_second: float = 8e8

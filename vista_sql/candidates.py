@@ -1,8 +1,9 @@
 """Every way to run a workload that there is, priced: what the optimizer chooses from.
 
-A candidate is a plan, where it stands to the join, where it starts (the image, or a layer whose raw
-maps are stored) and the form in which raw maps leave the network; its micro-batch is the largest
-that is useful and fits.
+A candidate is a plan, where it stands to the join, and where it starts: the image, or a layer whose
+raw maps are stored. Its micro-batch is the largest that is useful and fits. Raw maps on their way
+from stage to stage stay as they are: they live as long as a micro-batch, and packing them takes
+longer than moving them (the store packs what it keeps, without loss, where that pays).
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ class Candidate:
     kind: str
     placement: str
     base: Layer | None
-    form: str
     stages: tuple[Stage, ...]
     batch_rows: int
     peak_bytes: int
@@ -53,8 +53,7 @@ class Candidate:
     def name(self) -> str:
         """The candidate in words."""
         start = "" if self.base is None else f", from stored {self.base.name}"
-        form = ", compressed maps" if self.form == "compressed" else ""
-        return f"{self.kind}{start}{form}"
+        return f"{self.kind}{start}"
 
 
 def every(
@@ -81,12 +80,12 @@ def every(
             if hints.plan.value == kind:
                 yield _papers(workload, resources, capabilities, hints, rates)
             continue
-        for base, form, stages in _variants(workload, described.stages(workload)):
+        for base, stages in _starts(workload, described.stages(workload)):
             rows = _batch_rows(workload, stages, resources, capabilities, hints)
             peak = _peak_bytes(workload, stages, rows, capabilities)
             for placement in placements:
                 price = cost.price(workload, stages, placement, rows, rates, share)
-                yield Candidate(kind, placement, base, form, stages, rows, peak, price)
+                yield Candidate(kind, placement, base, stages, rows, peak, price)
 
 
 def _papers(
@@ -107,7 +106,7 @@ def _papers(
     placement = hints.placement.value or policy.placement
     price = cost.price(workload, stages, placement, rows, rates, share)
     why = "; ".join(policy.reasons[1:])
-    return Candidate("vista", placement, None, "maps", stages, rows, peak, price, why)
+    return Candidate("vista", placement, None, stages, rows, peak, price, why)
 
 
 def _placements(workload: Workload, hints: Hints) -> tuple[str, ...]:
@@ -123,23 +122,21 @@ def _placements(workload: Workload, hints: Hints) -> tuple[str, ...]:
     return ("after", "before")
 
 
-def _variants(
+def _starts(
     workload: Workload, stages: tuple[Stage, ...]
-) -> Iterator[tuple[Layer | None, str, tuple[Stage, ...]]]:
-    """Yield a plan's stages by where they start and by the form of their raw maps."""
-    calls = [stage for stage in stages if isinstance(stage, Infer)]
-    has_maps = any(stage.form == "maps" for stage in calls)
-    for base in (None, *cost.bases(workload)):
-        for form in ("maps", "compressed") if has_maps else ("features",):
-            yield base, form, tuple(_changed(stage, base, form) for stage in stages)
-
-
-def _changed(stage: Stage, base: Layer | None, form: str) -> Stage:
-    if not isinstance(stage, Infer):
-        return stage
-    if form == "compressed":
-        stage = replace(stage, form="compressed")
-    return replace(stage, base=base) if stage.start is None and not stage.cnn else stage
+) -> Iterator[tuple[Layer | None, tuple[Stage, ...]]]:
+    """Yield a plan's stages by their start: the image, or a layer whose raw maps are stored."""
+    yield None, stages
+    for base in cost.bases(workload):
+        yield (
+            base,
+            tuple(
+                replace(stage, base=base)
+                if isinstance(stage, Infer) and stage.start is None and not stage.cnn
+                else stage
+                for stage in stages
+            ),
+        )
 
 
 def _batch_rows(
@@ -173,17 +170,16 @@ def _share_of_cores(resources: Resources, hints: Hints) -> float:
     return min(threads, resources.cores) / resources.cores
 
 
-def order(candidate: Candidate) -> tuple[float, int, bool, bool, bool]:
+def order(candidate: Candidate) -> tuple[float, int, bool, bool]:
     """Return the sort key that puts the cheapest first."""
     return (float(f"{candidate.price.seconds:.6g}"), *rank(candidate))
 
 
-def rank(candidate: Candidate) -> tuple[int, bool, bool, bool]:
+def rank(candidate: Candidate) -> tuple[int, bool, bool]:
     """Return the sort key that puts what has fewest steps first."""
     kind = candidate.kind
     return (
         PREFERENCE.index(kind) if kind in PREFERENCE else len(PREFERENCE),
         candidate.placement == "before",
         candidate.base is not None,
-        candidate.form == "compressed",
     )

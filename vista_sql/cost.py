@@ -24,10 +24,6 @@ ASSUMED_ROWS = 1000
 ASSUMED_IMAGE_BYTES = 50_000
 """An image where none was looked at: about a JPEG of 500 × 375 pixels."""
 
-COMPRESSED_SHARE = 0.6
-"""Of a raw map's bytes, losslessly compressed: the Vista paper's maps have 13 to 36 % of values
-that are not zero (appendix A); conv4_6 of ResNet50 shrank by 1.4 in its Table 2."""
-
 REUSE_SHARE = 0.5
 """How likely it is taken to be that layers above a materialized one are asked for later."""
 
@@ -164,10 +160,7 @@ class _Bill:
         """Add the way of raw maps from a stage to the next."""
         if stage.form == "features":
             return
-        moved = float(self.images * sum(memory.map_bytes(layer) for layer in stage.layers))
-        if stage.form == "compressed":
-            self._add("maps", moved / self.rates.compress_bytes_per_second)
-            moved *= COMPRESSED_SHARE
+        moved = self.images * sum(memory.map_bytes(layer) for layer in stage.layers)
         self._add("maps", moved / self.rates.maps_bytes_per_second)
 
     def _passed(self, stage: Infer) -> None:
@@ -269,12 +262,17 @@ def flops_per_image(stages: tuple[Stage, ...]) -> int:
 
 
 def bases(workload: Workload) -> Iterator[Layer]:
-    """Yield the layers whose raw maps are stored of some images, and that layers start from."""
-    cnn = workload.cnn
-    names = {name for known in workload.facts.stored for name in known.maps}
+    """Yield the layers whose raw maps are stored of some images and lead to what is missing."""
+    cnn, stored = workload.cnn, workload.facts.stored
+    everywhere = frozenset.intersection(*(known.features for known in stored)) if stored else ()
+    missing = [
+        tap.layer
+        for tap in workload.used_taps
+        if tap.cnn is None and tap.layer.name not in everywhere
+    ]
+    names = {name for known in stored for name in known.maps}
     for layer in cnn.layers:
-        targets = [tap.layer for tap in workload.used_taps if tap.cnn is None]
-        if layer.name in names and any(cnn.determines(layer, target) for target in targets):
+        if layer.name in names and missing and all(cnn.determines(layer, m) for m in missing):
             yield layer
 
 
@@ -290,6 +288,7 @@ def describe(stage: Stage, workload: Workload) -> str:
         start = f"stored {stage.base.name}, else {start}"
     start = f"{stage.cnn}: {start}" if stage.cnn else start
     layers = ", ".join(layer.name for layer in stage.layers)
-    form = "compressed maps" if stage.form == "compressed" else stage.form
     kept = ", ".join(layer.name for layer in stage.keep)
-    return f"infer {start} → {layers} as {form}" + (f"; keep raw maps of {kept}" if kept else "")
+    return f"infer {start} → {layers} as {stage.form}" + (
+        f"; keep raw maps of {kept}" if kept else ""
+    )

@@ -100,8 +100,7 @@ def _candidates(plan: Plan) -> list[str]:
 def _name(other: Alternative) -> str:
     before = " before the join" if other.placement == "before" else ""
     start = "" if other.start == "image" else f" from {other.start}"
-    form = " compressed" if other.form == "compressed" else ""
-    return f"{other.name}{before}{start}{form}"
+    return f"{other.name}{before}{start}"
 
 
 # ── rows: VISTA_EXPLAIN ─────────────────────────────────────────────────────────────────────────

@@ -60,7 +60,6 @@ def choose(
             c.kind,
             c.placement,
             "image" if c.base is None else c.base.name,
-            c.form,
             c.price.seconds,
             c.peak_bytes,
             c.price.images_inferred,

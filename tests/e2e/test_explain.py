@@ -68,7 +68,6 @@ def test_every_candidate_is_priced_and_one_is_chosen(run):
     kinds = {"distinct", "eager", "fused", "lazy", "staged"}
     assert kinds <= set(candidates)
     assert {f"{kind} before the join" for kind in kinds} <= set(candidates)
-    assert {"eager compressed", "staged compressed"} <= set(candidates)
     chosen = [name for name, row in candidates.items() if row["chosen"]]
     decisions = of(rows, "decision")
     assert chosen == [decisions["plan"]["detail"]]

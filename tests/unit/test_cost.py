@@ -46,7 +46,7 @@ def test_a_pass_computes_all_layers_for_the_price_of_the_highest():
     assert price(both, "lazy").parts["decode"] == 2 * price(both).parts["decode"]
 
 
-def test_raw_maps_cost_their_way_and_compressed_ones_fewer_bytes():
+def test_raw_maps_cost_their_way():
     there = work(facts=facts())
     assert price(there, "staged").parts["maps"] > 0
     assert "maps" not in price(there).parts

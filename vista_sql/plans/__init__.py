@@ -22,13 +22,12 @@ PACKAGE = "vista_sql.plans"
 class Infer:
     """One call of the network: from the image (start None) or a raw map, to some layers.
 
-    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage, which may be
-    'compressed' on their way, without loss.
+    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage.
     """
 
     start: Layer | None
     layers: tuple[Layer, ...]
-    form: Literal["features", "maps", "compressed"]
+    form: Literal["features", "maps"]
     cnn: str = ""  # whose layers they are, where they are not the workload's
     base: Layer | None = None  # images whose raw map of it is stored start there
     keep: tuple[Layer, ...] = ()  # layers whose raw maps are put in the store
@@ -57,7 +56,6 @@ class Alternative:
     name: str  # of the plan
     placement: str
     start: str  # 'image', or the stored layer
-    form: str  # of what leaves the network's calls
     seconds: float
     peak_bytes: int
     images_inferred: int
