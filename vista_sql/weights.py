@@ -117,6 +117,65 @@ def available(cnn: Cnn) -> tuple[str, ...]:
     return (*sorted(here, key=lambda name: name != cnn.default_weights), "random")
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of weights that a CNN of the roster can have, and whether it is here."""
+
+    cnn: str
+    name: str  # 'imagenet', 'bundled'
+    file: WeightsFile
+    path: Path  # where it lies, or belongs
+
+    @property
+    def checksum(self) -> str:
+        """What its publisher states, as 'sha256 …' or 'md5 …'."""
+        return _checksum(self.file)
+
+    def state(self) -> str:
+        """Return 'here' (and whole), 'not here', or 'damaged'; the file is read."""
+        if not self.path.is_file():
+            return "not here"
+        return "here" if _matches(digests(self.path), self.file) else "damaged"
+
+
+def known_files() -> tuple[KnownFile, ...]:
+    """Return every file of weights that is published or bundled, by CNN."""
+    return tuple(
+        KnownFile(cnn.name, name, file, _place(name, file))
+        for cnn in map(roster.load, roster.names())
+        for name, file in cnn.weights.items()
+    )
+
+
+def add(path: Path) -> KnownFile:
+    """Put a published file where it is looked for, after its checksum; return what it is.
+
+    Raises:
+        WeightsError: it is no published file, or a damaged one.
+        OSError: it cannot be read, or copied.
+    """
+    found = digests(path)
+    for known in known_files():
+        if _matches(found, known.file):
+            known.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=known.path.parent) as folder:
+                part = Path(folder) / known.file.file
+                shutil.copyfile(path, part)
+                part.replace(known.path)
+            return known
+    for known in known_files():
+        if known.file.file == path.name:
+            raise WeightsError(
+                f"{path} is not the file published as weights {known.name!r} of {known.cnn}, which "
+                f"has {known.checksum}; this has sha256 {found.sha256}, md5 {found.md5}: fetch "
+                f"{known.file.url} again"
+            )
+    raise WeightsError(
+        f"{path} (sha256 {found.sha256}) is no published file that the roster knows; name a file "
+        "of your own in the statement, weights => 'FILE'"
+    )
+
+
 def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
     """Build a network and give it its weights.
 
@@ -189,7 +248,7 @@ def _known_file(cnn: Cnn, name: str) -> Path:
     """Return the place of published or bundled weights, downloaded if need be, and checked."""
     file = cnn.weights[name]
     path = _place(name, file)
-    checksum = f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}"
+    checksum = _checksum(file)
     if not path.is_file():
         try:
             if not file.url:
@@ -212,6 +271,10 @@ def _known_file(cnn: Cnn, name: str) -> Path:
 def _place(name: str, file: WeightsFile) -> Path:
     folder = Path(roster.__file__).parent if name == "bundled" else keras_folder()
     return folder / file.file
+
+
+def _checksum(file: WeightsFile) -> str:
+    return f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}"
 
 
 def _matches(found: Digests, file: WeightsFile) -> bool:

@@ -1,9 +1,13 @@
 """The command line: what each command prints where, and its exit code."""
 
+import dataclasses
+import hashlib
 import io
 import json
 import os
 import pty
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +21,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import vista_sql
-from vista_sql import roster, store
+from vista_sql import catalog, roster, store
 from vista_sql.cli import _table, app
 from vista_sql.errors import Place, QueryError
 
@@ -396,3 +400,96 @@ def test_store_says_when_it_is_off_or_asked_wrongly(kept, monkeypatch):
     monkeypatch.setenv("VISTA_SQL_STORE", "false")
     done = vista("store")
     assert (done.exit_code, "is off" in done.stderr) == (1, True)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    done = vista("query", "FROM range(100000)", "--format", "csv", "-o", full)
+    assert done.exit_code == 1
+    assert done.stderr.endswith(
+        "No space left on device; free some space, or name a place that has it\n"
+    )
+
+
+# ── help, completion ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("command", catalog.names("vista_sql.cli"))
+def test_help_has_examples(command):
+    shown = vista(command, "--help")
+    assert shown.exit_code == 0
+    assert f"Usage: vista {command} " in shown.stdout
+    assert re.search(rf"^ *Examples?:\n\n.*\bvista {command}\b", shown.stdout, re.M | re.S)
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_what_follows(shell):
+    script = vista("completion", shell)
+    assert script.exit_code == 0
+    assert f"_VISTA_COMPLETE={shell}_complete" in script.stdout
+    typed = (("vista qu", "query"), ("vista layers vgg1", "vgg16"), ("vista run --se", "--select"))
+    for words, found in typed:
+        last = words.split()[-1] if shell == "fish" else str(words.count(" "))
+        env = {"_VISTA_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": last}
+        shown = CliRunner().invoke(app, prog_name="vista", env=env)
+        assert re.search(rf"^(plain,)?{found}", shown.stdout, re.M), shown.output
+
+
+def test_bash_completes_for_real():
+    lines = "; ".join(
+        (
+            "shopt -s progcomp",
+            f'eval "$({shlex.join(VISTA)} completion bash)"',
+            "complete -p vista",
+        )
+    )
+    done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True, check=True)
+    assert "-F _vista_completion vista" in done.stdout
+
+
+# ── weights ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_weights_are_listed_with_their_checksums(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    listed = {row["cnn"]: row for row in json.loads(vista("weights", "--format", "json").stdout)}
+    assert listed["lenet5"]["state"] == "here"
+    assert (
+        listed["lenet5"]["checksum"] == f"sha256 {roster.load('lenet5').weights['bundled'].sha256}"
+    )
+    vgg16 = listed["vgg16"]
+    assert vgg16["state"] == "not here"
+    assert vgg16["url"].startswith("https://storage.googleapis.com/")
+    Path(vgg16["path"]).parent.mkdir()
+    Path(vgg16["path"]).write_text("half a file")
+    shown = vista("weights")
+    assert re.search(r"^vgg16 .* damaged ", shown.stdout, re.M)
+    assert "fetched at first use, or put into" in shown.stderr
+
+
+def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    content = b"weights of a network"
+    known = roster.load("vgg16").weights["imagenet"]
+    published = dataclasses.replace(known, md5=hashlib.md5(content).hexdigest())
+    monkeypatch.setitem(roster.load("vgg16").weights, "imagenet", published)
+    fetched = tmp_path / "download (1).h5"
+    fetched.write_bytes(content)
+    done = vista("weights", "add", fetched)
+    place = tmp_path / "keras" / "models" / known.file
+    assert (done.stdout, done.exit_code) == (f"vgg16, 'imagenet': {place}\n", 0)
+    assert place.read_bytes() == content
+    assert [file.name for file in place.parent.iterdir()] == [known.file]
+    wrong = tmp_path / known.file
+    wrong.write_bytes(b"half")
+    done = vista("weights", "add", wrong)
+    assert done.exit_code == 1
+    assert f"which has md5 {published.md5}; this has sha256" in done.stderr
+    assert place.read_bytes() == content
+    other = tmp_path / "mine.h5"
+    other.write_bytes(b"mine")
+    assert "is no published file that the roster knows" in vista("weights", "add", other).stderr
+    for args in (["add"], ["remove", "x"], ["add", "gone.h5"]):
+        assert vista("weights", *args).exit_code == 2

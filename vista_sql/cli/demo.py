@@ -29,6 +29,7 @@ DEFAULT_FOLDER = Path("vista-demo")
 @click.command(
     "demo",
     cls=Command,
+    short_help="Run the main job on real data that it brings.",
     epilog="""Examples:
 
 \b

@@ -10,22 +10,26 @@ NAME_WIDTH = 24
 MARKS = {"ok": " ", "note": "!", "broken": "✗"}
 
 
-@click.command("doctor", cls=Command)
+@click.command(
+    "doctor",
+    cls=Command,
+    short_help="Check the installation.",
+    epilog="""Examples:
+
+\b
+  vista doctor
+  vista doctor --calibrate resnet50 vgg16""",
+)
 @click.option("--calibrate", is_flag=True, help="Measure this machine and the CNNs anew, only.")
 @click.argument("cnns", metavar="[CNN]...", nargs=-1)
 def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
-    r"""Check the installation: versions, machine, settings, weights, a sample inference.
+    """Check the installation: versions, machine, settings, weights, a sample inference.
 
     Lines marked ! are worth knowing, those marked ✗ are broken; each has its remedy below it. The
     exit code is 1 if something is broken.
 
     With --calibrate the rates by which plans are priced are measured and kept: the machine's, and
     those of each CNN named, or of all that were met here. Let the machine be idle meanwhile.
-
-    \b
-    Examples:
-      vista doctor
-      vista doctor --calibrate resnet50 vgg16
     """
     from vista_sql import doctor
 

@@ -13,6 +13,7 @@ from vista_sql.cli._statement import database, opened, statement
 @click.command(
     "explain",
     cls=Command,
+    short_help="Show the plan of a statement.",
     epilog="""Examples:
 
 \b

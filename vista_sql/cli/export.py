@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.command(
     "export",
     cls=Command,
+    short_help="Run SQL and write the rows as TFRecord files.",
     epilog="""Examples:
 
 \b

@@ -17,7 +17,12 @@ from vista_sql.cli._app import Command
 \b
   init     print the path of a file of SQL: .read it in a shell begun with -unsigned
   build    compile the extension anew, with this machine's C compiler, and print its path
-  install  have every duckdb shell of yours read that file: a line for ~/.duckdbrc""",
+  install  have every duckdb shell of yours read that file: a line for ~/.duckdbrc
+
+Example:
+
+\b
+  duckdb -unsigned -init "$(vista extension init)" my.duckdb""",
 )
 @click.argument("action", type=click.Choice(["init", "build", "install"]))
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from vista_sql.cli import _output
 from vista_sql.cli._app import Command
@@ -18,6 +19,13 @@ FROM VISTA_LAYERS(cnn => {cnn})
 """
 
 
+def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    from vista_sql import roster
+
+    names = [name for name in roster.names() if name.startswith(begun)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(begun, type="file")]
+
+
 @click.command(
     "layers",
     cls=Command,
@@ -27,7 +35,7 @@ FROM VISTA_LAYERS(cnn => {cnn})
   vista layers resnet50
   vista layers my_network.keras --format csv""",
 )
-@click.argument("cnn", metavar="CNN|FILE.keras")
+@click.argument("cnn", metavar="CNN|FILE.keras", shell_complete=_complete)
 @_output.options
 def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> None:
     """List the layers of a CNN, bottom to top.

@@ -23,6 +23,7 @@ from vista_sql.progress import bar
 @click.command(
     "query",
     cls=Command,
+    short_help="Run SQL and write the rows.",
     epilog="""Examples:
 
 \b

@@ -21,6 +21,7 @@ FOLDER = "reports"  # beside the models that they are about
 @click.command(
     "report",
     cls=Command,
+    short_help="Write a page about a training or a run.",
     epilog="""Examples:
 
 \b

@@ -38,6 +38,7 @@ def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> d
 @click.command(
     "run",
     cls=Command,
+    short_help="Run query files, as dbt does.",
     epilog="""Examples:
 
 \b

@@ -13,6 +13,7 @@ from vista_sql.cli._app import Command
 @click.command(
     "shell",
     cls=Command,
+    short_help="Become the duckdb shell.",
     context_settings={"ignore_unknown_options": True},
     epilog="""Examples:
 

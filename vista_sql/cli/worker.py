@@ -15,7 +15,15 @@ LOG_BYTES = 1 << 20
 """A log that is longer when a worker starts begins anew."""
 
 
-@click.command("worker", cls=Command)
+@click.command(
+    "worker",
+    cls=Command,
+    epilog="""Examples:
+
+\b
+  vista worker --log         why a shell's statement failed
+  vista worker --stop        free its memory now""",
+)
 @click.option("--socket", type=click.Path(path_type=Path), help="Where to listen.")
 @click.option(
     "--idle-seconds",

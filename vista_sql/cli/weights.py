@@ -1,0 +1,72 @@
+"""`vista weights`: which weights are here, where they come from; `add` puts a file in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vista_sql.cli import _output
+from vista_sql.cli._app import Command
+
+if TYPE_CHECKING:
+    from vista_sql.weights import KnownFile
+
+SHOWN_DIGITS = 12  # of a checksum, in a table
+
+
+@click.command(
+    "weights",
+    cls=Command,
+    short_help="List the weights that are here; add a file.",
+    epilog="""Examples:
+
+\b
+  vista weights                                   what is here, checked
+  vista weights --format csv                      with whole checksums, places and sources
+  vista weights add vgg16_weights_tf_dim_ordering_tf_kernels.h5""",
+)
+@click.argument("words", metavar="[add FILE…]", nargs=-1)
+@_output.options
+def COMMAND(words: tuple[str, ...], format_: str | None, output: Path | None, rows: int) -> None:
+    """List the weights that CNNs can have: which are here, their checksums, where from.
+
+    `vista weights add FILE…` finds out by its checksum what a file that you fetched is, and copies
+    it to where it is looked for; then no network is needed.
+    """
+    from vista_sql import weights
+
+    target = _output.target(format_, output)
+    if not words:
+        _list(weights.known_files(), target)
+        return
+    if words[0] != "add" or len(words) < 2:
+        raise click.UsageError("say `vista weights`, or `vista weights add FILE…`")
+    for name in words[1:]:
+        if not Path(name).is_file():
+            raise click.BadParameter(f"there is no file {name}")
+    for name in words[1:]:
+        added = weights.add(Path(name))
+        click.echo(f"{added.cnn}, {added.name!r}: {added.path}")
+
+
+def _list(files: tuple[KnownFile, ...], target: _output.Target) -> None:
+    import pyarrow as pa
+
+    from vista_sql.result import Result
+
+    found = [{"cnn": one.cnn, "weights": one.name, "state": one.state()} for one in files]
+    for row, one in zip(found, files, strict=True):
+        if target.is_table:
+            kind, digits = one.checksum.split()
+            row |= {"checksum": f"{kind} {digits[:SHOWN_DIGITS]}…", "file": one.file.file}
+        else:
+            row |= {"checksum": one.checksum, "path": str(one.path), "url": one.file.url}
+    table = pa.Table.from_pylist(found)
+    columns = dict.fromkeys(table.column_names, "VARCHAR")
+    _output.write(Result(columns, lambda _: iter(table.to_batches()), table.schema), target, 0)()
+    lacking = next((one for one in files if not one.path.is_file()), None)
+    if target.is_table and target.path is None and lacking is not None:
+        told = f"fetched at first use, or put into {lacking.path.parent} by `vista weights add`"
+        click.echo(f"vista: what is not here is {told}", err=True)
