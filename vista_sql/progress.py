@@ -32,21 +32,24 @@ class Progress:
     inferred: int  # images that a network saw: neither shared, nor from memory or a store
     errors: int  # images that cannot be read
     busy_seconds: float  # since rows flow, without loading networks
+    before: int = 0  # rows that were done before the first image was inferred
 
     @property
     def per_second(self) -> float | None:
-        """Images a second: of those inferred, where any is; None before the first.
+        """Images a second: of those inferred, where any is, else of all; None before the first.
 
         What was there before, as after an interrupted run, counts as done and not as speed.
         """
-        counted = min(self.inferred, self.done) or self.done
+        counted = self.inferred or self.done
         return counted / self.busy_seconds if counted and self.busy_seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until the last row, if no more of the rows are there before; None: unknown."""
-        rate = self.per_second
-        return None if self.total is None or not rate else (self.total - self.done) / rate
+        """Seconds until the last row, at the pace since the first image; None: unknown."""
+        since = self.done - self.before
+        if self.total is None or since <= 0:
+            return None
+        return (self.total - self.done) * self.busy_seconds / since
 
 
 Report = Callable[[Progress], None]
@@ -73,6 +76,7 @@ class Watch:
         self._report, self._counts, self._calls, self._trains = report, counts, calls, trains
         self._handed_out = 0
         self._total: int | None = None
+        self._before = 0
         self._last: Progress | None = None
         self._began = time.perf_counter()
         self._lock = threading.Lock()
@@ -130,7 +134,11 @@ class Watch:
             stage = "train" if self._trains else "finish"
         if stage == "load":
             busy = 0.0
-        return Progress(stage, done, self._total, found.images_inferred, found.errors, busy)
+        inferred = found.images_inferred
+        if not inferred:
+            self._before = done
+        before = self._before if inferred else 0
+        return Progress(stage, done, self._total, inferred, found.errors, busy, before)
 
 
 @contextmanager

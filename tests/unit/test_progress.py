@@ -56,9 +56,10 @@ def test_it_shows_in_a_notebook(monkeypatch):
 
 
 def test_what_was_there_before_is_no_speed():
-    resumed = Progress("infer", 900_100, 1_000_000, 100, 0, 2.0)
+    resumed = Progress("infer", 900_200, 1_000_000, 100, 0, 2.0, before=900_000)
     assert resumed.per_second == 50
-    assert resumed.seconds_left == 99_900 / 50
+    assert resumed.seconds_left == 99_800 / 100  # two rows share an image, and may go on to
+    assert Progress("infer", 900_000, 1_000_000, 7, 0, 2.0, before=900_000).seconds_left is None
     assert Progress("load", 0, 10, 0, 0, 3.0).per_second is None
     assert Progress("infer", 5, None, 5, 0, 1.0).seconds_left is None
     assert Progress("infer", 6, 8, 0, 0, 3.0).seconds_left == 1  # nothing is inferred: rows count

@@ -6,17 +6,25 @@ Rows go to stdout, all else to stderr. Libraries load when a command needs them.
 
 from __future__ import annotations
 
+import atexit
 import sys
 
+from vista_sql.cli import _interrupt
 from vista_sql.cli._app import app
-from vista_sql.cli._interrupt import EXIT_CODE
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """Run the command that the arguments name, and end the process with its exit code."""
+    ending = _interrupt.Ending()
+    atexit.register(ending.now)  # the first of all, so that it runs when all others have
     try:
         app(prog_name="vista")
     except KeyboardInterrupt:  # before a command began or after it ended
-        sys.exit(EXIT_CODE)
+        ending.soon()
+        sys.exit(_interrupt.EXIT_CODE)
+    except SystemExit as exit_:
+        if exit_.code == _interrupt.EXIT_CODE:
+            ending.soon()
+        raise

@@ -13,12 +13,33 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 EXIT_CODE = 130  # what a shell reports of a program that SIGINT ended: 128 + 2
-GRACE_SECONDS = 0.8  # for the ordinary way out
+GRACE_SECONDS = 0.7  # for the ordinary way out
 MESSAGE = "vista: interrupted; run it again to start over"
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+class Ending:
+    """The end of an interrupted process, which does not wait for what libraries still tear down."""
+
+    def __init__(self) -> None:
+        self._interrupted = False
+
+    def soon(self) -> None:
+        """End within a moment, files that were made on the way removed."""
+        self._interrupted = True
+        timer = threading.Timer(GRACE_SECONDS, self.now)  # threads of pools may have work left
+        timer.daemon = True
+        timer.start()
+
+    def now(self) -> None:
+        """End here, if the process was interrupted."""
+        if self._interrupted:
+            with suppress(OSError, ValueError):
+                sys.stderr.flush()
+            os._exit(EXIT_CODE)
 
 
 @contextmanager
