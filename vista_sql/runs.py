@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import secrets
@@ -14,6 +15,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
 
 FOLDER = "runs"
 MOST_RUNS = 1000
@@ -95,6 +98,7 @@ class Runs:
         self._open: dict[str, tuple[Run, float]] = {}
         self._written: dict[str, int] = {}  # run → its rows when it was last written
         self._lock = threading.Lock()
+        self._told = False  # that records cannot be written
 
     def open(self, statement: str, plan: str = "") -> str:
         """Return the id of a new run; nothing is written yet."""
@@ -145,11 +149,24 @@ class Runs:
             "wall": _seconds(getattr(counts, "clock", None)),
             "work": _seconds(counts),
         }
+        text = json.dumps(record, ensure_ascii=False)
+        try:
+            self._keep(f"{run.run_id}.json", text)
+        except OSError as error:  # a full disk, a folder that cannot be written
+            if not self._told:
+                log.warning("going on without a record of runs in %s: %s", self._folder, error)
+            self._told = True
+
+    def _keep(self, name: str, text: str) -> None:
+        """Write a record, whole or not at all; drop the oldest."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{run.run_id}.json"
+        path = self._folder / name
         half = path.with_suffix(f".{os.getpid()}.half")
-        half.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-        half.replace(path)
+        try:
+            half.write_text(text, encoding="utf-8")
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
         names = os.listdir(self._folder)  # noqa: PTH208 - names are enough, and quick
         for old in sorted(names)[:-MOST_RUNS] if len(names) > MOST_RUNS else ():
             (self._folder / old).unlink(missing_ok=True)

@@ -493,3 +493,22 @@ def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
     assert "is no published file that the roster knows" in vista("weights", "add", other).stderr
     for args in (["add"], ["remove", "x"], ["add", "gone.h5"]):
         assert vista("weights", *args).exit_code == 2
+
+
+# ── places that cannot be written ──────────────────────────────────────────────────────────────
+
+
+def test_a_database_that_cannot_be_written_is_read(db, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert vista("query", "SELECT count(*) AS n FROM photos", "--db", db).stdout == "n\n─\n3\n"
+    done = vista("query", "CREATE TABLE more AS FROM photos", "--db", db)
+    assert done.exit_code == 1
+    assert "read-only" in done.stderr
+
+
+def test_runs_that_cannot_be_recorded_are_no_error(db, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("VISTA_SQL_HOME", str(tmp_path / "a file"))
+    (tmp_path / "a file").write_text("")
+    done = vista("query", FEATURES, "--db", db, "--format", "csv")
+    assert (done.stdout, done.exit_code) == ("id,fc6\n0,\n1,\n2,\n", 0)
+    assert "going on without a record of runs in" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import sys
@@ -84,6 +85,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; end with one line and an exit code where it fails."""
+        # Keras imports it, and it tells of its font cache and of a home that cannot be written.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         try:
             with _interrupt.prompt():
                 result = super().invoke(ctx)

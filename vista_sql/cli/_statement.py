@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from vista_sql.cli._app import Failure
 if TYPE_CHECKING:
     from vista_sql.session import Session
 
+
+READ_ONLY = {"access_mode": "READ_ONLY"}
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -85,7 +88,8 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
         writes = [s for s in parse.parse(sql) if s.kind != "select"] if sql else []
         if not writes:
             raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
-    with connect(db or ":memory:") as session:
+    mode = {} if db is None or os.access(db if db.exists() else db.parent, os.W_OK) else READ_ONLY
+    with connect(db or ":memory:", **mode) as session:
         yield session
 
 

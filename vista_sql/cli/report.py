@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +55,6 @@ def write(session: Session, what: str | None, output: Path | None) -> Path:
     """Write the page about a run or a model of a session's database; return the file."""
     from vista_sql import report
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache
     home = session.home(session.settings())
     comments = dict(
         session.con.execute(
