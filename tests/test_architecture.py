@@ -17,7 +17,7 @@ from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself and parts on lines above its own, nothing else of the package
     ("errors", "units", "resources", "kernels", "progress"),
-    ("catalog", "settings", "runs", "models", "tfrecord"),
+    ("batches", "catalog", "settings", "runs", "models", "tfrecord"),
     ("roster", "train"),
     ("calibration",),
     ("functions",),  # what a SQL function is, not the functions
@@ -72,10 +72,14 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("hosts measurement train udfs", "models result roster weights datasets doctor"),
+    "numpy": (
+        "hosts measurement train udfs",
+        "batches models result roster weights datasets doctor",
+    ),
     "pandas": ("", "result"),
+    "polars": ("", "result"),
     "pyarrow": (
-        "hosts measurement session result train udfs worker",
+        "batches hosts measurement session result train udfs worker",
         "cli datasets doctor tfrecord",
     ),
     "rich": ("", "cli progress"),
@@ -84,6 +88,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "sqlglot": ("parse stand_ins semi_joins needs widen", ""),
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
+    "torch": ("", "batches"),  # who wants tensors of PyTorch has it
 }
 
 HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")
@@ -167,10 +172,11 @@ def test_libraries_load_where_it_is_said(module):
 def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    texts = [*project["dependencies"], *extras["cpu"], *extras["dbt"], *extras["report"]]
+    texts = list(project["dependencies"])
+    texts += [text for name in ("cpu", "dbt", "polars", "report") for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
-    come_along = {"fsspec", "h5py", "keras", "threadpoolctl"}
+    come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}
     for library in LIBRARIES.keys() - come_along:
         home = {name.lower().replace("_", "-") for name in homes[library]}
         assert home & declared, f"{library} comes from {home}, which pyproject.toml does not name"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from vista_sql import batches, catalog, kernels
 from vista_sql.errors import HostError, PlanError, QueryError, UnknownNameError
 from vista_sql.units import format_bytes
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    import polars as pl
+    import tensorflow as tf
+    import torch
 
 DEFAULT_ROWS = 256
 """Rows in a batch: wide rows (100,000 floats are 400 KB) would not fit many at a time."""
@@ -22,8 +26,9 @@ DEFAULT_ROWS = 256
 class Result:
     """The rows of one statement.
 
-    Nothing runs before the rows are first asked for. `reader()` and iteration stream them; every
-    other method keeps them, so that several may be called.
+    Nothing runs before the rows are first asked for. `reader()`, iteration, `torch()` and `tf()`
+    stream them, and so does what reads Arrow's PyCapsule protocol (`pyarrow.table(result)`); every
+    other method keeps them, so that several may be called, and streams then read what is kept.
     """
 
     def __init__(
@@ -111,6 +116,21 @@ class Result:
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
 
+    def pl(self) -> pl.DataFrame:
+        """Return the rows as a polars DataFrame; a layer column is an Array of Float32.
+
+        Raises:
+            HostError: polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ModuleNotFoundError as error:
+            raise HostError(
+                f".pl() needs polars ({error}): pip install 'vista-sql[polars]'"
+            ) from error
+        frame = pl.from_arrow(self.arrow())
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return the rows as Python tuples."""
         columns = [column.to_pylist() for column in self.arrow().columns]
@@ -136,7 +156,6 @@ class Result:
             QueryError: no layer is named and there is not exactly one; or rows differ in length.
         """
         import numpy as np
-        import pyarrow.compute as pc
 
         table = self.arrow()
         vectors = [f.name for f in table.schema if _is_vector(f.type)]
@@ -151,13 +170,47 @@ class Result:
         column = table.column(by_lower[layer.lower()]).combine_chunks()
         there = column.is_valid()
         ids = table.column(0).filter(there).to_numpy(zero_copy_only=False)
-        kept = column.filter(there)
-        values = kept.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-        if len(kept) == 0:
-            return ids, np.zeros((0, 0), np.float32)
-        if len(pc.list_value_length(kept).unique()) > 1:
-            raise QueryError(f"the rows of {layer!r} differ in length")
-        return ids, values.reshape(len(kept), -1)
+        values = batches.matrix(column.filter(there), by_lower[layer.lower()])
+        return ids, values.astype(np.float32, copy=False)
+
+    def torch(self, rows: int = DEFAULT_ROWS) -> torch.utils.data.IterableDataset[Any]:
+        """Return a PyTorch dataset that streams the rows, a dict of tensors by column a batch.
+
+        Numbers are tensors (rows,), features (rows, values), texts lists. Rows whose features are
+        NULL are left out; NULL in a FLOAT or DOUBLE is NaN. Tensors share the memory of the rows:
+        do not write into them. A DataLoader takes `batch_size=None`. Rows are streamed once: call
+        `.arrow()` first to read them in several epochs.
+
+        Args:
+            rows: most rows in a batch.
+
+        Raises:
+            HostError: PyTorch is not installed; while it is read: the rows were streamed before.
+            QueryError: a column can be no tensor; while it is read: an integer is NULL.
+        """
+        batches.shapes(self._columns)
+        return batches.torch_dataset(lambda: self._arrays(rows))
+
+    def tf(self, rows: int = DEFAULT_ROWS) -> tf.data.Dataset:
+        """Return a TensorFlow dataset that streams the rows, a dict of tensors by column a batch.
+
+        As `torch()` has it; texts are string tensors, NULL being ''.
+
+        Args:
+            rows: most rows in a batch.
+
+        Raises:
+            HostError: TensorFlow is not installed; while it is read: the rows were streamed before.
+            QueryError: a column can be no tensor; while it is read: an integer is NULL.
+        """
+        tensorflow, _ = catalog.module(kernels.PACKAGE, "_tensorflow").load()
+        return batches.tf_dataset(lambda: self._arrays(rows), self._columns, tensorflow)
+
+    def _arrays(self, rows: int) -> Iterator[batches.Arrays]:
+        return (batches.arrays(batch, self._columns) for batch in self.reader(rows))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.reader().__arrow_c_stream__(requested_schema)
 
     def show(self, rows: int = 20) -> None:
         """Print the first rows as a table."""

@@ -18,7 +18,7 @@ from vista_sql.parse import Statement
 Scope = Callable[[str], Any]
 """Finds a variable of the caller's by name; None where there is none."""
 
-_FRAMES = ("pandas", "polars", "pyarrow")
+_FRAMES = ("duckdb", "_duckdb", "numpy", "pandas", "polars", "pyarrow")
 
 
 class Lent:
