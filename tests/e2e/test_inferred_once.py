@@ -280,6 +280,33 @@ def test_a_store_too_small_for_all_gives_the_same_rows(run):
     assert run.images_from_store + run.images_inferred >= N
 
 
+def test_every_cnn_of_a_statement_has_its_own_entries(run):
+    text = "SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['f6', 'hog'])"
+    want = run(text.replace("])", "], store => false)"))
+    assert run(text) == want
+    assert run.images_inferred == 2 * N
+    assert run(text) == want
+    assert (run.images_inferred, run.decoded) == (0, 0)
+    run("SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['f6', 'c5', 'hog'])")
+    assert (run.images_inferred, run.layer_evaluations) == (N, N)
+
+
+def test_comparing_and_predicting_take_a_store(run, tmp_path):
+    run.db.con.execute(
+        "CREATE TABLE foods AS SELECT id, id % 2 AS label, id / 2.0 AS price FROM images"
+    )
+    both = "images => 'images', structured => 'foods'"
+    other = tmp_path / "other"
+    compare = f"FROM VISTA_COMPARE({both}, cnn => 'lenet5', layers => ['f6'], label => 'label', store => '{other}')"
+    for n_inferred in (N, 0):
+        run(compare)
+        assert run.images_inferred == n_inferred
+    data = f"SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], {both}, store => false)"
+    run(f"FROM VISTA_TRAIN(model => 'm', label => 'label', data => $${data}$$)")
+    rows = run(f"FROM VISTA_PREDICT(model => 'm/f6', {both}, store => '{other}')")
+    assert (len(rows), run.images_inferred) == (N, 0)
+
+
 # ── raw maps ────────────────────────────────────────────────────────────────────────────────────
 
 
