@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
@@ -22,6 +21,7 @@ from ._clock import Spent
 from ._columns import image_column
 from ._distinct import Ahead, Images
 from ._networks import Network, Output
+from ._results import Results
 from ._runtime import Runtime
 from ._sharing import Wanted
 from ._stored import Stored
@@ -98,8 +98,7 @@ class Pass:
         opened = runtime.opened(spec)
         self._cnn = opened.cnn
         self._rows = len(images.not_null)
-        self._matrices: list[np.ndarray | None] = [None] * len(spec.layers)
-        self._making = threading.Lock()
+        self._results = Results(images, len(spec.layers))
         self._present = images.not_null.copy()
         self._reasons = np.full(self._rows, None, object)
         self._identities: list[Hashable] = []
@@ -152,7 +151,7 @@ class Pass:
             runtime.sharing.leave(keys, given)
         n_images = int(images.not_null.sum())
         runtime.tally(spec.run, spec.call, self._rows, n_images)
-        return Layers(self._matrices, self._present, pa.array(self._reasons, pa.string()))
+        return Layers(self._results.matrices, self._present, pa.array(self._reasons, pa.string()))
 
     def _network(self) -> Network | _hog.Hog:
         return self._runtime.network(self._spec)
@@ -248,7 +247,7 @@ class Pass:
             self.digests[image] = known if isinstance(known, bytes) else store.digest(some)
         readable = list(data)
         digests = [one for image in readable if (one := self.digests[image]) is not None]
-        looked = stored.look(readable, digests, len(self._matrices), self._place)
+        looked = stored.look(readable, digests, self._results.n_layers, self._results.place)
         lacks = dict(zip(readable, looked, strict=True))
         self._runtime.count(self._spec.run, store_seconds=time.perf_counter() - began)
         found = []
@@ -331,7 +330,7 @@ class Pass:
         slots = sorted({slot for some in group.slots for slot in some})
         start = self._spec.base if from_base else None
         outputs = [self._outputs[slot] for slot in slots] + self._raw_from(start)
-        whole = len(self._matrices) == len(slots)
+        whole = self._results.n_layers == len(slots)
         with runtime.inference:
             every = range(len(group.images))
             left = [
@@ -355,11 +354,9 @@ class Pass:
             layer_evaluations=len(batch) * len(matrices),
             infer_seconds=seconds,
         )
-        self._store(batch, slots, matrices)
-        known = [matrix for matrix in self._matrices if matrix is not None]
-        if not whole and len(known) == len(self._matrices) > 0:  # the rest came from the store
-            rows = [int(self._images.rows(image)[0]) for image in batch]
-            self._publish(batch, [matrix[rows] for matrix in known], keys, given, edges)
+        self._results.put(batch, slots, matrices)
+        if not whole and self._results.n_layers:  # the rest came from the store
+            self._publish(batch, self._results.of(batch), keys, given, edges)
         self._keep(batch, outputs, matrices, on_gpu=network.on_gpu)
 
     def _publish(
@@ -439,40 +436,8 @@ class Pass:
         """Store what another call has inferred for us, if it has."""
         vectors = given.pop(key, None)
         if vectors is not None:
-            self._store([image], range(len(vectors)), [vector[None] for vector in vectors])
+            self._results.put([image], range(len(vectors)), [v[None] for v in vectors])
         return vectors is not None
-
-    def _place(self, image: int, slot: int, values: np.ndarray) -> bool:
-        """Copy an image's values to every row that shows it; False: they are not this layer's."""
-        out = self._matrix(slot, len(values))
-        if out.shape[1] != len(values):
-            return False
-        out[self._images.rows(image)] = values
-        return True
-
-    def _store(
-        self, batch: Sequence[int], slots: Sequence[int], matrices: Sequence[np.ndarray]
-    ) -> None:
-        """Copy results to every row that shows their image."""
-        shown = [self._images.rows(image) for image in batch]
-        rows = np.concatenate(shown)
-        source = np.repeat(np.arange(len(batch)), [len(some) for some in shown])
-        plain = len(rows) == len(batch)
-        for slot, matrix in zip(slots, matrices, strict=False):  # maps that are only kept follow
-            if slot >= len(self._matrices):
-                continue
-            out = self._matrix(slot, matrix.shape[1])
-            if plain and rows[-1] - rows[0] == len(rows) - 1:
-                out[rows[0] : rows[-1] + 1] = matrix
-            else:
-                out[rows] = matrix if plain else matrix[source]
-
-    def _matrix(self, slot: int, n_values: int) -> np.ndarray:
-        with self._making:
-            out = self._matrices[slot]
-            if out is None:
-                out = self._matrices[slot] = np.empty((self._rows, n_values), np.float32)
-            return out
 
 
 def _pixels(group: _Group, places: Sequence[int]) -> _images.Pixels:
