@@ -146,8 +146,7 @@ def activation_bytes(cnn: Cnn, layers: tuple[Layer, ...]) -> int:
     if not layers:
         return 0
     top = max(layer.flops for layer in layers)
-    passed = [layer.size for layer in cnn.layers if layer.flops <= top] or [layers[0].size]
-    return FLOAT_BYTES * ALIVE_MAPS * max(passed)
+    return FLOAT_BYTES * ALIVE_MAPS * cnn.largest_map(top)
 
 
 def _pixel_bytes(workload: Workload) -> int:
