@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,13 @@ class Shells:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Return the command line of a shell that has our functions."""
-        read = f".read '{self.vista('extension', 'init').stdout.strip()}'"
+        read = f".read '{self.init}'"
         return [str(self.binary), "-unsigned", "-cmd", read, *map(str, arguments)]
+
+    @cached_property
+    def init(self) -> Path:
+        """What a shell reads first; the extension is built for it."""
+        return Path(self.vista("extension", "init").stdout.strip())
 
     def vista(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `vista`; it must succeed."""

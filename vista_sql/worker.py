@@ -8,7 +8,9 @@ import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +89,39 @@ class Cancellable:
         self._runtime, self._is_cancelled = runtime, is_cancelled
 
     def __getattr__(self, name: str) -> Any:
+        self._check()
+        return getattr(self._runtime, name)
+
+    def _check(self) -> None:
         if self._is_cancelled():
             raise Cancelled
-        return getattr(self._runtime, name)
+
+    def pool(self) -> CancellablePool:
+        """Return the threads that read and decode images."""
+        return CancellablePool(self._runtime.pool(), self._check)
+
+    def readers(self) -> CancellablePool:
+        """Return the threads that wait for remote images."""
+        return CancellablePool(self._runtime.readers(), self._check)
+
+
+class CancellablePool:
+    """A pool of threads as one call sees it: what waits in it when the call is cancelled ends."""
+
+    def __init__(self, pool: Executor, check: Callable[[], None]) -> None:
+        self._pool, self._check = pool, check
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run a function in one of the threads."""
+        return self._pool.submit(self._checked, function, *arguments)
+
+    def map(self, function: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
+        """Run a function for each row of arguments, several at once, results in order."""
+        return self._pool.map(partial(self._checked, function), *columns)
+
+    def _checked(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._check()
+        return function(*arguments)
 
 
 def serve(

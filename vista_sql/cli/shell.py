@@ -14,7 +14,11 @@ from vista_sql.cli._app import Command
     "shell",
     cls=Command,
     short_help="Become the duckdb shell.",
-    context_settings={"ignore_unknown_options": True},
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+        "help_option_names": ["--help"],  # the shell's own -noheader would be read as -h
+    },
     epilog="""Examples:
 
 \b
