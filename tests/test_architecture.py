@@ -82,6 +82,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
         "batches hosts measurement session result train udfs worker",
         "cli datasets doctor tfrecord",
     ),
+    "pynvml": ("", "udfs"),  # with the extra gpu
     "rich": ("", "cli progress"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
@@ -173,7 +174,7 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     texts = list(project["dependencies"])
-    texts += [text for name in ("cpu", "dbt", "polars", "report") for text in extras[name]]
+    texts += [text for name in ("cpu", "gpu", "dbt", "polars", "report") for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
     come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}

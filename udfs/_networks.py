@@ -15,7 +15,7 @@ from vista_sql.errors import SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn
 
-from . import _pool
+from . import _gpu, _pool
 from ._graph import KerasModel
 from ._lower import Function, Lowered
 from ._stopwatch import Stopwatch
@@ -74,8 +74,13 @@ class Network:
         self.cnn = opened.cnn
         place = device_name(device)
         self.on_gpu = place.startswith("/GPU")
-        self._lowered = Lowered(opened.load(), opened.cnn.preprocessing, dtype, place)
+        tf, _ = load()
+        with tf.device(place), _gpu.loading(opened.cnn.name, 4 * opened.cnn.parameters):
+            model = opened.load()
+        self._lowered = Lowered(model, opened.cnn.preprocessing, dtype, place)
         self._graph = self._lowered.graph
+        self._granule = BUCKETS[0] if self.on_gpu else self._graph.granule
+        self._batches = _gpu.Batches(self.cnn.name, self._need(dtype), BUCKETS)
         self._place = {name: i for i, name in enumerate(self._graph.cuts)}
         features = (self.cnn.aliases.get(name, name) for name in self.cnn.feature_layers)
         self._stops = {name for name in features if name in self._place}
@@ -162,9 +167,22 @@ class Network:
         self.check_start(start, [layer for layer, _ in outputs])
         return on_thread(self._run, start, outputs, values)
 
+    def _need(self, dtype: str) -> _gpu.Need:
+        steps = [
+            (step.name, step.inputs, prod(side or 1 for side in step.shape or ()))
+            for step in self._graph.steps.values()
+        ]
+        value_bytes = 4 if dtype == "float32" else 2
+        return _gpu.needed(steps, self.cnn.parameters, value_bytes)
+
     def _run(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        if not self.on_gpu:
+            return self._pass(start, outputs, values)
+        return self._batches.run(lambda some: self._pass(start, outputs, some), values)
+
+    def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
         found: dict[Output, np.ndarray] = {}
-        first = self._lowered.value(padded(values, self._graph.granule), start)
+        first = self._lowered.value(padded(values, self._granule), start)
         pools: dict[str, list[str]] = {}
         for layer, pool in outputs:
             pools.setdefault(layer, []).append(pool)
