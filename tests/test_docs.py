@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import runpy
 
 import documents
 import pytest
@@ -37,6 +38,15 @@ def test_documents(document, tmp_path, monkeypatch, accept):
 def test_links_lead_somewhere(document):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_reference_is_the_codes(accept):
+    build = runpy.run_path(str(ROOT / "scripts" / "build_reference.py"))
+    text = build["reference_text"]()
+    if accept:
+        build["PAGE"].write_text(text, encoding="utf-8")
+    told = build["PAGE"].read_text(encoding="utf-8")
+    assert told == text, "run scripts/build_reference.py, and read the difference"
 
 
 def test_readme_has_the_two_commands():

@@ -40,7 +40,7 @@ TRAINING = ("vista_train", "vista_compare")
 
 
 class Session:
-    """vista_sql on one DuckDB connection."""
+    """vista_sql on one DuckDB connection, which is its attribute `con`."""
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, *, own: bool, salt: str | None = None
