@@ -10,6 +10,9 @@ from typing import Literal
 RESERVE_BYTES = 512 * 2**20
 """Left to the operating system and everything else in this process."""
 
+GROUP_SHARE = 15 / 16
+"""Of a control group's limit: page tables, and pages of files that are being written, count too."""
+
 Sink = Literal["rows", "table", "file table", "parquet"]
 """Where a statement's rows go: to the caller as they come, to a table in memory, to one in a
 database file, to a Parquet file."""
@@ -53,7 +56,7 @@ def machine(memory_limit: int | None = None) -> Resources:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         limits.append((physical - RESERVE_BYTES, "the machine's memory, less a reserve"))
     for path, limit in cgroup_limits():
-        limits.append((limit - RESERVE_BYTES, f"{path}, less a reserve"))
+        limits.append((int(limit * GROUP_SHARE), f"{path}, less a reserve"))
     if memory_limit is not None:
         limits.append((memory_limit, "memory_limit"))
     memory_bytes, source = min(limits)
