@@ -80,7 +80,7 @@ def test_it_loads_in_every_shell_of_the_registry(release, shell, database, tmp_p
     found = next(p for p in tmp_path.rglob("duckdb") if p.read_bytes()[:4] == b"\x7fELF")
     found.chmod(0o755)
     other = of_shells.Shells(shell.folder, binary=found)
-    text = f"SELECT name, f6[84] AS last FROM TRANSFER({A}, structured => 'foods') ORDER BY ALL;"
+    text = f"SELECT name, f6[84]::DOUBLE AS last FROM TRANSFER({A}, structured => 'foods') ORDER BY ALL;"
     assert binary.version(found) == tuple(map(int, release.split(".")))
     assert other.rows(text, database, "-readonly") == shell.rows(text, database, "-readonly")
 
