@@ -92,6 +92,7 @@ def beside_query(
         db.con.register("rows", rows)
         db.con.execute("CREATE TABLE images AS SELECT id, image::BLOB AS image FROM rows")
     weights = "" if cnn == "lenet5" else ", weights => 'random'"
+    call = f"TRANSFER(cnn => '{cnn}', layers => ['{layer}']{weights})"
     statement = f"SELECT sum({layer}[1]) AS total FROM {call}"
     here, there = [], []
     for _ in range(rounds + 1):
