@@ -263,3 +263,33 @@ def test_columns_arrive_as_python_gets_them_from_duckdb(shell, monkeypatch):
     assert len(found) == len(expected)
     for here, there in zip(found, expected, strict=True):
         assert here == there
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_three_gigabytes_of_features_through_one_statement(shell, tmp_path):
+    """8,192 rows of 100,352 floats each, 3.3 GB: what a chunk holds is let go before the next."""
+    from vista_sql.hosts.duckdb import create_file
+
+    path, n_rows, n_values = tmp_path / "wide.duckdb", 8192, 7 * 7 * 2048
+    create_file(str(path), {})
+    with duckdb.connect(str(path)) as con:
+        foods.fill(con)
+        con.execute(
+            "CREATE TABLE many AS SELECT range AS id, image FROM range(?), "
+            "(SELECT id AS shown, image FROM images WHERE id < 4) WHERE shown = range % 4",
+            [n_rows],
+        )
+    text = (
+        "SELECT count(*) AS n, sum(len(conv5_3))::BIGINT AS n_values, "
+        f"sum(conv5_3[1]::DOUBLE) AS first, sum(conv5_3[{n_values}]::DOUBLE) AS last "
+        "FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3'], images => 'many', "
+        "weights => 'random', pool => 'none', batch_rows => 4)"
+    )
+    (row,) = shell.rows(f"SET threads = 1; {text};", path)
+    assert (row["n"], row["n_values"]) == (n_rows, n_rows * n_values)
+    with vista_sql.connect(path) as db:
+        one = text.replace("'many'", "'(SELECT * FROM many WHERE id < 4)'")
+        ((_, _, first, last),) = db.query(one).fetchall()
+    assert row["first"] == pytest.approx(first * n_rows / 4)
+    assert row["last"] == pytest.approx(last * n_rows / 4)

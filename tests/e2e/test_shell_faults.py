@@ -425,3 +425,19 @@ def test_an_idle_worker_ends_and_the_next_statement_starts_another(shell, one):
         assert worker_of(shell) != pid
     finally:
         terminal.close()
+
+
+def test_what_a_worker_has_no_memory_for_is_said(shell, one):
+    shell.vista("worker", "--stop")
+    name = re.search(r"vista_worker\('[^']*', '([^']*)'\)", shell.init.read_text())[1]
+    target = shell.folder / "vista_sql" / f"{name}.sock"
+    shell.vista("worker", "--socket", target, "--detach", "--memory-limit", "1500MB")
+    pid = worker_of(shell)
+    try:
+        said = shell.error("SELECT vista_error('{}', repeat('x', 1600000000)::BLOB, '') AS e;")
+        assert "the worker has no memory left" in said
+        assert "VISTA_SQL_MEMORY_LIMIT" in said
+        assert shell.rows(one + QUICK) == [{"n": 1}]
+        assert worker_of(shell) == pid
+    finally:
+        shell.vista("worker", "--stop")

@@ -163,7 +163,7 @@ class Server:
                 self._leave(joined)
 
     def _greeted(self, client: socket.socket) -> tuple[str, Shell | None]:
-        kind, text, _ = _receive(client)
+        kind, text, _ = _head(client)
         if kind == STOP:
             self.stop()
             _send(client, WELL)
@@ -198,9 +198,16 @@ class Server:
                 shell.close()
 
     def _served(self, client: socket.socket, shell: Shell) -> None:
-        kind, text, body = _receive(client)
+        kind, text, n_body = _head(client)
         if kind != CALL:
             raise HostError(f"a request of kind {kind} is no call")
+        try:
+            body = _exactly(client, n_body)
+        except MemoryError as error:
+            while n_body:  # read it all the same: a client that writes hears nothing
+                n_body -= len(_exactly(client, min(n_body, SENT_AT_ONCE)))
+            _send(client, ERROR, self._sentence(error))
+            return
         cancelled = threading.Event()
         with self._lock:
             self._running[client] = cancelled
@@ -236,7 +243,7 @@ class Server:
             with self._lock:
                 while not self._running:
                     self._lock.wait()
-                running = dict(self._running)
+                running = {c: event for c, event in self._running.items() if c.fileno() >= 0}
             try:
                 gone, _, _ = select.select(list(running), [], [], WATCH_SECONDS)
             except (OSError, ValueError):  # one of them has just been closed
@@ -277,8 +284,8 @@ def stop(path: Path) -> bool:
             return False
         _send(client, STOP)
         with suppress(EOFError, ConnectionError):
-            _receive(client)
-            _receive(client)  # until it hangs up, its socket gone
+            _head(client)
+            _head(client)  # until it hangs up, its socket gone
     return True
 
 
@@ -311,8 +318,8 @@ def _is_stranger(client: socket.socket) -> bool:
     return bool(struct.unpack("3i", credentials)[1] != os.geteuid())
 
 
-def _receive(client: socket.socket) -> tuple[int, bytes, memoryview]:
-    """Return a frame: its kind, its text, its body.
+def _head(client: socket.socket) -> tuple[int, bytes, int]:
+    """Return what a frame begins with: its kind, its text, and how many bytes its body has.
 
     Raises:
         EOFError: the client has gone.
@@ -321,8 +328,7 @@ def _receive(client: socket.socket) -> tuple[int, bytes, memoryview]:
     magic, kind, n_text, n_body = FRAME.unpack(_exactly(client, FRAME.size))
     if magic != MAGIC or n_text > MOST_TEXT_BYTES:
         raise HostError(f"what came is no request: {magic!r}")
-    text = bytes(_exactly(client, n_text))
-    return kind, text, _exactly(client, n_body)
+    return kind, bytes(_exactly(client, n_text)), n_body
 
 
 def _exactly(client: socket.socket, n_bytes: int) -> memoryview:
