@@ -19,6 +19,7 @@ import pytest
 
 import vista_sql
 from vista_sql.hosts import duckdb as host
+from vista_sql.hosts.dbt import Plugin
 
 FILES = sorted(Path(__file__).parent.glob("*.sql"))
 TOLERANCE = 1e-6
@@ -54,14 +55,32 @@ def through_query(database: Path, text: str, _: Any) -> Rows:
 
 
 def through_attach(database: Path, text: str, _: Any) -> Rows:
-    found: Rows = []
     with duckdb.connect(str(database)) as con:
         vista_sql.attach(con)
-        for statement, returns_rows in statements(text):
-            relation = con.sql(statement)
-            if returns_rows:
-                rows = relation.fetchall()
-                found += [dict(zip(relation.columns, row, strict=True)) for row in rows]
+        return on_connection(con, text)
+
+
+def through_dbt(database: Path, text: str, _: Any) -> Rows:
+    """As dbt-duckdb does: its plugin gets the connection, then each cursor."""
+    plugin = Plugin("vista", {})
+    con = duckdb.connect(str(database))
+    try:
+        plugin.configure_connection(con)
+        with con.cursor() as cursor:
+            plugin.configure_cursor(cursor)
+            return on_connection(cursor, text)
+    finally:
+        con.close()
+
+
+def on_connection(con: duckdb.DuckDBPyConnection, text: str) -> Rows:
+    """Return the rows of statements that DuckDB binds by itself."""
+    found: Rows = []
+    for statement, returns_rows in statements(text):
+        relation = con.sql(statement)
+        if returns_rows:
+            rows = relation.fetchall()
+            found += [dict(zip(relation.columns, row, strict=True)) for row in rows]
     return found
 
 
@@ -73,6 +92,7 @@ HOSTS: dict[str, Callable[[Path, str, Any], Rows]] = {
     "query": through_query,
     "attach": through_attach,
     "shell": through_shell,
+    "dbt": through_dbt,
 }
 
 
