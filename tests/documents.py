@@ -15,6 +15,8 @@ that says why it is not run. Comments that the page does not show:
     <!-- setup            <!-- not run: needs a GPU -->        <!-- command: test -->
     python to run         the next block is not run            the next block, of kind `sh`, is a
     -->                                                        command that .ci/run takes from here
+                          <!-- file: plans/mine.py -->
+                          the next block is written there
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ KINDS = ("python", "sql", "console", "text", "sh")
 
 _PARTS = re.compile(
     r"^<!-- setup\n(?P<setup>.*?)^-->$"
-    r"|(?:^<!-- (?P<mark>not run|command): (?P<word>[^\n]*) -->\n\n?)?"
+    r"|(?:^<!-- (?P<mark>not run|command|file): (?P<word>[^\n]*) -->\n\n?)?"
     r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -101,6 +103,8 @@ def _run(document: str, place: str, accept: bool, namespace: dict[str, Any]) -> 
     for block, following in zip(todo, [*todo, None][1:], strict=True):
         where = f"{place}, line {block.line}"
         if block.mark:
+            if block.mark[0] == "file":
+                Path(block.mark[1]).write_text(block.text, encoding="utf-8")
             continue
         assert block.kind in (*KINDS, "setup"), f"{where}: say why this {block.kind} is not run"
         assert block.kind != "sh", f"{where}: a command has a name or a reason not to run"
@@ -140,7 +144,7 @@ def _python(block: Block, namespace: dict[str, Any], where: str) -> str:
 def _console(text: str) -> str:
     shown = []
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    for command in re.findall(r"^\$ (.*(?:\\\n.*)*)", text, re.MULTILINE):
+    for command in re.findall(r"^\$ ((?:.*\\\n)*.*)", text, re.MULTILINE):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             capture_output=True,

@@ -16,6 +16,7 @@ SETS = {
         FeatureSet("all", None, True, (0, 1)),
     ],
 }
+SETS |= {name: SETS["logistic"] for name in train.names() if name not in SETS}
 
 
 def rows(classes, n=900):
