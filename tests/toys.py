@@ -135,6 +135,11 @@ def lowered(name: str, dtype: str = "float32") -> Network:
     return _tensorflow.on_thread(Network, opened, dtype, "cpu")
 
 
+def feature_layers(cnn: Cnn) -> list[str]:
+    """Return a CNN's feature layers, each once, by the network's own names."""
+    return list(dict.fromkeys(map(cnn.canonical, cnn.feature_layers)))
+
+
 def pixels(n: int, seed: int = 0) -> np.ndarray:
     """Return uint8 (n, height, width, channels)."""
     random = np.random.default_rng(seed)

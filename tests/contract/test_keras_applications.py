@@ -6,7 +6,7 @@ import gc
 import importlib
 import inspect
 import re
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
@@ -38,9 +38,12 @@ applications = pytest.mark.parametrize(
 BUILT_HERE = ("efficientnetb0", "convnexttiny")
 
 
-@cache
 def application(name):
     """Return Keras's network, with random kernels and no two vectors alike."""
+    return (_large if name in LARGE else _small)(name)
+
+
+def _build(name):
     import keras
 
     gc.collect()
@@ -57,6 +60,9 @@ def application(name):
         if finish := getattr(layer, "finalize_state", None):
             finish()
     return network
+
+
+_small, _large = cache(_build), lru_cache(maxsize=1)(_build)  # of large ones, memory takes one
 
 
 def load(name, path):

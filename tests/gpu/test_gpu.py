@@ -12,6 +12,7 @@ from itertools import pairwise
 import foods
 import numpy as np
 import pytest
+import toys
 from vista_sql.udfs import _gpu, _networks, _tensorflow
 
 from vista_sql import roster, store
@@ -45,8 +46,7 @@ def pixels(name, n):
 
 
 def feature_layers(name):
-    cnn = roster.load(name)
-    return list(dict.fromkeys(map(cnn.canonical, cnn.feature_layers)))
+    return toys.feature_layers(roster.load(name))
 
 
 def check(layers, found, expected, relative):

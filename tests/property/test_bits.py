@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import subprocess
 import sys
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from vista_sql.udfs import _networks, _tensorflow
 
 from vista_sql import catalog, roster
@@ -23,10 +25,13 @@ TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")
 ROSTER = ["lenet5", "resnet50"]
 
 
-@lru_cache(maxsize=8)  # the toys of a test; of the roster's networks, which take a gigabyte, few
 def opened(name, dtype="float32"):
-    if name in toys.TOYS:
-        return toys.lowered(name, dtype)
+    return toys.lowered(name, dtype) if name in toys.TOYS else of_roster(name, dtype)
+
+
+@lru_cache(maxsize=2)  # each takes up to two gigabytes
+def of_roster(name, dtype):
+    gc.collect()
     found = _networks.open_cnn(InferSpec(name, (), weights="random"))
     return _tensorflow.on_thread(_networks.Network, found, dtype, "cpu")
 
@@ -104,16 +109,19 @@ def test_networks_in_batches_of_other_lengths(name):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", roster.names())
-def test_whole_roster(name):
-    layers = asked(name)
-    graph = opened(name)._graph
-    for length in (1, 2, 3, 5, 8, 13, 16, 17, 31, 32, 33):
-        found = opened(name).features(layers, "none", pixels(name, 33)[:length])
-        check(name, layers, found, slice(length))
-    for i, start in enumerate(layers):
-        above = [layer for layer in layers[i + 1 :] if graph.reachable(start, layer)]
-        found = opened(name).resume(start, above, "none", reference(name)[start][:9])
-        check(name, above, found, slice(9))
+def test_every_feature_layer_of_the_roster(name):
+    of_roster.cache_clear()
+    network, images = opened(name), pixels(name, 33)
+    layers = toys.feature_layers(roster.load(name))
+    expected = dict(zip(layers, network.features(layers, "none", images), strict=True))
+    for length in (1, 2, 3, 5, 8, 13, 16, 17, 31, 32):
+        found = network.features(layers, "none", images[:length])
+        for layer, values in zip(layers, found, strict=True):
+            assert_array_equal(values, expected[layer][:length], layer)
+    for start, layer in combinations(layers, 2):
+        if network._graph.reachable(start, layer):
+            (values,) = network.resume(start, [layer], "none", expected[start][:9])
+            assert_array_equal(values, expected[layer][:9], f"{layer} from {start}")
 
 
 PROGRAM = """
