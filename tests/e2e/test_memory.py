@@ -44,6 +44,7 @@ RESNET = "cnn => 'resnet50', layers => ['conv2_3', 'conv3_4'], pool => 'none'"
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3600)  # 9.6 GB of features, and spilled ones, on a slow disk
 @pytest.mark.parametrize("sink", ["rows", "parquet", "table", "file table"])
 def test_two_thousand_images_of_resnet50s_largest_maps_in_two_gigabytes(sink, tmp_path):
     text = transfer(RESNET, "2GB")
