@@ -157,3 +157,11 @@ def test_installed_command_runs(installed, tmp_path):
     shown = called(installed.with_name("vista"), "cnns", cwd=tmp_path)
     assert "resnet50" in shown
     assert "resnet50" in called(installed, "-m", "vista_sql", "cnns", cwd=tmp_path)
+
+
+def test_the_public_names_are_there_before_they_are_loaded():
+    assert dir(vista_sql) == sorted(vista_sql.__all__)
+    for name in vista_sql.__all__:
+        assert getattr(vista_sql, name) is not None
+    with pytest.raises(AttributeError, match="'vista_sql' has no attribute 'nothing_of_ours'"):
+        vista_sql.nothing_of_ours  # noqa: B018 - it is looked up

@@ -1,5 +1,12 @@
 """CNN feature transfer as SQL on DuckDB: `SELECT … FROM TRANSFER(cnn => …, layers => […])`.
 
+    db = vista_sql.connect("foods.duckdb")        a Session on a database; db.con is the connection
+    rows = db.query("SELECT … FROM TRANSFER(…)")  a Result: rows.df(), .arrow(), .numpy(), .tf() …
+    vista_sql.query("SELECT …")                   the same on a session in memory
+    vista_sql.attach(con)                         TRANSFER and VISTA_* in con.sql("SELECT …")
+    vista_sql.progress_bar()                      shows how far a statement is; see Progress
+    vista_sql.errors                              all that is raised on purpose, below VistaError
+
 Importing this loads neither TensorFlow nor DuckDB; what needs them loads them when it is used.
 """
 
@@ -50,3 +57,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"vista_sql.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'vista_sql' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -440,13 +440,27 @@ def connect(database: str | Path = ":memory:", **config: Any) -> Session:
     return Session(con, own=True)
 
 
-def query(sql: str, con: duckdb.DuckDBPyConnection | None = None, **arguments: Any) -> Result:
+def query(
+    sql: str,
+    con: duckdb.DuckDBPyConnection | None = None,
+    params: Any = None,
+    *,
+    progress: Report = nothing,
+) -> Result:
     """Run statements on `con`, or on a default session in memory; see `Session.query`.
 
-    The caller's DataFrames and Arrow tables can be named as tables, as DuckDB has it.
+    The caller's DataFrames, Arrow tables, relations and NumPy arrays can be named as tables, as
+    DuckDB has it.
+
+    Args:
+        sql: one or more statements.
+        con: any DuckDB connection.
+        params: values of the last statement's parameters.
+        progress: told how far it is.
     """
     session = _default() if con is None else Session(con, own=False)
-    return session.query(sql, scope=lent.caller_scope(sys._getframe(1)), **arguments)
+    scope = lent.caller_scope(sys._getframe(1))
+    return session.query(sql, params, progress=progress, scope=scope)
 
 
 @cache
