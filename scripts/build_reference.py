@@ -244,7 +244,9 @@ def commands() -> str:
     parts.append(f"```text\n{_plain(app.get_help(group))}\n```\n")
     for name in app.list_commands(group):
         command = catalog.load(PACKAGE, name, "COMMAND", Command)
-        context = click.Context(command, group, name, terminal_width=COLUMNS)
+        context = click.Context(
+            command, group, name, terminal_width=COLUMNS, **command.context_settings
+        )
         parts.append(f"### vista {name}\n\n```text\n{_plain(command.get_help(context))}\n```\n")
     return "\n".join(parts)
 
