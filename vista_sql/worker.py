@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import shutil
@@ -20,7 +21,7 @@ from vista_sql.binding import Binder
 from vista_sql.hosts import macros
 from vista_sql.hosts.duckdb import kernels, process_runtime
 from vista_sql.hosts.shell import build, columns
-from vista_sql.hosts.shell.server import Cancelled, Request, Server
+from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
 from vista_sql.resources import Capabilities, machine
 from vista_sql.settings import Settings
@@ -30,6 +31,10 @@ SHELL = Capabilities("duckdb shell, bound in the statement")
 
 PLANNING = threading.Lock()
 """Held while one call is planned: the process then stands in its shell's working folder."""
+
+
+FITTING = "vista_finish"
+"""The kernel that works long without a step that asks its runtime for something."""
 
 
 class Shell:
@@ -61,7 +66,8 @@ class Shell:
         kernel = self._kernels[request.function]
         runtime = Cancellable(self._runtime, request.cancelled.is_set)
         try:
-            found = kernel.function(runtime, *request.columns)
+            with _interruptible(request) if kernel.name == FITTING else contextlib.nullcontext():
+                found = kernel.function(runtime, *request.columns)
         except Cancelled:
             if kernel.name == "vista_feed":
                 self._runtime.trainings.drop(request.columns[0][0].as_py())
@@ -80,6 +86,28 @@ class Shell:
         """Write what its runs did; drop what a database in memory left."""
         self._binder.flush()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interruptible(request: Request) -> Iterator[None]:
+    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled."""
+    thread, ended, lock = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_SECONDS):
+            with lock:
+                if request.cancelled.is_set() and not ended.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread), ctypes.py_object(Cancelled)
+                    )
+                    return
+
+    threading.Thread(target=watch, name="vista-cancel", daemon=True).start()
+    try:
+        yield
+    finally:
+        with lock:
+            ended.set()
 
 
 class Cancellable:

@@ -199,6 +199,33 @@ def test_a_worker_notices_that_its_shell_was_killed(shell, one):
     with running(shell, one + SLOW) as process:
         pid = busy(shell)
         process.kill()
+    at_rest(pid)
+    assert shell.rows(one + QUICK) == [{"n": 1}]
+
+
+FIT = (
+    "CREATE TABLE x AS SELECT i AS id, i // 120 AS y, [sin(i / (j + 1)) FOR j IN range(40)]::FLOAT[] AS f "
+    "FROM range(60000) AS r(i);"
+    "SELECT count(*) AS n FROM VISTA_TRAIN(model => 'm', label => 'y', data => 'x', reg => 0, "
+    "tolerance => 0, max_iterations => 1000000);"
+)
+"""500 classes, which 40 smooth columns hardly tell apart: minutes."""
+
+
+def test_ctrl_c_ends_the_fitting_of_a_model(shell, one):
+    shell.rows(one + QUICK)
+    pid = worker_of(shell)
+    with running(shell, FIT) as process:
+        began = busy_seconds(pid)
+        wait_until(lambda: busy_seconds(pid) > began + 3, 100, "a busy worker")
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    at_rest(pid)
+    assert shell.rows("SELECT count(*) AS n FROM VISTA_MODELS();") == [{"n": 0}]
+
+
+def at_rest(pid):
+    """Wait until a process does nothing."""
 
     def rests():
         before = busy_seconds(pid)
@@ -206,7 +233,6 @@ def test_a_worker_notices_that_its_shell_was_killed(shell, one):
         return busy_seconds(pid) < before + 0.2
 
     wait_until(rests, 20, "a worker at rest")
-    assert shell.rows(one + QUICK) == [{"n": 1}]
 
 
 def test_two_shells_start_one_worker_and_are_not_mixed(shell, tmp_path):
