@@ -98,7 +98,8 @@ HOSTS: dict[str, Callable[[Path, str, Any], Rows]] = {
 
 @pytest.mark.parametrize("name", HOSTS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_rows_are_those_expected(file, name, tmp_path, shell, accept):
+def test_rows_are_those_expected(file, name, tmp_path, monkeypatch, shell, accept):
+    monkeypatch.chdir(tmp_path)
     database = tmp_path / "foods.duckdb"
     host.create_file(str(database), {})
     with duckdb.connect(str(database)) as con:
