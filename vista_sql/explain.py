@@ -43,7 +43,8 @@ def _transfer(index: int, transfer: Transfer) -> str:
     lines.append(f"  below inference: {' '.join(below) or 'nothing'}")
     lines += [f"  semi-join: {text}" for text in workload.needs.cuts]
     if facts.rows is not None:
-        lines.append(f"  rows: {facts.rows:,}; distinct images: {facts.distinct_images:,}")
+        about = "" if facts.exact else "about "  # equal bytes were not looked for
+        lines.append(f"  rows: {facts.rows:,}; distinct images: {about}{facts.distinct_images:,}")
     if workload.weights == "random":
         lines.append(f"  weights: random (seed {workload.seed}): cost and parity, no quality")
     lines.append("  stages:")
