@@ -325,9 +325,12 @@ def _estimate(transfers: Sequence[Transfer], text: str) -> Estimate:
 
 
 def _ended(journal: Runs, run: str, plan: str, estimate: Estimate, rates: Path | None) -> None:
-    if plan:
-        runtime = host.process_runtime()
-        journal.close(run, plan, runtime.counters(run), estimate)
+    if not plan:
+        return
+    runtime = host.process_runtime()
+    counts = runtime.counters(run)
+    journal.close(run, plan, counts, estimate)
+    if counts.images_inferred:
         timed = runtime.timed().items()
         calibration.learn(rates, {calibration.network_key(*key): value for key, value in timed})
 
