@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from collections.abc import Hashable
-from urllib.request import url2pathname
 
 import pyarrow as pa
 
@@ -78,6 +77,8 @@ def local_path(text: str, folder: str) -> str | None:
     if _SCHEME.match(text):
         if not text.lower().startswith("file://"):
             return None
+        from urllib.request import url2pathname  # it loads ssl, which few need
+
         path = text[len("file://") :]
         return url2pathname(path.removeprefix("localhost"))
     return os.path.join(folder, text)  # noqa: PTH118 - an absolute `text` wins, as it should

@@ -16,6 +16,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+from vista_sql.resources import user_cache
 from vista_sql.roster import Layer
 from vista_sql.settings import Value
 
@@ -102,8 +103,7 @@ def file_of(setting: Value) -> Path | None:
         return None
     if isinstance(setting.value, str):
         return Path(setting.value).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "vista_sql" / f"calibration-{fingerprint()}.json"
+    return user_cache() / f"calibration-{fingerprint()}.json"
 
 
 @lru_cache(maxsize=1)

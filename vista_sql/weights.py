@@ -6,13 +6,11 @@ the sha256 of a file. Keras is imported when a network is built.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import random
 import shutil
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from vista_sql import roster
+from vista_sql.checksums import Digests, digests, read_digests
 from vista_sql.errors import UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
 
@@ -44,14 +43,6 @@ class WeightsChoice:
     path: str | None  # absolute; None: random
     seed: int
     identity: str
-
-
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """Checksums of a file, in hexadecimal."""
-
-    sha256: str
-    md5: str
 
 
 def facts(cnn: str) -> Cnn:
@@ -135,7 +126,7 @@ class KnownFile:
         """Return 'here' (and whole), 'not here', or 'damaged'; the file is read."""
         if not self.path.is_file():
             return "not here"
-        return "here" if _matches(digests(self.path), self.file) else "damaged"
+        return "here" if _matches(read_digests(self.path), self.file) else "damaged"
 
 
 def known_files() -> tuple[KnownFile, ...]:
@@ -154,7 +145,7 @@ def add(path: Path) -> KnownFile:
         WeightsError: it is no published file, or a damaged one.
         OSError: it cannot be read, or copied.
     """
-    found = digests(path)
+    found = read_digests(path)
     for known in known_files():
         if _matches(found, known.file):
             known.path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,12 +214,6 @@ def from_keras_file(path: str) -> Cnn:
     return _keras_file_facts(str(absolute), stat.st_mtime_ns, stat.st_size)
 
 
-def digests(path: str | Path) -> Digests:
-    """Return the checksums of a file, read once per process unless it changes."""
-    stat = Path(path).stat()
-    return _digests(str(path), stat.st_mtime_ns, stat.st_size)
-
-
 def keras_folder() -> Path:
     """Return the folder in which Keras keeps published weights: `$KERAS_HOME/models`."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
@@ -288,6 +273,8 @@ def _offer(cnn: Cnn) -> str:
 
 def _download(file: WeightsFile, target: Path) -> None:
     """Fetch a published file; it appears under its name only when it is whole."""
+    import urllib.request  # a quarter of the time that all else of planning takes to load
+
     log.info("downloading %s to %s", file.url, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -297,19 +284,9 @@ def _download(file: WeightsFile, target: Path) -> None:
             part.open("wb") as out,
         ):
             shutil.copyfileobj(response, out, 1 << 20)
-        if not _matches(digests(part), file):
+        if not _matches(read_digests(part), file):
             raise OSError(f"what {file.url} returned has another checksum than was published")
         part.replace(target)
-
-
-@lru_cache(maxsize=64)
-def _digests(path: str, mtime_ns: int, size: int) -> Digests:
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            sha256.update(block)
-            md5.update(block)
-    return Digests(sha256.hexdigest(), md5.hexdigest())
 
 
 @lru_cache(maxsize=16)

@@ -143,12 +143,10 @@ class Workload:
         else:
             taps = self.taps
         cnns = list(dict.fromkeys(["", *(tap.cnn.name for tap in self.taps if tap.cnn)]))
-        position = {layer.name: index for index, layer in enumerate(self.cnn.layers)}
 
         def place(tap: Tap) -> tuple[int, int]:
-            if tap.cnn is None:
-                return 0, position[tap.layer.name]
-            return cnns.index(tap.cnn.name), tap.cnn.layers.index(tap.layer)
+            cnn = tap.cnn or self.cnn
+            return cnns.index(tap.cnn.name if tap.cnn else ""), cnn.positions[tap.layer.name]
 
         return tuple(sorted(taps, key=place))
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.ipc
 
 from vista_sql.functions import text_literal
@@ -24,33 +23,34 @@ Waiting = Callable[[], AbstractContextManager[None]]
 """Makes what encloses the reading of each batch."""
 
 
-class Rows(ds.Dataset):  # type: ignore[misc]
+class Rows:
     """A relation that hands out record batches of at most `batch_rows` rows; may be read again.
 
-    DuckDB takes one record batch as one chunk, so that a kernel is called with `batch_rows` rows.
+    DuckDB reads it by Arrow's PyCapsule interface, a stream for every scan, and takes one record
+    batch as one chunk, so that a kernel is called with `batch_rows` rows. It is no
+    `pyarrow.dataset.Dataset`, which the same could be done with: that module imports pandas.
     """
 
-    def __init__(  # pyarrow's own constructor cannot be called
+    def __init__(
         self,
         schema: pa.Schema,
         read: Callable[[], Iterator[pa.RecordBatch]],
         progress: Progress,
         waiting: Waiting,
     ) -> None:
-        self._rows_schema, self._read, self._progress = schema, read, progress
+        self.schema, self._read, self._progress = schema, read, progress
         self._waiting = waiting
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns."""
-        return self._rows_schema
+    def __arrow_c_schema__(self) -> Any:
+        """Return the columns as a capsule."""
+        return self.schema.__arrow_c_schema__()
 
-    def scanner(self, columns: list[str] | None = None, filter: Any = None, **_: Any) -> Any:
-        """Return an object with `to_reader()`; DuckDB drops the filters that it hands over."""
-        return _Scanner(self, columns or list(self._rows_schema.names), filter)
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return a capsule of a stream that starts from the first row."""
+        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
 
-    def batches(self, columns: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
-        """Yield the batches, reduced to `columns` and to the rows that `condition` keeps."""
+    def _batches(self) -> Iterator[pa.RecordBatch]:
         read = self._read()
         while True:
             with self._waiting():
@@ -58,24 +58,8 @@ class Rows(ds.Dataset):  # type: ignore[misc]
             if batch is None:
                 break
             self._progress(batch.num_rows)
-            kept = batch if condition is None else batch.filter(condition)
-            yield kept.select(columns)
+            yield batch
         self._progress(0)
-
-
-class _Scanner:
-    def __init__(self, rows: Rows, columns: list[str], condition: Any) -> None:
-        self._rows, self._columns, self._condition = rows, columns, condition
-
-    @property
-    def projected_schema(self) -> pa.Schema:
-        """The columns that are read."""
-        return pa.schema([self._rows.schema.field(name) for name in self._columns])
-
-    def to_reader(self) -> pa.RecordBatchReader:
-        """Return a reader that starts from the first row."""
-        batches = self._rows.batches(self._columns, self._condition)
-        return pa.RecordBatchReader.from_batches(self.projected_schema, batches)
 
 
 def streamed(

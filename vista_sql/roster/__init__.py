@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import accumulate
 from math import prod
@@ -86,7 +86,7 @@ class Layer:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cnn:
     """Facts about one CNN.
 
@@ -109,14 +109,19 @@ class Cnn:
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
     catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
 
-    @property
+    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """All layers of the network, bottom to top; the input itself is not one of them."""
         return _catalogue(self.name) if self.catalogue is None else self.catalogue
 
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """The layers' places in `layers` by the network's own names."""
+        return {layer.name: place for place, layer in enumerate(self.layers)}
+
     def largest_map(self, flops: int) -> int:
         """Return the values of the largest layer among those that so many FLOPs suffice for."""
-        reached, largest = _peaks(self.name) if self.catalogue is None else _peaks_of(self.layers)
+        reached, largest = self._peaks
         return largest[max(bisect_right(reached, flops) - 1, 0)]
 
     def canonical(self, name: str) -> str:
@@ -125,34 +130,50 @@ class Cnn:
         Raises:
             UnknownNameError: the network has no such layer.
         """
-        lower = {layer.name.lower(): layer.name for layer in self.layers}
-        lower |= {alias.lower(): layer for alias, layer in self.aliases.items()}
-        if name.lower() not in lower:
-            known = tuple(dict.fromkeys((*self.feature_layers, *self.aliases, *lower.values())))
-            raise UnknownNameError("layer", name, known, where=f"cnn {self.name!r}")
-        return lower[name.lower()]
+        return self.layer(name).name
 
     def layer(self, name: str) -> Layer:
-        """Return the layer called `name` (the paper's name or the network's)."""
-        canonical = self.canonical(name)
-        return next(layer for layer in self.layers if layer.name == canonical)
+        """Return the layer called `name` (the paper's name or the network's).
+
+        Raises:
+            UnknownNameError: the network has no such layer.
+        """
+        found = self._by_any_name.get(name.lower())
+        if found is None:
+            own = (layer.name for layer in self.layers)
+            known = tuple(dict.fromkeys((*self.feature_layers, *self.aliases, *own)))
+            raise UnknownNameError("layer", name, known, where=f"cnn {self.name!r}")
+        return found
 
     def determines(self, start: Layer, target: Layer) -> bool:
         """Return whether `target` can be computed from the map of `start` alone.
 
         It can where every path from the image to `target` passes through `start`.
         """
-        by_name = {layer.name: layer for layer in self.layers}
         pending, seen = [target.name], set()
         while pending:
             name = pending.pop()
             if name == start.name or name in seen:
                 continue
-            if name not in by_name:  # the image, or a layer that the catalogue leaves out
+            if name not in self.positions:  # the image, or a layer that the catalogue leaves out
                 return False
             seen.add(name)
-            pending += by_name[name].inputs
+            pending += self.layers[self.positions[name]].inputs
         return start.name != target.name
+
+    @cached_property
+    def _by_any_name(self) -> Mapping[str, Layer]:
+        """The layers by both names, in lower case."""
+        found = {layer.name.lower(): layer for layer in self.layers}
+        aliases = {alias.lower(): self.positions[name] for alias, name in self.aliases.items()}
+        return found | {alias: self.layers[place] for alias, place in aliases.items()}
+
+    @cached_property
+    def _peaks(self) -> tuple[list[int], list[int]]:
+        """The layers' FLOPs, ascending, and the largest size up to each."""
+        ordered = sorted((layer.flops, layer.size) for layer in self.layers)
+        sizes = accumulate((size for _, size in ordered), max)
+        return [flops for flops, _ in ordered], list(sizes)
 
 
 @cache
@@ -168,18 +189,6 @@ def _catalogue(name: str) -> tuple[Layer, ...]:
         )
         for row in json.loads(text)["layers"]
     )
-
-
-@cache
-def _peaks(name: str) -> tuple[list[int], list[int]]:
-    return _peaks_of(_catalogue(name))
-
-
-def _peaks_of(layers: tuple[Layer, ...]) -> tuple[list[int], list[int]]:
-    """Return the layers' FLOPs, ascending, and the largest size up to each."""
-    ordered = sorted((layer.flops, layer.size) for layer in layers)
-    sizes = accumulate((size for _, size in ordered), max)
-    return [flops for flops, _ in ordered], list(sizes)
 
 
 def names() -> tuple[str, ...]:

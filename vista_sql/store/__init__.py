@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 import shutil
 import struct
 import time
@@ -34,6 +33,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from vista_sql.errors import SettingError, StoreError
+from vista_sql.resources import user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
 from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
 
@@ -97,9 +97,7 @@ class Packed:
 
 def default_folder() -> str:
     """Return the user's own store: `$XDG_CACHE_HOME/vista_sql/store`, in `~/.cache` by default."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    cache_home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117
-    return str(cache_home / "vista_sql" / "store")
+    return str(user_cache() / "store")
 
 
 def chosen(value: bool | str, limit_bytes: int | None) -> Choice:

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
-
 from vista_sql.errors import TFRecordError
 from vista_sql.tfrecord.records import Record
 
@@ -75,6 +72,8 @@ def declared(name: str, type_: str) -> Column | None:
 @cache
 def example_class() -> Any:
     """Return the class of tf.train.Example."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
     fields = descriptor_pb2.FieldDescriptorProto
     package = "vista_sql.tfrecord"
     file = descriptor_pb2.FileDescriptorProto(
@@ -125,6 +124,8 @@ def parse(record: Record, name: str) -> Example:
     Raises:
         TFRecordError: it holds something else.
     """
+    from google.protobuf.message import DecodeError
+
     try:
         return example_class().FromString(record.data)
     except DecodeError:
