@@ -68,7 +68,7 @@ def run(folder: str, statement: str, *, infers: bool, rows: int | None = None) -
 
 
 def catalogue(folder: str) -> None:
-    run(folder, "SELECT name FROM VISTA_CNNS() LIMIT 5", infers=False, rows=5)
+    run(folder, "SELECT cnn FROM VISTA_CNNS() LIMIT 5", infers=False, rows=5)
 
 
 def explain(folder: str) -> None:
