@@ -194,7 +194,7 @@ def test_settings_and_paths_are_the_shells_own(shell, database, tmp_path):
 ROWS = """
 CREATE TABLE t AS SELECT i AS id, i % 3 = 0 AS b, (i % 50 * 1.25)::DECIMAL(4, 2) AS d4, (i * 1.25)::DECIMAL(9, 2) AS d9,
   -(i * 1.25)::DECIMAL(18, 2) AS d18, -(i * 1.25)::DECIMAL(38, 2) AS d38, i::HUGEINT * -1 AS h,
-  CASE WHEN i % 4 <> 1 THEN 'a text longer than twelve bytes ' || i END AS s, ('b' || i)::BLOB AS bl, repeat('x', 100000) AS big,
+  CASE WHEN i % 4 <> 1 THEN 'a text longer than twelve bytes ' || i END AS s, ('b' || i)::BLOB AS bl, CASE WHEN i % 99 = 1 THEN repeat('x', 20000) END AS big,
   DATE '2024-01-01' + i::INT AS dt, TIMESTAMP '2024-01-01 00:00:01' + to_hours(i::INT) AS ts, TIME '12:00:01' AS tm,
   INTERVAL 3 MONTH + INTERVAL 2 DAY AS iv, UUID 'eb4fcd9c-6f6b-4b1e-9d9b-0123456789ab' AS u,
   (CASE WHEN i % 2 = 0 THEN 'x' ELSE 'yy' END)::ENUM('x', 'yy') AS e, [i, NULL, i + 1] AS l,
