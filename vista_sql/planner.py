@@ -69,7 +69,7 @@ class BindPlanner:
     home: str
     capabilities: Capabilities
     salt: str  # makes generated names unguessable
-    runs: Callable[[], str] = lambda: ""
+    runs: Callable[[str], str] = lambda _: ""
     look: Callable[[str], Mapping[str, str] | None] = lambda _: None
     rates: Rates = DEFAULTS
     folder: str = ""  # what relative paths are relative to; "" is the process's working folder
@@ -141,9 +141,9 @@ class BindPlanner:
         digest = blake2b(f"{self.salt}:{self._names}".encode(), digest_size=4).hexdigest()
         return f"__vista_{digest}_{role}"
 
-    def new_run(self) -> str:
+    def new_run(self, plan: str = "") -> str:
         """Return the id of the run that the kernels count under."""
-        return self.runs()
+        return self.runs(plan)
 
     def expand(self, statement: Statement) -> str:
         """Return a statement's text with every call replaced by what it stands for."""
@@ -175,7 +175,7 @@ class BindPlanner:
         run = self.new_run() if runs else ""
         part = f"{run}/{self._names}" if run else ""
         able = replace(self.capabilities, sink="rows")
-        inner = replace(self, runs=lambda: part, transfers=[], capabilities=able)
+        inner = replace(self, runs=lambda _: part, transfers=[], capabilities=able)
         text = inner.expand(statement)
         self._check(inner.transfers, text, call, argument)
         self._names = inner._names

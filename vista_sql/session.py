@@ -165,7 +165,7 @@ class Session:
             self.home(settings),
             replace(host.STATEMENTS, sink=sinks.sink_of(text, self._tables())),
             f"{self._salt}{run}",  # several results may be open at once
-            runs=lambda: run,
+            runs=lambda _: run,
             rates=self._binder.rates(settings),
             database=_Database(self.con, params),
         )

@@ -149,3 +149,9 @@ def test_connections_in_threads(con):
     for thread in threads:
         thread.join()
     assert found == [want] * 4
+
+
+def test_runs_tell_the_plan_on_a_bare_connection_too(con):
+    con.sql("SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'])").fetchall()
+    ((plan,),) = con.sql("SELECT plan FROM VISTA_RUNS() LIMIT 1").fetchall()
+    assert plan == "fused/after"

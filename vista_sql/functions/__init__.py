@@ -147,7 +147,7 @@ class Planner(Protocol):
     def fresh_name(self, role: str) -> str:
         """Return a new identifier (letters, digits, _) that no user's name equals."""
 
-    def new_run(self) -> str:
+    def new_run(self, plan: str = "") -> str:
         """Return the id that the kernels of one execution count under; "" where nothing runs."""
 
 

@@ -143,7 +143,7 @@ def plan(
     machine = planner.resources(call)
     hints = Hints(*(planner.setting(name, call) for name in Hints.__slots__))
     chosen = optimizer.choose(known, machine, planner.capabilities, hints, planner.rates)
-    run = planner.new_run()
+    run = planner.new_run(f"{chosen.kind}/{chosen.placement}")
     staged = rewrite.stage(known, chosen, planner.fresh_name, run=run, folder=planner.folder)
     able = planner.capabilities
     held = memory.breakdown(

@@ -32,7 +32,7 @@ class PlannerStub:
     def relation(self, text, call, argument):
         return f"({text})" if text.upper().startswith(("SELECT", "FROM")) else text
 
-    def new_run(self):
+    def new_run(self, plan=""):
         return "statement"
 
     def fresh_name(self, role):
