@@ -17,6 +17,7 @@ from vista_sql.kernels import RECENT_BYTES
 from vista_sql.plans import Infer, Stage
 from vista_sql.resources import Resources, Sink
 from vista_sql.roster import Cnn, Layer
+from vista_sql.store import MAX_COMMIT_BYTES
 from vista_sql.units import format_bytes
 from vista_sql.workload import Workload, array_type, pooled_values
 
@@ -85,7 +86,7 @@ BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Bytes by what holds them. `loading` is over before the five parts below it begin."""
+    """Bytes by what holds them. `loading` is over before the six parts below it begin."""
 
     runtime: int = 0  # Python, DuckDB, Arrow, TensorFlow
     weights: int = 0  # and the graph
@@ -95,20 +96,22 @@ class Breakdown:
     maps: int = 0  # raw maps that a later stage needs
     features: int = 0  # in the kernels, DuckDB's vectors and Arrow
     shared: int = 0  # kept for later calls
+    store: int = 0  # pages that wait in a commit to the feature store
     engine: int = 0  # the least of DuckDB's own limit under which rows get where they go
     beside: int = 0  # what DuckDB takes that its limit does not count
 
     @property
     def total(self) -> int:
         """The most bytes held at once."""
-        running = self.decode + self.activations + self.maps + self.features + self.shared
+        running = self.decode + self.activations + self.maps + self.features
+        running += self.shared + self.store
         lasting = self.runtime + self.weights + self.engine + self.beside
         return lasting + max(self.loading, running)
 
     def __add__(self, other: Breakdown) -> Breakdown:
         """Return the parts of two TRANSFERs of one process, which may run at once."""
         found = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
-        for name in ("runtime", "loading", "shared"):  # one TensorFlow; networks load in turn
+        for name in ("runtime", "loading", "shared", "store"):  # loads and commits come in turn
             found[name] = max(getattr(self, name), getattr(other, name))
         return Breakdown(**found)
 
@@ -242,11 +245,13 @@ def breakdown(
     parts["features"] += more * FEATURE_COPIES * feature_bytes(workload)
     parts["maps"] += more * FEATURE_COPIES * _raw_bytes(stages)
     several = len(workload.passes) > 1
+    kept = min(max(batch_rows, vector_rows), there) * (feature_bytes(workload) + _raw_bytes(stages))
     return Breakdown(
         **_fixed_parts(workload, stages),
         **parts,
         shared=min(SHARED_BYTES, there * (feature_bytes(workload) + _raw_bytes(stages)))
         + several * min(SHARED_PIXELS_BYTES, there * _pixel_bytes(workload)),
+        store=min(MAX_COMMIT_BYTES, kept) if workload.store.folder else 0,
         engine=_engine_bytes(workload, min(max(batch_rows, vector_rows), there), sink),
         beside=_beside_bytes(workload, sink),
     )

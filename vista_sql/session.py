@@ -205,7 +205,7 @@ class Session:
             run = journal.open(statement.text)
             planner = self._planner(params, run, statement.text)
             text = planner.expand(statement)
-            if any(t.plan.stages for t in planner.transfers) and self._calibrated():
+            if any(t.plan.images_inferred for t in planner.transfers) and self._calibrated():
                 planner = self._planner(params, run, statement.text)  # by what is known now
                 text = planner.expand(statement)
             allowed = transfer.allowance(planner.transfers)

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pytest
 from test_optimizer import BIND_TIME, STATEMENTS, hints, work
 
-from vista_sql import memory, optimizer, resources, sinks
+from vista_sql import memory, optimizer, resources, sinks, store
 from vista_sql.errors import PlanError
 from vista_sql.hosts.shares import Shares
 from vista_sql.memory import MIB, Allowance, Breakdown
 from vista_sql.plans import fused
 from vista_sql.resources import Resources
 from vista_sql.result import Result
+from vista_sql.store import Choice
 from vista_sql.workload import Facts, Tap
 
 GIB = 2**30
@@ -48,6 +49,16 @@ def test_two_transfers_of_a_process_share_its_runtime():
     assert both.runtime == memory.RUNTIME_BYTES
     assert both.weights == 2 * parts(work()).weights
     assert both.features == parts(work()).features + parts(wide()).features
+
+
+def test_a_store_holds_the_pages_of_one_commit():
+    kept = Choice("/store", 1 << 40)
+    row = memory.feature_bytes(wide())
+    assert parts(wide(), 2).store == 0
+    assert parts(wide(store=kept), 2).store == 2 * row
+    assert parts(wide(store=kept), 64).store == store.MAX_COMMIT_BYTES
+    both = parts(wide(store=kept), 64) + parts(wide(store=kept), 64)
+    assert both.store == store.MAX_COMMIT_BYTES  # commits come in turn
 
 
 def test_more_rows_hold_more_until_there_are_no_more():
