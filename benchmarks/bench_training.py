@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one round on little data")
     given = parser.parse_args()
     if given.smoke:
-        given.rows, given.values, given.rounds = 500, 64, 1
+        given.rows, given.values, given.rounds = 5_000, 64, 1  # enough for lanes
     x, y = data(given.rows, given.values)
     empty = np.zeros((len(y), 0))
     memory, spooled = store_of(empty, [x], y), store_of(empty, [x], y, spool=True)

@@ -349,3 +349,9 @@ def test_packages_are_the_folders():
     assert sorted(listed) == sorted(folders)
     bare = {file.parent for file in (ROOT / "vista_sql").rglob("*.py")}
     assert all((folder / "__init__.py").exists() for folder in bare)
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Pytest imports them by name: with two of one name it collects neither folder."""
+    names = [file.name for file in sorted((ROOT / "tests").rglob("test_*.py"))]
+    assert sorted(set(names)) == sorted(names)
