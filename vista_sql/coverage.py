@@ -61,6 +61,18 @@ def look(workload: Workload, name: str, images: Images) -> tuple[Stored, ...]:
     )
 
 
+def file_bytes(workload: Workload, images: Images) -> float | None:
+    """Return the mean size of some of the files that the image column names; None: none is here."""
+    image = identifier(workload.image_column or "")
+    sizes = []
+    for value in images(f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"):
+        try:
+            sizes.append(Path(str(value).removeprefix("file://")).stat().st_size)
+        except (OSError, ValueError):
+            continue  # elsewhere, or not there at all
+    return sum(sizes) / len(sizes) if sizes else None
+
+
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
     """Return the spaces of used layers' features, and of raw maps, that hold anything."""
     cnn = workload.cnn

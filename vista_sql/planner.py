@@ -310,8 +310,13 @@ class StatementPlanner(BindPlanner):
         found = facts.gather(workload, name, lambda query: database.counts(ctes + query))
         if found.rows is None:
             return found
-        held = coverage.look(workload, name, lambda query: database.images(ctes + query))
-        return replace(found, stored=held)
+
+        def images(query: str) -> Sequence[bytes | str | None]:
+            return database.images(ctes + query)
+
+        if found.image_bytes is None:
+            found = replace(found, image_bytes=coverage.file_bytes(workload, images))
+        return replace(found, stored=coverage.look(workload, name, images))
 
     def _worthwhile(self, workload: Workload, needed: Needs) -> Needs:
         assert self.database is not None  # noqa: S101

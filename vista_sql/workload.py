@@ -79,7 +79,7 @@ class Facts:
     images: int | None = None  # of these rows, those that have an image
     distinct_images: int | None = None
     exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
-    image_bytes: float | None = None  # mean of some encoded images; None where they are paths
+    image_bytes: float | None = None  # mean of some encoded images, if they are here
     image_rows: int | None = None  # of the image relation
     structured_rows: int | None = None  # of the structured relation, before any filter
     stored: tuple[Stored, ...] = ()  # shares add up to 1; none where nothing is known

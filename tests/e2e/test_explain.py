@@ -382,3 +382,13 @@ def test_calls_of_several_transfers_add_up(foods_db):
         f"SELECT a.f6, b.name FROM {T} a, {T[:-1]}, on_error => 'skip') b WHERE a.id = b.id"
     ).arrow()
     assert foods_db.query(RUN).fetchone()[1:] == (24, 22, 2)
+
+
+def test_files_are_measured_where_images_are_paths(tmp_path):
+    (tmp_path / "small.png").write_bytes(b"x" * 1000)
+    with vista_sql.connect() as db:
+        db.query(f"CREATE TABLE images AS SELECT 1 AS id, '{tmp_path / 'small.png'}' AS path")
+        call = "SELECT f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'])"
+        assert "assumed" not in db.explain(call)
+        db.query("UPDATE images SET path = 's3://nowhere/a.png'")
+        assert "assumed: 50 kB an image" in db.explain(call)
