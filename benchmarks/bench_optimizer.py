@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -224,7 +223,9 @@ def main() -> None:
         bench = Bench(Workload(**fields | {"layers": tuple(fields["layers"])}), given.rates)
         bench.run("", "")
         bench.close()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        from vista_sql.resources import peak_bytes
+
+        print(peak_bytes())
         return
     rates = str(Path(tempfile.mkdtemp(prefix="bench-optimizer-")) / "rates.json")
     chosen = WORKLOADS

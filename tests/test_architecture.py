@@ -51,6 +51,7 @@ UDFS_MAY_IMPORT = {
     "units",
     "catalog",
     "kernels",
+    "resources",
     "roster",
     "store",
     "weights",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from vista_sql.kernels import EXPLANATION, Fact, Kernel
+from vista_sql.resources import peak_bytes
 
 from ._arrow import Column
 from ._runtime import Counters, Runtime
@@ -67,8 +66,7 @@ def measured(runtime: Runtime, order: Column, n: Column, every: Column) -> pa.Ar
 
 def _facts(facts: list[Fact], counters: Counters, rows: int, threads: int) -> Iterator[Fact]:
     seconds = time.perf_counter() - counters.began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = peak if sys.platform == "darwin" else peak * 1024
+    peak = peak_bytes()
     alone = {fact.get("transfer") for fact in facts} <= {1, None}
     for fact in facts:
         if fact["topic"] == "sql":  # the last one

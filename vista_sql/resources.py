@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -102,3 +104,17 @@ def cgroup_limits(
                 if text.isdigit() and int(text) < 2**60:
                     found.append((path, int(text)))
     return found
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held, in bytes.
+
+    Linux's own count of resources would do, but a process inherits it from the one it was started
+    by; that of the address space begins with the program.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    except (OSError, ValueError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+from vista_sql.resources import peak_bytes
 
 log = logging.getLogger(__name__)
 
@@ -196,9 +196,3 @@ def _seconds(counts: Any) -> dict[str, float]:
         for name in names
         if name.endswith(ending)
     }
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
