@@ -227,8 +227,27 @@ def publish(
 
     `facts` holds `rows`, one per element of `arrays`; `name`, `version`, `format` and each row's
     `file` are added here. Safe beside other processes that publish the same name.
+
+    Raises:
+        ModelError: the folder cannot be written, or is full.
     """
     folder = _root(home) / name.lower()
+    try:
+        return _published(folder, home, name, facts, arrays)
+    except OSError as error:
+        raise ModelError(
+            f"model {name!r} cannot be kept in {folder}: {error.strerror or error}; make room "
+            "there, or name another folder by SET VARIABLE vista_home"
+        ) from error
+
+
+def _published(
+    folder: Path,
+    home: str,
+    name: str,
+    facts: Mapping[str, Any],
+    arrays: Sequence[Mapping[str, npt.NDArray[Any]]],
+) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     draft.chmod(0o755)  # mkdtemp makes it private; the registry is shared

@@ -348,6 +348,24 @@ def word_span(text: str, word: str) -> tuple[int, int] | None:
     return None
 
 
+def value_place(statement: Statement, name: str, argument: str = "") -> Place | None:
+    """Return where a name stands in a value of our calls; None where it does not.
+
+    Args:
+        statement: the statement.
+        name: the name, as it is written in the value.
+        argument: look only there; empty: in all.
+    """
+    word = re.compile(rf"'{re.escape(name)}'|(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    for found in statement.calls:
+        for key, place in found.call.places.items():
+            if key in found.call.values and argument in ("", key):
+                at = word.search(place.text, place.start, place.end)
+                if at is not None:
+                    return Place(place.text, *at.span())
+    return None
+
+
 def table_names(statement: Statement) -> list[str]:
     """Return the unqualified names in a statement that may be tables, our calls' included."""
     trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from vista_sql import calibration, explain, parse, sinks, store
 from vista_sql.binding import Binder
-from vista_sql.errors import Place, QueryError
+from vista_sql.errors import Place, QueryError, UnknownNameError
 from vista_sql.functions import Call, text_literal, transfer
 from vista_sql.functions.transfer import Transfer
 from vista_sql.hosts import duckdb as host
@@ -195,6 +195,7 @@ class Session:
     def _start(self, statement: Statement, params: Any, progress: Report, scope: Scope) -> Result:
         self._binder.flush()
         with contextlib.ExitStack() as undo:
+            undo.enter_context(_placed(statement))
             undo.enter_context(host.translated())
             self._lent.tidy()
             for name in lent.variables(self.con, statement, scope, self._lent):
@@ -251,7 +252,7 @@ class Session:
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
 
         def read(n_rows: int) -> Iterator[pa.RecordBatch]:
-            with kept, host.translated(), self._share(allowed):
+            with kept, _placed(statement), host.translated(), self._share(allowed):
                 try:
                     reader = relation.to_arrow_reader(min(n_rows, allowed.reader_rows))
                     if (made := weak()) is not None:
@@ -347,11 +348,27 @@ def _located(error: duckdb.Error, statement: Statement) -> Exception:
         return error
     said = str(error).partition("\n\nLINE ")[0].partition("\nLINE ")[0]
     named = re.search(r'"([^"]+)"|with name (\S+)', said)
-    span = parse.word_span(statement.text, named[1] or named[2]) if named else None
-    if span is None:
+    if named is None:
         return error
-    sentence = " ".join(said.partition("Error: ")[2].split())
-    return QueryError(sentence, Place(statement.text, *span))
+    name = named[1] or named[2]
+    span = parse.word_span(statement.text, name)
+    place = Place(statement.text, *span) if span else parse.value_place(statement, name)
+    if place is None:
+        return error
+    return QueryError(" ".join(said.partition("Error: ")[2].split()), place)
+
+
+@contextlib.contextmanager
+def _placed(statement: Statement) -> Iterator[None]:
+    """Give a name that only a kernel could look up its place in the user's text."""
+    try:
+        yield
+    except UnknownNameError as error:
+        argument = error.kind.split()[0]  # 'label column' is what the argument `label` names
+        place = error.place or parse.value_place(statement, error.name, argument)
+        if error.place is not None or place is None:
+            raise
+        raise UnknownNameError(error.kind, error.name, error.known, place, error.where) from None
 
 
 class _Database:

@@ -13,6 +13,7 @@ import pytest
 import vista_sql
 from vista_sql.errors import (
     ArgumentError,
+    ModelError,
     PlanError,
     QueryError,
     UnknownNameError,
@@ -121,6 +122,41 @@ def test_planned_whole(db, inside, kind, says, underlined):
         start = carets.index("^")
         assert line[start : start + carets.count("^")].strip("[]") == underlined.strip("[]")
     usable_and_clean(db)
+
+
+TRAIN = "model => 'bad', data => 'foods'"
+LATE = (  # (statement, what it says, what is underlined): names that are looked up while it runs
+    (f"VISTA_TRAIN({TRAIN}, label => 'pricee')", "unknown label column 'pricee'", "'pricee'"),
+    (f"VISTA_TRAIN({TRAIN}, label => 'price', key => 'idd')", "did you mean 'id'", "'idd'"),
+    (f"VISTA_TRAIN({TRAIN}, label => 'price', exclude => ['x', 'id'])", "unknown exclude", "'x'"),
+    ("VISTA_TRAIN(model => 'bad', label => 'y', data => 'fods')", 'Did you mean "foods', "'fods'"),
+    (f"TRANSFER({A}, weights => 'bundeld')", "unknown weights 'bundeld'", "'bundeld'"),
+    (
+        "VISTA_COMPARE(images => 'images', label => 'y', cnn => 'lenet5', layers => ['lenet5.f66'])",
+        "did you mean 'fc6'",
+        "'lenet5.f66'",
+    ),
+)
+
+
+@pytest.mark.parametrize(("call", "says", "underlined"), LATE)
+def test_a_name_that_is_looked_up_late_is_underlined_too(db, call, says, underlined):
+    with pytest.raises(QueryError) as caught:
+        db.query(f"SELECT *\nFROM {call}").fetchall()
+    message, line, carets = str(caught.value).splitlines()
+    assert says in message
+    start = carets.index("^")
+    assert line[start : start + carets.count("^")] == underlined
+    usable_and_clean(db)
+
+
+def test_a_model_that_cannot_be_kept_says_where(tmp_path):
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with vista_sql.connect() as db:
+        db.con.execute("SET VARIABLE vista_home = $1", [str(tmp_path)])
+        data = "SELECT i AS id, i % 7 AS a, i % 2 = 0 AS y FROM range(40) r(i)"
+        with pytest.raises(ModelError, match=r"model 'm' cannot be kept in .*vista_home"):
+            db.query(f"FROM VISTA_TRAIN(model => 'm', label => 'y', data => '{data}')").fetchall()
 
 
 @pytest.mark.parametrize(("inside", "says"), [(case[0], case[2]) for case in CASES])

@@ -138,6 +138,11 @@ def _named(call: Call, cnns: list[Cnn], item: Any) -> list[tuple[Cnn, str]]:
     head, dot, tail = name.partition(".")
     for cnn in cnns:
         if dot and cnn.name == head.lower():
+            if not _has(cnn, tail):
+                place = call.places.get("layers")
+                raise UnknownNameError(
+                    "layer", tail, cnn.feature_layers, place, f"cnn {cnn.name!r}"
+                )
             return [(cnn, tail)]
     having = [cnn for cnn in cnns if _has(cnn, name)]
     if not having:
