@@ -7,10 +7,11 @@ from dataclasses import replace
 from vista_sql import candidates, cost, memory, plans
 from vista_sql.calibration import DEFAULTS, Rates, network_key
 from vista_sql.candidates import NO_HINTS, Candidate, Hints
-from vista_sql.errors import PlanError
+from vista_sql.errors import PlanError, UnknownNameError
 from vista_sql.plans import Alternative, Decision, Infer, Plan, Sort
 from vista_sql.resources import Capabilities, Resources, Sink
 from vista_sql.roster import Layer
+from vista_sql.settings import Value
 from vista_sql.store import DEFAULT_BYTES
 from vista_sql.units import format_bytes, format_seconds
 from vista_sql.workload import Workload
@@ -36,7 +37,7 @@ def choose(
         PlanError: no plan that the hints allow fits in memory, even with the smallest micro-batch.
     """
     if hints.plan.value is not None:
-        plans.load(hints.plan.value)  # an unknown one is said before anything else
+        _known(hints.plan)  # an unknown one is said before anything else
     if not workload.used_taps:
         return _nothing(workload, resources, capabilities, hints)
     every = sorted(
@@ -175,6 +176,12 @@ def _nothing(
         0,
         decisions=(Decision("plan", kind, "no layer is used: nothing is inferred"), limit),
     )
+
+
+def _known(hint: Value) -> None:
+    if hint.value not in plans.names():
+        where = "" if hint.source.endswith("=> …") else hint.source
+        raise UnknownNameError("plan", hint.value, plans.names(), where=where)
 
 
 def _plan_decision(

@@ -153,7 +153,8 @@ class Result:
 
         Raises:
             UnknownNameError: there is no such column.
-            QueryError: no layer is named and there is not exactly one; or rows differ in length.
+            QueryError: no layer is named and there is not exactly one; the first column holds
+                features; or rows differ in length.
         """
         import numpy as np
 
@@ -164,6 +165,11 @@ class Result:
         if layer is None:
             found = ", ".join(vectors) or "none"
             raise QueryError(f"name one of the columns that hold features: {found}")
+        if table.schema.names[0] in vectors:
+            raise QueryError(
+                f"the first column, {table.schema.names[0]!r}, holds features, where numpy() takes "
+                "the keys from: select the key first"
+            )
         by_lower = {name.lower(): name for name in vectors}
         if layer.lower() not in by_lower:
             raise UnknownNameError("feature column", layer, vectors)

@@ -114,6 +114,9 @@ def test_nothing_used_infers_nothing():
 def test_an_unknown_plan_is_refused():
     with pytest.raises(UnknownNameError, match="unknown plan 'fast'"):
         optimizer.choose(work(), ROOMY, STATEMENTS, hints(plan="fast"))
+    given = replace(hints(), plan=Value("plan", "fast", "VISTA_SQL_PLAN"))
+    with pytest.raises(UnknownNameError, match="unknown plan 'fast' in VISTA_SQL_PLAN"):
+        optimizer.choose(work(), ROOMY, STATEMENTS, given)
 
 
 @pytest.mark.parametrize("capabilities", [STATEMENTS, BIND_TIME])

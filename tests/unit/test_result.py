@@ -60,6 +60,11 @@ def test_numpy_asks_which_layer(foods_db):
         ragged.numpy()
 
 
+def test_numpy_asks_for_the_key(foods_db):
+    with pytest.raises(QueryError, match="the first column, 'f6', holds features"):
+        foods_db.query(f"SELECT f6 FROM {CALL}").numpy()
+
+
 def test_numpy_of_no_rows(foods_db):
     ids, features = foods_db.query(f"SELECT id, f6 FROM {CALL} WHERE price > 100").numpy()
     assert len(ids) == len(features) == 0
