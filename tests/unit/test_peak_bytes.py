@@ -75,6 +75,16 @@ def test_only_a_table_in_a_file_holds_whole_vectors():
     assert parts(wide(), 4, sink="file table").total > vectors
 
 
+def test_a_table_holds_a_part_of_its_last_row_group():
+    def engine(rows):
+        return parts(wide(facts=Facts(rows=rows)), 2, sink="table").engine
+
+    row = memory.feature_bytes(wide())
+    assert engine(2000) - engine(1000) == pytest.approx(1000 * row / 16, abs=2)
+    assert engine(memory.MOST_GROUP_ROWS) == engine(10 * memory.MOST_GROUP_ROWS)
+    assert engine(None) < engine(1000), "DuckDB's own limit holds where nothing is known"
+
+
 def test_wide_rows_come_few_at_a_time():
     assert memory.row_group_rows(memory.feature_bytes(wide())) == 3
     assert memory.row_group_rows(8) == memory.MOST_GROUP_ROWS
