@@ -32,9 +32,9 @@ PLANS = ("fused", "distinct", "staged", "eager", "lazy")
 class Workload:
     cnn: str
     layers: tuple[str, ...]
-    images: int = 64
+    images: int = 32
     share: str = "1:1"  # structured rows : images
-    rows: int = 64  # structured rows
+    rows: int = 32  # structured rows
     keep: float = 1.0  # of the structured rows, by a filter
     memory: str = "16GB"
     store: str = "off"  # off, cold, half, warm
@@ -51,28 +51,28 @@ R1 = ("avg_pool",)
 R3 = ("conv4_6", "conv5_3", "avg_pool")
 R5 = ("conv4_6", "conv5_1", "conv5_2", "conv5_3", "avg_pool")
 A1, A2, A4 = ("fc7",), ("fc6", "fc8"), ("conv5", "fc6", "fc7", "fc8")
-M2 = ("out_relu", "global_average_pooling2d")
+M2 = ("out_relu", "avg_pool")
 L1, L4 = ("f6",), ("conv2", "pool2", "conv3", "fc6")
 
 WORKLOADS = (
     Workload("resnet50", R1),
     Workload("resnet50", R5),
-    Workload("resnet50", R3, share="N:1", images=16, rows=256),
-    Workload("resnet50", R5, share="1:N", images=96, rows=48),
-    Workload("resnet50", R3, images=256, rows=256, keep=0.1),
+    Workload("resnet50", R3, share="N:1", images=16, rows=128),
+    Workload("resnet50", R5, share="1:N", images=48, rows=24),
+    Workload("resnet50", R3, images=128, rows=128, keep=0.1),
     Workload("resnet50", R1, memory="2GB"),
     Workload("resnet50", R5, store="cold"),
     Workload("resnet50", R5, store="half"),
-    Workload("resnet50", R3, images=256, rows=256, store="warm"),
-    Workload("alexnet", A1, images=256, rows=256),
-    Workload("alexnet", A4, images=256, rows=256),
-    Workload("alexnet", A4, share="N:1", images=64, rows=2048),
-    Workload("alexnet", A2, images=1024, rows=1024, keep=0.01),
-    Workload("alexnet", A4, images=256, rows=256, store="warm"),
-    Workload("alexnet", A2, images=256, rows=256, memory="4GB", store="cold"),
-    Workload("mobilenetv2", M2, images=128, rows=128),
-    Workload("mobilenetv2", M2, share="N:1", images=32, rows=1024, keep=0.5),
-    Workload("lenet5", L4, images=4096, rows=4096, memory="1GB"),
+    Workload("resnet50", R3, images=128, rows=128, store="warm"),
+    Workload("alexnet", A1, images=128, rows=128),
+    Workload("alexnet", A4, images=128, rows=128),
+    Workload("alexnet", A4, share="N:1", images=32, rows=1024),
+    Workload("alexnet", A2, images=512, rows=512, keep=0.01),
+    Workload("alexnet", A4, images=128, rows=128, store="warm"),
+    Workload("alexnet", A2, images=128, rows=128, memory="4GB", store="cold"),
+    Workload("mobilenetv2", M2, images=64, rows=64),
+    Workload("mobilenetv2", M2, share="N:1", images=32, rows=512, keep=0.5),
+    Workload("lenet5", L4, images=4096, rows=4096, memory="2GB"),
     Workload("lenet5", L1, share="N:1", images=256, rows=20_000),
     Workload("lenet5", L4, images=8192, rows=8192, keep=0.25, store="half"),
 )

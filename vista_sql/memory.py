@@ -288,15 +288,22 @@ def peak_bytes(
 def _engine_bytes(workload: Workload, batch_rows: int, sink: Sink) -> int:
     """Return the least `memory_limit` of DuckDB under which the rows get where they go."""
     row = feature_bytes(workload)
-    chunk = batch_rows * row
+    chunk, read = batch_rows * row, _pinned_bytes(workload)
     if sink == "parquet":
-        return 2 * ENGINE_BYTES + 8 * max(row * row_group_rows(row), chunk)
+        return read + 2 * ENGINE_BYTES + 8 * max(row * row_group_rows(row), chunk)
     if sink == "table":
-        return 3 * ENGINE_BYTES + 4 * chunk + _unspilled_bytes(workload)
+        return read + 3 * ENGINE_BYTES + 4 * chunk + _unspilled_bytes(workload)
     if sink == "file table":
         vectors = int(FILE_TABLE_COUNTS * _vector_bytes(workload))
-        return 4 * ENGINE_BYTES + 4 * chunk + max(vectors, _unspilled_bytes(workload))
-    return ENGINE_BYTES
+        return read + 4 * ENGINE_BYTES + 4 * chunk + max(vectors, _unspilled_bytes(workload))
+    return read + ENGINE_BYTES
+
+
+def _pinned_bytes(workload: Workload) -> int:
+    """Return the bytes of a vector of images in a table, which DuckDB keeps while it reads it."""
+    blobs = (workload.images.columns or {}).get(workload.image_column or "") == "BLOB"
+    size = workload.facts.image_bytes or 0.0
+    return int(min(_rows(workload), VECTOR_ROWS) * size) if blobs else 0
 
 
 def _beside_bytes(workload: Workload, sink: Sink) -> int:
