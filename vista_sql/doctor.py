@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,6 +119,12 @@ def _settings() -> Iterator[Finding]:
         if setting.name == "home":
             home, shown = value, value.value or "<database>.vista beside each database file"
         yield Finding("settings", setting.name, f"{shown} ({value.source})")
+    known = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
+    for name in sorted(os.environ):
+        if name.startswith("VISTA_SQL_") and name not in known:
+            close = get_close_matches(name, known, 1)
+            remedy = f"write {close[0]}" if close else "unset it"
+            yield Finding("settings", name, "there is no such setting", "note", remedy)
     if home is not None and home.value is not None:
         yield from _home(Path(home.value).expanduser(), home.source)
 

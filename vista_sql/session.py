@@ -72,7 +72,7 @@ class Session:
         sql: str,
         params: Any = None,
         *,
-        progress: Report = nothing,
+        progress: Report | None = None,
         scope: Scope | None = None,
     ) -> Result:
         """Run statements and return the rows of the last one.
@@ -94,7 +94,7 @@ class Session:
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
-        scope = scope or lent.caller_scope(sys._getframe(1))
+        scope, progress = scope or lent.caller_scope(sys._getframe(1)), progress or nothing
         for statement in statements[:-1]:
             self._start(statement, None, progress, scope).arrow()
         return self._start(statements[-1], params, progress, scope)
@@ -187,7 +187,7 @@ class Session:
     def _one(self, sql: str) -> Statement:
         statements = parse.parse(sql)
         if len(statements) != 1:
-            raise QueryError(f"one statement can be explained, not {len(statements)}")
+            raise QueryError(f"one statement is planned at a time, not {len(statements)}")
         return statements[0]
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────
@@ -465,7 +465,7 @@ def query(
     con: duckdb.DuckDBPyConnection | None = None,
     params: Any = None,
     *,
-    progress: Report = nothing,
+    progress: Report | None = None,
 ) -> Result:
     """Run statements on `con`, or on a default session in memory; see `Session.query`.
 

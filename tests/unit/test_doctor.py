@@ -105,3 +105,10 @@ def test_calibrating_says_what_cannot_be(monkeypatch):
     assert "--calibrate only" in vista("doctor", "lenet5").stderr
     monkeypatch.setenv("VISTA_SQL_CALIBRATION", "off")
     assert "calibration is off" in vista("doctor", "--calibrate").stderr
+
+
+def test_doctor_finds_misspelt_settings(without_tensorflow, monkeypatch):
+    monkeypatch.setenv("VISTA_SQL_BATCH_ROW", "8")
+    shown = vista("doctor").stdout
+    assert "VISTA_SQL_BATCH_ROW" in shown
+    assert "→ write VISTA_SQL_BATCH_ROWS" in shown

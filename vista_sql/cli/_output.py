@@ -84,6 +84,12 @@ def target(format_: str | None, path: Path | None) -> Target:
         if not path.absolute().parent.is_dir():
             raise click.BadParameter(f"there is no folder {path.parent}", param_hint="-o")
         ending = path.suffix.lower().lstrip(".")
+        if format_ is None and ending not in (*FORMATS, "", "txt"):
+            raise click.BadParameter(
+                f"the ending of {path.name} is none of .{', .'.join(FORMATS[1:])} and .txt: give "
+                "--format",
+                param_hint="-o",
+            )
         return Target(format_ or (ending if ending in FORMATS else "table"), path)
     chosen = Target(format_ or "table", None)
     if not chosen.is_text and sys.stdout.isatty():

@@ -94,7 +94,7 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
         UnknownNameError: a named column is not in the data.
         ModelError: a column is neither a feature nor left out, or there is no feature at all.
     """
-    where = "the data of VISTA_TRAIN"
+    where = "the data to train on"
 
     def named(name: str, argument: str) -> str:
         return resolve(name, types, f"{argument} column", where)
@@ -135,7 +135,7 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
         )
     if not chosen:
         raise ModelError(
-            f"the data of VISTA_TRAIN has no feature column beside label {label!r}"
+            f"the data to train on has no feature column beside label {label!r}"
             + (f" and key {key!r}" if key else "")
         )
     return Columns(label, label_type, key, split_by, structured, layers)

@@ -160,7 +160,7 @@ class TrainingRun:
                 f"{n_rows} rows were sent to VISTA_TRAIN and {self._n_fed} came: run it again"
             )
         if n_rows == 0:
-            raise ModelError("the data of VISTA_TRAIN has no rows")
+            raise ModelError("the data to train on has no rows")
         reader, spec = self._reader, self.spec
         if reader is None or self._train is None or self._test is None:
             raise ModelError(self._nothing_left())
