@@ -92,14 +92,19 @@ def beside_query(
         db.con.register("rows", rows)
         db.con.execute("CREATE TABLE images AS SELECT id, image::BLOB AS image FROM rows")
     weights = "" if cnn == "lenet5" else ", weights => 'random'"
-    call = f"TRANSFER(cnn => '{cnn}', layers => ['{layer}']{weights})"
-    statement = f"SELECT sum({layer}[1]) AS total FROM {call}"
+
+    def statement(marker: str) -> str:
+        """Return a statement over images whose bytes no earlier one has seen."""
+        images = f"(SELECT id, image || ''{marker}''::BLOB AS image FROM images)"
+        call = f"TRANSFER(cnn => '{cnn}', layers => ['{layer}'], images => '{images}'{weights})"
+        return f"SELECT sum({layer}[1]) AS total FROM {call}"
+
     here, there = [], []
-    for _ in range(rounds + 1):
-        there.append(shell(statement, statement, database=path)[-1])
+    for n in range(rounds + 1):
+        there.append(shell(statement(f"a{n}"), statement(f"b{n}"), database=path)[-1])
         with vista_sql.connect(path) as db:
             begun = time.perf_counter()
-            db.query(statement).arrow()
+            db.query(statement(f"c{n}")).arrow()
             here.append(time.perf_counter() - begun)
     return {
         "query(), s": median(here[1:]),
