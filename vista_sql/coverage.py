@@ -15,7 +15,6 @@ from pathlib import Path
 from vista_sql import rewrite, roster, weights
 from vista_sql.errors import StoreError, VistaError
 from vista_sql.functions import identifier
-from vista_sql.plans import Plan, fused
 from vista_sql.store import Space, Store, device_class, digest, space
 from vista_sql.workload import Stored, Workload
 
@@ -67,7 +66,7 @@ def file_bytes(workload: Workload, images: Images) -> float | None:
     sizes = []
     for value in images(f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"):
         try:
-            sizes.append(Path(str(value).removeprefix("file://")).stat().st_size)
+            sizes.append(_path(str(value)).stat().st_size)
         except (OSError, ValueError):
             continue  # elsewhere, or not there at all
     return sum(sizes) / len(sizes) if sizes else None
@@ -104,8 +103,7 @@ def _is_here(workload: Workload) -> bool:
 def _sample(workload: Workload, name: str) -> str:
     """Return the SELECT of some images of the rows that are to be inferred."""
     keys = replace(workload, image_column=workload.image_key)
-    simple = Plan("fused", "after", fused.stages(keys), 1, None, 0, 0)
-    staged = rewrite.stage(keys, simple, lambda _: name)
+    staged = rewrite.narrow(keys, name)
     image, key = identifier(workload.image_column or ""), identifier(workload.image_key)
     chosen = (
         f"SELECT {staged.image_name} FROM (\n{staged.rows}\n) "
@@ -117,12 +115,16 @@ def _sample(workload: Workload, name: str) -> str:
     )
 
 
+def _path(text: str) -> Path:
+    return Path(text.removeprefix("file://"))
+
+
 def _bytes(value: bytes | str | None) -> bytes | None:
     """Return the encoded image that a value is or names; None where it is not at hand."""
     if not isinstance(value, str):
         return value
     try:
-        path = Path(value.removeprefix("file://"))
+        path = _path(value)
         return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
     except (OSError, ValueError):
         return None  # elsewhere, or not there at all

@@ -12,7 +12,6 @@ from vista_sql import parse, rewrite, semi_joins
 from vista_sql.errors import QueryError
 from vista_sql.functions import identifier
 from vista_sql.needs import Needs
-from vista_sql.plans import Plan, fused
 from vista_sql.semi_joins import ROW
 from vista_sql.workload import Facts, Workload
 
@@ -48,8 +47,7 @@ def gather(workload: Workload, name: str, counts: Counts) -> Facts:
     image_rows, keys, image_bytes, structured_rows = map(_number, sides)
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
     told = workload if exact else replace(workload, image_column=workload.image_key)
-    simple = Plan("fused", "after", fused.stages(told), 1, None, 0, 0)
-    staged = rewrite.stage(told, simple, lambda _: name)
+    staged = rewrite.narrow(told, name)
     shown = "0, 0"
     if staged.image_name in staged.rows:
         column = staged.image_name

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from vista_sql import kernels, roster
 from vista_sql.functions import identifier, text_literal
 from vista_sql.kernels import InferSpec
-from vista_sql.plans import Infer, Plan, Sort
+from vista_sql.plans import Infer, Plan, Sort, fused
 from vista_sql.semi_joins import ROW
 from vista_sql.workload import Relation, Tap, Workload, array_type
 
@@ -84,6 +84,17 @@ def stage(
     return Staged(
         unmark(rows), names.rows, names.image, unmark(calls.select(names.rows)), unmark(whole)
     )
+
+
+def narrow(workload: Workload, name: str) -> Staged:
+    """Return the narrow rows of a workload, to be asked about before there is a plan.
+
+    Args:
+        workload: columns known.
+        name: an identifier that no user's name equals; generated ones begin with it.
+    """
+    simple = Plan("fused", "after", fused.stages(workload), 1, None, 0, 0)
+    return stage(workload, simple, lambda _: name)
 
 
 def _with_marks(workload: Workload, mark: Callable[[str], str]) -> Workload:

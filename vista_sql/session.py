@@ -102,7 +102,7 @@ class Session:
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
         statement = self._one(sql)
-        planner = self._planner(None, text=statement.text)
+        planner = self._planner(self.settings(), None, text=statement.text)
         text = planner.expand(statement) if _planned(statement) else statement.text
         return explain.script(planner.transfers, text)
 
@@ -116,7 +116,7 @@ class Session:
         statement = self._one(sql)
         if measure and statement.kind != "select":
             raise QueryError("this would change something: measure the SELECT that is in it")
-        planner = self._planner(None, text=statement.text)
+        planner = self._planner(self.settings(), None, text=statement.text)
         text = planner.expand(statement) if _planned(statement) else statement.text
         planned = explain.render(planner.transfers, text)
         if not measure:
@@ -145,9 +145,8 @@ class Session:
         """Return the folder of models, runs and errors."""
         return self._binder.home(settings)
 
-    def _calibrated(self) -> bool:
+    def _calibrated(self, settings: Settings) -> bool:
         """Measure this machine if that was never done; returns whether it was done now."""
-        settings = self.settings()
         path = calibration.file_of(settings.value("calibration"))
         if path is None or calibration.load(path).is_measured:
             return False
@@ -158,8 +157,9 @@ class Session:
         calibration.save(path, replace(measurement.measure(kept.folder), networks=known))
         return calibration.load(path).is_measured
 
-    def _planner(self, params: Any, run: str = "", text: str = "") -> StatementPlanner:
-        settings = self.settings()
+    def _planner(
+        self, settings: Settings, params: Any, run: str = "", text: str = ""
+    ) -> StatementPlanner:
         return StatementPlanner(
             settings,
             self.home(settings),
@@ -202,12 +202,17 @@ class Session:
                 self._lent.lend(name, scope(name), undo)
             if not _planned(statement):
                 return self._run(statement, statement.text, params, Allowance(), lambda: None, undo)
-            journal = Runs(self.home(self.settings()))
+            settings = self.settings()
+            journal = Runs(self.home(settings))
             run = journal.open(statement.text)
-            planner = self._planner(params, run, statement.text)
+            planner = self._planner(settings, params, run, statement.text)
             text = planner.expand(statement)
-            if any(t.plan.images_inferred for t in planner.transfers) and self._calibrated():
-                planner = self._planner(params, run, statement.text)  # by what is known now
+            if any(t.plan.images_inferred for t in planner.transfers) and self._calibrated(
+                settings
+            ):
+                planner = self._planner(
+                    settings, params, run, statement.text
+                )  # by what is known now
                 text = planner.expand(statement)
             allowed = transfer.allowance(planner.transfers)
             staged = [t for t in planner.transfers if t.apart]
@@ -221,7 +226,7 @@ class Session:
                 self._lent.lend(planned.staged.rows_name, relation, undo)
             plan = ", ".join(f"{t.plan.kind}/{t.plan.placement}" for t in planner.transfers)
             undo.callback(_forget, run)
-            rates = calibration.file_of(self.settings().value("calibration"))
+            rates = calibration.file_of(settings.value("calibration"))
             ended = partial(_ended, journal, run, plan, _estimate(planner.transfers, text), rates)
             left = _left_in(text, params)
             return self._run(statement, text, left, allowed, ended, undo, watch.finish)

@@ -28,7 +28,7 @@ def db():
 
 def of(db, arguments, where=""):
     (statement,) = parse.parse(f"SELECT f6 FROM {T.format(arguments)} {where}")
-    planner = db._planner(None)
+    planner = db._planner(db.settings(), None)
     planner.expand(statement)
     return planner.transfers[-1].workload.facts
 
@@ -54,9 +54,9 @@ def test_paths_are_told_by_their_text(db):
 def test_large_images_are_not_read(db, monkeypatch):
     monkeypatch.setattr(facts, "EXACT_BYTES", 100)
     asked = []
-    counts = type(db._planner(None).database).counts
+    counts = type(db._planner(db.settings(), None).database).counts
     monkeypatch.setattr(
-        type(db._planner(None).database),
+        type(db._planner(db.settings(), None).database),
         "counts",
         lambda self, query: asked.append(query) or counts(self, query),
     )
@@ -95,7 +95,7 @@ def awkward(db):
 
 def cuts(db, clause):
     (statement,) = parse.parse(f"SELECT t.f6 FROM {FAN} AS t {clause}")
-    planner = db._planner(None)
+    planner = db._planner(db.settings(), None)
     planner.expand(statement)
     return planner.transfers[-1].workload.needs
 
@@ -126,7 +126,7 @@ def test_dear_sub_queries_stay_above(awkward, monkeypatch):
 
 def test_nothing_is_asked_where_no_image_is_read(awkward):
     (statement,) = parse.parse(f"SELECT t.price FROM {FAN} AS t JOIN few USING (id)")
-    planner = awkward._planner(None)
+    planner = awkward._planner(awkward.settings(), None)
     planner.expand(statement)
     assert planner.transfers[-1].workload.needs.semi_joins == ()
 
