@@ -51,7 +51,7 @@ Decode = Callable[[bytes, np.ndarray], Any]
 def vista() -> Decode:
     from vista_sql import catalog
 
-    images = catalog.module("vista_sql.udfs", "_images")
+    images = catalog.module("vista_sql.udfs", "images.decoding")
 
     def decode(data: bytes, out: np.ndarray) -> None:
         reason = images.decode(data, "rgb", out)

@@ -64,7 +64,7 @@ def prepare(cnn: str, batches: int) -> Callable[[str], Callable[[], float]]:
 
 def vista(cnn: str, name: str, pixels: np.ndarray) -> Callable[[], Any]:
     from vista_sql import roster
-    from vista_sql.hosts.duckdb import process_runtime
+    from vista_sql.hosts.duckdb.functions import process_runtime
     from vista_sql.kernels import InferSpec
 
     facts = roster.load(cnn)

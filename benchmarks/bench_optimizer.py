@@ -145,7 +145,7 @@ class Bench:
 
     def forget(self) -> None:
         """Drop what the kernels remember from call to call: a run starts from nothing."""
-        from vista_sql.hosts.duckdb import process_runtime
+        from vista_sql.hosts.duckdb.functions import process_runtime
 
         runtime = process_runtime()
         runtime.sharing = type(runtime.sharing)()
@@ -223,7 +223,7 @@ def main() -> None:
         bench = Bench(Workload(**fields | {"layers": tuple(fields["layers"])}), given.rates)
         bench.run("", "")
         bench.close()
-        from vista_sql.resources import peak_bytes
+        from vista_sql.machine.resources import peak_bytes
 
         print(peak_bytes())
         return

@@ -38,7 +38,7 @@ def prepare(cnn: str, n_images: int, dtype: str) -> Callable[[str], Callable[[],
 
 def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     from vista_sql import roster
-    from vista_sql.hosts.duckdb import process_runtime
+    from vista_sql.hosts.duckdb.functions import process_runtime
     from vista_sql.kernels import InferSpec
 
     names = tuple(roster.load(cnn).canonical(layer) for layer in FIVE[cnn])
@@ -57,7 +57,7 @@ def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
 def decode(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     from vista_sql import catalog
 
-    decoder = catalog.module("vista_sql.udfs", "_images")
+    decoder = catalog.module("vista_sql.udfs", "images.decoding")
     images, side, pool = photos(n_images), SIDE[cnn], ThreadPoolExecutor(cores())
 
     def run() -> None:

@@ -73,7 +73,7 @@ def prepare(
 
 def _forget() -> None:
     """Make the process forget what it inferred, as a new one would not know it."""
-    from vista_sql.hosts.duckdb import process_runtime
+    from vista_sql.hosts.duckdb.functions import process_runtime
 
     runtime = process_runtime()
     runtime.sharing = type(runtime.sharing)()
@@ -83,7 +83,7 @@ def alone(n_bytes: int, zeros: float, total_bytes: int, folder: str) -> tuple[fl
     """Return GB/s written, GB/s read, and the share of bytes on disk, of one image's values."""
     from vista_sql import catalog, roster, store
 
-    packing = catalog.module("vista_sql.udfs", "_stored")
+    packing = catalog.module("vista_sql.udfs", "passes.stored")
     rng = np.random.default_rng(0)
     values = rng.standard_normal((32, n_bytes // 4)).astype(np.float32)
     values[rng.random(values.shape) < zeros] = 0

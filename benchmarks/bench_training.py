@@ -17,8 +17,8 @@ from statistics import median
 import numpy as np
 
 from vista_sql.train import FeatureSet, Fit, Options, Task, load
-from vista_sql.train._arrays import store_of
-from vista_sql.train._store import Store
+from vista_sql.train.arrays import store_of
+from vista_sql.train.training_rows import Store
 
 REG, L1_RATIO, ITERATIONS = 0.01, 0.5, 10  # Vista, section 5: elastic net, lambda, iterations
 REGS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)

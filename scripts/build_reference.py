@@ -17,10 +17,13 @@ from typing import Any
 import click
 
 import vista_sql
-from vista_sql import catalog, errors, functions, plans, roster, settings, train
+from vista_sql import catalog, errors, roster, settings, train
 from vista_sql.cli import app
 from vista_sql.cli._app import PACKAGE, Command
-from vista_sql.functions import Argument
+from vista_sql.planning import plans
+from vista_sql.sql import calls
+from vista_sql.sql.calls import Argument
+from vista_sql.sql.quoting import literal
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
@@ -100,8 +103,8 @@ def sql_functions() -> str:
     ]
     with tempfile.TemporaryDirectory() as folder, chdir(folder), vista_sql.connect() as db:
         db.query(TABLES).arrow()
-        for name in functions.names():
-            function = functions.load(name)
+        for name in calls.names():
+            function = calls.load(name)
             call = CALLS.get(name, f"{name.upper()}()")
             bound = db.query(f"SELECT * FROM {call}")
             columns = zip(bound.columns, bound.types, strict=True)
@@ -117,7 +120,7 @@ def sql_functions() -> str:
 def _default(argument: Argument) -> str:
     if argument.required:
         return "required"
-    return "" if argument.default is None else f"`{functions.literal(argument.default)}`"
+    return "" if argument.default is None else f"`{literal(argument.default)}`"
 
 
 def cnns() -> str:
@@ -157,7 +160,7 @@ def all_settings() -> str:
         (
             f"`vista_{one.name}`",
             f"`VISTA_SQL_{one.name.upper()}`",
-            "" if one.default is None else f"`{functions.literal(one.default)}`",
+            "" if one.default is None else f"`{literal(one.default)}`",
             one.meaning,
         )
         for one in settings.SETTINGS

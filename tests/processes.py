@@ -18,7 +18,7 @@ if order["group"]:
     Path(order["group"], "cgroup.procs").write_text(str(os.getpid()))
 import cv2, numpy as np, pyarrow as pa
 import vista_sql
-from vista_sql.resources import peak_bytes
+from vista_sql.machine.resources import peak_bytes
 rng = np.random.default_rng(0)
 db = vista_sql.connect(order["database"])
 few = [rng.integers(0, 255, (8, 8, 3), np.uint8) for _ in range(order["n"])]

@@ -15,34 +15,14 @@ from pathlib import Path
 import pytest
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
-TIERS = (  # a part imports itself and parts on lines above its own, nothing else of the package
-    ("errors", "units", "resources", "kernels", "progress"),
-    ("batches", "catalog", "checksums", "settings", "runs", "models", "tfrecord"),
-    ("roster", "train"),
-    ("calibration",),
-    ("functions",),  # what a SQL function is, not the functions
-    ("parse", "store", "weights"),
-    ("sinks", "stand_ins", "udfs", "widen"),
-    ("semi_joins",),
-    ("needs",),
-    ("workload",),
-    ("plans",),
-    ("memory",),
-    ("paper",),
-    ("cost", "rewrite"),
-    ("candidates", "coverage", "facts"),
-    ("optimizer",),
-    ("functions.*",),  # the functions: one file each
-    ("explain", "hosts", "result"),
-    ("planner",),
-    ("binding",),
-    ("measurement",),
-    ("session", "worker"),
-    ("__init__", "hosts.dbt"),  # the public names, loaded when they are asked for
-    ("datasets", "doctor", "query_files", "report"),
-    ("materializations",),
-    ("cli",),
-    ("__main__",),
+TIERS = (  # a part imports itself, and parts on its own line or on lines above
+    ("errors", "units", "kernels", "progress", "catalog", "batches"),  # the words
+    ("settings", "tfrecord", "roster", "machine", "models", "runs"),  # what is known
+    ("weights", "store", "train"),  # what is kept
+    ("sql",),  # text, read and written
+    ("planning", "udfs", "functions"),  # text → plan; rows → features
+    ("hosts", "query_files", "result", "session", "doctor", "__init__"),  # who runs it
+    ("datasets", "report", "cli", "__main__"),  # what people start
 )
 
 UDFS_MAY_IMPORT = {
@@ -51,7 +31,7 @@ UDFS_MAY_IMPORT = {
     "units",
     "catalog",
     "kernels",
-    "resources",
+    "machine",
     "roster",
     "store",
     "weights",
@@ -62,32 +42,29 @@ UDFS_MAY_IMPORT = {
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
     "click": ("cli", ""),
-    "cv2": ("", "udfs datasets doctor measurement"),
-    "dbt": ("hosts.dbt", ""),
-    "duckdb": ("hosts hosts.dbt measurement session", "result cli datasets"),
+    "cv2": ("", "udfs datasets doctor"),
+    "dbt": ("hosts", ""),
+    "duckdb": ("hosts doctor session", "result cli datasets"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
     "google": ("", "tfrecord"),  # protobuf
     "google_crc32c": ("tfrecord", ""),
-    "h5py": ("", "roster"),  # comes with Keras
+    "h5py": ("", "weights"),  # comes with Keras
     "jinja2": ("", "query_files report"),
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": (
-        "hosts measurement train udfs",
-        "batches models result roster weights datasets doctor",
-    ),
+    "numpy": ("hosts doctor train udfs", "batches models result roster weights datasets"),
     "pandas": ("", "result"),
     "polars": ("", "result"),
     "pyarrow": (
-        "batches hosts measurement session result train udfs worker",
+        "batches hosts doctor session result train udfs",
         "cli datasets doctor tfrecord",
     ),
     "pynvml": ("", "udfs"),  # with the extra gpu
     "rich": ("", "cli progress"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
-    "sqlglot": ("parse stand_ins semi_joins needs widen", ""),
+    "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
     "torch": ("", "batches"),  # who wants tensors of PyTorch has it
@@ -102,10 +79,6 @@ every_module = pytest.mark.parametrize("module", MODULES)
 def part(module: str) -> str:
     """Return the part of the package that a module belongs to, as TIERS names it."""
     names = module.split(".")[1:]
-    if names[:1] == ["functions"] and len(names) > 1:
-        return "functions.*"
-    if names == ["hosts", "dbt"]:
-        return "hosts.dbt"
     return names[0] if names else "__init__"
 
 
@@ -129,7 +102,7 @@ def test_imports_point_upwards(module):
         for found in imports(module)
         if is_ours(found.module)
         and part(found.module) != own
-        and TIER[part(found.module)] >= TIER[own]
+        and TIER[part(found.module)] > TIER[own]
     ]
     assert not wrong, "; ".join(wrong)
 
@@ -252,9 +225,10 @@ def test_planning_never_loads_tensorflow(in_python):
 def test_statements_are_planned_where_no_engine_is_installed(in_python):
     lines = in_python(
         """
-        from vista_sql import explain, parse
-        from vista_sql.planner import StatementPlanner
-        from vista_sql.resources import Capabilities
+        from vista_sql.planning import explain
+        from vista_sql.sql import parse
+        from vista_sql.planning.planner import StatementPlanner
+        from vista_sql.machine.resources import Capabilities
         from vista_sql.settings import Settings
 
         class Database:
@@ -313,7 +287,7 @@ def test_files_stay_readable(file):
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 CHANGES |= {"setdefault", "sort", "update"}
 
-PER_PROCESS = {"vista_sql.udfs._tensorflow._loaded"}
+PER_PROCESS = {"vista_sql.udfs.network.tensorflow._loaded"}
 """What Python itself has once in a process: the imported TensorFlow."""
 
 

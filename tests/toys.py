@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from vista_sql.udfs import _tensorflow
-from vista_sql.udfs._networks import Network, OpenCnn
-from vista_sql.udfs._runtime import Runtime
+from vista_sql.udfs.network import tensorflow
+from vista_sql.udfs.network.networks import Network, OpenCnn
+from vista_sql.udfs.passes.runtime import Runtime
 
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn, Preprocessing, _measure
@@ -118,8 +118,8 @@ def cnn(name: str) -> Cnn:
 
 
 def open_toy(spec: InferSpec) -> OpenCnn:
-    """Stand in for `vista_sql.udfs._networks.open_cnn`, which knows the roster only."""
-    _tensorflow.load()
+    """Stand in for `vista_sql.udfs.network.networks.open_cnn`, which knows the roster only."""
+    tensorflow.load()
     return OpenCnn(cnn(spec.cnn), f"toy/{spec.cnn}", lambda: network(spec.cnn))
 
 
@@ -132,7 +132,7 @@ def runtime(**options: Any) -> Runtime:
 def lowered(name: str, dtype: str = "float32") -> Network:
     """Return a toy as the kernels run it."""
     opened = open_toy(InferSpec(name, ()))
-    return _tensorflow.on_thread(Network, opened, dtype, "cpu")
+    return tensorflow.on_thread(Network, opened, dtype, "cpu")
 
 
 def feature_layers(cnn: Cnn) -> list[str]:

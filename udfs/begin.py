@@ -17,7 +17,7 @@ def begin(runtime: Any, spec: pa.ChunkedArray) -> pa.Array:
 
     Args:
         runtime: has `trainings`.
-        spec: one JSON text (`vista_sql.train._spec`).
+        spec: one JSON text (`vista_sql.train.spec`).
 
     Raises:
         ModelError: several rows: the training stands beside the rows of another relation.

@@ -11,13 +11,13 @@ from vista_sql import store
 from vista_sql.errors import UnreadableImageError
 from vista_sql.kernels import Kernel
 
-from . import _sources
-from ._arrow import Column, one_array, spec_of
-from ._clock import Spent
-from ._columns import image_column, wanted
-from ._distinct import Images, decode
-from ._runtime import Runtime
-from ._stored import Stored
+from .images import sources
+from .images.columns import image_column, wanted
+from .images.distinct import Images, decode
+from .passes.arrow import Column, one_array, spec_of
+from .passes.clock import Spent
+from .passes.runtime import Runtime
+from .passes.stored import Stored
 
 
 def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
@@ -69,7 +69,7 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
                 read_seconds=spent.read,
                 decode_seconds=spent.decode,
             )
-            if _sources.is_stable(identity):
+            if sources.is_stable(identity):
                 runtime.set_outcome((channels, identity), reason)
         return reason
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from vista_sql.errors import TFRecordError
 from vista_sql.kernels import Kernel
 
-from ._arrow import Column, one_array
+from .passes.arrow import Column, one_array
 
 SQL_TYPE = 'STRUCT("file" VARCHAR, "rows" BIGINT, "bytes" BIGINT)[]'
 ARROW_TYPE = pa.list_(

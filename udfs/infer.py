@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from vista_sql.kernels import LAYER_SLOTS, Kernel
 
-from ._arrow import Column, feature_lists, spec_of, struct
-from ._columns import wanted
-from ._flow import infer_images
-from ._runtime import Runtime
+from .images.columns import wanted
+from .passes.arrow import Column, feature_lists, spec_of, struct
+from .passes.flow import infer_images
+from .passes.runtime import Runtime
 
 
 def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.StructArray:

@@ -9,11 +9,11 @@ import pyarrow as pa
 from vista_sql.errors import StoreError
 from vista_sql.kernels import Kernel
 
-from ._arrow import Column, one_array, spec_of
-from ._columns import image_column
-from ._distinct import Images
-from ._flow import Pass
-from ._runtime import Runtime
+from .images.columns import image_column
+from .images.distinct import Images
+from .passes.arrow import Column, one_array, spec_of
+from .passes.flow import Pass
+from .passes.runtime import Runtime
 
 ARROW_TYPE = pa.struct(
     [

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from vista_sql.kernels import EXPLANATION, Fact, Kernel
-from vista_sql.resources import peak_bytes
+from vista_sql.machine.resources import peak_bytes
 
-from ._arrow import Column
-from ._runtime import Counters, Runtime
+from .passes.arrow import Column
+from .passes.runtime import Counters, Runtime
 
 _TYPES = {
     "INTEGER": pa.int32(),

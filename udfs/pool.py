@@ -10,8 +10,8 @@ import pyarrow as pa
 from vista_sql.errors import HostError
 from vista_sql.kernels import Kernel
 
-from ._arrow import FEATURES, Column, feature_lists, map_rows, spec_of
-from ._runtime import Runtime
+from .passes.arrow import FEATURES, Column, feature_lists, map_rows, spec_of
+from .passes.runtime import Runtime
 
 
 def pool(runtime: Runtime, spec: Column, map_: Column) -> pa.Array:

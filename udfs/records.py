@@ -15,7 +15,7 @@ from vista_sql.tfrecord import records as tfrecords
 from vista_sql.tfrecord.examples import Column, Kind
 from vista_sql.tfrecord.files import Positions
 
-from ._arrow import Column as ArrowColumn
+from .passes.arrow import Column as ArrowColumn
 
 CHUNK_BYTES = 8 << 20  # of records in one call, but for the last of them
 CHUNK_RECORDS = 2048

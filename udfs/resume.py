@@ -11,8 +11,8 @@ import pyarrow as pa
 from vista_sql.errors import HostError
 from vista_sql.kernels import LAYER_SLOTS, Kernel
 
-from ._arrow import Column, map_blobs, map_rows, spec_of, struct
-from ._runtime import Runtime
+from .passes.arrow import Column, map_blobs, map_rows, spec_of, struct
+from .passes.runtime import Runtime
 
 
 def resume(slots: int, runtime: Runtime, spec: Column, map_: Column) -> pa.StructArray:

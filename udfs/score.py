@@ -12,8 +12,8 @@ import pyarrow as pa
 from vista_sql import models
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
-from vista_sql.train._rows import columns_of
-from vista_sql.train._scorer import Scorer
+from vista_sql.train.rows import columns_of
+from vista_sql.train.scorer import Scorer
 
 ARROW_TYPE = pa.struct(
     [

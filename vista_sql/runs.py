@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from vista_sql.resources import peak_bytes
+from vista_sql.machine.resources import peak_bytes
 
 log = logging.getLogger(__name__)
 

@@ -18,23 +18,28 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from vista_sql import calibration, explain, parse, sinks, store
-from vista_sql.binding import Binder
+from vista_sql import store
 from vista_sql.errors import Place, QueryError, UnknownNameError
-from vista_sql.functions import Call, text_literal, transfer
+from vista_sql.functions import transfer
 from vista_sql.functions.transfer import Transfer
-from vista_sql.hosts import duckdb as host
-from vista_sql.hosts import lent, rows
-from vista_sql.hosts.lent import Scope
-from vista_sql.hosts.shares import process_shares
-from vista_sql.memory import Allowance
-from vista_sql.parse import Statement
-from vista_sql.planner import StatementPlanner
+from vista_sql.hosts.duckdb import caller, rows
+from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb.caller import Scope
+from vista_sql.hosts.duckdb.limit import process_shares
+from vista_sql.machine import calibration
+from vista_sql.machine.resources import Sink
+from vista_sql.planning import explain
+from vista_sql.planning.binding import Binder
+from vista_sql.planning.memory import Allowance
+from vista_sql.planning.planner import StatementPlanner
 from vista_sql.progress import Report, Watch, nothing
-from vista_sql.resources import Sink
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
+from vista_sql.sql import parse, sinks
+from vista_sql.sql.calls import Call
+from vista_sql.sql.parse import Statement
+from vista_sql.sql.quoting import text_literal
 
 TRAINING = ("vista_train", "vista_compare")
 
@@ -54,7 +59,7 @@ class Session:
         """
         self.con, self._own = con, own
         self._salt = salt or secrets.token_hex(8)
-        self._lent = lent.Lent(con)
+        self._lent = caller.Lent(con)
         file = host.database_file(con)
         self._folder = f"{file}.vista" if file else _session_folder(self)
         attach(con, self, self._folder)
@@ -94,7 +99,7 @@ class Session:
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
-        scope, progress = scope or lent.caller_scope(sys._getframe(1)), progress or nothing
+        scope, progress = scope or caller.caller_scope(sys._getframe(1)), progress or nothing
         for statement in statements[:-1]:
             self._start(statement, None, progress, scope).arrow()
         return self._start(statements[-1], params, progress, scope)
@@ -150,7 +155,7 @@ class Session:
         path = calibration.file_of(settings.value("calibration"))
         if path is None or calibration.load(path).is_measured:
             return False
-        from vista_sql import measurement  # once a machine
+        from vista_sql.doctor import measurement  # once a machine
 
         kept = store.chosen(settings.value("store").value, None)
         known = calibration.load(path).networks
@@ -198,7 +203,7 @@ class Session:
             undo.enter_context(_placed(statement))
             undo.enter_context(host.translated())
             self._lent.tidy()
-            for name in lent.variables(self.con, statement, scope, self._lent):
+            for name in caller.variables(self.con, statement, scope, self._lent):
                 self._lent.lend(name, scope(name), undo)
             if not _planned(statement):
                 return self._run(statement, statement.text, params, Allowance(), lambda: None, undo)
@@ -484,7 +489,7 @@ def query(
         progress: told how far it is.
     """
     session = _default() if con is None else Session(con, own=False)
-    scope = lent.caller_scope(sys._getframe(1))
+    scope = caller.caller_scope(sys._getframe(1))
     return session.query(sql, params, progress=progress, scope=scope)
 
 

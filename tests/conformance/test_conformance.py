@@ -18,8 +18,8 @@ import foods
 import pytest
 
 import vista_sql
-from vista_sql.hosts import duckdb as host
 from vista_sql.hosts.dbt import Plugin
+from vista_sql.hosts.duckdb import functions as host
 
 FILES = sorted(Path(__file__).parent.glob("*.sql"))
 TOLERANCE = 1e-6

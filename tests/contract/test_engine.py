@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import toys
 from numpy.testing import assert_array_equal
-from vista_sql.udfs import _tensorflow
-from vista_sql.udfs._networks import Network, OpenCnn
+from vista_sql.udfs.network import tensorflow
+from vista_sql.udfs.network.networks import Network, OpenCnn
 
 from vista_sql import roster, weights
 
@@ -28,7 +28,7 @@ def engine(request):
     network = weights.load_network(cnn, weights.resolve(cnn, "random", seed=5))
     unsettle_batch_norms(network)
     opened = OpenCnn(cnn, "random", lambda: network)
-    ours = _tensorflow.on_thread(Network, opened, "float32", "cpu")
+    ours = tensorflow.on_thread(Network, opened, "float32", "cpu")
     random = np.random.default_rng(3)
     yield cnn, network, ours, random.integers(0, 256, (3, *cnn.input_shape), dtype=np.uint8)
     opened = ours = network = None
@@ -46,7 +46,7 @@ def unsettle_batch_norms(network):
 
 
 def test_every_feature_layer_equals_keras(engine):
-    _, keras = _tensorflow.load()
+    _, keras = tensorflow.load()
     cnn, network, ours, images = engine
     layers = toys.feature_layers(cnn)
     mean, scale = (np.float32(one) for one in (cnn.preprocessing.mean, cnn.preprocessing.scale))

@@ -6,11 +6,11 @@ import duckdb
 import pytest
 
 import vista_sql
-from vista_sql import functions
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.functions import Call
+from vista_sql.sql import calls
+from vista_sql.sql.calls import Call
 
-every_function = pytest.mark.parametrize("name", functions.names())
+every_function = pytest.mark.parametrize("name", calls.names())
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def attached():
 
 @every_function
 def test_facts_fit_together(name):
-    function = functions.load(name)
+    function = calls.load(name)
     names = [argument.name for argument in function.arguments]
     assert function.name == name == name.lower()
     assert function.meaning
@@ -37,7 +37,7 @@ def test_facts_fit_together(name):
 
 @every_function
 def test_call_is_checked_before_it_is_expanded(name):
-    function = functions.load(name)
+    function = calls.load(name)
     with pytest.raises(UnknownNameError, match="no_such_thing"):
         Call(name, {"no_such_thing": 1}, {}).checked()
     for argument in function.arguments:
@@ -53,17 +53,17 @@ def test_bare_connections_have_it_with_all_its_arguments(name, attached):
         [name, "table_macro"],
     ).fetchall()
     # a macro needs a parameter, or DuckDB would plan the call as soon as it is made
-    assert found == [([argument.name for argument in functions.load(name).arguments] or ["_"],)]
+    assert found == [([argument.name for argument in calls.load(name).arguments] or ["_"],)]
 
 
 @every_function
 def test_any_case_is_the_same_function(name):
-    assert functions.load(name.upper()) is functions.load(name)
+    assert calls.load(name.upper()) is calls.load(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in functions.names() if not any(a.required for a in functions.load(n).arguments)],
+    [n for n in calls.names() if not any(a.required for a in calls.load(n).arguments)],
 )
 def test_what_needs_no_argument_answers_everywhere(name, attached, tmp_path):
     statement = f"SELECT * FROM {name.upper()}()"

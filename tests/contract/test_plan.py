@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 import vista_sql
-from vista_sql import plans, roster
-from vista_sql.needs import Needs
-from vista_sql.plans import Infer, Pool, Sort
-from vista_sql.workload import Relation, Tap, Workload
+from vista_sql import roster
+from vista_sql.planning import plans
+from vista_sql.planning.plans import Infer, Pool, Sort
+from vista_sql.planning.workload import Relation, Tap, Workload
+from vista_sql.sql.needs import Needs
 
 every_plan = pytest.mark.parametrize("name", plans.names())
 LENET = roster.load("lenet5")

@@ -5,7 +5,7 @@ import pytest
 
 from vista_sql import train
 from vista_sql.train import FeatureSet, Options, Task
-from vista_sql.train._arrays import store_of
+from vista_sql.train.arrays import store_of
 
 SETS = {
     "tree": [FeatureSet("tree", None, True, (), "tree")],

@@ -114,7 +114,7 @@ def test_views_over_transfer(fresh_db):
 
 
 def test_describe_explain_and_summarize_infer_nothing(con):
-    from vista_sql.hosts.duckdb import process_runtime
+    from vista_sql.hosts.duckdb.functions import process_runtime
 
     runtime = process_runtime()
     before = {run: c.images_inferred for run, c in runtime._counters.items()}

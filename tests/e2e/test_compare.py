@@ -160,7 +160,7 @@ def test_one_that_has_beaten_nobody_reads_all_rows(db):
 
 
 def test_confidence_is_the_chance_that_the_better_one_is_better():
-    from vista_sql.train._race import ahead, judge
+    from vista_sql.train.race import ahead, judge
 
     best, other = np.array([True] * 9 + [False]), np.array([True] * 5 + [False] * 4 + [True])
     assert ahead(best, other) == pytest.approx((4 - 1) / 5**0.5)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import vista_sql
-from vista_sql.hosts import duckdb as host
+from vista_sql.hosts.duckdb import functions as host
 
 A = "cnn => 'lenet5', layers => ['f6', 'conv3'], structured => 'foods'"
 N = 60

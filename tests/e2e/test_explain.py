@@ -14,10 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 import vista_sql
-from vista_sql import cost, kernels
+from vista_sql import kernels
 from vista_sql.cli import app
 from vista_sql.errors import QueryError
-from vista_sql.hosts import duckdb as host
+from vista_sql.hosts.duckdb import functions as host
+from vista_sql.planning import cost
 
 N = 24
 T = "TRANSFER(cnn => 'lenet5', layers => ['f6', 'conv3'], structured => 'foods')"
@@ -317,7 +318,7 @@ def test_large_images_and_a_small_network_stall_on_decoding(pictures, runtime, i
 def test_a_slow_source_stalls_on_fetching(pictures, runtime, monkeypatch, way):
     from vista_sql import catalog
 
-    sources = catalog.module(kernels.PACKAGE, "_sources")
+    sources = catalog.module(kernels.PACKAGE, "images.sources")
     read = sources.read
 
     def slow(*arguments):
@@ -334,7 +335,7 @@ def test_a_slow_source_stalls_on_fetching(pictures, runtime, monkeypatch, way):
 def test_a_slow_network_does_not_stall(pictures, runtime, monkeypatch, way):
     from vista_sql import catalog
 
-    networks = catalog.module(kernels.PACKAGE, "_networks")
+    networks = catalog.module(kernels.PACKAGE, "network.networks")
     run = networks.Network.run
 
     def slow(*arguments):

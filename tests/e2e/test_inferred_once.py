@@ -21,7 +21,7 @@ import pytest
 
 import vista_sql
 from vista_sql.errors import ArgumentError, StoreError
-from vista_sql.hosts import duckdb as host
+from vista_sql.hosts.duckdb import functions as host
 
 N = 60
 LAYERS = "cnn => 'lenet5', layers => ['c5', 'f6']"

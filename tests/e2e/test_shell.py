@@ -166,9 +166,9 @@ def test_errors_have_their_own_text(shell, database):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network
 def test_settings_and_paths_are_the_shells_own(shell, database, tmp_path):
-    from vista_sql.udfs import _tensorflow
+    from vista_sql.udfs.network import tensorflow
 
-    _, keras = _tensorflow.load()
+    _, keras = tensorflow.load()
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(name="top")]
     keras.Sequential(layers).save(tmp_path / "own.keras")
     (tmp_path / "sub").mkdir()
@@ -269,7 +269,7 @@ def test_columns_arrive_as_python_gets_them_from_duckdb(shell, monkeypatch):
 @pytest.mark.timeout(1200)
 def test_three_gigabytes_of_features_through_one_statement(shell, tmp_path):
     """8,192 rows of 100,352 floats each, 3.3 GB: what a chunk holds is let go before the next."""
-    from vista_sql.hosts.duckdb import create_file
+    from vista_sql.hosts.duckdb.functions import create_file
 
     path, n_rows, n_values = tmp_path / "wide.duckdb", 8192, 7 * 7 * 2048
     create_file(str(path), {})

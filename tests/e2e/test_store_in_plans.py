@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from test_inferred_once import Count, N, db, statement  # noqa: F401 - a fixture
 
-from vista_sql import calibration
-from vista_sql.calibration import DEFAULTS
+from vista_sql.machine import calibration
+from vista_sql.machine.calibration import DEFAULTS
 
 # a bare connection cannot look images up while it plans
 pytestmark = pytest.mark.parametrize("db", ["query"], indirect=True)

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vista_sql.udfs import _tensorflow
 from vista_sql.udfs import records as kernel
+from vista_sql.udfs.network.tensorflow import load, on_thread
 
 import vista_sql
 from vista_sql.cli import app
@@ -50,7 +50,7 @@ def attached():
 
 
 def tensorflow():
-    _tensorflow.load()
+    load()
     import tensorflow
 
     return tensorflow
@@ -381,7 +381,7 @@ def test_tensorflow_reads_what_was_written(db, compression):
         parsed = [tf.io.parse_single_example(one, described) for one in dataset]
         return [{n: np.asarray(value.numpy()).tolist() for n, value in p.items()} for p in parsed]
 
-    for i, one in zip(reversed(range(100)), _tensorflow.on_thread(read), strict=True):
+    for i, one in zip(reversed(range(100)), on_thread(read), strict=True):
         assert one == {
             "id": i,
             "even": int(i % 2 == 0),

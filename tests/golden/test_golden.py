@@ -15,8 +15,9 @@ import duckdb
 import foods
 import pytest
 
-from vista_sql import parse, planner
+from vista_sql.planning import planner
 from vista_sql.session import Session
+from vista_sql.sql import parse
 
 FOLDER = Path(__file__).parent
 MARK = "\n-- output --\n"

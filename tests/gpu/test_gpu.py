@@ -13,7 +13,7 @@ import foods
 import numpy as np
 import pytest
 import toys
-from vista_sql.udfs import _gpu, _networks, _tensorflow
+from vista_sql.udfs.network import gpu, networks, tensorflow
 
 from vista_sql import roster, store
 from vista_sql.kernels import InferSpec
@@ -25,7 +25,7 @@ CNNS = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "dens
 
 
 def has_gpu():
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -36,8 +36,8 @@ pytestmark = [
 
 
 def network(name, device, dtype="float32"):
-    found = _networks.open_cnn(InferSpec(name, (), weights="random"))
-    return _tensorflow.on_thread(_networks.Network, found, dtype, device)
+    found = networks.open_cnn(InferSpec(name, (), weights="random"))
+    return tensorflow.on_thread(networks.Network, found, dtype, device)
 
 
 def pixels(name, n):
@@ -103,22 +103,22 @@ def test_auto_is_the_gpu():
 
 
 def test_memory_grows_and_single_precision_is_whole():
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     network("lenet5", "gpu")
-    for gpu in tf.config.list_physical_devices("GPU"):
-        assert tf.config.experimental.get_memory_growth(gpu)
+    for device in tf.config.list_physical_devices("GPU"):
+        assert tf.config.experimental.get_memory_growth(device)
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 @pytest.fixture
 def little_memory():
     """Take the GPU's memory but for 3 GiB."""
-    tf, _ = _tensorflow.load()
-    free = _gpu.free_bytes()
+    tf, _ = tensorflow.load()
+    free = gpu.free_bytes()
     assert free is not None, "the driver does not say what memory is free"
     with tf.device("/GPU:0"):
         taken = [tf.zeros(2**30, tf.uint8) for _ in range((free >> 30) - 3)]
-    assert _gpu.free_bytes() < 4 * 2**30
+    assert gpu.free_bytes() < 4 * 2**30
     yield
     taken.clear()
 

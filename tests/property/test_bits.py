@@ -16,7 +16,7 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from vista_sql.udfs import _networks, _tensorflow
+from vista_sql.udfs.network import networks, tensorflow
 
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
@@ -32,8 +32,8 @@ def opened(name, dtype="float32"):
 @lru_cache(maxsize=2)  # each takes up to two gigabytes
 def of_roster(name, dtype):
     gc.collect()
-    found = _networks.open_cnn(InferSpec(name, (), weights="random"))
-    return _tensorflow.on_thread(_networks.Network, found, dtype, "cpu")
+    found = networks.open_cnn(InferSpec(name, (), weights="random"))
+    return tensorflow.on_thread(networks.Network, found, dtype, "cpu")
 
 
 def pixels(name, n):

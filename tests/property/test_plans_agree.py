@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vista_sql import plans
+from vista_sql.planning import plans
 
 LAYERS = ("conv1", "pool1", "conv3", "f6")
 HINTS = st.fixed_dictionaries(

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train._arrays import store_of
-from vista_sql.train._store import Layout, Rows, Store
+from vista_sql.train.arrays import store_of
+from vista_sql.train.training_rows import Layout, Rows, Store
 
 N = 60
 SETS = [FeatureSet("structured", None, True, ()), FeatureSet("structured+a", "a", True, (0,))]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from vista_sql import calibration
-from vista_sql.calibration import DEFAULTS
 from vista_sql.errors import SettingError
+from vista_sql.machine import calibration
+from vista_sql.machine.calibration import DEFAULTS
 from vista_sql.settings import Settings
 
 

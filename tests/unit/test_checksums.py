@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from vista_sql import checksums
-from vista_sql.checksums import Digests
+from vista_sql.weights import checksums
+from vista_sql.weights.checksums import Digests
 
 LONG_AGO = 10**18
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_optimizer import work
 
-from vista_sql import cost, plans
-from vista_sql.calibration import DEFAULTS, Rates, network_key
+from vista_sql.machine.calibration import DEFAULTS, Rates, network_key
+from vista_sql.planning import cost, plans
+from vista_sql.planning.workload import Facts, Stored
 from vista_sql.roster import load
 from vista_sql.store import OFF, Choice
-from vista_sql.workload import Facts, Stored
 
 STORE = Choice("/store")
 

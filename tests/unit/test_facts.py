@@ -6,8 +6,9 @@ import foods
 import pyarrow as pa
 import pytest
 
-from vista_sql import facts, parse
-from vista_sql.workload import Facts
+from vista_sql.planning import facts
+from vista_sql.planning.workload import Facts
+from vista_sql.sql import parse
 
 T = "TRANSFER(cnn => 'lenet5', layers => ['f6'], {})"
 

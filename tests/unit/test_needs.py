@@ -7,9 +7,9 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from vista_sql import needs, parse
-from vista_sql.needs import EVERYTHING, analyse
-from vista_sql.stand_ins import StandIn
+from vista_sql.sql import needs, parse
+from vista_sql.sql.needs import EVERYTHING, analyse
+from vista_sql.sql.resolve import StandIn
 
 NARROW = {"id": "INTEGER", "price": "DOUBLE", "Name": "VARCHAR", "tags": "INTEGER[]"}
 COLUMNS = {**NARROW, "fc6": "FLOAT[84]", "fc7": "FLOAT[10]", "error": "VARCHAR"}

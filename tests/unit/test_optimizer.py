@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from vista_sql import optimizer, plans
-from vista_sql.candidates import Hints
 from vista_sql.errors import PlanError, UnknownNameError
-from vista_sql.functions import Call
-from vista_sql.needs import Needs
-from vista_sql.resources import Capabilities, Resources
+from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.planning import optimizer, plans
+from vista_sql.planning.candidates import Hints
+from vista_sql.planning.workload import Facts, Relation, bind, load_cnn
 from vista_sql.settings import Value
-from vista_sql.workload import Facts, Relation, bind, load_cnn
+from vista_sql.sql.calls import Call
+from vista_sql.sql.needs import Needs
 
 ROOMY = Resources(2, 64 * 2**30, "the machine")
 STATEMENTS = Capabilities("duckdb", small_batches=True)

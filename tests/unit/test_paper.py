@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from test_optimizer import work
 
 import vista_sql
-from vista_sql import paper, roster
+from vista_sql import roster
 from vista_sql.errors import ArgumentError, PlanError, UnknownNameError
-from vista_sql.needs import Needs
-from vista_sql.paper import GB, MB, Cluster, Constants, Footprint, Tables
-from vista_sql.resources import Resources
+from vista_sql.machine.resources import Resources
+from vista_sql.planning import paper
+from vista_sql.planning.paper import GB, MB, Cluster, Constants, Footprint, Tables
+from vista_sql.planning.workload import Facts
 from vista_sql.roster import Layer
-from vista_sql.workload import Facts
+from vista_sql.sql.needs import Needs
 
 GIB = 2**30
 LAYERS = {  # the paper's L: so many layers from the top

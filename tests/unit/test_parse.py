@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vista_sql import parse
 from vista_sql.errors import ArgumentError, QueryError
-from vista_sql.parse import Unresolved
+from vista_sql.sql import parse
+from vista_sql.sql.parse import Unresolved
 
 
 def values(arguments):

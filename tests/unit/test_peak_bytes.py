@@ -11,15 +11,18 @@ import pyarrow as pa
 import pytest
 from test_optimizer import BIND_TIME, STATEMENTS, hints, work
 
-from vista_sql import memory, optimizer, resources, sinks, store
+from vista_sql import store
 from vista_sql.errors import PlanError
-from vista_sql.hosts.shares import Shares
-from vista_sql.memory import MIB, Allowance, Breakdown
-from vista_sql.plans import fused
-from vista_sql.resources import Resources
+from vista_sql.hosts.duckdb.limit import Shares
+from vista_sql.machine import resources
+from vista_sql.machine.resources import Resources
+from vista_sql.planning import memory, optimizer
+from vista_sql.planning.memory import MIB, Allowance, Breakdown
+from vista_sql.planning.plans import fused
+from vista_sql.planning.workload import Facts, Tap
 from vista_sql.result import Result
+from vista_sql.sql import sinks
 from vista_sql.store import Choice
-from vista_sql.workload import Facts, Tap
 
 GIB = 2**30
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vista_sql import materializations, query_files
+from vista_sql import query_files
 from vista_sql.errors import QueryError, UnknownNameError, VistaError
+from vista_sql.query_files import materializations
 
 
 @pytest.fixture

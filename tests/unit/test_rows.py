@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from vista_sql.hosts import rows
+from vista_sql.hosts.duckdb import rows
 
 QUERY = "SELECT i AS a, i * 2 AS b FROM range(10) AS r(i)"
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vista_sql import roster, weights
 from vista_sql.errors import WeightsError
-from vista_sql.roster import _safetensors
+from vista_sql.weights import safetensors
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "torch_reference.py"))
@@ -92,7 +92,7 @@ def test_every_weighted_layer_has_its_torch_module(name):
 def test_a_map_that_torch_flattens_channels_first_is_reordered():
     random = np.random.default_rng(0)
     maps, matrix = random.normal(size=(4, 3, 5, 2)), random.normal(size=(7, 30))  # NCHW
-    converted = _safetensors.converted(matrix, (3, 5, 2))
+    converted = safetensors.converted(matrix, (3, 5, 2))
     channels_last = maps.transpose(0, 2, 3, 1).reshape(4, -1)
     assert_allclose(channels_last @ converted, maps.reshape(4, -1) @ matrix.T, rtol=1e-12)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vista_sql.errors import QueryError
-from vista_sql.widen import widened
+from vista_sql.sql.widen import widened
 
 CALL = "TRANSFER(cnn => 'lenet5', images => 'i', structured => 's')"
 

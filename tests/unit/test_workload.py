@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from vista_sql import workload
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.functions import Call
-from vista_sql.needs import Needs
-from vista_sql.workload import Relation, array_type, pooled_values
+from vista_sql.planning import workload
+from vista_sql.planning.workload import Relation, array_type, pooled_values
+from vista_sql.sql.calls import Call
+from vista_sql.sql.needs import Needs
 
 IMAGES = {"id": "INTEGER", "image": "BLOB", "taken": "DATE"}
 FOODS = {"ID": "INTEGER", "price": "DOUBLE"}

@@ -189,7 +189,7 @@ def _json(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None
 def _json_query(schema: pa.Schema) -> str:
     import pyarrow as pa
 
-    from vista_sql.functions import identifier
+    from vista_sql.sql.quoting import identifier
 
     finite = []
     for field in schema:

@@ -82,7 +82,8 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
     Raises:
         Failure: there is no such file, and nothing that would fill it.
     """
-    from vista_sql import connect, parse
+    from vista_sql import connect
+    from vista_sql.sql import parse
 
     if db is not None and not db.exists():
         writes = [s for s in parse.parse(sql) if s.kind != "select"] if sql else []

@@ -63,7 +63,7 @@ TensorFlow. Parquet, CSV, JSON and Arrow: vista query -o.""",
 )
 def COMMAND(sql: str, db: Path | None, output: Path, compression: Compression, shards: int) -> None:
     """Run SQL, from the command line, a FILE or stdin, and write its rows to TFRecord files."""
-    from vista_sql import parse
+    from vista_sql.sql import parse
     from vista_sql.tfrecord.writing import Writer
 
     if not output.absolute().parent.is_dir():

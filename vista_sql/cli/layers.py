@@ -45,7 +45,7 @@ def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> No
     GFLOP from the image up to it.
     """
     from vista_sql import weights
-    from vista_sql.functions import text_literal
+    from vista_sql.sql.quoting import text_literal
 
     target = _output.target(format_, output)
     weights.facts(cnn)  # a wrong name ends here, with the names that there are

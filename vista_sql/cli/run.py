@@ -16,8 +16,8 @@ from vista_sql.cli._statement import nothing_in_scope
 from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
-    from vista_sql.materializations import Statements
     from vista_sql.query_files import Project, QueryFile
+    from vista_sql.query_files.materializations import Statements
     from vista_sql.session import Session
 
 
@@ -117,8 +117,8 @@ def _made(
     session: Session, project: Project, name: str, running: Sequence[str], full_refresh: bool
 ) -> str:
     """Make one file's table or view; return what is told of it."""
-    from vista_sql import materializations
     from vista_sql.errors import QueryError, VistaError
+    from vista_sql.query_files import materializations
 
     file = project.file(name)
     for other in project.file(name).needs:

@@ -66,7 +66,7 @@ def COMMAND(
 
 
 def _serve(path: Path, idle_seconds: float, memory_limit: str | None, tell: int | None) -> None:
-    from vista_sql import worker
+    from vista_sql.hosts.shell import worker
     from vista_sql.settings import Settings
 
     limit = Settings({}).value("memory_limit", memory_limit).value

@@ -10,12 +10,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vista_sql import parse, weights, workload
+from vista_sql import weights
 from vista_sql.errors import ModelError, WeightsError
-from vista_sql.functions import Call, Planner
 from vista_sql.models import Model
+from vista_sql.planning import workload
+from vista_sql.planning.workload import Relation, Tap, Workload
 from vista_sql.roster import Cnn
-from vista_sql.workload import Relation, Tap, Workload
+from vista_sql.sql import parse
+from vista_sql.sql.calls import Call, Planner
 
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
 """Packages whose versions belong to a model's record, where they are installed."""

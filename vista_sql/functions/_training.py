@@ -7,8 +7,9 @@ from typing import Any
 
 from vista_sql import models
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions import Call, Planner, identifier, text_literal
 from vista_sql.models import Model
+from vista_sql.sql.calls import Call, Planner
+from vista_sql.sql.quoting import identifier, text_literal
 
 
 def streamed(spec: str, relation: str, planner: Planner, columns: str = "*") -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vista_sql import memory, optimizer, rewrite, store, workload
-from vista_sql.candidates import Hints
+from vista_sql import store
 from vista_sql.errors import QueryError, SettingError
-from vista_sql.functions import Argument, Call, Planner, TableFunction
-from vista_sql.memory import Allowance, Breakdown
-from vista_sql.needs import EVERYTHING, Needs
-from vista_sql.plans import Plan
-from vista_sql.rewrite import Staged
+from vista_sql.planning import memory, optimizer, rewrite, workload
+from vista_sql.planning.candidates import Hints
+from vista_sql.planning.memory import Allowance, Breakdown
+from vista_sql.planning.plans import Plan
+from vista_sql.planning.rewrite import Staged
+from vista_sql.planning.workload import Facts, Relation, Workload
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.store import Choice
-from vista_sql.workload import Facts, Relation, Workload
 
 ARGUMENTS = (
     Argument("cnn", "a roster name, or the path of a .keras file", required=True),

@@ -7,20 +7,16 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from vista_sql import parse, roster, workload
+from vista_sql import roster
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions import (
-    Argument,
-    Call,
-    Planner,
-    TableFunction,
-    identifier,
-    literal,
-    vista_train,
-)
+from vista_sql.functions import vista_train
 from vista_sql.functions._training import data_of, number, streamed, text, texts
 from vista_sql.kernels import gated
+from vista_sql.planning import workload
 from vista_sql.roster import Cnn
+from vista_sql.sql import parse
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, literal
 
 PASSED_ON = ("image", "join_type", "pool", "weights", "dtype", "store", "batch_rows", "device")
 """Arguments that are TRANSFER's and mean the same here."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import (
-    Argument,
-    Call,
-    Planner,
-    TableFunction,
-    _provenance,
-    identifier,
-)
+from vista_sql.functions import _provenance
 from vista_sql.functions._training import data_of, find_model, scored, text
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier
 
 
 def expand(call: Call, planner: Planner) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vista_sql import runs
-from vista_sql.functions import Call, Planner, TableFunction, values_table
+from vista_sql.sql.calls import Call, Planner, TableFunction
+from vista_sql.sql.quoting import values_table
 
 COLUMNS = {"run_id": "VARCHAR", "key": "VARCHAR", "error": "VARCHAR"}
 

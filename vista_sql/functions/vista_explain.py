@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import json
 
-from vista_sql.functions import (
-    Argument,
-    Call,
-    Planner,
-    TableFunction,
-    identifier,
-    text_literal,
-    values_table,
-)
 from vista_sql.functions._training import flag
 from vista_sql.kernels import EXPLANATION
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, text_literal, values_table
 
 
 def expand(call: Call, planner: Planner) -> str:

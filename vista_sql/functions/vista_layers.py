@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import Argument, Call, Planner, TableFunction, values_table
-from vista_sql.workload import load_cnn, pooled_values
+from vista_sql.planning.workload import load_cnn, pooled_values
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import values_table
 
 COLUMNS = {
     "layer": "VARCHAR",

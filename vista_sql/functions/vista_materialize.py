@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import (
-    Argument,
-    Call,
-    Planner,
-    TableFunction,
-    identifier,
-    text_literal,
-    transfer,
-)
+from vista_sql.functions import transfer
 from vista_sql.functions._training import texts
 from vista_sql.kernels import InferSpec
-from vista_sql.rewrite import ASSUMED_IMAGE
+from vista_sql.planning.rewrite import ASSUMED_IMAGE
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, text_literal
 
 PASSED_ON = ("cnn", "images", "image", "key", "weights", "dtype", "device", "seed", "store")
 """Arguments that are TRANSFER's and mean the same here."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vista_sql.functions import Argument, Call, Planner, TableFunction, identifier, text_literal
 from vista_sql.functions._training import find_model
 from vista_sql.models import Model
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

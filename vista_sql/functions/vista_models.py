@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from vista_sql import models
-from vista_sql.functions import Call, Planner, TableFunction, values_table
 from vista_sql.models import Model
+from vista_sql.sql.calls import Call, Planner, TableFunction
+from vista_sql.sql.quoting import values_table
 
 COLUMNS = {
     "model": "VARCHAR",

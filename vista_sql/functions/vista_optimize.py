@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from vista_sql import paper
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, values_table
-from vista_sql.paper import Apportioned, Cluster
+from vista_sql.planning import paper
+from vista_sql.planning.paper import Apportioned, Cluster
+from vista_sql.planning.workload import counted, load_cnn
 from vista_sql.roster import Cnn, Layer
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import values_table
 from vista_sql.units import format_bytes, parse_bytes
-from vista_sql.workload import counted, load_cnn
 
 COLUMNS = {"variable": "VARCHAR", "value": "VARCHAR", "unit": "VARCHAR", "why": "VARCHAR"}
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from vista_sql.errors import ModelError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance, literal
+from vista_sql.functions import _provenance
 from vista_sql.functions._training import data_of, find_model, scored, text, texts
 from vista_sql.models import Model
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import literal
 
 TRANSFER_ARGUMENTS = ("cnn", "pool", "weights", "dtype", "prefix", "seed")
 """Arguments of TRANSFER that decide a feature's value or its column's name."""

@@ -7,15 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vista_sql.errors import ArgumentError, TFRecordError
-from vista_sql.functions import (
-    Argument,
-    Call,
-    Planner,
-    TableFunction,
-    identifier,
-    text_literal,
-)
 from vista_sql.functions._training import flag
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, text_literal
 
 if TYPE_CHECKING:
     from vista_sql.tfrecord.examples import Column

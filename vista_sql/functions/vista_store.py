@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import Argument, Call, Planner, TableFunction, values_table
 from vista_sql.functions.transfer import store_of
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import values_table
 from vista_sql.store import Store
 
 COLUMNS = {

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from vista_sql import models, widen, workload
+from vista_sql import models
 from vista_sql.errors import QueryError, UnknownNameError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, _provenance
-from vista_sql.functions._training import (
-    data_of,
-    flag,
-    number,
-    numbers,
-    streamed,
-    text,
-    texts,
-)
-from vista_sql.memory import trainer_bytes
-from vista_sql.train._spec import BASELINES, TrainSpec
+from vista_sql.functions import _provenance
+from vista_sql.functions._training import data_of, flag, number, numbers, streamed, text, texts
+from vista_sql.planning import workload
+from vista_sql.planning.memory import trainer_bytes
+from vista_sql.sql import widen
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.train.spec import BASELINES, TrainSpec
 
 ARGUMENTS = (
     Argument("model", "the name under which the models are kept", required=True),

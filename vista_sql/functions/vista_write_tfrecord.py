@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions import Argument, Call, Planner, TableFunction, identifier, text_literal
 from vista_sql.functions._training import data_of, number, text
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.quoting import identifier, text_literal
 
 
 def expand(call: Call, planner: Planner) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from vista_sql.hosts.duckdb import create_macros
+from vista_sql.hosts.duckdb.functions import create_macros
 from vista_sql.session import Session
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from vista_sql import functions
 from vista_sql.errors import ArgumentError
-from vista_sql.functions import Call, identifier, text_literal
 from vista_sql.settings import SETTINGS
+from vista_sql.sql import calls
+from vista_sql.sql.calls import Call
+from vista_sql.sql.quoting import identifier, text_literal
 
 VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
 """The connection's variables that are settings; a macro hands them to the planner."""
@@ -19,9 +20,9 @@ VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
 def macros() -> Iterator[str]:
     """Yield a statement for each of our table functions."""
     variables = ", ".join(f"'{name}': getvariable('{name}')" for name in VARIABLES)
-    for name in functions.names():
+    for name in calls.names():
         # with no parameter at all, DuckDB would plan the call as soon as it makes the macro
-        arguments = [argument.name for argument in functions.load(name).arguments] or ["_"]
+        arguments = [argument.name for argument in calls.load(name).arguments] or ["_"]
         values = ", ".join(f"{text_literal(a)}: {identifier(a)}" for a in arguments)
         parameters = ", ".join(f"{identifier(a)} := NULL" for a in arguments)
         yield (

@@ -26,7 +26,7 @@ def _build() -> Network:
 LAYER = Layer(
     name="hog",
     shape=(BLOCKS * BLOCKS * BLOCK * BLOCK * ORIENTATIONS,),
-    flops=25 * SIDE * SIDE + (SIDE * AVERAGED) ** 2,  # counted in udfs/_hog.py
+    flops=25 * SIDE * SIDE + (SIDE * AVERAGED) ** 2,  # counted in udfs/network/hog.py
     parameters=0,
 )
 

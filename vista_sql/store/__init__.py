@@ -33,7 +33,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from vista_sql.errors import SettingError, StoreError
-from vista_sql.resources import user_cache
+from vista_sql.machine.resources import user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
 from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
 

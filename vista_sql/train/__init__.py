@@ -1,7 +1,8 @@
 """Training on a stream: what goes in, what comes out, and the trainers, one file each.
 
-`train/<name>.py` holds `TRAINER = Trainer(...)`. A trainer never sees a table: it is given a
-`Store` of rows that can be read again in one fixed order, and the models to fit to them.
+`train/trainers/<name>.py` holds `TRAINER = Trainer(...)`. A trainer never sees a
+table: it is given a `Store` of rows that can be read again in one fixed order, and the models to
+fit to them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from vista_sql.train._store import Rows, Store
+    from vista_sql.train.training_rows import Rows, Store
 
     Array: TypeAlias = npt.NDArray[Any]
     Floats: TypeAlias = npt.NDArray[np.float64]
 
-PACKAGE = "vista_sql.train"
-HELPERS = ("runs",)  # modules of this folder that are no trainers
+PACKAGE = "vista_sql.train.trainers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Trainer:
 
 def names() -> tuple[str, ...]:
     """Return the names of the trainers, sorted."""
-    return tuple(name for name in catalog.names(PACKAGE) if name not in HELPERS)
+    return catalog.names(PACKAGE)
 
 
 def load(name: str) -> Trainer:

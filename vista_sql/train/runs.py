@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from vista_sql.errors import ModelError
-from vista_sql.train._evaluation import EvaluationRun
-from vista_sql.train._spec import EvaluateSpec, from_text
-from vista_sql.train._training import TrainingRun
+from vista_sql.train.evaluation import EvaluationRun
+from vista_sql.train.spec import EvaluateSpec, from_text
+from vista_sql.train.training import TrainingRun
 
 IDLE_SECONDS = 3600.0  # a run that is fed nothing for so long was abandoned (a failed statement)
 SPOOL_AFTER_SECONDS = 60.0  # such a run gives its memory to the next one

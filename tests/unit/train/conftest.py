@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from vista_sql.functions import Call, _provenance, load
+from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
+from vista_sql.sql.calls import Call, load
 from vista_sql.train.runs import Trainings
 
 

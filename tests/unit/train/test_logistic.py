@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vista_sql.errors import PlanError
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train._arrays import store_of
+from vista_sql.train.arrays import store_of
 
 STRUCTURED = FeatureSet("structured", None, True, ())
 LAYER = FeatureSet("layer", "layer", False, (0,))
@@ -150,7 +150,7 @@ def test_models_of_one_pass_equal_models_alone():
 
 
 def test_a_fold_model_is_the_model_of_the_other_rows():
-    from vista_sql.train._moments import fold_of
+    from vista_sql.train.moments import fold_of
 
     x, y = load_breast_cancer(return_X_y=True)
     store = store_of(x, [], y)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train._arrays import store_of
+from vista_sql.train.arrays import store_of
 
 REFERENCE = json.loads((Path(__file__).parent / "spark_reference.json").read_text())
 TOLERANCE = (

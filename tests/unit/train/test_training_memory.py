@@ -9,8 +9,8 @@ CODE = """
 import resource, sys
 import numpy as np
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train._moments import rescale
-from vista_sql.train._store import Layout, Rows, Store
+from vista_sql.train.moments import rescale
+from vista_sql.train.training_rows import Layout, Rows, Store
 
 n_batches = int(sys.argv[1])
 store = Store(Layout(2, (1000,)))

@@ -9,8 +9,8 @@ import pytest
 
 from vista_sql.errors import ModelError
 from vista_sql.train import runs
-from vista_sql.train._spec import TrainSpec
 from vista_sql.train.runs import Trainings
+from vista_sql.train.spec import TrainSpec
 
 
 def begin(trainings, **facts):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vista_sql.train._ledger import SMALL_CLASS, Ledger
-from vista_sql.train._store import Layout, Rows, Store
+from vista_sql.train.ledger import SMALL_CLASS, Ledger
+from vista_sql.train.training_rows import Layout, Rows, Store
 
 
 def rows_of(code, unit=None, seed=0):

@@ -71,12 +71,12 @@ def test_figures_equal_scikit_learn_on_the_same_split(digits):
     from sklearn.metrics import f1_score, log_loss, roc_auc_score
     from sklearn.preprocessing import StandardScaler
 
-    from vista_sql.train import _hashing
+    from vista_sql.train import hashing
 
     row = by_set(digits.train("digits", exclude=["digit", "low"], reg=0.01, l1_ratio=0.0))
     table = digits.con.sql("SELECT * FROM digits ORDER BY id").to_arrow_table()
     keys = table["id"].combine_chunks()
-    test = _hashing.unit(_hashing.combine([_hashing.hash_column(keys)]), 0) < 0.2
+    test = hashing.unit(hashing.combine([hashing.hash_column(keys)]), 0) < 0.2
     x = np.stack([table[c].to_numpy().astype(float) for c in ("ink", "half", "thick")], axis=1)
     x = np.concatenate([x, np.array(table["high"].to_pylist())], axis=1)
     y = table["y"].to_numpy()

@@ -4,7 +4,7 @@ import pytest
 
 from vista_sql import catalog, kernels
 
-clocks = catalog.module(kernels.PACKAGE, "_clock")
+clocks = catalog.module(kernels.PACKAGE, "passes.clock")
 
 
 @pytest.fixture

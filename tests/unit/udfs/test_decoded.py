@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 import pyarrow as pa
-from vista_sql.udfs import _decoded
-from vista_sql.udfs._decoded import Decoded
-from vista_sql.udfs._runtime import Runtime
 from vista_sql.udfs.infer import infer
+from vista_sql.udfs.passes import decoded
+from vista_sql.udfs.passes.decoded import Decoded
+from vista_sql.udfs.passes.runtime import Runtime
 
 import vista_sql
 from vista_sql.kernels import InferSpec
@@ -21,7 +21,7 @@ def test_pixels_are_given_out_as_often_as_asked_and_old_ones_dropped(monkeypatch
     assert kept.take("a", out)
     assert not kept.take("a", out)
     assert (out == 7).all()
-    monkeypatch.setattr(_decoded, "MAX_BYTES", 8)
+    monkeypatch.setattr(decoded, "MAX_BYTES", 8)
     for key in "abc":
         kept.keep(key, one, 1)
     assert [kept.take(key, out) for key in "abc"] == [False, True, True]

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import toys
-from vista_sql.udfs import _networks, _sharing
+from vista_sql.udfs.network import networks
+from vista_sql.udfs.passes import sharing
 
 from vista_sql import catalog
 from vista_sql.errors import HostError, UnreadableImageError
@@ -142,9 +143,9 @@ def test_each_distinct_image_is_inferred_once():
 
 @pytest.mark.parametrize("recent_bytes", [0, 48 << 20])
 def test_a_stream_sorted_by_image_infers_each_once_in_any_thread(recent_bytes, monkeypatch):
-    monkeypatch.setattr(_sharing, "RECENT_BYTES", recent_bytes)
+    monkeypatch.setattr(sharing, "RECENT_BYTES", recent_bytes)
     runtime = toys.runtime()
-    runtime.sharing = _sharing.Sharing(recent_bytes)
+    runtime.sharing = sharing.Sharing(recent_bytes)
     distinct = [png(i) for i in range(60)]
     rows = [image for image in distinct for _ in range(7)]
     cuts = [rows[i : i + 25] for i in range(0, len(rows), 25)]
@@ -182,7 +183,7 @@ def test_a_network_is_loaded_once_for_all_threads():
     def opened(spec):
         found = toys.open_toy(spec)
         load = lambda: loads.append(1) or found.load()  # noqa: E731
-        return _networks.OpenCnn(found.cnn, found.identity, load)
+        return networks.OpenCnn(found.cnn, found.identity, load)
 
     runtime = _runtime(opened)
     with ThreadPoolExecutor(4) as pool:
@@ -191,7 +192,7 @@ def test_a_network_is_loaded_once_for_all_threads():
 
 
 def _runtime(opened):
-    from vista_sql.udfs._runtime import Runtime
+    from vista_sql.udfs.passes.runtime import Runtime
 
     return Runtime(open_cnn=opened)
 

@@ -10,35 +10,35 @@ import pynvml
 import pytest
 import toys
 from numpy.testing import assert_array_equal
-from vista_sql.udfs import _gpu, _networks, _tensorflow
+from vista_sql.udfs.network import gpu, networks, tensorflow
 
 from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
 
 LENGTHS = (2, 4, 8, 16)
-NEED = _gpu.Need(weights_bytes=1000, row_bytes=10)
+NEED = gpu.Need(weights_bytes=1000, row_bytes=10)
 
 
 def test_a_value_lives_from_its_step_to_its_last_use():
     chain = [("image", (), 10), ("a", ("image",), 20), ("b", ("a",), 5)]
-    assert _gpu.live_values(chain) == 30
+    assert gpu.live_values(chain) == 30
     residual = [*chain, ("sum", ("b", "image"), 10)]
-    assert _gpu.live_values(residual) == 35  # image and a beside b
+    assert gpu.live_values(residual) == 35  # image and a beside b
     twice = [("image", (), 4), ("square", ("image", "image"), 3)]
-    assert _gpu.live_values(twice) == 7
+    assert gpu.live_values(twice) == 7
 
 
 def test_weights_and_activations_are_counted_in_the_arithmetics_bytes():
     chain = [("image", (), 10), ("a", ("image",), 20)]
-    assert _gpu.needed(chain, 7, 4) == _gpu.Need(28, _gpu.MARGIN * 30 * 4)
-    assert _gpu.needed(chain, 7, 2) == _gpu.Need(14, _gpu.MARGIN * 30 * 2)
+    assert gpu.needed(chain, 7, 4) == gpu.Need(28, gpu.MARGIN * 30 * 4)
+    assert gpu.needed(chain, 7, 2) == gpu.Need(14, gpu.MARGIN * 30 * 2)
 
 
 @pytest.mark.parametrize(
     ("free", "rows"), [(1041, 4), (1040, 3), (1011, 1), (1010, 0), (1000, 0), (0, 0)]
 )
 def test_what_fits_is_less_than_what_is_free(free, rows):
-    assert _gpu.fitting_rows(NEED, free) == rows
+    assert gpu.fitting_rows(NEED, free) == rows
     assert rows == 0 or NEED.weights_bytes + NEED.row_bytes * rows < free  # (15) is strict
     assert NEED.weights_bytes + NEED.row_bytes * (rows + 1) >= free
 
@@ -52,7 +52,7 @@ class Memory:
     def __call__(self, values):
         self.given.append(len(values))
         if len(values) > self.most:
-            tf, _ = _tensorflow.load()
+            tf, _ = tensorflow.load()
             if self.message is None:
                 raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
             raise tf.errors.NotFoundError(None, None, self.message)
@@ -60,7 +60,7 @@ class Memory:
 
 
 def batches(free):
-    return _gpu.Batches("toy", NEED, LENGTHS, lambda: free)
+    return gpu.Batches("toy", NEED, LENGTHS, lambda: free)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 16, 21])
@@ -101,33 +101,33 @@ def test_memory_that_runs_out_in_the_middle_loses_no_row():
 
 
 def test_a_gpu_that_takes_no_batch_is_an_error_that_says_what_would_do(monkeypatch):
-    monkeypatch.setattr(_gpu, "free_bytes", lambda: 3 * 2**20)
+    monkeypatch.setattr(gpu, "free_bytes", lambda: 3 * 2**20)
     with pytest.raises(
         PlanError, match=r"toy does not fit the GPU's memory, of which 3.0 MiB"
     ) as e:
         batches(None).run(Memory(0), np.zeros((5, 1)))
     assert "with 2 images it holds about 1020 B" in str(e.value)
     assert "device => 'cpu'" in str(e.value)
-    tf, _ = _tensorflow.load()
-    with pytest.raises(PlanError, match=r"toy does not fit .* no image"), _gpu.loading("toy", 5):
+    tf, _ = tensorflow.load()
+    with pytest.raises(PlanError, match=r"toy does not fit .* no image"), gpu.loading("toy", 5):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
 
 def test_other_errors_pass():
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
 
     def call(values):
         raise tf.errors.InvalidArgumentError(None, None, "shapes differ")
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="shapes differ"):
         batches(None).run(call, np.zeros((5, 1)))
-    with pytest.raises(tf.errors.InvalidArgumentError), _gpu.loading("toy", 5):
+    with pytest.raises(tf.errors.InvalidArgumentError), gpu.loading("toy", 5):
         call(None)
 
 
 def test_a_network_on_a_gpu_runs_in_batches_that_fit(monkeypatch):
     opened = toys.open_toy(InferSpec("residual", ()))
-    network = _tensorflow.on_thread(_networks.Network, opened, "float32", "cpu")
+    network = tensorflow.on_thread(networks.Network, opened, "float32", "cpu")
     images = toys.pixels(21)
     expected = network.features(["block", "top"], "max2x2", images)
     network.on_gpu, lengths = True, []  # its arithmetic stays the CPU's, so the bits are the same
@@ -136,7 +136,7 @@ def test_a_network_on_a_gpu_runs_in_batches_that_fit(monkeypatch):
     def counted(start, outputs, values):
         lengths.append(len(values))
         if len(lengths) == 2:
-            tf, _ = _tensorflow.load()
+            tf, _ = tensorflow.load()
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return straight(start, outputs, values)
 
@@ -173,9 +173,9 @@ class Nvml:
         return self.gpus[index]
 
     def nvmlDeviceGetHandleByUUID(self, uuid):
-        for gpu in self.gpus:
-            if gpu[1] == uuid:
-                return gpu
+        for found in self.gpus:
+            if found[1] == uuid:
+                return found
         raise self.NVMLError(uuid)
 
     def nvmlDeviceGetName(self, gpu):
@@ -215,36 +215,36 @@ def test_free_memory_is_that_of_cudas_first_gpu(monkeypatch, gpus, visible, orde
             monkeypatch.setenv(name, value)
     nvml = Nvml(*gpus)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     used = {"peak": 7, "current": 3}  # four bytes of TensorFlow's pool are free for us
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda device: used)
-    assert _gpu.free_bytes() == (None if free is None else free + 4)
+    assert gpu.free_bytes() == (None if free is None else free + 4)
     assert nvml.open == 0
 
 
 def test_without_the_library_or_a_driver_free_memory_is_unknown(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: (_ for _ in ()).throw(pynvml.NVMLError(9)))
-    assert _gpu.free_bytes() is None
+    assert gpu.free_bytes() is None
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert _gpu.free_bytes() is None
+    assert gpu.free_bytes() is None
 
 
 def test_device_gpu_where_there_is_none_is_named(monkeypatch):
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     with pytest.raises(
         SettingError, match="device 'gpu' was asked for, but TensorFlow sees no GPU"
     ):
-        _networks.device_name("gpu")
-    assert _networks.device_name("auto") == _networks.device_name("CPU") == "/CPU:0"
+        networks.device_name("gpu")
+    assert networks.device_name("auto") == networks.device_name("CPU") == "/CPU:0"
 
 
 def test_auto_is_the_first_gpu_in_full_precision(monkeypatch):
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     kept = tf.config.experimental.tensor_float_32_execution_enabled()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"])
     try:
-        assert _networks.device_name("auto") == _networks.device_name("gpu") == "/GPU:0"
+        assert networks.device_name("auto") == networks.device_name("gpu") == "/GPU:0"
         assert not tf.config.experimental.tensor_float_32_execution_enabled()
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(kept)

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from vista_sql.udfs._hog import Hog, hog
+from vista_sql.udfs.network.hog import Hog, hog
 
 import vista_sql
-from vista_sql import plans, roster
+from vista_sql import roster
 from vista_sql.errors import UnknownNameError, WeightsError
+from vista_sql.planning import plans
 
 REFERENCE = np.load(Path(__file__).parent / "hog_reference.npz")  # by scripts/hog_reference.py
 NAMES = sorted(name.removesuffix("_hog") for name in REFERENCE.files if name.endswith("_hog"))

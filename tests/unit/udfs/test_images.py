@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from vista_sql.udfs import _images
+from vista_sql.udfs.images import decoding
 
 RED, GREEN, BLUE, YELLOW = (200, 30, 40), (20, 180, 60), (30, 50, 210), (230, 220, 40)
 SIZE = 16
@@ -61,13 +61,13 @@ def encode(rgb, suffix, *options):
 
 def decoded(data, order="rgb", size=SIZE):
     out = np.zeros((size, size, 1 if order == "gray" else 3), np.uint8)
-    reason = _images.decode(data, order, out)
+    reason = decoding.decode(data, order, out)
     assert reason is None, reason
     return out
 
 
 def refused(data):
-    reason = _images.decode(data, "rgb", np.zeros((SIZE, SIZE, 3), np.uint8))
+    reason = decoding.decode(data, "rgb", np.zeros((SIZE, SIZE, 3), np.uint8))
     assert reason is not None
     assert "\n" not in reason
     return reason
@@ -283,7 +283,7 @@ def headers_of(width, height):
     "data", list(headers_of(100_000, 100_000)), ids=["png", "bmp", "tiff", "webp"]
 )
 def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(data, monkeypatch):
-    monkeypatch.setattr(_images, "opencv", lambda: pytest.fail("reached the decoder"))
+    monkeypatch.setattr(decoding, "opencv", lambda: pytest.fail("reached the decoder"))
     reason = refused(data)
     assert "of 100000 × 100000 pixels, the limit is 268,435,456 pixels" in reason
 
@@ -292,5 +292,5 @@ def test_a_jpeg_that_claims_too_many_pixels_is_refused(monkeypatch):
     data = bytearray(encode(quarters(), ".jpg"))
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", 60_000, 60_000)
-    monkeypatch.setattr(_images, "opencv", lambda: pytest.fail("reached the decoder"))
+    monkeypatch.setattr(decoding, "opencv", lambda: pytest.fail("reached the decoder"))
     assert refused(bytes(data)).startswith("a JPEG of 60000 × 60000 pixels")

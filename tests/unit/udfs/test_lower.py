@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from toys import TOYS, cnn, lowered, network, pixels
-from vista_sql.udfs import _networks, _ops, _tensorflow
+from vista_sql.udfs.network import networks, ops, tensorflow
 
 from vista_sql.errors import PlanError, SettingError, UnknownNameError
 
@@ -14,7 +14,7 @@ RELATIVE = 1e-4  # of a layer's largest value, in float32: folding rounds each w
 
 def keras_layers(name, images):
     """Every layer's output by Keras itself, flattened."""
-    _, keras = _tensorflow.load()
+    _, keras = tensorflow.load()
     model = network(name)
     names = [layer.name for layer in model.layers[1:]]
     preprocessing = cnn(name).preprocessing
@@ -36,7 +36,7 @@ def test_every_layer_equals_keras(name, dtype, relative):
 
 
 def test_without_onednn_the_layers_are_the_same(monkeypatch):
-    monkeypatch.setattr(_ops, "has_onednn", lambda: False)
+    monkeypatch.setattr(ops, "has_onednn", lambda: False)
     images = pixels(3)
     lowered.cache_clear()
     try:
@@ -92,7 +92,7 @@ def test_unknown_layers_and_settings_are_named():
     with pytest.raises(SettingError, match="'float16' is neither"):
         lowered("residual", "float16")
     with pytest.raises(SettingError, match="device 'tpu'"):
-        _networks.device_name("tpu")
+        networks.device_name("tpu")
 
 
 def test_no_batch_length_and_no_repetition_traces_again():

@@ -19,9 +19,9 @@ def bytes_of(name):
     with open("/proc/self/status") as status:
         return int(re.search(name + r":\\s+(\\d+)", status.read())[1]) * 1024
 
-catalog.module("vista_sql.udfs", "_tensorflow").load()
+catalog.module("vista_sql.udfs", "network.tensorflow").load()
 tensorflow = bytes_of("VmRSS")
-runtime = catalog.module("vista_sql.udfs", "_runtime").Runtime()
+runtime = catalog.module("vista_sql.udfs", "passes.runtime").Runtime()
 network = runtime.network(InferSpec("vgg16", ("fc8",), weights="random"))
 with open("/proc/self/clear_refs", "w") as peak:
     peak.write("5")  # the most from here on: drawing random weights is no part of lowering

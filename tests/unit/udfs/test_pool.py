@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from vista_sql.udfs import _pool, _tensorflow
+from vista_sql.udfs.network import pooling, tensorflow
 
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
-from vista_sql.workload import pooled_values
+from vista_sql.planning.workload import pooled_values
 
 
 def by_numpy(maps, pool):
@@ -36,9 +36,9 @@ def by_numpy(maps, pool):
     "shape", [(4, 4, 3), (7, 7, 2), (5, 2, 3), (1, 1, 4), (1, 3, 2), (2, 2, 1), (6,)]
 )
 def test_poolings_are_their_definitions(pool, shape):
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     maps = np.random.default_rng(1).standard_normal((3, *shape)).astype(np.float32)
-    found = _pool.pooled(tf.constant(maps), pool).numpy()
+    found = pooling.pooled(tf.constant(maps), pool).numpy()
     expected = by_numpy(maps, pool)
     assert found.dtype == np.float32
     assert found.shape == (3, pooled_values(shape, pool))
@@ -49,6 +49,6 @@ def test_poolings_are_their_definitions(pool, shape):
 
 
 def test_unknown_poolings_are_named():
-    tf, _ = _tensorflow.load()
+    tf, _ = tensorflow.load()
     with pytest.raises(ArgumentError, match="unknown pool 'max3x3'; there is: max2x2"):
-        _pool.pooled(tf.zeros((1, 2, 2, 1)), "max3x3")
+        pooling.pooled(tf.zeros((1, 2, 2, 1)), "max3x3")

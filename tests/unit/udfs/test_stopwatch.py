@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from vista_sql.udfs import _stopwatch, _tensorflow
-from vista_sql.udfs._networks import Network, open_cnn
-from vista_sql.udfs._stopwatch import Stopwatch
+from vista_sql.udfs.network import stopwatch, tensorflow
+from vista_sql.udfs.network.networks import Network, open_cnn
+from vista_sql.udfs.network.stopwatch import Stopwatch
 
 from vista_sql.kernels import InferSpec
 
 
 def test_times_add_up_from_the_start(monkeypatch):
     now = iter(range(1000))
-    monkeypatch.setattr(_stopwatch.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: float(next(now)))
     watch = Stopwatch()
-    for _ in range(_stopwatch.WARM_UP + 3):
+    for _ in range(stopwatch.WARM_UP + 3):
         for start, stop in (("in", "a"), ("a", "b"), ("x", "y")):
             with watch.timing(start, stop, 4):
                 pass
@@ -24,7 +24,7 @@ def test_times_add_up_from_the_start(monkeypatch):
 
 def test_first_and_small_batches_do_not_count():
     watch = Stopwatch()
-    for rows in (4,) * _stopwatch.WARM_UP + (1, 2, 3):
+    for rows in (4,) * stopwatch.WARM_UP + (1, 2, 3):
         with watch.timing("in", "a", rows):
             pass
     assert watch.from_start("in") == {}
@@ -35,9 +35,9 @@ def test_first_and_small_batches_do_not_count():
 
 def test_a_network_is_timed_while_it_runs():
     opened = open_cnn(InferSpec("lenet5", ()))
-    network = _tensorflow.on_thread(Network, opened, "float32", "cpu")
+    network = tensorflow.on_thread(Network, opened, "float32", "cpu")
     height, width, _ = network.cnn.input_shape
-    for _ in range(_stopwatch.WARM_UP + 2):
+    for _ in range(stopwatch.WARM_UP + 2):
         network.features(["c5", "f6"], "max2x2", np.zeros((8, height, width, 1), np.uint8))
     flops = {layer.name: layer.flops for layer in network.cnn.layers}
     assert {"c5", "f6"} <= set(network.timed)

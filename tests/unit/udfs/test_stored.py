@@ -12,7 +12,7 @@ import pytest
 import toys
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vista_sql.udfs import _sharing, _stored
+from vista_sql.udfs.passes import sharing, stored
 
 from vista_sql import catalog, store
 from vista_sql.errors import StoreError
@@ -46,7 +46,7 @@ def shared_runtime():
 def forgetful():
     """A runtime that remembers nothing but its networks."""
     runtime = shared_runtime()
-    runtime.sharing = _sharing.Sharing()
+    runtime.sharing = sharing.Sharing()
     runtime._outcomes.clear()
     runtime.forget("r")
     return runtime
@@ -100,9 +100,9 @@ def test_images_with_and_without_a_base_stand_side_by_side(tmp_path):
 
 def test_a_base_that_goes_away_is_started_from_the_image(tmp_path, monkeypatch):
     infer(order(tmp_path, "first_relu", materialize=("block",)))
-    maps = _stored.Stored.maps
+    maps = stored.Stored.maps
     monkeypatch.setattr(
-        _stored.Stored, "maps", lambda *a: [m if i % 2 else None for i, m in enumerate(maps(*a))]
+        stored.Stored, "maps", lambda *a: [m if i % 2 else None for i, m in enumerate(maps(*a))]
     )
     spec = order(tmp_path, "top", base="block")
     found, counters = infer(spec)
@@ -157,8 +157,8 @@ def test_every_form_keeps_every_bit(zeros):
     values[rng.random(values.shape) < zeros] = 0
     values[0, :4] = [np.nan, -0.0, np.inf, 1e-42]
     for row in values:
-        packed = store.Packed(*_stored.packed(row, sparse=_stored.is_sparse(values)))
-        assert _stored.unpacked(packed).tobytes() == row.tobytes()
+        packed = store.Packed(*stored.packed(row, sparse=stored.is_sparse(values)))
+        assert stored.unpacked(packed).tobytes() == row.tobytes()
 
 
 def test_what_is_no_packed_value_is_absent():
@@ -168,7 +168,7 @@ def test_what_is_no_packed_value_is_absent():
         (1, 400, b"abcd"),
         (0, 3, b"abc"),
     ):
-        assert _stored.unpacked(store.Packed(form, size, memoryview(payload))) is None
+        assert stored.unpacked(store.Packed(form, size, memoryview(payload))) is None
 
 
 def test_a_store_that_stops_working_half_way_does_not_stop_the_call(tmp_path, monkeypatch, caplog):

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from vista_sql.errors import HostError
-from vista_sql.hosts.duckdb import kernels
+from vista_sql.hosts.duckdb.functions import kernels
 from vista_sql.hosts.shell.places import user_data
 
 SOURCES = ("vista.c", "link.c", "columns.c")

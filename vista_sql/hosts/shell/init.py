@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from vista_sql.functions import text_literal
 from vista_sql.hosts import macros
 from vista_sql.hosts.shell import places
+from vista_sql.sql.quoting import text_literal
 
 
 def script(extension: Path) -> str:

@@ -1,0 +1,1 @@
+"""Rows → features: read, look up, decode, infer, keep."""

@@ -1,0 +1,345 @@
+"""What is here and whether it works: versions, machine, settings, weights, a sample inference."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import vista_sql
+from vista_sql import catalog, kernels, roster, store, weights
+from vista_sql.errors import SettingError, StoreError, VistaError
+from vista_sql.machine import calibration, resources
+from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.settings import SETTINGS, Settings, Value
+from vista_sql.units import format_bytes, format_seconds
+
+LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", "scikit-learn")
+TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
+CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+"""Instructions that make inference faster; the last two are ARM's."""
+
+SAMPLE_CNN = "lenet5"  # its weights come with the package
+SAMPLE_IMAGES = 512
+LEAST_MEMORY_BYTES = 2 * 2**30  # TensorFlow and DuckDB alone hold about 1 GiB
+
+LEAST_FREE_BYTES = 2 * 2**30
+
+State = Literal["ok", "note", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; what is not ok comes with what to do about it."""
+
+    group: str
+    name: str
+    value: str
+    state: State = "ok"
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what is found, group by group, each as soon as it is known."""
+    yield from _versions()
+    yield from _machine()
+    yield from _settings()
+    yield from _disks()
+    yield from _calibration()
+    yield from _weights()
+    yield from _hosts()
+    tensorflow, finding = _tensorflow()
+    yield from finding
+    if tensorflow is not None:
+        yield from _sample()
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", "vista_sql", vista_sql.__version__)
+    yield Finding("versions", "Python", f"{platform.python_version()} ({platform.platform()})")
+    for name in LIBRARIES:
+        found = _version(name)
+        if found is not None:
+            yield Finding("versions", name, found)
+        else:
+            remedy = "install vista-sql again, with its dependencies"
+            yield Finding("versions", name, "not installed", "broken", remedy)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> Iterator[Finding]:
+    found = resources.machine()
+    yield Finding("machine", "cores", str(found.cores))
+    memory = f"{format_bytes(found.memory_bytes)} ({found.memory_source})"
+    if found.memory_bytes < LEAST_MEMORY_BYTES:
+        remedy = f"give this machine or container {format_bytes(LEAST_MEMORY_BYTES)} or more"
+        yield Finding("machine", "memory", memory, "note", remedy)
+    else:
+        yield Finding("machine", "memory", memory)
+    flags = _cpu_flags()
+    shown = " ".join(flag for flag in CPU_FLAGS if flag in flags) or "unknown"
+    yield Finding("machine", "CPU instructions", shown)
+
+
+def _cpu_flags() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = (line for line in lines if line.lower().startswith(("flags", "features")))
+    return frozenset(next(flags, "").partition(":")[2].split())
+
+
+def _settings() -> Iterator[Finding]:
+    settings = Settings()
+    home: Value | None = None
+    for setting in SETTINGS:
+        try:
+            value = settings.value(setting.name)
+        except SettingError as error:
+            remedy = f"correct or unset VISTA_SQL_{setting.name.upper()}"
+            yield Finding("settings", setting.name, str(error), "broken", remedy)
+            continue
+        shown = "chosen for each query" if value.value is None else str(value.value)
+        if setting.name in ("memory_limit", "store_limit") and value.value is not None:
+            shown = format_bytes(value.value)
+        if setting.name == "home":
+            home, shown = value, value.value or "<database>.vista beside each database file"
+        yield Finding("settings", setting.name, f"{shown} ({value.source})")
+    known = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
+    for name in sorted(os.environ):
+        if name.startswith("VISTA_SQL_") and name not in known:
+            close = get_close_matches(name, known, 1)
+            remedy = f"write {close[0]}" if close else "unset it"
+            yield Finding("settings", name, "there is no such setting", "note", remedy)
+    if home is not None and home.value is not None:
+        yield from _home(Path(home.value).expanduser(), home.source)
+
+
+def _home(folder: Path, source: str) -> Iterator[Finding]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = f"let {source} name a folder that can be written"
+        yield Finding("settings", "home folder", f"{folder}: {error.strerror}", "broken", remedy)
+
+
+def _disks() -> Iterator[Finding]:
+    """Yield what the feature store and temporary files have: place, space, speed."""
+    try:
+        choice = store.chosen(
+            Settings().value("store").value, Settings().value("store_limit").value
+        )
+    except (SettingError, RuntimeError):
+        return  # said among the settings, or there is no home folder
+    if choice.folder:
+        kept = store.Store(choice.folder, choice.limit_bytes)
+        try:
+            held = sum(one.images for one in kept.held())
+            shown = (
+                f"{choice.folder}: {format_bytes(kept.size_bytes())} of at most "
+                f"{format_bytes(kept.limit_bytes())}, features of {held:,} images and layers"
+            )
+            yield Finding("disk", "feature store", shown)
+        except StoreError as error:
+            remedy = "`vista store clear`, or VISTA_SQL_STORE=<another folder>"
+            yield Finding("disk", "feature store", str(error), "broken", remedy)
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    written = _write_rate(folder)
+    shown = f"{folder}: {format_bytes(free)} free, written at {format_bytes(written)}/s"
+    if free < LEAST_FREE_BYTES:
+        remedy = "trainings and wide results spill there: free some space, or set TMPDIR"
+        yield Finding("disk", "temporary files", shown, "note", remedy)
+    else:
+        yield Finding("disk", "temporary files", shown)
+
+
+def _write_rate(folder: Path) -> float:
+    """Return the bytes a second that reach a folder's disk."""
+    data = os.urandom(1 << 24)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began = time.perf_counter()
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        return len(data) / (time.perf_counter() - began)
+
+
+def _calibration() -> Iterator[Finding]:
+    try:
+        path = calibration.file_of(Settings().value("calibration"))
+    except SettingError:
+        return
+    if path is None:
+        yield Finding("calibration", "rates", "off: plans are priced by defaults")
+        return
+    rates = calibration.load(path)
+    if not rates.is_measured:
+        shown = "not measured yet: the first statement that infers does"
+        yield Finding("calibration", "rates", shown)
+        return
+    yield from _rates(rates)
+
+
+def _rates(rates: Rates) -> Iterator[Finding]:
+    def rate(value: float) -> str:
+        return f"{format_bytes(value)}/s"
+
+    yield Finding("calibration", "rates", rates.source)
+    decode = format_seconds(rates.decode_seconds)
+    yield Finding(
+        "calibration", "decode", f"{decode} an image and {rate(rates.decode_bytes_per_second)}"
+    )
+    for name, value in (
+        ("rows out of DuckDB", rates.rows_bytes_per_second),
+        ("features into DuckDB", rates.features_bytes_per_second),
+        ("raw maps", rates.maps_bytes_per_second),
+        ("store, read", rates.store_read_bytes_per_second),
+        ("store, write", rates.store_write_bytes_per_second),
+        ("training, a pass", rates.trainer_bytes_per_second),
+    ):
+        yield Finding("calibration", name, rate(value))
+    for key, segments in sorted(rates.networks.items()):
+        flops, seconds = max(segments.values())
+        yield Finding("calibration", key, f"{1 / seconds:,.1f} images/s ({flops / 1e9:.2f} GFLOP)")
+
+
+def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
+    """Measure this machine and CNNs anew and keep it; yield what was found.
+
+    Args:
+        cnns: of the roster; none: those that were met here.
+
+    Raises:
+        UnknownNameError: there is no such CNN.
+        SettingError: calibration is off.
+    """
+    from vista_sql.doctor import measurement
+
+    for name in cnns:
+        roster.load(name)
+    path = calibration.file_of(Settings().value("calibration"))
+    if path is None:
+        raise SettingError("calibration is off (VISTA_SQL_CALIBRATION): nothing would be kept")
+    known = calibration.load(path).networks
+    choice = store.chosen(Settings().value("store").value, None)
+    rates = measurement.measure(choice.folder)
+    rates = replace(rates, trainer_bytes_per_second=measurement.trainer_rate())
+    met = [key.split("/")[:2] for key in known if key.split("/")[0] in roster.names()]
+    wanted = [[name.lower(), "float32"] for name in cnns] or met
+    networks = {
+        network_key(name, dtype, "auto"): measurement.measure_network(name, dtype)
+        for name, dtype in wanted
+    }
+    calibration.save(path, replace(rates, networks={**known, **networks}))
+    yield from _rates(calibration.load(path))
+    yield Finding("calibration", "kept in", str(path))
+
+
+def _hosts() -> Iterator[Finding]:
+    """Yield the optional programs and libraries that are here."""
+    for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
+        version = _version(name)
+        yield Finding("hosts", name, version or f"not installed (for {needed})")
+
+
+def _weights() -> Iterator[Finding]:
+    missing = []
+    for name in roster.names():
+        cnn = roster.load(name)
+        here = weights.available(cnn)
+        shown = ", ".join(here)
+        if "bundled" in here:
+            try:
+                shown += f" (bundled: sha256 {weights.resolve(cnn, 'bundled').identity})"
+            except VistaError as error:
+                yield Finding("weights", name, str(error), "broken", "install vista-sql again")
+                continue
+        elif cnn.default_weights in cnn.weights and cnn.default_weights not in here:
+            missing.append(name)
+        yield Finding("weights", name, shown)
+    if missing:
+        remedy = (
+            "a query fetches the one it needs at first use; without a network, put it into "
+            f"{weights.keras_folder()}: the query's error names file and checksum"
+        )
+        yield Finding("weights", "not here", f"imagenet of {', '.join(missing)}", "note", remedy)
+
+
+def _tensorflow() -> tuple[Any, list[Finding]]:
+    """Import TensorFlow and return it (None where it cannot be) and what it says of itself."""
+    name = next((name for name in TENSORFLOWS if _version(name)), None)
+    if name is None:
+        remedy = "pip install 'vista-sql[cpu]', or 'vista-sql[gpu]'"
+        return None, [Finding("TensorFlow", "tensorflow", "not installed", "broken", remedy)]
+    began = time.perf_counter()
+    try:
+        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.tensorflow").load()
+    except Exception as error:  # whatever a damaged installation raises
+        told = f"{_version(name)} cannot be imported: {type(error).__name__}: {error}"
+        remedy = f"pip install --force-reinstall {name}=={_version(name)}"
+        return None, [Finding("TensorFlow", name, told, "broken", remedy)]
+    seconds = time.perf_counter() - began
+    gpus = [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    return tensorflow, [
+        Finding("TensorFlow", name, f"{_version(name)}, imported in {seconds:.1f} s"),
+        Finding("TensorFlow", "Keras", _version("keras") or "not installed"),
+        Finding("TensorFlow", "GPU", ", ".join(gpus) or "none: inference runs on the CPU"),
+    ]
+
+
+def _sample() -> Iterator[Finding]:
+    """Decode and infer images of noise, all different, through SQL as a user would."""
+    try:
+        with vista_sql.connect() as session:
+            session.con.register("images", _noise())
+            session.con.execute("CREATE TABLE sample AS SELECT * FROM images")
+            transfer = f"TRANSFER(cnn => '{SAMPLE_CNN}', images => 'sample')"
+            decode = _timed(session, f"SELECT count(error) FROM {transfer}")
+            infer = f"SELECT count(fc6) FROM {transfer}"
+            first = _timed(session, f"{infer} WHERE id = 0")
+            rest = _timed(session, infer)
+    except Exception as error:  # the very thing to find out
+        remedy = "run `vista --debug doctor`, and report what it shows"
+        told = f"{type(error).__name__}: {error}"
+        yield Finding("sample", SAMPLE_CNN, told, "broken", remedy)
+        return
+    rate = f"{SAMPLE_IMAGES / decode:,.0f} images/s"
+    yield Finding("sample", "read and decode", f"{SAMPLE_IMAGES} PNG in {decode:.2f} s: {rate}")
+    yield Finding("sample", "load the network", f"{SAMPLE_CNN}, and one image: {first:.2f} s")
+    rate = f"{SAMPLE_IMAGES / rest:,.0f} images/s"
+    yield Finding("sample", "infer", f"{SAMPLE_IMAGES} images in {rest:.2f} s: {rate}")
+
+
+def _timed(session: Any, sql: str) -> float:
+    began = time.perf_counter()
+    session.query(sql).arrow()
+    return time.perf_counter() - began
+
+
+def _noise() -> Any:
+    import cv2
+    import numpy as np
+    import pyarrow as pa
+
+    height, width, _ = roster.load(SAMPLE_CNN).input_shape
+    pixels = np.random.default_rng(0).integers(0, 256, (SAMPLE_IMAGES, height, width), np.uint8)
+    images = [cv2.imencode(".png", image)[1].tobytes() for image in pixels]
+    return pa.table({"id": range(SAMPLE_IMAGES), "image": images})

@@ -1,0 +1,1 @@
+"""DuckDB in this process: its connections, its functions, its memory."""

@@ -1,0 +1,184 @@
+"""The worker process of the duckdb shell: the planner and the kernels behind one socket."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vista_sql.hosts import macros
+from vista_sql.hosts.duckdb.functions import kernels, process_runtime
+from vista_sql.hosts.shell import build, columns
+from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
+from vista_sql.kernels import Kernel
+from vista_sql.machine.resources import Capabilities, machine
+from vista_sql.planning.binding import Binder
+from vista_sql.settings import Settings
+
+SHELL = Capabilities("duckdb shell, bound in the statement")
+"""What the stock shell can do: one SELECT, planned while DuckDB binds it."""
+
+PLANNING = threading.Lock()
+"""Held while one call is planned: the process then stands in its shell's working folder."""
+
+
+FITTING = "vista_finish"
+"""The kernel that works long without a step that asks its runtime for something."""
+
+
+class Shell:
+    """One database that a shell has open."""
+
+    def __init__(self, name: str, database: str, functions: dict[str, Kernel]) -> None:
+        """Begin; nothing is created.
+
+        Args:
+            name: unguessable, the shell's own choice; a worker that follows this one sees it again.
+            database: the file's path, "" in memory.
+            functions: the kernels by name.
+        """
+        self._scratch = Path(tempfile.gettempdir()) / f"vista_sql_{name}"
+        home = f"{database}.vista" if database else str(self._scratch)
+        self._kernels, self._runtime = functions, process_runtime()
+        self._binder = Binder(home, name, SHELL, self._runtime)
+
+    def call(self, request: Request) -> tuple[pa.Array, pa.DataType]:
+        """Return a function's column."""
+        if request.function == "vista_plan":
+            return pa.array(list(self._plans(request)), pa.large_string()), pa.large_string()
+        if request.function == "vista_kept":
+            texts = (column.to_pylist() for column in request.columns)
+            return pa.array(macros.kept(*texts), pa.bool_()), pa.bool_()
+        if request.function == "vista_home":
+            home = self._binder.home(Settings({}, request.environment), request.folder)
+            return pa.array([home] * request.rows, pa.large_string()), pa.large_string()
+        kernel = self._kernels[request.function]
+        runtime = Cancellable(self._runtime, request.cancelled.is_set)
+        try:
+            with _interruptible(request) if kernel.name == FITTING else contextlib.nullcontext():
+                found = kernel.function(runtime, *request.columns)
+        except Cancelled:
+            if kernel.name == "vista_feed":
+                self._runtime.trainings.drop(request.columns[0][0].as_py())
+            raise
+        return found, columns.declared(build.short_form(kernel.returns))
+
+    def _plans(self, request: Request) -> Iterator[str]:
+        names, arguments, variables = request.columns
+        for row in range(request.rows):
+            settings = Settings(variables[row].as_py(), request.environment)
+            call = macros.call_of(names[row].as_py(), arguments[row].as_py())
+            with PLANNING, contextlib.chdir(request.folder):
+                yield self._binder.expand(call, settings, request.folder)
+
+    def close(self) -> None:
+        """Write what its runs did; drop what a database in memory left."""
+        self._binder.flush()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interruptible(request: Request) -> Iterator[None]:
+    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled."""
+    thread, ended, lock = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_SECONDS):
+            with lock:
+                if request.cancelled.is_set() and not ended.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread), ctypes.py_object(Cancelled)
+                    )
+                    return
+
+    threading.Thread(target=watch, name="vista-cancel", daemon=True).start()
+    try:
+        yield
+    finally:
+        with lock:
+            ended.set()
+
+
+class Cancellable:
+    """The kernels' runtime as one call sees it: each step of a cancelled call raises Cancelled."""
+
+    def __init__(self, runtime: Any, is_cancelled: Callable[[], bool]) -> None:
+        self._runtime, self._is_cancelled = runtime, is_cancelled
+
+    def __getattr__(self, name: str) -> Any:
+        self._check()
+        return getattr(self._runtime, name)
+
+    def _check(self) -> None:
+        if self._is_cancelled():
+            raise Cancelled
+
+    def pool(self) -> CancellablePool:
+        """Return the threads that read and decode images."""
+        return CancellablePool(self._runtime.pool(), self._check)
+
+    def readers(self) -> CancellablePool:
+        """Return the threads that wait for remote images."""
+        return CancellablePool(self._runtime.readers(), self._check)
+
+
+class CancellablePool:
+    """A pool of threads as one call sees it: what waits in it when the call is cancelled ends."""
+
+    def __init__(self, pool: Executor, check: Callable[[], None]) -> None:
+        self._pool, self._check = pool, check
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run a function in one of the threads."""
+        return self._pool.submit(self._checked, function, *arguments)
+
+    def map(self, function: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
+        """Run a function for each row of arguments, several at once, results in order."""
+        return self._pool.map(partial(self._checked, function), *columns)
+
+    def _checked(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._check()
+        return function(*arguments)
+
+
+def serve(
+    socket: Path,
+    idle_seconds: float,
+    memory_limit: int | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve shells until nobody has called for `idle_seconds`, or `vista worker --stop`.
+
+    Args:
+        socket: where to listen.
+        idle_seconds: without a call.
+        memory_limit: most bytes that this process may allocate; None: what the machine has.
+        ready: called once shells can connect.
+
+    Raises:
+        HostError: another worker listens there, or the socket's folder is not private.
+    """
+    functions = {kernel.name: kernel for kernel in kernels()}
+    limit = machine(memory_limit).memory_bytes
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+    def open_shell(name: str, database: str) -> Shell:
+        return Shell(name, database, functions)
+
+    server = Server(socket, open_shell, build.package_version(), idle_seconds)
+    os.chdir("/")  # keeps no folder of a user's busy
+    ready()
+    server.serve()
+    process_runtime().trainings.close()

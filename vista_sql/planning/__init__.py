@@ -1,0 +1,1 @@
+"""Statement → staged SQL, pure: bind, needs, facts, choose, rewrite, splice."""

@@ -1,0 +1,85 @@
+"""Plan calls while DuckDB binds the statements that hold them: the same for every SQL host."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from vista_sql.machine import calibration
+from vista_sql.machine.calibration import Rates
+from vista_sql.machine.resources import Capabilities
+from vista_sql.planning.planner import BindPlanner
+from vista_sql.runs import Counters, Runs
+from vista_sql.settings import Settings
+from vista_sql.sql import calls
+from vista_sql.sql.calls import Call
+
+
+class Binder:
+    """What one database's calls have in common: its home folder, its runs, its generated names."""
+
+    def __init__(
+        self,
+        home: str,
+        salt: str,
+        capabilities: Capabilities,
+        counters: Counters,
+        look: Callable[[str], Mapping[str, str] | None] = lambda _: None,
+    ) -> None:
+        """Plan nothing yet.
+
+        Args:
+            home: the folder of models, runs and errors, unless the settings say.
+            salt: makes generated names unguessable.
+            capabilities: what the host can do.
+            counters: where the kernels count.
+            look: returns the columns of a committed, lasting relation, if it can be seen.
+        """
+        self._home, self._salt, self._capabilities = home, salt, capabilities
+        self._counters, self._look = counters, look
+        self._runs: Runs | None = None
+        self._lock = threading.Lock()  # connections of several threads may bind at once
+
+    def home(self, settings: Settings, folder: str = "") -> str:
+        """Return the folder of models, runs and errors; a relative one is relative to `folder`."""
+        given = settings.value("home").value
+        return self._home if given is None else str(Path(folder) / Path(given).expanduser())
+
+    def rates(self, settings: Settings) -> Rates:
+        """Return the seconds that this machine takes, as far as they are known."""
+        return calibration.load(calibration.file_of(settings.value("calibration")))
+
+    def expand(self, call: Call, settings: Settings, folder: str = "") -> str:
+        """Return the SELECT that a call stands for.
+
+        Args:
+            call: as the macro has it.
+            settings: those of the user's connection.
+            folder: the user's working folder; "" is the process's.
+        """
+        home = self.home(settings, folder)
+        with self._lock:
+            if self._runs is None:
+                self._runs = Runs(home)
+                weakref.finalize(self, self._runs.flush, self._counters)
+            else:
+                self._runs.flush(self._counters)
+        planner = BindPlanner(
+            settings,
+            home,
+            self._capabilities,
+            f"{self._salt}{call.function}{sorted(call.values.items())}",
+            runs=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
+            look=self._look,
+            rates=self.rates(settings),
+            folder=folder,
+        )
+        return calls.load(call.function).expand(planner.located(call.checked()), planner)
+
+    def flush(self) -> None:
+        """Write the records of runs that read something since."""
+        if self._runs is not None:
+            self._runs.flush(self._counters)

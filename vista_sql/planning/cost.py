@@ -1,0 +1,294 @@
+"""What a plan costs: seconds, images and layers inferred, from shapes and rates. Pure functions.
+
+A plan's seconds are the sum of its parts: one stream of inference has all cores, and what runs
+beside it (decoding, the engine) takes its share of them. The import of TensorFlow and the loading
+of a network, once in a process and the same for every plan, are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from vista_sql.kernels import RECENT_BYTES
+from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.planning import memory
+from vista_sql.planning.plans import Infer, Pool, Sort, Stage
+from vista_sql.planning.workload import Stored, Workload, pooled_values
+from vista_sql.roster import Cnn, Layer
+
+ASSUMED_ROWS = 1000
+"""Rows where the data cannot be seen (a call that is planned while DuckDB binds its statement)."""
+
+ASSUMED_IMAGE_BYTES = 50_000
+"""An image where none was looked at: about a JPEG of 500 × 375 pixels."""
+
+REUSE_SHARE = 0.5
+"""How likely it is taken to be that layers above a materialized one are asked for later."""
+
+NOTHING_STORED = (Stored(frozenset(), frozenset(), 1.0),)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much data there is, as far as it is known; the rest by stated assumptions."""
+
+    rows: int  # of the result, below inference
+    images: int  # of these, with an image
+    distinct: int  # different images among them
+    image_rows: int  # of the image relation
+    image_bytes: float  # of one encoded image, mean
+    assumed: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(workload: Workload) -> Sizes:
+        """Return the sizes of a workload."""
+        facts, assumed = workload.facts, []
+        if facts.rows is None:
+            assumed.append(f"{ASSUMED_ROWS:,} rows, each with an image of its own")
+        rows = ASSUMED_ROWS if facts.rows is None else facts.rows
+        images = rows if facts.images is None else facts.images
+        distinct = images if facts.distinct_images is None else facts.distinct_images
+        image_rows = images if facts.image_rows is None else facts.image_rows
+        if facts.image_bytes is None:
+            assumed.append(f"{ASSUMED_IMAGE_BYTES / 1000:.0f} kB an image")
+        image_bytes = ASSUMED_IMAGE_BYTES if facts.image_bytes is None else facts.image_bytes
+        return Sizes(rows, images, distinct, image_rows, image_bytes, tuple(assumed))
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What running the stages of a plan takes."""
+
+    seconds: float
+    images_inferred: int  # that pass the network, counted once for each pass
+    layer_evaluations: int  # images inferred × layers read off
+    parts: Mapping[str, float] = field(default_factory=dict)  # seconds by what they go to
+
+
+def price(
+    workload: Workload,
+    stages: tuple[Stage, ...],
+    placement: str,
+    batch_rows: int,
+    rates: Rates,
+    share_of_cores: float = 1.0,
+) -> Price:
+    """Return what the stages take.
+
+    Args:
+        workload: what is computed, with what is known of its data.
+        stages: how.
+        placement: inference 'after' or 'before' the join.
+        batch_rows: rows in one micro-batch.
+        rates: of this machine, all cores.
+        share_of_cores: of these, how many inference and decoding may use.
+    """
+    if not stages:
+        return Price(0.0, 0, 0)
+    return _Bill(workload, stages, placement, batch_rows, rates, share_of_cores).price()
+
+
+class _Bill:
+    """The seconds of one plan, added up stage by stage."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        stages: tuple[Stage, ...],
+        placement: str,
+        batch_rows: int,
+        rates: Rates,
+        share_of_cores: float,
+    ) -> None:
+        self.workload, self.stages, self.rates = workload, stages, rates
+        self.batch_rows, self.share = batch_rows, share_of_cores
+        self.sizes = Sizes.of(workload)
+        self.before = placement == "before" and workload.structured is not None
+        if self.before:
+            self.rows = self.images = self.passing = self.sizes.image_rows
+        else:
+            self.rows, self.images = self.sizes.rows, self.sizes.images
+            once = infers_each_once(workload, stages)
+            self.passing = self.sizes.distinct if once else self.sizes.images
+        self.cnns = {cnn.name: cnn for cnn, _ in workload.passes}
+        self.parts: dict[str, float] = {}
+        self.inferred = self.evaluations = 0.0
+
+    def price(self) -> Price:
+        """Return the sum."""
+        rates, workload = self.rates, self.workload
+        bytes_read = self.rows * self.sizes.image_bytes
+        self._add("rows", bytes_read / rates.rows_bytes_per_second)
+        for stage in self.stages:
+            if isinstance(stage, Sort):
+                self._add("rows", bytes_read / rates.sort_bytes_per_second)
+            elif isinstance(stage, Pool):
+                pooled = self.images * memory.map_bytes(stage.layer)
+                self._add("pool", pooled / rates.pool_bytes_per_second)
+            elif stage.start is not None:
+                self._resumed(stage, stage.start)
+            else:
+                self._passed(stage)
+        features = memory.feature_bytes(workload)
+        self._add("features", self.sizes.rows * features / rates.features_bytes_per_second)
+        if self.before:  # they are the join's payload, on its way in and out
+            moved = (self.rows + self.sizes.rows) * features
+            self._add("join", moved / rates.maps_bytes_per_second)
+        return Price(
+            sum(self.parts.values()), round(self.inferred), round(self.evaluations), self.parts
+        )
+
+    def _add(self, part: str, seconds: float) -> None:
+        self.parts[part] = self.parts.get(part, 0.0) + seconds
+
+    def _seconds_to(self, cnn: Cnn, layer: Layer) -> float:
+        key = network_key(cnn.name, self.workload.dtype, self.workload.device)
+        return self.rates.infer_seconds(key, layer) / self.share
+
+    def _resumed(self, stage: Infer, start: Layer) -> None:
+        """Add a stage that goes on from raw maps, row by row."""
+        cnn = self.cnns[stage.cnn or self.workload.cnn.name]
+        seconds = max(self._seconds_to(cnn, layer) for layer in stage.layers)
+        self._add("infer", self.images * max(seconds - self._seconds_to(cnn, start), 0.0))
+        self._add("infer", ceil(self.images / self.batch_rows) * self.rates.network_call_seconds)
+        self._maps(stage)
+        self.evaluations += self.images * len(stage.layers)
+
+    def _maps(self, stage: Infer) -> None:
+        """Add the way of raw maps from a stage to the next."""
+        if stage.form == "features":
+            return
+        moved = self.images * sum(memory.map_bytes(layer) for layer in stage.layers)
+        self._add("maps", moved / self.rates.maps_bytes_per_second)
+
+    def _passed(self, stage: Infer) -> None:
+        """Add a stage that starts from images, or from what the store holds of them."""
+        workload, rates = self.workload, self.rates
+        cnn = self.cnns[stage.cnn or workload.cnn.name]
+        n_inferred = 0.0
+        for known in self._known(stage):
+            n = self.passing * known.share
+            held = known.features if stage.form == "features" else known.maps
+            missing = [layer for layer in stage.layers if layer.name not in held]
+            loaded = [layer for layer in stage.layers if layer.name in held]
+            self._load(n, loaded, stage.form)
+            if not missing:
+                continue
+            top = max(self._seconds_to(cnn, layer) for layer in missing)
+            if starts_stored(stage, known, cnn, missing) and stage.base is not None:
+                self._load(n, [stage.base], "maps")
+                self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
+            else:
+                self._add("decode", n * decode_seconds(self.sizes.image_bytes, rates) / self.share)
+                self._add("infer", n * top)
+            n_inferred += n
+            self.evaluations += n * len(missing)
+            if workload.store.folder:
+                written = n * sum(self._stored_bytes(layer, stage.form) for layer in missing)
+                written += n * sum(memory.map_bytes(layer) for layer in stage.keep)
+                self._add("store", written / rates.store_write_bytes_per_second)
+        if workload.store.folder:
+            self._add("store", self.images * self.sizes.image_bytes / rates.hash_bytes_per_second)
+            self._add("store", self.passing / rates.store_images_per_second)
+        self._add("infer", ceil(n_inferred / self.batch_rows) * rates.network_call_seconds)
+        self._maps(stage)
+        self.inferred += n_inferred
+
+    def _known(self, stage: Infer) -> tuple[Stored, ...]:
+        """Return what is stored of the images; of another CNN's layers nothing is looked up."""
+        stored = self.workload.facts.stored
+        return (not stage.cnn and self.workload.store.folder and stored) or NOTHING_STORED
+
+    def _load(self, n: float, layers: list[Layer], form: str) -> None:
+        loaded = n * sum(self._stored_bytes(layer, form) for layer in layers)
+        self._add("store", loaded / self.rates.store_read_bytes_per_second)
+
+    def _stored_bytes(self, layer: Layer, form: str) -> int:
+        pool = self.workload.pool if form == "features" else "none"
+        return memory.FLOAT_BYTES * pooled_values(layer.shape, pool)
+
+
+def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
+    """Return whether rows that share an image are sure to have it inferred once a pass.
+
+    They are where it is stored, where rows are sorted by image, and where the kernels still have
+    the results of all images at hand.
+    """
+    results = Sizes.of(workload).images * memory.feature_bytes(workload)
+    return (
+        bool(workload.store.folder)
+        or any(isinstance(stage, Sort) for stage in stages)
+        or results <= RECENT_BYTES
+    )
+
+
+def decode_seconds(image_bytes: float, rates: Rates) -> float:
+    """Return the seconds that reading pixels from one encoded image takes, all cores at it."""
+    return rates.decode_seconds + image_bytes / rates.decode_bytes_per_second
+
+
+def starts_stored(stage: Infer, known: Stored, cnn: Cnn, missing: list[Layer]) -> bool:
+    """Return whether images of which `known` is stored start from the stage's base."""
+    base = stage.base
+    return (
+        base is not None
+        and base.name in known.maps
+        and all(cnn.determines(base, layer) for layer in missing)
+    )
+
+
+def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates) -> float:
+    """Return what an image saves that starts from a stored raw map; below 0, it costs.
+
+    The Vista paper (section 5.2, its Figure 16) found conv4_6 of ResNet50 dearer to load from its
+    disks than to compute again, and VGG16's fully connected layers far cheaper.
+    """
+    key = network_key(cnn.name, workload.dtype, workload.device)
+    computed = decode_seconds(Sizes.of(workload).image_bytes, rates)
+    computed += rates.infer_seconds(key, base)
+    return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second
+
+
+def flops_per_image(stages: tuple[Stage, ...]) -> int:
+    """Return the floating-point operations that the stages spend on one image."""
+    total = 0
+    for stage in stages:
+        if isinstance(stage, Infer):
+            below = stage.start.flops if stage.start else 0
+            total += max(layer.flops for layer in stage.layers) - below
+    return total
+
+
+def bases(workload: Workload) -> Iterator[Layer]:
+    """Yield the layers whose raw maps are stored of some images and lead to what is missing."""
+    cnn, stored = workload.cnn, workload.facts.stored
+    everywhere = frozenset.intersection(*(known.features for known in stored)) if stored else ()
+    missing = [
+        tap.layer
+        for tap in workload.used_taps
+        if tap.cnn is None and tap.layer.name not in everywhere
+    ]
+    names = {name for known in stored for name in known.maps}
+    for layer in cnn.layers:
+        if layer.name in names and missing and all(cnn.determines(layer, m) for m in missing):
+            yield layer
+
+
+def describe(stage: Stage, workload: Workload) -> str:
+    """Return a stage as one line of text."""
+    if isinstance(stage, Sort):
+        return "sort rows by image"
+    if isinstance(stage, Pool):
+        values = pooled_values(stage.layer.shape, workload.pool)
+        return f"pool {stage.layer.name} ({workload.pool}) to {values:,} values"
+    start = stage.start.name if stage.start else "image"
+    if stage.base is not None:
+        start = f"stored {stage.base.name}, else {start}"
+    start = f"{stage.cnn}: {start}" if stage.cnn else start
+    layers = ", ".join(layer.name for layer in stage.layers)
+    kept = ", ".join(layer.name for layer in stage.keep)
+    return f"infer {start} → {layers} as {stage.form}" + (
+        f"; keep raw maps of {kept}" if kept else ""
+    )

@@ -1,0 +1,430 @@
+"""How many bytes a statement holds at its peak, part by part, from shapes alone. Pure functions.
+
+The constants are of resident memory as measured on Linux with TensorFlow 2's CPU build, DuckDB 2
+and two threads; `tests/e2e/test_memory.py` holds estimates against what whole processes take.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from math import ceil, prod
+
+from vista_sql import roster
+from vista_sql.errors import PlanError
+from vista_sql.kernels import RECENT_BYTES
+from vista_sql.machine.resources import Resources, Sink
+from vista_sql.planning.plans import Infer, Stage
+from vista_sql.planning.workload import Workload, array_type, pooled_values
+from vista_sql.roster import Cnn, Layer
+from vista_sql.store import MAX_COMMIT_BYTES
+from vista_sql.units import format_bytes
+
+MIB = 2**20
+FLOAT_BYTES = 4
+ALIVE_MAPS = 3
+"""Raw maps of one image alive at once inside the graph: an operation's input, its output, and a
+residual branch's."""
+
+RUNTIME_BYTES = 780 * MIB
+"""Python, DuckDB, Arrow and TensorFlow, resident after a first pass of a network of no size."""
+
+WEIGHT_COPIES = 2
+"""The weights as loaded, and as the engine keeps them (reordered for its convolutions)."""
+
+KEPT_WEIGHTS = 2.6
+"""Bytes that stay for each byte of weights: the copies, and what the allocator does not give
+back."""
+
+LOADING_WEIGHTS = 4.1
+"""Bytes for each byte of weights while a network loads, before the first image."""
+
+LAYER_BYTES = 600 * 1024
+"""The graph itself, for each operation of a network."""
+
+SHARED_BYTES = RECENT_BYTES + 16 * MIB
+"""Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
+
+SHARED_PIXELS_BYTES = 128 * MIB
+"""Pixels that are kept for a second CNN of the same call (`udfs/passes/decoded.py`)."""
+
+WAITING_BATCHES = 6
+"""Micro-batches of pixels at once: `udfs/passes/runtime.py` lets so few calls be on their way."""
+
+FEATURE_COPIES = 5
+"""A micro-batch's features: the network's output, the call's matrix, DuckDB's vector of lists,
+which grows by doubling, and what the reader exports to Arrow."""
+
+MICRO_BATCH_BYTES = 384 * MIB
+"""What one micro-batch may hold unless memory is short: larger ones are not faster (flat from 8 to
+128 images for ResNet50) and smaller ones pay the call's overhead."""
+
+MOST_ROWS, FEWEST_ROWS = 256, 2
+VECTOR_ROWS = 2048
+"""DuckDB's STANDARD_VECTOR_SIZE: it reads what a table keeps so many rows at a time."""
+
+READER_BYTES = 64 * MIB
+"""Features in one record batch that a result hands out."""
+
+READER_ROWS = 256
+
+ROW_GROUP_BYTES, MOST_GROUP_ROWS = 16 * MIB, 122_880
+"""Features in one row group of a Parquet file; DuckDB's own choice, also for tables, is the row
+count, which at 8,192 values a row is 4 GB."""
+
+TABLE_HOLDS = 1 / 16
+"""Of the features in a table's last row group, the part that DuckDB cannot spill: it ran out of
+memory at 2.4, 4.2 and 7.0 GB of them under limits of 200, 300 and 450 MB, which is 5.5 %."""
+
+FILE_TABLE_COUNTS, FILE_TABLE_BESIDE = 1.0, 1.5
+"""Vectors of every list that a table in a file takes, under DuckDB's `memory_limit` and beside it:
+50, 100 and 200 rows of 4.8 MB got there under 1, 0.9 and 0.9, with 0.8, 1.1 and 1.1 beside."""
+
+ENGINE_BYTES = 64 * MIB
+"""DuckDB's buffers for a statement that passes its rows on."""
+
+TRAINER_SHARE, TRAINER_HOLDS = 4, 1.5
+"""Training may plan with a quarter of the limit: half of that for rows, twice while they are put in
+order, and as much again for the optimizers' state."""
+
+BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
+"""Of the limit, for the TRANSFER that feeds a training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Bytes by what holds them. `loading` is over before the six parts below it begin."""
+
+    runtime: int = 0  # Python, DuckDB, Arrow, TensorFlow
+    weights: int = 0  # and the graph
+    loading: int = 0  # more, while networks load
+    decode: int = 0  # pixels of the batches that wait and of the one in the network
+    activations: int = 0  # inside the network
+    maps: int = 0  # raw maps that a later stage needs
+    features: int = 0  # in the kernels, DuckDB's vectors and Arrow
+    shared: int = 0  # kept for later calls
+    store: int = 0  # pages that wait in a commit to the feature store
+    engine: int = 0  # the least of DuckDB's own limit under which rows get where they go
+    beside: int = 0  # what DuckDB takes that its limit does not count
+
+    @property
+    def total(self) -> int:
+        """The most bytes held at once."""
+        running = self.decode + self.activations + self.maps + self.features
+        running += self.shared + self.store
+        lasting = self.runtime + self.weights + self.engine + self.beside
+        return lasting + max(self.loading, running)
+
+    def __add__(self, other: Breakdown) -> Breakdown:
+        """Return the parts of two TRANSFERs of one process, which may run at once."""
+        found = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        for name in ("runtime", "loading", "shared", "store"):  # loads and commits come in turn
+            found[name] = max(getattr(self, name), getattr(other, name))
+        return Breakdown(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a running statement leaves to others; None: no limit that concerns it."""
+
+    engine_bytes: int | None = None  # DuckDB's `memory_limit`
+    kept_bytes: int | None = None  # rows that the caller keeps
+    row_bytes: int = 0  # features of one row
+    vector_bytes: int = 0  # of a vector of each ARRAY column, which counts and is not all touched
+
+    @property
+    def reader_rows(self) -> int:
+        """The rows of a record batch that a result hands out."""
+        return max(1, min(READER_ROWS, READER_BYTES // max(self.row_bytes, 1)))
+
+
+# ── of one image ────────────────────────────────────────────────────────────────────────────────
+
+
+def map_bytes(layer: Layer) -> int:
+    """Return the bytes of a layer's raw float32 map, one image."""
+    return FLOAT_BYTES * layer.size
+
+
+def feature_bytes(workload: Workload) -> int:
+    """Return the bytes of all used layers' pooled features, one image."""
+    return sum(FLOAT_BYTES * tap.values for tap in workload.used_taps)
+
+
+def activation_bytes(cnn: Cnn, layers: tuple[Layer, ...]) -> int:
+    """Return the most bytes of activations alive for one image on the way to `layers`."""
+    if not layers:
+        return 0
+    top = max(layer.flops for layer in layers)
+    return FLOAT_BYTES * ALIVE_MAPS * cnn.largest_map(top)
+
+
+def _pixel_bytes(workload: Workload) -> int:
+    return max((prod(cnn.input_shape) for cnn, _ in workload.passes), default=0)
+
+
+def _raw_bytes(stages: tuple[Stage, ...]) -> int:
+    return sum(
+        map_bytes(layer)
+        for stage in stages
+        if isinstance(stage, Infer)
+        for layer in (*(() if stage.form == "features" else stage.layers), *stage.keep)
+    )
+
+
+def _activations(workload: Workload) -> int:
+    return max(
+        (activation_bytes(cnn, tuple(t.layer for t in taps)) for cnn, taps in workload.passes),
+        default=0,
+    )
+
+
+def bytes_per_row(workload: Workload, stages: tuple[Stage, ...]) -> int:
+    """Return the bytes that one row of a micro-batch holds while the stages run."""
+    held = _batch_parts(workload, stages)
+    return sum(held.values())
+
+
+def _batch_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int]:
+    """Return the bytes of one row of a micro-batch by part."""
+    if not _infers(stages):
+        return {}
+    waiting = WAITING_BATCHES + FLOAT_BYTES  # as decoded, and one batch as the network's input
+    return {
+        "decode": waiting * _pixel_bytes(workload),
+        "activations": _activations(workload),
+        "maps": FEATURE_COPIES * _raw_bytes(stages),
+        "features": FEATURE_COPIES * feature_bytes(workload),
+    }
+
+
+def _infers(stages: tuple[Stage, ...]) -> bool:
+    return any(isinstance(stage, Infer) for stage in stages)
+
+
+# ── of a statement ──────────────────────────────────────────────────────────────────────────────
+
+
+def fixed_bytes(workload: Workload, stages: tuple[Stage, ...]) -> int:
+    """Return the bytes that do not depend on the number of rows: TensorFlow and the weights."""
+    parts = _fixed_parts(workload, stages)
+    return parts.get("runtime", 0) + parts.get("weights", 0)
+
+
+def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int]:
+    if not _infers(stages):
+        return {}
+    cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
+    sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
+    graphs = LAYER_BYTES * sum(len(cnn.layers) for cnn in cnns)
+    more = LOADING_WEIGHTS - KEPT_WEIGHTS
+    return {
+        "runtime": RUNTIME_BYTES * bool(cnns),
+        "weights": int(KEPT_WEIGHTS * sum(sizes)) + graphs,
+        "loading": int(more * max(sizes, default=0)),
+    }
+
+
+def breakdown(
+    workload: Workload,
+    stages: tuple[Stage, ...],
+    batch_rows: int,
+    vector_rows: int,
+    *,
+    sink: Sink = "rows",
+) -> Breakdown:
+    """Return what holds how many bytes at the peak.
+
+    Args:
+        workload: what is computed.
+        stages: how.
+        batch_rows: rows in one micro-batch.
+        vector_rows: rows for which the engine holds the results of a call at once; `batch_rows`
+            where it is handed small batches.
+        sink: where the statement's rows go.
+    """
+    if not _infers(stages):
+        return Breakdown()
+    there = _rows(workload)
+    rows = min(batch_rows, there)
+    parts = {n: rows * size for n, size in _batch_parts(workload, stages).items()}
+    more = max(min(vector_rows, there) - rows, 0)
+    parts["features"] += more * FEATURE_COPIES * feature_bytes(workload)
+    parts["maps"] += more * FEATURE_COPIES * _raw_bytes(stages)
+    several = len(workload.passes) > 1
+    kept = min(max(batch_rows, vector_rows), there) * (feature_bytes(workload) + _raw_bytes(stages))
+    return Breakdown(
+        **_fixed_parts(workload, stages),
+        **parts,
+        shared=min(SHARED_BYTES, there * (feature_bytes(workload) + _raw_bytes(stages)))
+        + several * min(SHARED_PIXELS_BYTES, there * _pixel_bytes(workload)),
+        store=min(MAX_COMMIT_BYTES, kept) if workload.store.folder else 0,
+        engine=_engine_bytes(workload, min(max(batch_rows, vector_rows), there), sink),
+        beside=_beside_bytes(workload, sink),
+    )
+
+
+def _rows(workload: Workload) -> int:
+    """Return the most rows that any part of the statement sees; very many where it is not known."""
+    facts = workload.facts
+    if facts.rows is None:
+        return sys.maxsize
+    return max(facts.rows, facts.image_rows or 0, 1)
+
+
+def peak_bytes(
+    workload: Workload,
+    stages: tuple[Stage, ...],
+    batch_rows: int,
+    vector_rows: int,
+    *,
+    sink: Sink = "rows",
+) -> int:
+    """Return the most bytes that the stages hold at once; the arguments are `breakdown`'s."""
+    return breakdown(workload, stages, batch_rows, vector_rows, sink=sink).total
+
+
+def _engine_bytes(workload: Workload, batch_rows: int, sink: Sink) -> int:
+    """Return the least `memory_limit` of DuckDB under which the rows get where they go."""
+    row = feature_bytes(workload)
+    chunk, read = batch_rows * row, _pinned_bytes(workload)
+    if sink == "parquet":
+        return read + 2 * ENGINE_BYTES + 8 * max(row * row_group_rows(row), chunk)
+    if sink == "table":
+        return read + 3 * ENGINE_BYTES + 4 * chunk + _unspilled_bytes(workload)
+    if sink == "file table":
+        vectors = int(FILE_TABLE_COUNTS * _vector_bytes(workload))
+        return read + 4 * ENGINE_BYTES + 4 * chunk + max(vectors, _unspilled_bytes(workload))
+    return read + ENGINE_BYTES
+
+
+def _pinned_bytes(workload: Workload) -> int:
+    """Return the bytes of a vector of images in a table, which DuckDB keeps while it reads it."""
+    blobs = (workload.images.columns or {}).get(workload.image_column or "") == "BLOB"
+    size = workload.facts.image_bytes or 0.0
+    return int(min(_rows(workload), VECTOR_ROWS) * size) if blobs else 0
+
+
+def _beside_bytes(workload: Workload, sink: Sink) -> int:
+    """Return what DuckDB takes beside its `memory_limit`: what malloc gives it, and keeps."""
+    if sink == "file table":
+        return 3 * ENGINE_BYTES + int(FILE_TABLE_BESIDE * _vector_bytes(workload))
+    return 2 * ENGINE_BYTES if sink in ("parquet", "table") else ENGINE_BYTES // 2
+
+
+def _unspilled_bytes(workload: Workload) -> int:
+    """Return what stays in memory of a table's features while DuckDB spills the rest.
+
+    Nothing where it is not known how many rows there are: DuckDB's own limit holds then.
+    """
+    rows = workload.facts.rows or 0
+    return int(TABLE_HOLDS * min(rows, MOST_GROUP_ROWS) * feature_bytes(workload))
+
+
+def _vector_bytes(workload: Workload) -> int:
+    """Return the bytes of a vector of each layer's lists: DuckDB rounds up to powers of two.
+
+    A table in a file is written a whole vector at a time, from one as from many batches.
+    """
+    held = min(_rows(workload), VECTOR_ROWS)
+    sizes = (FLOAT_BYTES * tap.values * held for tap in workload.used_taps)
+    return sum(1 << (size - 1).bit_length() for size in sizes if size)
+
+
+def row_group_rows(row_bytes: int) -> int:
+    """Return the rows of a Parquet row group, so that DuckDB can hold one as it writes it."""
+    return max(1, min(MOST_GROUP_ROWS, ROW_GROUP_BYTES // max(row_bytes, 1)))
+
+
+# ── shares of a limit ───────────────────────────────────────────────────────────────────────────
+
+
+def trainer_bytes(limit_bytes: int) -> int:
+    """Return what a training may plan with, under a limit for all."""
+    return limit_bytes // TRAINER_SHARE
+
+
+def beside_training(limit_bytes: int) -> int:
+    """Return what is left for the TRANSFER that feeds a training, under a limit for both."""
+    return int(BESIDE_TRAINING * limit_bytes)
+
+
+def array_bytes(workload: Workload) -> int:
+    """Return the bytes of a vector of every ARRAY column.
+
+    DuckDB takes them whole, however few rows there are, counts them under its limit, and touches
+    only what holds rows.
+    """
+    arrays = (t.values for t in workload.used_taps if array_type(t.values) != "FLOAT[]")
+    return VECTOR_ROWS * FLOAT_BYTES * sum(arrays) * (workload.format == "wide")
+
+
+def allowance(
+    parts: Sequence[Breakdown], limit_bytes: int, row_bytes: int, vector_bytes: int
+) -> Allowance:
+    """Return what a statement leaves to DuckDB and to its caller.
+
+    Args:
+        parts: of its TRANSFERs that infer.
+        limit_bytes: of the whole process.
+        row_bytes: features of one row of the result, at most.
+        vector_bytes: `array_bytes` of them all.
+
+    Raises:
+        PlanError: its TRANSFERs fit one by one and not together.
+    """
+    together = sum(parts, Breakdown())
+    left = limit_bytes - together.total
+    if left < 0:
+        raise PlanError(
+            f"the {len(parts)} TRANSFERs of this statement need {format_bytes(together.total)} "
+            f"together, {format_bytes(-left)} ({-left} bytes) more than the limit of "
+            f"{format_bytes(limit_bytes)}: raise memory_limit to {format_bytes(together.total)}, "
+            "or keep the rows of one in a table first"
+        )
+    return Allowance(together.engine + left, max(left, READER_BYTES), row_bytes, vector_bytes)
+
+
+# ── what would fit ──────────────────────────────────────────────────────────────────────────────
+
+
+def smallest_change(
+    workload: Workload,
+    resources: Resources,
+    least: Callable[[Workload, Sink], int],
+    sink: Sink,
+) -> str:
+    """Return what to change so that a statement fits that does not: the smallest change first.
+
+    Args:
+        workload: what is computed.
+        resources: what it may take.
+        least: (workload, sink) → the fewest bytes that any plan allowed takes.
+        sink: where the statement's rows go.
+    """
+    enough = least(workload, sink) / resources.share
+    found = [f"raise memory_limit to {ceil(enough / MIB)} MiB"]
+    for changed, other, text in _changes(workload, sink):
+        if least(changed, other) <= resources.memory_bytes:
+            found.append(text)
+            break
+    return ", or ".join(found)
+
+
+def _changes(workload: Workload, sink: Sink) -> Iterator[tuple[Workload, Sink, str]]:
+    if sink == "file table":
+        yield workload, "parquet", "write the rows with COPY … TO '….parquet' in place of a table"
+    if sink != "rows":
+        yield workload, "rows", "read the rows in batches, query(…).reader(), and write those"
+    by_size = sorted(workload.used_taps, key=lambda tap: -tap.values)
+    for n in range(1, len(by_size)):
+        left_out = {tap.column for tap in by_size[:n]}
+        kept = tuple(tap for tap in workload.taps if tap.column not in left_out)
+        names = ", ".join(sorted(left_out))
+        yield replace(workload, taps=kept), sink, f"leave out {names}"
+    if workload.pool == "none":
+        pooled = tuple(
+            replace(tap, values=pooled_values(tap.layer.shape, "max2x2")) for tap in workload.taps
+        )
+        yield replace(workload, pool="max2x2", taps=pooled), sink, "pool => 'max2x2'"

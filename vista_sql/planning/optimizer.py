@@ -1,0 +1,295 @@
+"""Choose a workload's plan: hints restrict the candidates, memory excludes, the cheapest wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vista_sql.errors import PlanError, UnknownNameError
+from vista_sql.machine.calibration import DEFAULTS, Rates, network_key
+from vista_sql.machine.resources import Capabilities, Resources, Sink
+from vista_sql.planning import candidates, cost, memory, plans
+from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints
+from vista_sql.planning.plans import Alternative, Decision, Infer, Plan, Sort
+from vista_sql.planning.workload import Workload
+from vista_sql.roster import Layer
+from vista_sql.settings import Value
+from vista_sql.store import DEFAULT_BYTES
+from vista_sql.units import format_bytes, format_seconds
+
+NOISE = 0.05
+"""Estimates that differ by less count as equal: then `PREFERENCE` decides."""
+
+KEPT_SHARE = 0.1
+"""Of the store's limit: most that the raw maps of one statement may take of themselves."""
+
+
+def choose(
+    workload: Workload,
+    resources: Resources,
+    capabilities: Capabilities,
+    hints: Hints,
+    rates: Rates = DEFAULTS,
+) -> Plan:
+    """Return the plan to run: the cheapest in seconds of those that fit in memory.
+
+    Raises:
+        UnknownNameError: a hint names a plan that does not exist.
+        PlanError: no plan that the hints allow fits in memory, even with the smallest micro-batch.
+    """
+    if hints.plan.value is not None:
+        _known(hints.plan)  # an unknown one is said before anything else
+    if not workload.used_taps:
+        return _nothing(workload, resources, capabilities, hints)
+    every = sorted(
+        candidates.every(workload, resources, capabilities, hints, rates), key=candidates.order
+    )
+    notes = [_note(candidate, workload, resources, hints) for candidate in every]
+    fitting = [candidate for candidate, note in zip(every, notes, strict=True) if not note]
+    if not fitting:
+        allowed = [c for c in every if not _against(c, workload, hints)]
+        change = _smallest_change(workload, resources, capabilities, hints, rates)
+        raise _shortfall(workload, min(allowed, key=lambda c: c.peak_bytes), resources, change)
+    chosen = _best(fitting)
+    free = _best([c for c in every if not _note(c, workload, resources, NO_HINTS)] or [chosen])
+    kept, materialization = _materialization(workload, chosen, rates)
+    stages = tuple(
+        replace(stage, keep=kept) if kept and isinstance(stage, Infer) and not stage.cnn else stage
+        for stage in chosen.stages
+    )
+    alternatives = tuple(
+        Alternative(
+            c.kind,
+            c.placement,
+            "image" if c.base is None else c.base.name,
+            c.price.seconds,
+            c.peak_bytes,
+            c.price.images_inferred,
+            c.price.layer_evaluations,
+            cost.flops_per_image(c.stages),
+            c.stages,
+            c is chosen,
+            note,
+        )
+        for c, note in zip(every, notes, strict=True)
+    )
+    return Plan(
+        chosen.kind,
+        chosen.placement,
+        stages,
+        chosen.batch_rows,
+        hints.threads.value,
+        chosen.peak_bytes,
+        cost.flops_per_image(stages),
+        chosen.price.seconds,
+        chosen.price.images_inferred,
+        chosen.price.layer_evaluations,
+        (
+            _plan_decision(workload, chosen, free, len(fitting), hints),
+            _placement_decision(workload, chosen, free, hints),
+            *_start_decision(workload, chosen),
+            *materialization,
+            _batch_decision(chosen, hints),
+            _threads_decision(resources, hints),
+            Decision("memory limit", format_bytes(resources.memory_bytes), resources.memory_source),
+            _estimates_decision(workload, rates),
+        ),
+        alternatives,
+    )
+
+
+def _best(found: list[Candidate]) -> Candidate:
+    """Return the cheapest; of those that are as good as it, the one that is preferred."""
+    limit = min(c.price.seconds for c in found) * (1 + NOISE)
+    return min((c for c in found if c.price.seconds <= limit), key=candidates.rank)
+
+
+def _against(candidate: Candidate, workload: Workload, hints: Hints) -> str:
+    """Return the hint that a candidate is against, or ""."""
+    for hint, own in ((hints.plan, candidate.kind), (hints.placement, candidate.placement)):
+        matters = hint is hints.plan or workload.structured is not None
+        if hint.value is not None and hint.value != own and matters:
+            return hint.source
+    return ""
+
+
+def _note(candidate: Candidate, workload: Workload, resources: Resources, hints: Hints) -> str:
+    """Return why a candidate cannot be chosen, or ""."""
+    if source := _against(candidate, workload, hints):
+        return f"excluded by {source}"
+    if candidate.peak_bytes > resources.memory_bytes:
+        return "does not fit in memory"
+    if hints.plan.value is not None:
+        return ""
+    if plans.load(candidate.kind).only_by_hint:
+        return "only by hint"
+    if not cost.infers_each_once(workload, candidate.stages):
+        sizes = cost.Sizes.of(workload)
+        if sizes.distinct < sizes.images:
+            return "infers some images again"
+    return ""
+
+
+def _smallest_change(
+    workload: Workload,
+    resources: Resources,
+    capabilities: Capabilities,
+    hints: Hints,
+    rates: Rates,
+) -> str:
+    def least(changed: Workload, sink: Sink) -> int:
+        able = replace(capabilities, sink=sink)
+        every = candidates.every(changed, resources, able, hints, rates)
+        return min(c.peak_bytes for c in every if not _against(c, changed, hints))
+
+    return memory.smallest_change(workload, resources, least, capabilities.sink)
+
+
+def _shortfall(
+    workload: Workload, least: Candidate, resources: Resources, change: str
+) -> PlanError:
+    peak, limit = least.peak_bytes, resources.memory_bytes
+    short = peak - limit
+    return PlanError(
+        f"{workload.cnn.name} needs {format_bytes(peak)} even with {least.batch_rows} images at a "
+        f"time, {format_bytes(short)} ({short} bytes) more than the limit of "
+        f"{format_bytes(limit)} ({resources.memory_source}): {change}"
+    )
+
+
+# ── the reasons ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _nothing(
+    workload: Workload, resources: Resources, capabilities: Capabilities, hints: Hints
+) -> Plan:
+    """Return the plan of a statement that uses no layer."""
+    kind = hints.plan.value or "fused"
+    placement = hints.placement.value if workload.structured is not None else None
+    limit = Decision("memory limit", format_bytes(resources.memory_bytes), resources.memory_source)
+    return Plan(
+        kind,
+        placement or "after",
+        (),
+        hints.batch_rows.value or capabilities.vector_rows,
+        hints.threads.value,
+        0,
+        0,
+        decisions=(Decision("plan", kind, "no layer is used: nothing is inferred"), limit),
+    )
+
+
+def _known(hint: Value) -> None:
+    if hint.value not in plans.names():
+        where = "" if hint.source.endswith("=> …") else hint.source
+        raise UnknownNameError("plan", hint.value, plans.names(), where=where)
+
+
+def _plan_decision(
+    workload: Workload, chosen: Candidate, free: Candidate, n_fitting: int, hints: Hints
+) -> Decision:
+    if hints.plan.value is not None:
+        without = ""
+        if free.name != chosen.name:
+            without = f"; without it {free.name}, {format_seconds(free.price.seconds)}"
+        policy = f"; {chosen.why}" if chosen.why else ""
+        return Decision("plan", chosen.name, f"as given: {hints.plan.source}{policy}{without}")
+    sizes = cost.Sizes.of(workload)
+    if any(isinstance(stage, Sort) for stage in chosen.stages):
+        why = f"{sizes.images:,} rows share {sizes.distinct:,} images: each is inferred once"
+    elif chosen.kind == "fused":
+        why = "one pass computes every layer, and no raw map leaves it"
+    else:
+        why = plans.load(chosen.kind).meaning
+    return Decision("plan", chosen.name, f"the cheapest of {n_fitting} that fit; {why}")
+
+
+def _placement_decision(
+    workload: Workload, chosen: Candidate, free: Candidate, hints: Hints
+) -> Decision:
+    if workload.structured is None:
+        return Decision("placement", "after", "there is no join")
+    if hints.placement.value is not None:
+        without = f"; without it {free.placement}" if free.placement != chosen.placement else ""
+        why = f"as given: {hints.placement.source}{without}"
+    elif chosen.placement == "after":
+        why = "rows that the join or a filter removes are never inferred"
+    else:
+        sizes = cost.Sizes.of(workload)
+        why = f"the join makes {sizes.rows:,} rows of {sizes.image_rows:,} images"
+    return Decision("placement", chosen.placement, why)
+
+
+def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ...]:
+    if not workload.store.folder:
+        return ()
+    used = {tap.layer.name for tap in workload.used_taps if tap.cnn is None}
+    stored = sum(k.share for k in workload.facts.stored if used <= k.features)
+    if chosen.base is not None:
+        held = sum(k.share for k in workload.facts.stored if chosen.base.name in k.maps)
+        why = f"the store holds its raw maps of {held:.0%} of the images: cheaper than computing it"
+        return (Decision("start", chosen.base.name, why),)
+    told = f"the store holds all layers of {stored:.0%} of the images"
+    if not workload.facts.stored:
+        told = "what the store holds of these images is not known yet: it is looked up as they come"
+    return (Decision("start", "image", told),)
+
+
+def _materialization(
+    workload: Workload, chosen: Candidate, rates: Rates
+) -> tuple[tuple[Layer, ...], tuple[Decision, ...]]:
+    """Return the layers whose raw maps are to be stored, and why.
+
+    That of the highest layer may pay: what is asked for next may lie above it. A vector is its own
+    raw map, and is stored anyway.
+    """
+    own = [tap.layer for tap in workload.used_taps if tap.cnn is None]
+    form_fits = any(isinstance(s, Infer) and s.form == "features" for s in chosen.stages)
+    if not workload.store.folder or not own or not form_fits:
+        return (), ()
+    cnn, top = workload.cnn, own[-1]
+    above = [cnn.layer(name) for name in cnn.feature_layers]
+    above = [layer for layer in above if layer not in own and cnn.determines(top, layer)]
+    if len(top.shape) == 1 or not above:
+        return (), (Decision("materialization", "none", "no layer above starts from a raw map"),)
+    sizes = cost.Sizes.of(workload)
+    kept_bytes = sizes.distinct * memory.map_bytes(top)
+    gain = cost.loading_gain_seconds(workload, cnn, top, rates)
+    write = memory.map_bytes(top) / rates.store_write_bytes_per_second
+    if kept_bytes > KEPT_SHARE * (workload.store.limit_bytes or DEFAULT_BYTES):
+        why = (
+            f"{format_bytes(kept_bytes)} of {top.name} are more than {KEPT_SHARE:.0%} of the store"
+        )
+        return (), (Decision("materialization", "none", why),)
+    if gain * cost.REUSE_SHARE <= write:
+        why = f"{top.name} is cheaper to compute again than to write and load"
+        return (), (Decision("materialization", "none", why),)
+    saved = format_seconds(gain * sizes.distinct)
+    why = f"saves {saved} when layers above it are asked for; {format_bytes(kept_bytes)}"
+    return (top,), (Decision("materialization", top.name, why),)
+
+
+def _batch_decision(chosen: Candidate, hints: Hints) -> Decision:
+    batch = chosen.batch_rows
+    if hints.batch_rows.value is None and chosen.why:
+        why = "a partition of the paper's policy"
+    elif hints.batch_rows.value is None:
+        why = f"at most {format_bytes(memory.MICRO_BATCH_BYTES)} in one micro-batch"
+    elif hints.batch_rows.value == batch:
+        why = f"as given: {hints.batch_rows.source}"
+    else:
+        why = f"{hints.batch_rows.value} as given does not fit in memory"
+    return Decision("batch rows", str(batch), why)
+
+
+def _threads_decision(resources: Resources, hints: Hints) -> Decision:
+    if hints.threads.value is not None:
+        return Decision("threads", str(hints.threads.value), f"as given: {hints.threads.source}")
+    return Decision("threads", "all cores", "fewer are never faster, and save no memory")
+
+
+def _estimates_decision(workload: Workload, rates: Rates) -> Decision:
+    key = network_key(workload.cnn.name, workload.dtype, workload.device)
+    met = "measured" if rates.has_met(key) else "from its FLOPs"
+    assumed = cost.Sizes.of(workload).assumed
+    why = f"{workload.cnn.name} {met}" + (f"; assumed: {', '.join(assumed)}" if assumed else "")
+    return Decision("estimates", rates.source, why)

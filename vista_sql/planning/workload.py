@@ -1,0 +1,415 @@
+"""A TRANSFER call bound to what is known about it: Workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from vista_sql import kernels, roster
+from vista_sql.errors import ArgumentError, UnknownNameError
+from vista_sql.roster import Cnn, Layer
+from vista_sql.sql.calls import Call
+from vista_sql.sql.needs import EVERYTHING, Needs
+from vista_sql.store import OFF, Choice
+
+JOIN_TYPES = ("inner", "left")
+FORMATS = ("wide", "long")
+ON_ERROR = ("null", "skip", "raise")
+DTYPES = ("float32", "bfloat16")
+PLACEMENTS = ("after", "before")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation as DuckDB text that can stand after FROM, and its columns (name → type).
+
+    `columns` is None where the planner cannot see them; then DuckDB's binder and the kernels find
+    at run time what the planner would have found now.
+    """
+
+    text: str
+    columns: Mapping[str, str] | None = None
+
+    def column(self, name: str, call: Call, argument: str, what: str) -> str:
+        """Return the column called `name` (any case) as it is spelt in the relation.
+
+        Raises:
+            UnknownNameError: the columns are known and none has that name.
+        """
+        if self.columns is None:
+            return name
+        by_lower = {column.lower(): column for column in self.columns}
+        if name.lower() not in by_lower:
+            raise UnknownNameError(
+                "column",
+                name,
+                self.columns,
+                call.places.get(argument) or call.places.get(""),
+                where=f"{what} => {self.text}",
+            )
+        return by_lower[name.lower()]
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One layer that the user asked for, and the column it becomes."""
+
+    column: str
+    layer: Layer
+    values: int  # per image, after pooling
+    cnn: Cnn | None = None  # whose layer it is, where it is not the workload's
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the feature store holds of a share of the images: layers by the network's names."""
+
+    features: frozenset[str]  # pooled as the workload has them
+    maps: frozenset[str]  # raw
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the data without reading an image; None where it is not known."""
+
+    rows: int | None = None  # after the join and everything that runs below inference
+    images: int | None = None  # of these rows, those that have an image
+    distinct_images: int | None = None
+    exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
+    image_bytes: float | None = None  # mean of some encoded images, if they are here
+    image_rows: int | None = None  # of the image relation
+    structured_rows: int | None = None  # of the structured relation, before any filter
+    stored: tuple[Stored, ...] = ()  # shares add up to 1; none where nothing is known
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Everything that planning needs to know about one TRANSFER call."""
+
+    cnn: Cnn
+    taps: tuple[Tap, ...]  # as asked, bottom to top or as the user ordered them
+    images: Relation
+    image_key: str
+    image_column: str | None  # None: the kernel finds it
+    structured: Relation | None
+    structured_key: str
+    join_type: str
+    pool: str
+    format: str
+    prefix: str
+    weights: str | None
+    seed: int
+    dtype: str
+    device: str
+    on_error: str
+    store: Choice = OFF
+    needs: Needs = EVERYTHING
+    facts: Facts = Facts()
+
+    @property
+    def error_column(self) -> str:
+        """The name of the column that says why an image could not be read."""
+        return f"{self.prefix}error"
+
+    @property
+    def narrow_columns(self) -> Mapping[str, str] | None:
+        """The structured columns of the result (name → type), the key once; None if unknown."""
+        if self.structured is not None:
+            return self.structured.columns
+        if self.images.columns is None:
+            return None
+        return {n: t for n, t in self.images.columns.items() if n != self.image_column}
+
+    @property
+    def added_columns(self) -> dict[str, str]:
+        """The columns that TRANSFER adds (name → DuckDB type)."""
+        if self.format == "long":
+            names = {f"{self.prefix}layer": "VARCHAR", f"{self.prefix}features": "FLOAT[]"}
+        else:
+            names = {tap.column: array_type(tap.values) for tap in self.taps}
+        return names | {self.error_column: "VARCHAR"}
+
+    @cached_property
+    def used_taps(self) -> tuple[Tap, ...]:
+        """The layers that must be computed, in the network's order from the bottom."""
+        used = self.needs.columns
+        if used is not None and self.format == "long":
+            taps = self.taps if f"{self.prefix}features".lower() in used else ()
+        elif used is not None:
+            taps = tuple(tap for tap in self.taps if tap.column.lower() in used)
+        else:
+            taps = self.taps
+        cnns = list(dict.fromkeys(["", *(tap.cnn.name for tap in self.taps if tap.cnn)]))
+
+        def place(tap: Tap) -> tuple[int, int]:
+            cnn = tap.cnn or self.cnn
+            return cnns.index(tap.cnn.name if tap.cnn else ""), cnn.positions[tap.layer.name]
+
+        return tuple(sorted(taps, key=place))
+
+    @cached_property
+    def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
+        """The layers that must be computed by whose they are: one CNN, seldom several."""
+        found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
+        for tap in self.used_taps:
+            cnn = tap.cnn or self.cnn
+            found[cnn.name] = (cnn, (*found.get(cnn.name, (cnn, ()))[1], tap))
+        return tuple(found.values())
+
+    def weights_of(self, cnn: Cnn) -> str | None:
+        """Return which weights `cnn` has here: a file is the call's own CNN's, a kind is of all."""
+        if cnn.name == self.cnn.name:
+            return self.weights
+        shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
+        return self.weights if shared else None
+
+    @property
+    def error_used(self) -> bool:
+        """Whether the statement reads the error column."""
+        return self.needs.columns is None or self.error_column.lower() in self.needs.columns
+
+
+def array_type(values: int, limit: int = 100_000) -> str:
+    """Return the DuckDB type of a layer column: an ARRAY up to the limit, a LIST above it."""
+    return f"FLOAT[{values}]" if values <= limit else "FLOAT[]"
+
+
+def pooled_values(shape: Sequence[int], pool: str) -> int:
+    """Return how many values a layer of `shape` has after `pool`; vectors are left as they are.
+
+    Example:
+        >>> pooled_values((14, 14, 1024), "max2x2"), pooled_values((2048,), "max2x2")
+        (4096, 2048)
+    """
+    if len(shape) != 3 or pool == "none":
+        size = 1
+        for side in shape:
+            size *= side
+        return size
+    height, width, channels = shape
+    if pool in ("max2x2", "avg2x2"):
+        return min(height, 2) * min(width, 2) * channels
+    return channels
+
+
+def bind(
+    call: Call,
+    cnn: Cnn,
+    images: Relation,
+    structured: Relation | None,
+    glimpsed: Mapping[str, str] | None = None,
+    **given: Any,
+) -> Workload:
+    """Bind a call's arguments: check each, and find layers, keys and the image column.
+
+    Args:
+        call: a checked TRANSFER call.
+        cnn: the CNN it names.
+        images: the image relation.
+        structured: the structured relation, or None.
+        glimpsed: the image relation's columns as far as they could be seen beforehand, where
+            `images.columns` is None.
+        given: `seed`, `device` and `store`, as the settings have them.
+
+    Raises:
+        ArgumentError, UnknownNameError: an argument has a value it cannot have.
+    """
+    structured_key, image_key = _keys(call)
+    image_key = images.column(image_key, call, "key", "images")
+    if structured is not None:
+        structured_key = structured.column(structured_key, call, "key", "structured")
+    seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
+    pool = _choice(call, "pool", kernels.POOLS)
+    prefix = _text(call, "prefix")
+    workload = Workload(
+        cnn=cnn,
+        taps=_taps(call, cnn, pool, prefix),
+        images=images,
+        image_key=image_key,
+        image_column=_image_column(call, seen, image_key),
+        structured=structured,
+        structured_key=structured_key,
+        join_type=_choice(call, "join_type", JOIN_TYPES),
+        pool=pool,
+        format=_choice(call, "format", FORMATS),
+        prefix=prefix,
+        weights=_weights(call),
+        dtype=_choice(call, "dtype", DTYPES),
+        on_error=_choice(call, "on_error", ON_ERROR),
+        **given,
+    )
+    _refuse_collisions(call, workload)
+    return workload
+
+
+def _choice(call: Call, name: str, values: tuple[str, ...]) -> str:
+    value = call.get(name)
+    if not isinstance(value, str) or value.lower() not in values:
+        raise UnknownNameError(name, str(value), values, call.places.get(name))
+    return value.lower()
+
+
+def _text(call: Call, name: str) -> str:
+    value = call.get(name)
+    if not isinstance(value, str):
+        raise call.error(name, f"{name} must be text, not {value!r}")
+    return value
+
+
+def _weights(call: Call) -> str | None:
+    return None if call.get("weights") is None else _text(call, "weights")
+
+
+def _keys(call: Call) -> tuple[str, str]:
+    """Return (structured key, image key)."""
+    key = call.get("key")
+    if isinstance(key, str):
+        return key, key
+    if isinstance(key, list) and len(key) == 2 and all(isinstance(name, str) for name in key):
+        return key[0], key[1]
+    if isinstance(key, list) and len(key) == 1 and isinstance(key[0], str):
+        return key[0], key[0]
+    raise call.error("key", f"key must be 'name' or ['structured_name', 'image_name'], not {key!r}")
+
+
+def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
+    asked = call.get("layers")
+    if isinstance(asked, (str, int)) and not isinstance(asked, bool):
+        asked = [asked]
+    if asked is None:
+        asked = list(cnn.feature_layers)
+    if not isinstance(asked, list) or not asked:
+        raise call.error("layers", f"layers must be names or negative integers, not {asked!r}")
+    if {type(item) for item in asked} == {int, str}:
+        raise call.error("layers", f"layers are all names or all integers, not both: {asked!r}")
+    taps: dict[tuple[str, str], Tap] = {}
+    for item in asked:
+        name = counted(call, cnn, item) if isinstance(item, int) else item
+        if not isinstance(name, str):
+            raise call.error("layers", f"a layer is a name or a negative integer, not {item!r}")
+        try:
+            owner, layer = _layer(cnn, name)
+        except UnknownNameError as error:
+            place = call.places.get("layers")
+            raise UnknownNameError(
+                error.kind, error.name, error.known, place, error.where
+            ) from None
+        if (owner.name, layer.name) in taps:
+            other = taps[owner.name, layer.name].column.removeprefix(prefix)
+            raise call.error("layers", f"layers {other!r} and {item!r} are the same layer")
+        foreign = None if owner.name == cnn.name else owner
+        values = pooled_values(layer.shape, pool)
+        taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
+    if len(taps) > kernels.LAYER_SLOTS[-1]:
+        raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
+    return tuple(taps.values())
+
+
+def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
+    """Return a layer and whose it is: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
+
+    Raises:
+        UnknownNameError: there is no such layer.
+    """
+    try:
+        return cnn, cnn.layer(name)
+    except UnknownNameError:
+        head, dot, tail = name.lower().partition(".")
+        if not dot and head == roster.DESCRIPTOR:
+            tail = head
+        elif not dot or head not in (cnn.name.lower(), *roster.names(), roster.DESCRIPTOR):
+            raise
+    owner = cnn if head == cnn.name.lower() else roster.load(head)
+    return owner, owner.layer(tail)
+
+
+def counted(call: Call, cnn: Cnn, index: int) -> str:
+    """Return the layer that a negative integer names, counted from the top.
+
+    Raises:
+        ArgumentError: the CNN has not so many.
+    """
+    n_layers = len(cnn.counted_layers)
+    if isinstance(index, bool) or not -n_layers <= index <= -1:
+        raise call.error(
+            "layers",
+            f"layer {index} of {cnn.name}: integers count from the top, from -1 "
+            f"({cnn.counted_layers[-1]}) to -{n_layers} ({cnn.counted_layers[0]})",
+        )
+    return cnn.counted_layers[index]
+
+
+def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
+    """Return the image column: the one named, else the only BLOB, else the only other VARCHAR."""
+    named = call.get("image")
+    if named is not None:
+        if not isinstance(named, str):
+            raise call.error("image", f"image must be a column's name, not {named!r}")
+        column = images.column(named, call, "image", "images")
+        kind = (images.columns or {}).get(column, "BLOB")
+        if kind not in ("BLOB", "VARCHAR"):
+            raise call.error("image", f"image column {column!r} is {kind}, not BLOBs or paths")
+        return column
+    if images.columns is None:
+        return None  # the kernel finds it
+    return find_image_column(images.columns, image_key, call.error)
+
+
+def find_image_column(columns: Mapping[str, str], key: str, error: Any) -> str:
+    """Return the only BLOB column, else the only VARCHAR that is not the key.
+
+    Args:
+        columns: name → DuckDB type.
+        key: the image relation's key.
+        error: makes the error to raise from (argument, message).
+    """
+    blobs = [name for name, kind in columns.items() if kind == "BLOB"]
+    texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
+    found = blobs or texts
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(found or columns)
+    kind = "BLOB" if blobs else "VARCHAR"
+    what = f"{len(found)} {kind} columns" if found else "no column of BLOBs or paths"
+    raise error(
+        "images", f"the image relation has {what} ({shown}): say which holds the images, image => …"
+    )
+
+
+def _refuse_collisions(call: Call, workload: Workload) -> None:
+    narrow = {name.lower() for name in workload.narrow_columns or {}}
+    seen: set[str] = set()
+    for name in workload.added_columns:
+        if name.lower() in narrow or name.lower() in seen:
+            raise ArgumentError(
+                f"TRANSFER adds a column {name!r}, which the "
+                f"{'structured' if workload.structured else 'image'} relation has already; "
+                "give prefix => '…' for the columns that TRANSFER adds",
+                call.places.get("layers") or call.places.get(""),
+            )
+        seen.add(name.lower())
+
+
+def load_cnn(call: Call) -> Cnn:
+    """Return the CNN that a call names.
+
+    Raises:
+        ArgumentError, UnknownNameError: it names none.
+    """
+    name = call.get("cnn")
+    place = call.places.get("cnn") or call.places.get("")
+    if isinstance(name, bool):
+        raise call.error("cnn", "cnn = … is a comparison in DuckDB; write cnn => '…'")
+    if not isinstance(name, str):
+        raise call.error("cnn", f"cnn must be a name, not {name!r}")
+    if name.lower().endswith(".keras"):
+        from vista_sql import weights
+
+        return weights.from_keras_file(name)
+    try:
+        return roster.load(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(error.kind, name, error.known, place) from None

@@ -1,0 +1,402 @@
+"""SQL text → statements, each with the calls of our functions and where they stand.
+
+The user's text stays as it was typed: a call is known by its place, and is replaced there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import sqlglot
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import SqlglotError
+
+from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
+from vista_sql.sql import calls
+
+DIALECT = "duckdb"
+
+Ctes = tuple[tuple[str, bool], ...]
+"""Common table expressions that a text can name: (definition, is it recursive?) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """An argument value that only the host can tell: getvariable('x') or a prepared parameter."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call of one of our functions: characters [start, end) of the statement's text."""
+
+    call: calls.Call
+    start: int
+    end: int
+    node: exp.Table
+    has_alias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement; `tree` is None where sqlglot cannot read it (DuckDB may still)."""
+
+    text: str
+    tree: exp.Expr | None
+    calls: tuple[FoundCall, ...]
+    kind: str  # 'select', 'write' (rows or tables change), 'other'
+
+
+@lru_cache(maxsize=64)
+def tokenize(text: str) -> tuple[Token, ...]:
+    """Return the tokens of a text, which know their places in it."""
+    return tuple(sqlglot.tokenize(text, dialect=DIALECT))
+
+
+def parse(text: str) -> tuple[Statement, ...]:
+    """Split `text` into statements and find our calls in each.
+
+    Raises:
+        QueryError: one of our calls stands where it cannot (not after FROM or JOIN).
+        ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
+    """
+    try:
+        tokens = tokenize(text)
+    except SqlglotError:
+        return (Statement(text, None, (), "other"),)
+    return tuple(_statement(text[start:end]) for start, end in _spans(tokens, text))
+
+
+def _spans(tokens: Sequence[Token], text: str) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) of each statement; a `;` inside a string is not a token."""
+    start: int | None = None
+    for token in tokens:
+        if token.token_type == TokenType.SEMICOLON:
+            if start is not None:
+                yield start, token.start
+            start = None
+        elif start is None:
+            start = token.start
+    if start is not None:
+        yield start, len(text.rstrip())
+
+
+def _statement(text: str) -> Statement:
+    tree = _tree(text)
+    kind = _kind(text)
+    if tree is None:
+        return Statement(text, None, (), kind)
+    return Statement(text, tree, tuple(_calls(tree, text)), kind)
+
+
+def _tree(text: str) -> exp.Expr | None:
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
+    try:
+        tree = sqlglot.parse_one(text, dialect=DIALECT)
+    except SqlglotError:
+        return None
+    finally:
+        logger.setLevel(level)
+    return None if isinstance(tree, exp.Command) else tree
+
+
+_SELECTS = ("SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "SUMMARIZE")
+_WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
+
+
+def _kind(text: str) -> str:
+    with contextlib.suppress(SqlglotError, IndexError):
+        tokens = tokenize(text)
+        first = tokens[0].text.upper()
+        words = [token.text.upper() for token in tokens[:6]]
+        if first == "CREATE" and {"VIEW", "MACRO", "FUNCTION"} & set(words):
+            return "other"  # what it defines is planned when it is used
+        if first in _SELECTS:
+            return "select"
+        if first in _WRITES:
+            return "write"
+    return "other"
+
+
+def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
+    known = calls.names()
+    tokens = tokenize(text)
+    for node in tree.find_all(exp.Anonymous):
+        name = str(node.this).lower()
+        if name not in known and not name.startswith("vista_"):
+            continue
+        start, end = _call_span(tokens, node.meta["start"])
+        place = Place(text, node.meta["start"], node.meta["end"] + 1)
+        table = node.parent
+        if not isinstance(table, exp.Table):
+            if name in known:
+                raise QueryError(
+                    f"{name.upper()} is a table function: write it after FROM or JOIN", place
+                )
+            continue
+        if name not in known:
+            raise UnknownNameError("function", name, known, place)
+        function = calls.load(name)
+        values: dict[str, Any] = {}
+        places: dict[str, Place] = {"": place}
+        for position, argument in enumerate(node.expressions):
+            argument_name, value = _argument(function, position, argument, text, place)
+            named = _name_place(tokens, start, end, argument_name, text) or place
+            argument_place = _place(argument, text) or named
+            if argument_name in values:
+                raise ArgumentError(f"argument {argument_name} is given twice", argument_place)
+            values[argument_name] = _value(value, function, argument_name, argument_place)
+            known_argument = any(a.name == argument_name for a in function.arguments)
+            places[argument_name] = argument_place if known_argument else named
+        call = calls.Call(name, values, places)
+        yield FoundCall(call, start, end, table, bool(table.alias))
+
+
+def _argument(
+    function: calls.TableFunction, position: int, node: exp.Expr, text: str, place: Place
+) -> tuple[str, exp.Expr]:
+    if isinstance(node, (exp.Kwarg, exp.PropertyEQ)):
+        return node.this.name.lower(), node.expression
+    if isinstance(node, exp.EQ):
+        name = node.this.sql(DIALECT)
+        raise ArgumentError(
+            f"{name} = … is a comparison in DuckDB; write {name} => …", _place(node, text) or place
+        )
+    if position >= len(function.arguments):
+        raise ArgumentError(
+            f"{function.name.upper()} has only {len(function.arguments)} arguments", place
+        )
+    return function.arguments[position].name, node
+
+
+def _value(node: exp.Expr, function: calls.TableFunction, name: str, place: Place) -> Any:
+    """Return a literal as a Python value; a bare name as text; the rest as Unresolved."""
+    if isinstance(node, exp.Literal):
+        if node.is_string:
+            return str(node.this)
+        return float(node.this) if any(c in node.this for c in ".eE") else int(node.this)
+    if isinstance(node, exp.RawString):
+        return str(node.this)
+    if isinstance(node, exp.Boolean):
+        return bool(node.this)
+    if isinstance(node, exp.Null):
+        return None
+    if isinstance(node, exp.Neg):
+        value = _value(node.this, function, name, place)
+        return -value if isinstance(value, (int, float)) else Unresolved(node.sql(DIALECT))
+    if isinstance(node, exp.Array):
+        values = [_value(item, function, name, place) for item in node.expressions]
+        if any(isinstance(value, Unresolved) for value in values):
+            return Unresolved(node.sql(DIALECT))
+        return values
+    if isinstance(node, exp.Column):
+        relation = any(a.name == name and a.kind == "relation" for a in function.arguments)
+        return node.sql(DIALECT) if relation else node.name
+    if isinstance(node, (exp.Subquery, exp.Select)):
+        if any(a.name == name and a.kind == "relation" for a in function.arguments):
+            raise ArgumentError(
+                f"{name} takes a query as text: {name} => '(SELECT …)' or $$SELECT …$$", place
+            )
+        raise ArgumentError(f"{name} cannot be a sub-query", place)
+    return Unresolved(node.sql(DIALECT))
+
+
+def _place(node: exp.Expr, text: str) -> Place | None:
+    """Return the place of an argument's value (from its first positioned part to its last)."""
+    spans = [
+        (part.meta["start"], part.meta["end"] + 1)
+        for part in (node.expression if node.args.get("expression") is not None else node).walk()
+        if "start" in part.meta
+    ]
+    if not spans:
+        return None
+    return Place(text, min(s for s, _ in spans), max(e for _, e in spans))
+
+
+def _name_place(
+    tokens: Sequence[Token], start: int, end: int, name: str, text: str
+) -> Place | None:
+    """Return the place of an argument's name before its `=>` or `:=`; None: given by position."""
+    inside = [token for token in tokens if start < token.start < end]
+    for token, following in pairwise(inside):
+        if token.text.lower() == name and following.text in ("=>", ":="):
+            return Place(text, token.start, token.end + 1)
+    return None
+
+
+def _call_span(tokens: Sequence[Token], start: int) -> tuple[int, int]:
+    """Return the span from a function's name to its closing parenthesis."""
+    depth = 0
+    for token in tokens:
+        if token.start <= start:
+            continue
+        if token.token_type == TokenType.L_PAREN:
+            depth += 1
+        elif token.token_type == TokenType.R_PAREN:
+            depth -= 1
+            if depth == 0:
+                return start, token.end + 1
+    raise QueryError("a call is not closed")
+
+
+def mentions(text: str) -> bool:
+    """Return whether `text` may hold a call of ours; False is certain."""
+    lower = text.lower()
+    return "transfer" in lower or "vista_" in lower
+
+
+def clean_relation(text: str) -> str:
+    """Return a relation's text as DuckDB text that can stand after FROM.
+
+    A name stays a name; a query comes back in parentheses, parsed and printed again, so that a
+    trailing comment or `;` cannot reach what follows.
+
+    Raises:
+        QueryError: the text is neither a name nor a query.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise QueryError("it is empty, not a table's name or a query")
+    try:
+        tokens = list(tokenize(stripped))
+        if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+            stripped, tokens = stripped[: tokens[-1].start], tokens[:-1]
+        if any(token.token_type == TokenType.SEMICOLON for token in tokens):
+            raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
+        if _is_name(tokens):
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
+            found = table.find(exp.Table)
+            if found is not None:
+                return found.sql(DIALECT, comments=False)
+        tree = sqlglot.parse_one(stripped, dialect=DIALECT)
+    except SqlglotError as error:
+        raise QueryError(
+            f"{text!r} is neither a table's name nor a query: {_first(error)}"
+        ) from None
+    if isinstance(tree, exp.Subquery) and not tree.alias:
+        tree = tree.unnest()
+    if not isinstance(tree, exp.Query):
+        try:
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
+            return f"({table.sql(DIALECT, comments=False)})"
+        except SqlglotError:
+            raise QueryError(
+                f"{text!r} is neither a table's name nor a query; pass 'name' or '(SELECT …)'"
+            ) from None
+    return f"({tree.sql(DIALECT, comments=False)})"
+
+
+def _is_name(tokens: Sequence[Token]) -> bool:
+    """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`."""
+    return (
+        len(tokens) % 2 == 1
+        and all(
+            (token.token_type == TokenType.DOT) == bool(i % 2) for i, token in enumerate(tokens)
+        )
+        and not any(
+            token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
+            for token in tokens
+        )
+    )
+
+
+_TOKEN = re.compile(r"<Token token_type: TokenType\.\w+, text: (.*?), line: .*?>")
+
+
+def _first(error: SqlglotError) -> str:
+    """Return the first line of an error, its tokens shown as text."""
+    first = _TOKEN.sub(r"'\1'", str(error).splitlines()[0])
+    return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
+
+
+def identifiers(text: str) -> set[str]:
+    """Return every word of `text` that could name something, lower case; strings are not words."""
+    return {
+        token.text.lower()
+        for token in tokenize(text)
+        if token.token_type not in (TokenType.STRING, TokenType.NUMBER)
+    }
+
+
+def parameters(text: str) -> set[str] | None:
+    """Return the names or numbers of the parameters in `text`; None if there is a `?`."""
+    tokens = tokenize(text)
+    if any(token.token_type == TokenType.PLACEHOLDER for token in tokens):
+        return None
+    return {
+        name.text
+        for sign, name in pairwise(tokens)
+        if sign.token_type == TokenType.PARAMETER and name.start == sign.end + 1
+    }
+
+
+def word_span(text: str, word: str) -> tuple[int, int] | None:
+    """Return where an identifier first stands in `text`; None where it does not."""
+    for token in tokenize(text):
+        if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
+            return token.start, token.end + 1
+    return None
+
+
+def value_place(statement: Statement, name: str, argument: str = "") -> Place | None:
+    """Return where a name stands in a value of our calls; None where it does not.
+
+    Args:
+        statement: the statement.
+        name: the name, as it is written in the value.
+        argument: look only there; empty: in all.
+    """
+    word = re.compile(rf"'{re.escape(name)}'|(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    for found in statement.calls:
+        for key, place in found.call.places.items():
+            if key in found.call.values and argument in ("", key):
+                at = word.search(place.text, place.start, place.end)
+                if at is not None:
+                    return Place(place.text, *at.span())
+    return None
+
+
+def table_names(statement: Statement) -> list[str]:
+    """Return the unqualified names in a statement that may be tables, our calls' included."""
+    trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]
+    for found in statement.calls:
+        for argument in calls.load(found.call.function).arguments:
+            text = found.call.values.get(argument.name)
+            if argument.kind == "relation" and isinstance(text, str):
+                with contextlib.suppress(SqlglotError, QueryError):
+                    relation = clean_relation(text)
+                    trees.append(sqlglot.parse_one(f"SELECT * FROM {relation}", dialect=DIALECT))
+    names = [
+        table.name
+        for tree in trees
+        for table in tree.find_all(exp.Table)
+        if isinstance(table.this, exp.Identifier) and not table.args.get("db")
+    ]
+    return list(dict.fromkeys(names))
+
+
+def visible_ctes(found: FoundCall) -> Ctes:
+    """Return the common table expressions that a call can name, outer ones first."""
+    ctes: Ctes = ()
+    parent: exp.Expr | None = found.node.parent
+    while parent is not None:
+        with_ = parent.args.get("with_")
+        if isinstance(with_, exp.With):
+            before: list[tuple[str, bool]] = []
+            for cte in with_.expressions:
+                if any(part is found.node for part in cte.walk()):
+                    break
+                before.append((cte.sql(DIALECT), bool(with_.recursive)))
+            ctes = (*before, *ctes)
+        parent = parent.parent
+    return ctes

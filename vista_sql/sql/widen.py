@@ -1,0 +1,108 @@
+"""Give the TRANSFER in a query's text one more layer, and let every SELECT above pass it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from vista_sql.errors import QueryError
+from vista_sql.sql import parse
+from vista_sql.sql.calls import Call
+from vista_sql.sql.parse import DIALECT, Unresolved
+
+
+def widened(text: str, layer: str, default: Callable[[Call], Sequence[str]]) -> tuple[str, str]:
+    """Return a query with one more layer in its first TRANSFER, and that layer's column.
+
+    Args:
+        text: a relation, as the user wrote it.
+        layer: the layer; a call that names it already stays as it is.
+        default: returns the names of the layers of a call that does not name them.
+
+    Raises:
+        QueryError: there is no TRANSFER in the text, or its rows do not come through one by one.
+    """
+    cleaned = parse.clean_relation(text)
+    statement = parse.parse(cleaned[1:-1])[0] if cleaned.startswith("(") else None
+    calls = statement.calls if statement is not None else ()
+    found = next((found for found in calls if found.call.function == "transfer"), None)
+    if found is None or statement is None or statement.tree is None:
+        raise QueryError("there is none")
+    call = found.call.checked()
+    if isinstance(call.get("format"), str) and call.get("format").lower() != "wide":
+        raise QueryError("its format is not 'wide'")
+    asked = call.get("layers")
+    names = [asked] if isinstance(asked, (str, int)) else asked
+    if isinstance(names, Unresolved):
+        raise QueryError(f"its layers are {names.sql}, not written out")
+    if names is None or any(isinstance(name, int) for name in names):
+        names = list(default(call))
+    prefix = call.get("prefix")
+    column = f"{prefix if isinstance(prefix, str) else ''}{layer}"
+    if layer not in [str(name).lower() for name in names]:
+        _set_layers(found.node, [*map(str, names), layer])
+    _pass_on(found.node, column, statement.tree)
+    return statement.tree.sql(DIALECT, comments=False), column
+
+
+def _set_layers(table: exp.Table, names: Sequence[str]) -> None:
+    """Give a call's argument `layers` another value."""
+    value = exp.Array(expressions=[exp.Literal.string(name) for name in names])
+    arguments = table.this.expressions
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
+            if argument.this.name.lower() == "layers":
+                argument.set("expression", value)
+                return
+        elif position == 1:
+            argument.replace(value)
+            return
+    table.this.append("expressions", exp.Kwarg(this=exp.var("layers"), expression=value))
+
+
+def _pass_on(table: exp.Table, column: str, tree: exp.Expr) -> None:
+    """Add a column of `table` to each SELECT between it and the whole query that has no star."""
+    source: exp.Expr = table
+    alias = table.alias or "transfer"
+    while True:
+        select = source.find_ancestor(exp.Select)
+        if select is None or not isinstance(source.parent, (exp.From, exp.Join)):
+            raise QueryError("its rows do not come through")
+        combined = select.args.get("group") or select.args.get("distinct")
+        if combined or any(_aggregates(shown) for shown in select.expressions):
+            raise QueryError("a SELECT above it combines its rows")
+        if not any(_passes(shown, alias, column) for shown in select.expressions):
+            select.append("expressions", exp.column(column, alias or None, quoted=True))
+        above = select.parent
+        while isinstance(above, exp.Subquery) and above.parent is not None and not above.alias:
+            if isinstance(above.parent, (exp.From, exp.Join)):
+                break
+            above = above.parent
+        if above is None or (isinstance(above, exp.Subquery) and above.parent is None):
+            return
+        if isinstance(above, exp.Subquery):
+            source, alias = above, above.alias
+        elif isinstance(above, exp.CTE):
+            name = above.alias.lower()
+            users = [t for t in tree.find_all(exp.Table) if t.name.lower() == name]
+            if len(users) != 1:
+                raise QueryError(f"{above.alias} is read {len(users)} times")
+            source, alias = users[0], users[0].alias or above.alias
+        else:
+            raise QueryError("its rows do not come through")
+
+
+def _passes(shown: exp.Expr, alias: str, column: str) -> bool:
+    if isinstance(shown, exp.Star) or shown.alias_or_name.lower() == column.lower():
+        return True
+    return isinstance(shown, exp.Column) and (
+        isinstance(shown.this, exp.Star) and shown.table.lower() in ("", alias.lower())
+    )
+
+
+def _aggregates(shown: exp.Expr) -> bool:
+    return any(
+        found.find_ancestor(exp.Window, exp.Subquery) is None
+        for found in shown.find_all(exp.AggFunc)
+    )

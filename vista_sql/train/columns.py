@@ -1,0 +1,145 @@
+"""Which columns of a row are the label, the key, structured features and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
+from vista_sql.train.spec import TrainSpec
+
+KEY = "id"  # the default key, as in TRANSFER
+ERROR = "error"  # TRANSFER's column of reasons; never a feature
+
+SQL_TYPES = {
+    pa.bool_(): "BOOLEAN",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.uint8(): "UTINYINT",
+    pa.uint16(): "USMALLINT",
+    pa.uint32(): "UINTEGER",
+    pa.uint64(): "UBIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.date32(): "DATE",
+    pa.string(): "VARCHAR",
+    pa.large_string(): "VARCHAR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The parts that a row's columns play, by name as the data has it."""
+
+    label: str | None
+    label_type: str
+    key: str | None
+    split_by: tuple[str, ...]
+    structured: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+def sql_type(kind: pa.DataType) -> str | None:
+    """Return the DuckDB type of a label column, None where it cannot be a label."""
+    if pa.types.is_dictionary(kind):
+        return "VARCHAR"
+    if pa.types.is_decimal(kind):
+        if (kind.precision, kind.scale) == (38, 0):
+            return "HUGEINT"  # comes as this decimal
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    return SQL_TYPES.get(kind)
+
+
+def is_layer(kind: pa.DataType) -> bool:
+    """Return whether a column of this type is a layer: a list or array of FLOAT or DOUBLE."""
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_one(kind) for is_one in lists):
+        return False
+    return bool(pa.types.is_float32(kind.value_type) or pa.types.is_float64(kind.value_type))
+
+
+def is_structured(kind: pa.DataType) -> bool:
+    """Return whether a column of this type is a number or BOOLEAN."""
+    return bool(
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
+def resolve(name: str, known: Iterable[str], kind: str = "column", where: str = "") -> str:
+    """Return the column that is called `name`, any case.
+
+    Raises:
+        UnknownNameError: there is none; the nearest names are offered.
+    """
+    known = tuple(known)
+    if name in known:
+        return name
+    found = [column for column in known if column.lower() == name.lower()]
+    if not found:
+        raise UnknownNameError(kind, name, known, where=where)
+    return found[0]
+
+
+def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
+    """Give each column of the data its part.
+
+    Raises:
+        UnknownNameError: a named column is not in the data.
+        ModelError: a column is neither a feature nor left out, or there is no feature at all.
+    """
+    where = "the data to train on"
+
+    def named(name: str, argument: str) -> str:
+        return resolve(name, types, f"{argument} column", where)
+
+    label = named(spec.label, "label")
+    label_type = sql_type(types[label])
+    if label_type is None:
+        raise ModelError(
+            f"label column {label!r} has type {types[label]}: a label is BOOLEAN, a number, "
+            "text, DATE or ENUM; cast it in the data"
+        )
+    if spec.key is not None:
+        key: str | None = named(spec.key, "key")
+    else:
+        key = next((column for column in types if column.lower() == KEY), None)
+    split_by = tuple(named(name, "split_by") for name in spec.split_by)
+    apart = {label, key, *split_by}
+    if spec.features is not None:
+        chosen = [named(name, "features") for name in spec.features]
+        for column in chosen:
+            if column == label:
+                raise ArgumentError(f"features => […] names the label {label!r}: leave it out")
+        if spec.hog is not None:
+            chosen.append(named(spec.hog, "features"))
+    else:
+        apart |= {named(name, "exclude") for name in spec.exclude}
+        chosen = [c for c in types if c not in apart and c.lower() != ERROR]
+    chosen = list(dict.fromkeys(chosen))
+    layers = tuple(c for c in chosen if is_layer(types[c]))
+    structured = tuple(c for c in chosen if is_structured(types[c]))
+    other = [c for c in chosen if c not in layers and c not in structured]
+    if other:
+        names = ", ".join("'" + c.replace("'", "''") + "'" for c in other)
+        raise ModelError(
+            f"column {other[0]!r} has type {_shown(types[other[0]])} and cannot be a feature (a "
+            "number, BOOLEAN, or a list of FLOAT or DOUBLE can): turn it into numbers, or leave "
+            f"it out with exclude => [{names}]"
+        )
+    if not chosen:
+        raise ModelError(
+            f"the data to train on has no feature column beside label {label!r}"
+            + (f" and key {key!r}" if key else "")
+        )
+    return Columns(label, label_type, key, split_by, structured, layers)
+
+
+def _shown(kind: pa.DataType) -> str:
+    return "text (VARCHAR)" if kind in (pa.string(), pa.large_string()) else str(kind)

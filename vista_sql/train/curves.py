@@ -1,0 +1,46 @@
+"""ROC curves in a compact form: the true-positive rate at fixed false-positive rates.
+
+Curves on one grid can be averaged, over classes and over folds, and kept in a model's record. The
+grid is fine near 0, where good models differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vista_sql.train.training_rows import Array, Floats
+
+FALSE_POSITIVE_RATES: tuple[float, ...] = (
+    0.0,
+    *(round(float(x), 6) for x in np.geomspace(0.001, 0.1, 30)),
+    *(round(float(x), 6) for x in np.linspace(0.12, 1.0, 45)),
+)
+Curve = tuple[float, ...]
+"""The true-positive rate at each of FALSE_POSITIVE_RATES."""
+
+
+def curve(positive: Array, scores: Array) -> Curve | None:
+    """Return the ROC curve of scores, ties joined by a line; None where one side has no rows."""
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    if not n_positive or not n_negative:
+        return None
+    _, inverse = np.unique(-scores, return_inverse=True)  # best scores first
+    hits = np.cumsum(np.bincount(inverse, positive))
+    misses = np.cumsum(np.bincount(inverse, ~positive))
+    x = np.concatenate([[0.0], misses / n_negative])
+    y = np.concatenate([[0.0], hits / n_positive])
+    tops = np.append(np.flatnonzero(np.diff(x) > 0), len(x) - 1)  # the highest point at each x
+    return _rounded(np.interp(FALSE_POSITIVE_RATES, x[tops], y[tops]))
+
+
+def average(curves: Sequence[Curve | None]) -> Curve | None:
+    """Return the mean of the curves that there are."""
+    known = [one for one in curves if one is not None]
+    return _rounded(np.mean(known, axis=0)) if known else None
+
+
+def _rounded(values: Floats) -> Curve:
+    return tuple(round(float(value), 4) for value in values)

@@ -1,0 +1,63 @@
+"""Sums over a store's rows on several cores, the same to the last bit on any number of them.
+
+Chunk i belongs to lane i mod LANES; a lane adds its chunks in order, and lanes are added in order.
+Each core works on whole chunks with BLAS on one thread: threads within a product wait for each
+other on every chunk, which costs a factor of ten where another process has one of the cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+from vista_sql.train.training_rows import Rows, Store
+
+T = TypeVar("T")
+
+LANES = 4  # memory bandwidth is used up by then; each lane has its own sums
+SMALL_VALUES = 1 << 18  # a pass over fewer is over before threads have begun
+
+
+def accumulate(store: Store, start: Callable[[], T], add: Callable[[T, Rows], None]) -> list[T]:
+    """Return LANES partial results: `add(result, rows)` for each chunk of the lane.
+
+    Args:
+        store: a sealed store.
+        start: makes an empty result.
+        add: adds rows to a result in place; runs in several threads, never for one result at once.
+    """
+    results = [start() for _ in range(LANES)]
+    width = store.layout.n_structured + sum(store.layout.layer_sizes)
+    with _blas().limit(limits=1, user_api="blas"):
+        if store.spooled or store.n_rows * width <= SMALL_VALUES or cores() == 1:
+            for i, rows in enumerate(store.chunks()):
+                add(results[i % LANES], rows)
+            return results
+
+        n_chunks = store.n_chunks
+
+        def run(lane: int) -> None:
+            for i in range(lane, n_chunks, LANES):
+                add(results[lane], store.chunk(i))
+
+        with ThreadPoolExecutor(min(LANES, cores()), thread_name_prefix="vista-train") as pool:
+            for done in [pool.submit(run, lane) for lane in range(LANES)]:
+                done.result()
+    return results
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

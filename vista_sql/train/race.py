@@ -1,0 +1,100 @@
+"""Which of several models is best, as rows come: successive halving over growing samples.
+
+Each round trains the models that are left on all rows so far and begins when there are twice as
+many as at the last. Two models are compared on the same test rows: with b rows that only the better
+one gets right and c that only the other does, z = (b - c) / √(b + c) (McNemar). A model that is
+BEHIND the best is dropped, and of the worse half one that is HALF_BEHIND. The rows that have come
+must be a random sample of all: VISTA_COMPARE reads them in the order of a hash.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vista_sql import models
+from vista_sql.train.training_rows import Array
+
+FIRST_ROWS = 256  # the first round's
+BEHIND = 3.0  # standard errors: 1 in 740 by chance, and there are rounds × models chances
+HALF_BEHIND = 2.0
+
+
+def right(codes: Array, margins: Array) -> Array:
+    """Return whether each row's class (n,) is the one that margins (n, 1 or classes) say."""
+    said = margins[:, 0] > 0 if margins.shape[1] == 1 else margins.argmax(axis=1)
+    return np.asarray(said == codes)
+
+
+def ahead(best: Array, other: Array) -> float:
+    """Return by how many standard errors `best` is right more often, row by row."""
+    b, c = int((best & ~other).sum()), int((other & ~best).sum())
+    return (b - c) / math.sqrt(b + c) if b + c else 0.0
+
+
+def judge(rows: Sequence[dict[str, Any]], rights: Sequence[Array]) -> list[float]:
+    """Return by how much each row is behind the best, and add `confidence` to the rows.
+
+    `confidence` is how sure it is that a row is worse than the best; for the best, that it is
+    better than the one that comes closest. Sampling of test rows is all that it knows of.
+    """
+    if not rows or any(row["f1_score"] is None for row in rows):
+        for row in rows:
+            row["confidence"] = None
+        return [0.0] * len(rows)
+    best = max(range(len(rows)), key=lambda i: models.rank(rows[i]))
+    behind = [ahead(rights[best], own) for own in rights]
+    for row, z in zip(rows, behind, strict=True):
+        row["confidence"] = 0.5 * (1 + math.erf(z / math.sqrt(2)))
+    others = [row["confidence"] for i, row in enumerate(rows) if i != best]
+    rows[best]["confidence"] = min(others) if others else None
+    return behind
+
+
+@dataclass(slots=True)
+class Race:
+    """The rounds of one VISTA_COMPARE with a budget."""
+
+    budget_seconds: float
+    began: float = field(default_factory=time.monotonic)
+    next_rows: int = FIRST_ROWS
+    dropped: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # feature set → rows
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is used up."""
+        return time.monotonic() - self.began > self.budget_seconds
+
+    def due(self, n_rows: int) -> bool:
+        """Return whether a round begins."""
+        return n_rows >= self.next_rows
+
+    def round(self, n_rows: int, rows: Sequence[dict[str, Any]], rights: Sequence[Array]) -> bool:
+        """Take a round's result, drop what is behind, and return whether the winner is clear."""
+        self.next_rows = 2 * n_rows
+        behind = judge(rows, rights)
+        ranked = sorted(range(len(rows)), key=lambda i: models.rank(rows[i]), reverse=True)
+        half = set(ranked[math.ceil(len(ranked) / 2) :])
+        by_set: dict[str, list[int]] = {}
+        for i, row in enumerate(rows):
+            by_set.setdefault(row["feature_set"], []).append(i)
+        winner = rows[ranked[0]]["feature_set"]
+        clear = len(by_set) > 1 or bool(self.dropped)  # one alone has beaten nobody
+        for name, own in by_set.items():
+            if name == winner:
+                continue
+            clear = clear and all(behind[i] >= BEHIND for i in own)
+            lost = all(behind[i] >= (HALF_BEHIND if i in half else BEHIND) for i in own)
+            if lost and name != "structured":  # what lift is measured from stays
+                self.dropped[name] = [rows[i] for i in own]
+        return clear
+
+
+def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return rows, best first."""
+    return sorted(rows, key=models.rank, reverse=True)

@@ -1,0 +1,202 @@
+"""From Arrow columns to what a trainer reads: float64 numbers, float32 matrices, label codes.
+
+A row is used if its label is there and all its features are finite numbers; NULL, NaN and infinite
+features make a row skipped and counted, never imputed. Float32's range bounds layers only:
+structured columns stay float64 until they are rescaled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vista_sql.errors import ModelError
+from vista_sql.train import hashing
+from vista_sql.train.columns import Columns
+from vista_sql.train.training_rows import Array, Layout, Rows
+
+MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
+
+
+def columns_of(struct: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
+    """Return the fields of a struct array by name, as plain arrays."""
+    if isinstance(struct, pa.ChunkedArray):
+        struct = struct.combine_chunks()
+        if isinstance(struct, pa.ChunkedArray):  # zero chunks, or too long for one
+            struct = pa.concat_arrays(struct.chunks)
+    return dict(zip((f.name for f in struct.type), struct.flatten(), strict=True))
+
+
+def numbers(array: pa.Array) -> Array:
+    """Return a numeric or BOOLEAN column as (n,) float64; NULL becomes NaN."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    return np.asarray(
+        pc.fill_null(array.cast(pa.float64(), safe=False), float("nan")).to_numpy(
+            zero_copy_only=False
+        )
+    )
+
+
+def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, Array, int | None]:
+    """Return a layer column as ((n, size) float32, usable rows (n,) bool, size).
+
+    Values of rows that are not usable mean nothing. A list column's size is that of its first list;
+    the matrix is None while no list has been seen.
+
+    Raises:
+        ModelError: lists of several lengths.
+    """
+    n = len(array)
+    usable = np.asarray(array.is_valid())
+    if pa.types.is_fixed_size_list(array.type):
+        found = array.type.list_size
+        values = array.values.slice(array.offset * found, n * found)
+    else:
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        seen = np.unique(lengths[usable])
+        if len(seen) > 1 or (len(seen) == 1 and size not in (None, seen[0])):
+            both = sorted({int(s) for s in seen} | ({size} if size is not None else set()))
+            raise ModelError(
+                f"column {name!r} holds lists of {both[0]} and of {both[1]} values: the lists of a "
+                "layer have one length"
+            )
+        found = int(seen[0]) if len(seen) else size
+        if found is None:
+            return None, usable, None
+        values = (array if usable.all() else array.filter(pa.array(usable))).flatten()
+    if size is not None and found != size:
+        raise ModelError(f"column {name!r} holds lists of {size} and of {found} values")
+    if found == 0:
+        raise ModelError(f"column {name!r} holds empty lists: exclude => ['{name}']")
+    flat = np.asarray(values.to_numpy(zero_copy_only=False))
+    with np.errstate(over="ignore"):  # beyond float32: infinite, and so not usable
+        flat = flat.astype(np.float32, copy=False)
+    if len(flat) == n * found:
+        x = flat.reshape(n, found)
+    else:
+        x = np.zeros((n, found), np.float32)
+        x[usable] = flat.reshape(-1, found)
+    finite = np.isfinite(x)
+    if not finite.all():
+        usable = usable & finite.all(axis=1)
+    return x, usable, found
+
+
+@dataclass(slots=True)
+class Reader:
+    """Turns batches of rows into `Rows`, from several threads at once."""
+
+    columns: Columns
+    seed: int
+    sizes: dict[str, int] = field(default_factory=dict)  # of layers, once seen
+    skipped: Counter[str] = field(default_factory=Counter)  # reason → rows
+    codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def layout(self) -> Layout:
+        """How wide a row is; known once a row has been read."""
+        sizes = tuple(self.sizes[name] for name in self.columns.layers)
+        return Layout(len(self.columns.structured), sizes)
+
+    def read(self, batch: Mapping[str, pa.Array]) -> tuple[Rows, Array | None] | None:
+        """Return the usable rows of a batch and hashes of their layers, None if there is none.
+
+        Their layers may lie in the batch's memory, which is the engine's: copy what is kept.
+
+        Raises:
+            ModelError: lists of several lengths, or too many values of the label.
+        """
+        label = batch[self.columns.label or ""]
+        usable = np.asarray(label.is_valid())
+        if pa.types.is_floating(label.type):
+            usable &= np.isfinite(numbers(label))
+        reasons: Counter[str] = Counter()
+        if not usable.all():
+            reasons[f"label {self.columns.label!r} is NULL"] += int((~usable).sum())
+
+        def need(name: str, good: Array) -> None:
+            bad = usable & ~good
+            if bad.any():
+                reasons[f"column {name!r} is NULL or not finite"] += int(bad.sum())
+                usable[bad] = False
+
+        structured = np.empty((len(label), len(self.columns.structured)), np.float64)
+        for i, name in enumerate(self.columns.structured):
+            structured[:, i] = numbers(batch[name])
+            need(name, np.isfinite(structured[:, i]))
+        layers: list[Array | None] = []
+        for name in self.columns.layers:
+            x, good, size = matrix(name, batch[name], self.sizes.get(name))
+            if size is not None and self.sizes.setdefault(name, size) != size:
+                raise ModelError(
+                    f"column {name!r} holds lists of {self.sizes[name]} and of {size} values: the "
+                    "lists of a layer have one length"
+                )
+            need(name, good)
+            layers.append(x)
+        with self.lock:
+            self.skipped.update(reasons)
+        kept = [x for x in layers if x is not None]
+        if not usable.any() or len(kept) < len(layers):
+            return None
+        return self._rows(batch, usable, structured, kept)
+
+    def _rows(
+        self, batch: Mapping[str, pa.Array], usable: Array, structured: Array, layers: list[Array]
+    ) -> tuple[Rows, Array | None]:
+        columns = self.columns
+        some = not usable.all()
+        mask = pa.array(usable)
+
+        def column(name: str) -> pa.Array:
+            return batch[name].filter(mask) if some else batch[name]
+
+        if some:
+            structured = structured[usable]
+            layers = [x[usable] for x in layers]
+        label = column(columns.label or "")
+        images = [hashing.hash_matrix(x) for x in layers]
+        content = [hashing.hash_column(label), hashing.hash_matrix(structured), *images]
+        key = [hashing.hash_column(column(columns.key))] if columns.key else []
+        groups = [hashing.hash_column(column(name)) for name in columns.split_by]
+        split = hashing.combine(groups or key or content)
+        rows = Rows(
+            hash=hashing.combine([*content, *key, *groups]),
+            unit=hashing.unit(split, self.seed),
+            code=self._code(label),
+            structured=structured,
+            layers=tuple(layers),
+        )
+        return rows, hashing.combine(images) if images else None
+
+    def _code(self, label: pa.Array) -> Array:
+        if not pa.types.is_dictionary(label.type):
+            label = label.dictionary_encode()
+        values = label.dictionary.to_pylist()
+        indices = label.indices.to_numpy(zero_copy_only=False)
+        own = np.zeros(len(values), np.int64)
+        with self.lock:
+            for i in np.unique(indices):
+                own[i] = self.codes.setdefault(values[i], len(self.codes))
+            if len(self.codes) > MAX_CLASSES:
+                raise ModelError(
+                    f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
+                    "it is a key or a measurement, not a class; group its values in the data"
+                )
+        return np.asarray(own[indices])
+
+
+def text_of(value: Any) -> str:
+    """Return a label's value as the text that DuckDB casts back to it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,120 @@
+"""Score a kept model on Arrow rows; check that the rows are what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql import train
+from vista_sql.errors import ModelError
+from vista_sql.models import Model
+from vista_sql.train.columns import is_layer, is_structured
+from vista_sql.train.metrics import probabilities
+from vista_sql.train.rows import matrix, numbers
+from vista_sql.train.training_rows import Array, Floats
+
+MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of n rows: margins (n, columns) of all, which rows they hold for, and why not."""
+
+    margins: Array
+    usable: Array  # (n,) bool
+    reasons: list[str | None]
+
+    @property
+    def chances(self) -> Floats:
+        """(n, classes) probabilities."""
+        return probabilities(self.margins)
+
+
+class Scorer:
+    """A model's arrays in memory, ready for batches of rows; used from several threads."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.classes = model.classes
+        self._arrays = model.arrays()
+        self._trainer = train.load(model.trainer)
+
+    def check(self, batch: Mapping[str, pa.Array]) -> dict[str, str]:
+        """Return the data's own name of each column that the model needs.
+
+        Raises:
+            ModelError: a column is missing, or is of another kind or length.
+        """
+        model, by_lower = self.model, {name.lower(): name for name in batch}
+        names = {}
+        for name in (*model.structured, *model.layers):
+            own = by_lower.get(name.lower())
+            if own is None:
+                raise ModelError(
+                    f"model {model.reference!r} needs column {name!r}, which the data does not "
+                    f"have; its columns: {', '.join(list(batch)[:40])}"
+                )
+            kind, size = batch[own].type, model.layers.get(name)
+            fits = is_structured(kind) if size is None else is_layer(kind)
+            if size is not None and pa.types.is_fixed_size_list(kind):
+                fits = fits and kind.list_size == size
+            if not fits and not pa.types.is_null(kind):
+                wanted = "a number or BOOLEAN" if size is None else f"FLOAT[{size}]"
+                raise ModelError(
+                    f"model {model.reference!r} was trained with column {name!r} as {wanted}, and "
+                    f"the data's is {kind}: give it the same cnn, layer, pool and columns"
+                )
+            names[name] = own
+        return names
+
+    def score(self, batch: Mapping[str, pa.Array]) -> Scored:
+        """Score a batch, in float64.
+
+        Raises:
+            ModelError: the rows are not what the model was trained on.
+        """
+        names, n = self.check(batch), len(next(iter(batch.values())))
+        model = self.model
+        width = len(model.structured) + sum(model.layers.values())
+        step = max(64, MAX_VALUES // max(1, width))
+        parts = [
+            self._score({name: batch[own].slice(start, step) for name, own in names.items()})
+            for start in range(0, max(n, 1), step)
+        ]
+        return Scored(
+            np.concatenate([part.margins for part in parts]),
+            np.concatenate([part.usable for part in parts]),
+            [reason for part in parts for reason in part.reasons],
+        )
+
+    def _score(self, batch: Mapping[str, pa.Array]) -> Scored:
+        model, n = self.model, len(next(iter(batch.values())))
+        sizes = list(model.layers.values())
+        x = np.zeros((n, len(model.structured) + sum(sizes)), np.float64)
+        usable, reasons = np.ones(n, bool), np.full(n, None, dtype=object)
+
+        def need(name: str, good: Array) -> None:
+            reasons[usable & ~good] = f"column {name!r} is NULL or not finite"
+            usable[~good] = False
+
+        for i, name in enumerate(model.structured):
+            column = batch[name]
+            x[:, i] = np.nan if pa.types.is_null(column.type) else numbers(column)
+            need(name, np.isfinite(x[:, i]))
+        start = len(model.structured)
+        for name, size in model.layers.items():
+            column = batch[name]
+            if pa.types.is_null(column.type):
+                need(name, np.zeros(n, bool))
+            else:
+                values, good, _ = matrix(name, column, size)
+                if values is not None:
+                    x[:, start : start + size] = values
+                need(name, good)
+            start += size
+        x[~usable] = 0.0
+        margins = self._trainer.margins(self._arrays, x)
+        return Scored(margins, usable, list(reasons))

@@ -1,0 +1,320 @@
+"""Find, check and load the weights of a CNN; the only file that knows where weights lie.
+
+Resolving needs no TensorFlow: a query is planned, and its features are looked up in the store, by
+the sha256 of a file. Keras is imported when a network is built.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal
+
+from vista_sql import roster
+from vista_sql.errors import UnknownNameError, WeightsError
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
+from vista_sql.weights.checksums import Digests, digests, read_digests
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
+DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
+HOG_VERSION = 1  # of the values of udfs/network/hog.py
+KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsChoice:
+    """Which weights a network gets.
+
+    Equal identities mean equal values: a file's sha256 in hexadecimal, 'random:<seed>', or
+    'computed:<descriptor>-<version>'.
+    """
+
+    kind: Literal["imagenet", "bundled", "random", "file", "computed"]
+    path: str | None  # absolute; None: random
+    seed: int
+    identity: str
+
+
+def facts(cnn: str) -> Cnn:
+    """Return the facts about a CNN given by its roster name or by the path of a `.keras` file.
+
+    Raises:
+        UnknownNameError: the roster has no such CNN.
+        WeightsError: the file is missing, damaged, or holds no network that can be used.
+    """
+    return from_keras_file(cnn) if cnn.lower().endswith(".keras") else roster.load(cnn)
+
+
+def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoice:
+    """Choose and check the weights of `cnn`; published ones are downloaded once, if they can be.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: 'imagenet', 'bundled', 'random', or the path of a file; None is the CNN's default.
+        seed: of 'random'; other weights ignore it.
+
+    Raises:
+        UnknownNameError: `weights` is no known name and does not look like a file's.
+        WeightsError: the file is missing, or is not the one that was published.
+    """
+    if cnn.name == roster.DESCRIPTOR:
+        if weights not in (None, cnn.default_weights):
+            raise WeightsError(f"{cnn.name} is computed and has no weights: leave weights out")
+        return WeightsChoice("computed", None, 0, f"computed:{cnn.name}-{HOG_VERSION}")
+    weights = cnn.default_weights if weights is None else weights
+    name = weights.lower()
+    if name == "random":
+        return WeightsChoice("random", None, seed, f"random:{seed}")
+    if name in cnn.weights:
+        path = _known_file(cnn, name)
+        kind: Literal["imagenet", "bundled"] = "bundled" if name == "bundled" else "imagenet"
+        return WeightsChoice(kind, str(path), 0, digests(path).sha256)
+    if name == "imagenet":
+        raise WeightsError(
+            f"{cnn.title} has no published Keras weights; give weights => the path of a file "
+            f"({', '.join(SUFFIXES)}) or {_offer(cnn)}"
+        )
+    path = Path(weights).expanduser().absolute()
+    if not name.endswith(SUFFIXES):
+        if path.is_file():
+            raise WeightsError(f"weights file {weights!r} is none of {', '.join(SUFFIXES)}")
+        known = (*cnn.weights, "random", "the path of a file")
+        raise UnknownNameError("weights", weights, known, where=f"cnn {cnn.name!r}")
+    if name.endswith(".safetensors") and not cnn.torch_names.modules:
+        raise WeightsError(
+            f"no .safetensors file fits {cnn.title}, because {cnn.torch_names.refused}; give "
+            f"weights => one of Keras's files or {_offer(cnn)}"
+        )
+    if not path.is_file():
+        raise WeightsError(
+            f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
+        )
+    return WeightsChoice("file", str(path), 0, digests(path).sha256)
+
+
+def available(cnn: Cnn) -> tuple[str, ...]:
+    """Return the names of the weights that `cnn` can have here without a network, default first."""
+    here = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
+    return (*sorted(here, key=lambda name: name != cnn.default_weights), "random")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of weights that a CNN of the roster can have, and whether it is here."""
+
+    cnn: str
+    name: str  # 'imagenet', 'bundled'
+    file: WeightsFile
+    path: Path  # where it lies, or belongs
+
+    @property
+    def checksum(self) -> str:
+        """What its publisher states, as 'sha256 …' or 'md5 …'."""
+        return _checksum(self.file)
+
+    def state(self) -> str:
+        """Return 'here' (and whole), 'not here', or 'damaged'; the file is read."""
+        if not self.path.is_file():
+            return "not here"
+        return "here" if _matches(read_digests(self.path), self.file) else "damaged"
+
+
+def known_files() -> tuple[KnownFile, ...]:
+    """Return every file of weights that is published or bundled, by CNN."""
+    return tuple(
+        KnownFile(cnn.name, name, file, _place(name, file))
+        for cnn in map(roster.load, roster.names())
+        for name, file in cnn.weights.items()
+    )
+
+
+def add(path: Path) -> KnownFile:
+    """Put a published file where it is looked for, after its checksum; return what it is.
+
+    Raises:
+        WeightsError: it is no published file, or a damaged one.
+        OSError: it cannot be read, or copied.
+    """
+    found = read_digests(path)
+    for known in known_files():
+        if _matches(found, known.file):
+            known.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=known.path.parent) as folder:
+                part = Path(folder) / known.file.file
+                shutil.copyfile(path, part)
+                part.replace(known.path)
+            return known
+    for known in known_files():
+        if known.file.file == path.name:
+            raise WeightsError(
+                f"{path} is not the file published as weights {known.name!r} of {known.cnn}, which "
+                f"has {known.checksum}; this has sha256 {found.sha256}, md5 {found.md5}: fetch "
+                f"{known.file.url} again"
+            )
+    raise WeightsError(
+        f"{path} (sha256 {found.sha256}) is no published file that the roster knows; name a file "
+        "of your own in the statement, weights => 'FILE'"
+    )
+
+
+def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
+    """Build a network and give it its weights.
+
+    Args:
+        cnn: facts, a roster name, or the path of a `.keras` file.
+        choice: what `resolve` returned for this CNN.
+
+    Returns:
+        A Keras functional model that takes preprocessed float32 (batch, height, width, channels).
+
+    Raises:
+        WeightsError: the file is damaged, or of another network; names the first layer at odds.
+    """
+    from vista_sql.weights import keras_files, random_weights, safetensors
+
+    cnn = facts(cnn) if isinstance(cnn, str) else cnn
+    with _kept_random_state():
+        network = cnn.build()
+    if choice.path is None:
+        random_weights.randomise(network, choice.seed, cnn.preprocessing)
+    elif choice.path.lower().endswith(".safetensors"):
+        safetensors.fill(network, cnn, choice.path)
+    elif cnn.catalogue is None:
+        keras_files.fill(network, cnn.name, choice.path)
+    elif choice.path != cnn.name:
+        keras_files.fill_by_keras(network, cnn.name, choice.path)
+    return network
+
+
+def from_keras_file(path: str) -> Cnn:
+    """Return the facts about a network that a user saved as a `.keras` file.
+
+    Its layers have the names they have in the file; the last few that hold parameters are offered
+    by default. It gets RGB or gray pixels, 0 to 255, as float32: such a network scales them itself.
+    Loading it is the one case in which planning needs Keras; it happens once per file and process.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or the network does not take one image of
+            fixed height and width with 1 or 3 channels.
+    """
+    absolute = Path(path).expanduser().absolute()
+    if not absolute.is_file():
+        raise WeightsError(f"there is no file {absolute}, which was given as the CNN")
+    stat = absolute.stat()
+    return _keras_file_facts(str(absolute), stat.st_mtime_ns, stat.st_size)
+
+
+def keras_folder() -> Path:
+    """Return the folder in which Keras keeps published weights: `$KERAS_HOME/models`."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+@contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """Leave Python's global random numbers as they were: Keras draws its initial values' seeds."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def _known_file(cnn: Cnn, name: str) -> Path:
+    """Return the place of published or bundled weights, downloaded if need be, and checked."""
+    file = cnn.weights[name]
+    path = _place(name, file)
+    checksum = _checksum(file)
+    if not path.is_file():
+        try:
+            if not file.url:
+                raise FileNotFoundError("the installation is incomplete")
+            _download(file, path)
+        except OSError as error:
+            raise WeightsError(
+                f"weights {name!r} of {cnn.name} are not here and cannot be downloaded ({error}): "
+                f"put {file.file} ({checksum}{', from ' + file.url if file.url else ''}) into "
+                f"{path.parent}, give weights => the path of a file, or {_offer(cnn)}"
+            ) from error
+    if not _matches(digests(path), file):
+        raise WeightsError(
+            f"{path} is not the file published as weights {name!r} of {cnn.name}, which has "
+            f"{checksum}: remove it and fetch {file.url or file.file} again"
+        )
+    return path
+
+
+def _place(name: str, file: WeightsFile) -> Path:
+    folder = Path(roster.__file__).parent if name == "bundled" else keras_folder()
+    return folder / file.file
+
+
+def _checksum(file: WeightsFile) -> str:
+    return f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}"
+
+
+def _matches(found: Digests, file: WeightsFile) -> bool:
+    return file.sha256 in (None, found.sha256) and file.md5 in (None, found.md5)
+
+
+def _offer(cnn: Cnn) -> str:
+    others = [f"'{name}'" for name in (*cnn.weights, "random") if name != cnn.default_weights]
+    return f"use weights => {' or '.join(others)}"
+
+
+def _download(file: WeightsFile, target: Path) -> None:
+    """Fetch a published file; it appears under its name only when it is whole."""
+    import urllib.request  # a quarter of the time that all else of planning takes to load
+
+    log.info("downloading %s to %s", file.url, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / file.file
+        with (
+            urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response,
+            part.open("wb") as out,
+        ):
+            shutil.copyfileobj(response, out, 1 << 20)
+        if not _matches(read_digests(part), file):
+            raise OSError(f"what {file.url} returned has another checksum than was published")
+        part.replace(target)
+
+
+@lru_cache(maxsize=16)
+def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
+    from vista_sql.roster import _measure
+    from vista_sql.weights import keras_files
+
+    with _kept_random_state():
+        network = keras_files.read_network(path)
+    layers = _measure.measure(network)
+    height, width, channels = network.inputs[0].shape[1:]
+    offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]
+    return Cnn(
+        name=path,
+        title=Path(path).stem,
+        paper="",
+        input_shape=(height, width, channels),
+        parameters=network.count_params(),
+        aliases={},
+        feature_layers=offered or (layers[-1].name,),
+        counted_layers=offered or (layers[-1].name,),
+        preprocessing=Preprocessing(
+            order="gray" if channels == 1 else "rgb",
+            mean=(0.0,) * channels,
+            scale=(1.0,) * channels,
+            source="pixels as they are: the network is taken to scale them itself",
+        ),
+        build=partial(keras_files.read_network, path),
+        default_weights=path,
+        catalogue=layers,
+    )
