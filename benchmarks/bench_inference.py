@@ -64,14 +64,14 @@ def prepare(cnn: str, batches: int) -> Callable[[str], Callable[[], float]]:
 
 def vista(cnn: str, name: str, pixels: np.ndarray) -> Callable[[], Any]:
     from vista_sql import roster
-    from vista_sql.hosts.duckdb.functions import process_runtime
+    from vista_sql.hosts.duckdb.process import process
     from vista_sql.kernels import InferSpec
 
     facts = roster.load(cnn)
     layers = FIVE[cnn] if "all layers" in name else (TOP[cnn],)
     names = tuple(facts.canonical(layer) for layer in layers)
     dtype = "bfloat16" if "bfloat16" in name else "float32"
-    network = process_runtime().network(InferSpec(cnn, names, weights="random", dtype=dtype))
+    network = process().runtime.network(InferSpec(cnn, names, weights="random", dtype=dtype))
     return lambda: network.features(names, "max2x2", pixels)
 
 

@@ -145,9 +145,9 @@ class Bench:
 
     def forget(self) -> None:
         """Drop what the kernels remember from call to call: a run starts from nothing."""
-        from vista_sql.hosts.duckdb.functions import process_runtime
+        from vista_sql.hosts.duckdb.process import process
 
-        runtime = process_runtime()
+        runtime = process().runtime
         runtime.sharing = type(runtime.sharing)()
         runtime.decoded = type(runtime.decoded)()
 

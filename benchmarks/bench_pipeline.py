@@ -38,11 +38,11 @@ def prepare(cnn: str, n_images: int, dtype: str) -> Callable[[str], Callable[[],
 
 def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     from vista_sql import roster
-    from vista_sql.hosts.duckdb.functions import process_runtime
+    from vista_sql.hosts.duckdb.process import process
     from vista_sql.kernels import InferSpec
 
     names = tuple(roster.load(cnn).canonical(layer) for layer in FIVE[cnn])
-    network = process_runtime().network(InferSpec(cnn, names, weights="random", dtype=dtype))
+    network = process().runtime.network(InferSpec(cnn, names, weights="random", dtype=dtype))
     pixels = np.random.default_rng(0).integers(
         0, 256, (n_images, SIDE[cnn], SIDE[cnn], 3), np.uint8
     )

@@ -73,9 +73,9 @@ def prepare(
 
 def _forget() -> None:
     """Make the process forget what it inferred, as a new one would not know it."""
-    from vista_sql.hosts.duckdb.functions import process_runtime
+    from vista_sql.hosts.duckdb.process import process
 
-    runtime = process_runtime()
+    runtime = process().runtime
     runtime.sharing = type(runtime.sharing)()
 
 

@@ -227,7 +227,8 @@ def test_statements_are_planned_where_no_engine_is_installed(in_python):
         """
         from vista_sql.planning import explain
         from vista_sql.sql import parse
-        from vista_sql.planning.planner import StatementPlanner
+        from vista_sql.planning.context import Context, Names
+        from vista_sql.planning.planner import plan
         from vista_sql.machine.resources import Capabilities
         from vista_sql.settings import Settings
 
@@ -250,10 +251,9 @@ def test_statements_are_planned_where_no_engine_is_installed(in_python):
             SELECT id, conv5_3 FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3', 'avg_pool'],
             images => 'photos', structured => 'foods') WHERE price < 10''')
         host = Capabilities("fake", small_batches=True)
-        planner = StatementPlanner(Settings({}, {}), "", host, "salt", database=Database())
-        text = planner.expand(statement)
-        print(explain.script(planner.transfers, text))
-        print(explain.render(planner.transfers, text))
+        script = plan(statement, Database(), Context(Settings({}, {}), "", host, Names("salt")))
+        print(explain.script(script.transfers, script.text))
+        print(explain.render(script.transfers, script.text))
         """,
         "tensorflow",
         "keras",

@@ -8,7 +8,6 @@ orders are equal texts.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -117,11 +116,6 @@ class Kernel:
     parameters: tuple[str, ...] | None
     returns: str
     function: Callable[..., Any]
-
-
-def gated(sql: str, gate: str) -> str:
-    """Return staged SQL whose inference asks at `gate` whether images are still wanted."""
-    return re.sub(r"\b(vista_(?:error|(?:infer|maps)_\d+)\('\{)", rf'\1"gate":"{gate}",', sql)
 
 
 def sized_name(base: str, n_layers: int) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 import vista_sql
 from vista_sql.hosts.dbt import Plugin
-from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb import database as database_of
 
 FILES = sorted(Path(__file__).parent.glob("*.sql"))
 TOLERANCE = 1e-6
@@ -101,7 +101,7 @@ HOSTS: dict[str, Callable[[Path, str, Any], Rows]] = {
 def test_rows_are_those_expected(file, name, tmp_path, monkeypatch, shell, accept):
     monkeypatch.chdir(tmp_path)
     database = tmp_path / "foods.duckdb"
-    host.create_file(str(database), {})
+    database_of.create_file(str(database), {})
     with duckdb.connect(str(database)) as con:
         foods.fill(con)
     found = [

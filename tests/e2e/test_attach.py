@@ -114,9 +114,9 @@ def test_views_over_transfer(fresh_db):
 
 
 def test_describe_explain_and_summarize_infer_nothing(con):
-    from vista_sql.hosts.duckdb.functions import process_runtime
+    from vista_sql.hosts.duckdb.process import process
 
-    runtime = process_runtime()
+    runtime = process().runtime
     before = {run: c.images_inferred for run, c in runtime._counters.items()}
     text = f"SELECT * FROM TRANSFER({A}, structured => 'foods')"
     assert con.sql(f"DESCRIBE {text}").fetchall()[-2][:2] == ("f6", "FLOAT[84]")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import vista_sql
-from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb.process import process
 
 A = "cnn => 'lenet5', layers => ['f6', 'conv3'], structured => 'foods'"
 N = 60
@@ -40,7 +40,7 @@ class Count:
     """What the kernels count while a statement runs."""
 
     def __init__(self, monkeypatch):
-        self.runtime = host.process_runtime()
+        self.runtime = process().runtime
         self.totals: dict[str, float] = {}
         count = self.runtime.count
 

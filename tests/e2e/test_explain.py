@@ -17,7 +17,7 @@ import vista_sql
 from vista_sql import kernels
 from vista_sql.cli import app
 from vista_sql.errors import QueryError
-from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb.process import process
 from vista_sql.planning import cost
 
 N = 24
@@ -40,7 +40,7 @@ def run(request, foods_db):
 @pytest.fixture
 def runtime():
     """The process's runtime, with nothing left of earlier tests' images."""
-    runtime = host.process_runtime()
+    runtime = process().runtime
     runtime.sharing.__init__()
     runtime._outcomes.clear()
     return runtime

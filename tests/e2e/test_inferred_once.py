@@ -21,7 +21,7 @@ import pytest
 
 import vista_sql
 from vista_sql.errors import ArgumentError, StoreError
-from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb.process import process
 
 N = 60
 LAYERS = "cnn => 'lenet5', layers => ['c5', 'f6']"
@@ -49,7 +49,7 @@ class Count:
     """What the kernels count in statements that start from nothing in memory."""
 
     def __init__(self, db):
-        self.db, self.runtime, self.totals = db, host.process_runtime(), {}
+        self.db, self.runtime, self.totals = db, process().runtime, {}
 
     def __call__(self, statement):
         """Run a statement; return its rows, sorted."""
@@ -353,7 +353,7 @@ with vista_sql.connect() as db:
     rows = pa.table({{"id": range({n}), "image": [png(i) for i in range({n})]}})
     db.con.register("rows_of_images", rows)
     db.con.execute("CREATE TABLE images AS FROM rows_of_images")
-    runtime, stop, inferred = host.process_runtime(), {stop}, 0
+    runtime, stop, inferred = process().runtime, {stop}, 0
     count = runtime.count
 
     def counting(run, **amounts):

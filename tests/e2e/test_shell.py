@@ -269,7 +269,7 @@ def test_columns_arrive_as_python_gets_them_from_duckdb(shell, monkeypatch):
 @pytest.mark.timeout(1200)
 def test_three_gigabytes_of_features_through_one_statement(shell, tmp_path):
     """8,192 rows of 100,352 floats each, 3.3 GB: what a chunk holds is let go before the next."""
-    from vista_sql.hosts.duckdb.functions import create_file
+    from vista_sql.hosts.duckdb.database import create_file
 
     path, n_rows, n_values = tmp_path / "wide.duckdb", 8192, 7 * 7 * 2048
     create_file(str(path), {})

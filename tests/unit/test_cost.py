@@ -11,7 +11,7 @@ from test_optimizer import work
 
 from vista_sql.machine.calibration import DEFAULTS, Rates, network_key
 from vista_sql.planning import cost, plans
-from vista_sql.planning.workload import Facts, Stored
+from vista_sql.planning.workload import Facts, StoredShare
 from vista_sql.roster import load
 from vista_sql.store import OFF, Choice
 
@@ -66,12 +66,12 @@ def test_layers_and_images_are_counted_as_the_kernels_count_them():
 
 def test_what_is_stored_is_loaded():
     names = frozenset(tap.layer.name for tap in work().used_taps)
-    half = (Stored(names, frozenset(), 0.5), Stored(frozenset(), frozenset(), 0.5))
+    half = (StoredShare(names, frozenset(), 0.5), StoredShare(frozenset(), frozenset(), 0.5))
     cold = price(work(facts=facts(), store=STORE))
     warm = price(work(facts=facts(stored=half), store=STORE))
     assert warm.images_inferred == cold.images_inferred / 2
     assert warm.parts["infer"] == pytest.approx(cold.parts["infer"] / 2, rel=0.01)
-    none = price(work(facts=facts(stored=(Stored(names, frozenset(), 1.0),)), store=STORE))
+    none = price(work(facts=facts(stored=(StoredShare(names, frozenset(), 1.0),)), store=STORE))
     assert none.images_inferred == 0
     assert none.seconds < cold.seconds / 20
 
@@ -79,7 +79,8 @@ def test_what_is_stored_is_loaded():
 def test_without_a_store_what_it_holds_is_not_counted_on():
     names = frozenset(tap.layer.name for tap in work().used_taps)
     assert (
-        price(work(facts=facts(stored=(Stored(names, frozenset(), 1.0),)))).images_inferred == 1000
+        price(work(facts=facts(stored=(StoredShare(names, frozenset(), 1.0),)))).images_inferred
+        == 1000
     )
 
 
@@ -99,7 +100,7 @@ def test_loading_pays_where_the_paper_found_that_it_does(cnn, layer, pays):
 def test_an_image_starts_from_a_stored_base_where_that_is_cheaper():
     cnn = load("resnet50")
     base = cnn.layer("conv4_6")
-    stored = (Stored(frozenset(), frozenset({base.name}), 1.0),)
+    stored = (StoredShare(frozenset(), frozenset({base.name}), 1.0),)
     there = work(layers=("avg_pool",), facts=facts(stored=stored), store=STORE)
     assert [layer.name for layer in cost.bases(there)] == [base.name]
     stages = tuple(replace(stage, base=base) for stage in plans.load("fused").stages(there))

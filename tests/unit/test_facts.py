@@ -6,6 +6,7 @@ import foods
 import pyarrow as pa
 import pytest
 
+from vista_sql.hosts.duckdb.database import Seen
 from vista_sql.planning import facts
 from vista_sql.planning.workload import Facts
 from vista_sql.sql import parse
@@ -29,15 +30,13 @@ def db():
 
 def of(db, arguments, where=""):
     (statement,) = parse.parse(f"SELECT f6 FROM {T.format(arguments)} {where}")
-    planner = db._planner(db.settings(), None)
-    planner.expand(statement)
-    return planner.transfers[-1].workload.facts
+    return db._planned(statement).transfers[-1].workload.facts
 
 
 def test_small_images_are_told_by_their_bytes(db):
     found = of(db, "structured => 'fan'")
     size = db.con.sql("SELECT avg(octet_length(image)) FROM images").fetchall()[0][0]
-    assert found == Facts(6, 6, 2, True, size, 12, 8)  # the images of 2 and 9 are the same
+    assert found == Facts(6, 6, 2, True, size, 12)  # the images of 2 and 9 are the same
 
 
 def test_predicates_and_limits_run_before(db):
@@ -49,17 +48,15 @@ def test_predicates_and_limits_run_before(db):
 
 def test_paths_are_told_by_their_text(db):
     found = of(db, "images => 'paths'")
-    assert found == Facts(9, 9, 3, True, None, 9, None)
+    assert found == Facts(9, 9, 3, True, None, 9)
 
 
 def test_large_images_are_not_read(db, monkeypatch):
     monkeypatch.setattr(facts, "EXACT_BYTES", 100)
     asked = []
-    counts = type(db._planner(db.settings(), None).database).counts
+    counts = Seen.counts
     monkeypatch.setattr(
-        type(db._planner(db.settings(), None).database),
-        "counts",
-        lambda self, query: asked.append(query) or counts(self, query),
+        Seen, "counts", lambda self, query: asked.append(query) or counts(self, query)
     )
     found = of(db, "structured => 'fan'")
     assert (found.rows, found.images, found.exact) == (6, 6, False)
@@ -96,9 +93,7 @@ def awkward(db):
 
 def cuts(db, clause):
     (statement,) = parse.parse(f"SELECT t.f6 FROM {FAN} AS t {clause}")
-    planner = db._planner(db.settings(), None)
-    planner.expand(statement)
-    return planner.transfers[-1].workload.needs
+    return db._planned(statement).transfers[-1].workload.needs
 
 
 def test_semi_joins_that_cut_are_kept(awkward):
@@ -127,9 +122,7 @@ def test_dear_sub_queries_stay_above(awkward, monkeypatch):
 
 def test_nothing_is_asked_where_no_image_is_read(awkward):
     (statement,) = parse.parse(f"SELECT t.price FROM {FAN} AS t JOIN few USING (id)")
-    planner = awkward._planner(awkward.settings(), None)
-    planner.expand(statement)
-    assert planner.transfers[-1].workload.needs.semi_joins == ()
+    assert awkward._planned(statement).transfers[-1].workload.needs.semi_joins == ()
 
 
 def test_a_reader_is_read_once(db):

@@ -17,6 +17,7 @@ from vista_sql.hosts.duckdb.limit import Shares
 from vista_sql.machine import resources
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory, optimizer
+from vista_sql.planning.candidates import Machine
 from vista_sql.planning.memory import MIB, Allowance, Breakdown
 from vista_sql.planning.plans import fused
 from vista_sql.planning.workload import Facts, Tap
@@ -128,16 +129,16 @@ def test_what_is_refused_fits_with_the_limit_that_is_named(capabilities, sink):
     able = replace(capabilities, sink=sink)
     tight = Resources(2, 900 * MIB, "memory_limit", share=0.5)
     with pytest.raises(PlanError, match="raise memory_limit to") as refused:
-        optimizer.choose(wide(), tight, able, hints())
+        optimizer.choose(wide(), Machine(tight, able, hints()))
     named = int(str(refused.value).split("raise memory_limit to ")[1].split(" MiB")[0])
-    optimizer.choose(wide(), replace(tight, memory_bytes=named * MIB // 2), able, hints())
+    optimizer.choose(wide(), Machine(replace(tight, memory_bytes=named * MIB // 2), able, hints()))
 
 
 def test_the_smallest_change_is_named():
     def change(workload, sink, limit):
         able = replace(STATEMENTS, sink=sink)
         with pytest.raises(PlanError) as refused:
-            optimizer.choose(workload, Resources(2, limit, "memory_limit"), able, hints())
+            optimizer.choose(workload, Machine(Resources(2, limit, "memory_limit"), able, hints()))
         return str(refused.value).rpartition(", or ")[2]
 
     rows = parts(wide(), 2).total

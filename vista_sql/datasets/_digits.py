@@ -46,7 +46,7 @@ def digits(folder: str | Path) -> None:
     import pyarrow as pa
     from sklearn.datasets import load_digits
 
-    from vista_sql.hosts.duckdb.functions import create_file
+    from vista_sql.hosts.duckdb.database import create_file
 
     folder = Path(folder).absolute()
     images = folder / IMAGES

@@ -187,7 +187,7 @@ def _write(
 ) -> Path:
     import duckdb
 
-    from vista_sql.hosts.duckdb.functions import SHELL_STORAGE
+    from vista_sql.hosts.duckdb.database import SHELL_STORAGE
 
     if rows < 1:
         raise ValueError(f"rows={rows}: a table has at least one row")

@@ -11,7 +11,6 @@ from vista_sql import roster
 from vista_sql.errors import UnknownNameError
 from vista_sql.functions import vista_train
 from vista_sql.functions._training import data_of, number, streamed, text, texts
-from vista_sql.kernels import gated
 from vista_sql.planning import workload
 from vista_sql.roster import Cnn
 from vista_sql.sql import parse
@@ -63,10 +62,9 @@ def expand(call: Call, planner: Planner) -> str:
         budget_seconds=budget,
         gate=gate,
     )
-    with planner.training(training):
-        relation = data_of(training, planner)
+    relation = data_of(training, planner.feeding(training, gate))
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
-    return streamed(spec.to_text(), gated(relation, gate) if gate else relation, planner, columns)
+    return streamed(spec.to_text(), relation, planner, columns)
 
 
 def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> str:

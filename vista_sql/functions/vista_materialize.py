@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import transfer
+from dataclasses import replace
+
 from vista_sql.functions._training import texts
-from vista_sql.kernels import InferSpec
-from vista_sql.planning.rewrite import ASSUMED_IMAGE
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.quoting import identifier, text_literal
 
@@ -20,33 +19,20 @@ def expand(call: Call, planner: Planner) -> str:
     places = {**call.places}
     if "layer" in places:
         places["layers"] = places["layer"]
-    workload = transfer.bind(Call("transfer", values, places), planner)
-    choice = workload.store
-    if not choice.folder:
+    reading = planner.reading(Call("transfer", values, places))
+    if not reading.spec.store:
         raise call.error(
             "store", "VISTA_MATERIALIZE keeps maps in the feature store, which is off: store => …"
         )
-    found = workload.image_column is None
-    threads = planner.setting("threads", call).value
-    spec = InferSpec(
-        cnn=workload.cnn.name,
-        layers=(),
-        weights=workload.weights,
-        seed=workload.seed,
-        dtype=workload.dtype,
-        device=workload.device,
-        threads=threads,
-        run=planner.new_run(),
-        store=choice.folder,
-        store_bytes=choice.limit_bytes,
+    spec = replace(
+        reading.spec,
+        threads=planner.setting("threads", call).value,
         store_required=True,
-        materialize=tuple(tap.layer.name for tap in workload.taps),
-        image_key=workload.image_key if found else "",
-        image_name=ASSUMED_IMAGE if found else "",
+        materialize=reading.layers,
     )
     rows, map_ = (identifier(planner.fresh_name(role)) for role in ("rows", "map"))
-    image = rows if found else f"{rows}.{identifier(workload.image_column or '')}"
-    key = f"CAST({rows}.{identifier(workload.image_key)} AS VARCHAR)"
+    image = rows if reading.image is None else f"{rows}.{identifier(reading.image)}"
+    key = f"CAST({rows}.{identifier(reading.key)} AS VARCHAR)"
     kernel = f"vista_keep({text_literal(spec.to_text())}, {image}, {key})"
     return (
         "SELECT count(digest) AS images, "
@@ -57,7 +43,7 @@ def expand(call: Call, planner: Planner) -> str:
         f"  SELECT {map_}.digest AS digest, any_value({map_}.bytes) AS bytes, "
         f"min({map_}.began) AS began, max({map_}.ended) AS ended, "
         f'count({map_}."error") AS errors\n'
-        f"  FROM (SELECT {kernel} AS {map_} FROM {workload.images.text} AS {rows})\n"
+        f"  FROM (SELECT {kernel} AS {map_} FROM {reading.relation} AS {rows})\n"
         f"  GROUP BY ALL\n"
         ")"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vista_sql.functions.transfer import store_of
+from vista_sql.planning.bind import store_of
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.quoting import values_table
 from vista_sql.store import Store

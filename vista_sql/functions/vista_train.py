@@ -127,8 +127,7 @@ def _layer_names(call: Call) -> list[str]:
 def expand(call: Call, planner: Planner) -> str:
     """Return the one statement that trains."""
     call, hog = with_hog(call)
-    with planner.training(call):
-        data = data_of(call, planner)
+    data = data_of(call, planner.feeding(call))
     spec = replace(spec_of(call, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"
     columns = f"* EXCLUDE ({hidden})"

@@ -2,18 +2,26 @@
 
     plugins: [{module: vista_sql.hosts.dbt}]
 
-One session lives as long as dbt's connection to the database: its kernels are the database's, and
+The kernels live as long as dbt's connection to the database, and
 each of dbt's cursors (one a thread) gets the macros. What a model's statement asks is planned while
 DuckDB binds it, as on any bare connection; models, runs and errors lie in `<database>.vista/`.
 """
 
 from __future__ import annotations
 
+import weakref
+
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from vista_sql.hosts import HostKind
+from vista_sql.hosts.duckdb import connection
+from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.functions import create_macros
-from vista_sql.session import Session
+
+HOST = HostKind(
+    "dbt", "a connection that dbt-duckdb opens, and its cursors", connection.HOST.capabilities
+)
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
@@ -21,9 +29,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Register the kernels and the planner on a connection that dbt opened."""
-        # The functions that it registers keep it. Owned: dbt that failed leaves connections open,
-        # which must not outlive what Python frees first when it ends.
-        Session(conn, own=True)
+        # dbt that failed leaves connections open, which must not outlive what Python frees first
+        # when it ends
+        weakref.finalize(Connection(conn), conn.close)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the macros on one of the connection's cursors."""

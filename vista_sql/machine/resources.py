@@ -45,6 +45,10 @@ class Capabilities:
     small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
     sink: Sink = "rows"  # where the rows of the statement go
 
+    def call_rows(self, batch_rows: int) -> int:
+        """Return the most rows in one call of a kernel, for a plan of `batch_rows`."""
+        return batch_rows if self.small_batches else self.vector_rows
+
 
 def user_cache() -> Path:
     """Return our folder of what can be made again: in `$XDG_CACHE_HOME`, `~/.cache` by default."""

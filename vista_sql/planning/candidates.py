@@ -1,4 +1,4 @@
-"""Every way to run a workload that there is, priced: what the optimizer chooses from.
+"""Workload + machine → every way to run it that there is, priced: what the optimizer chooses from.
 
 A candidate is a plan, where it stands to the join, and where it starts: the image, or a layer whose
 raw maps are stored. Its micro-batch is the largest that is useful and fits. Raw maps on their way
@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vista_sql.machine.calibration import Rates
+from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Capabilities, Resources
 from vista_sql.planning import cost, memory, paper, plans
-from vista_sql.planning.plans import Infer, Stage
+from vista_sql.planning.plans import Infer, Placement, Stage
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
 from vista_sql.settings import Value
-
-PREFERENCE = ("fused", "distinct", "staged", "eager", "lazy")
-"""Between plans of equal price: the one with fewer steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,83 +30,109 @@ class Hints:
     threads: Value
 
 
-NO_HINTS = Hints(*(Value(name, None, "default") for name in Hints.__slots__))
+def _unset(name: str) -> Value:
+    return Value(name, None, "default")
+
+
+NO_HINTS = Hints(_unset("plan"), _unset("placement"), _unset("batch_rows"), _unset("threads"))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a workload may use: cores and memory, what the host can do, hints, and rates."""
+
+    resources: Resources
+    capabilities: Capabilities
+    hints: Hints = NO_HINTS
+    rates: Rates = DEFAULTS
+
+    @property
+    def share_of_cores(self) -> float:
+        """The cores that inference and decoding may use, of all."""
+        threads = self.hints.threads.value or self.resources.cores
+        return min(threads, self.resources.cores) / self.resources.cores
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One way to run a workload, priced."""
 
-    kind: str
-    placement: str
-    base: Layer | None
+    kind: str  # the plan's name
+    placement: Placement
+    base: Layer | None  # whose stored raw maps are the start; None: the image
     stages: tuple[Stage, ...]
     batch_rows: int
     peak_bytes: int
     price: cost.Price
     why: str = ""  # reasons of a policy of its own
+    note: str = ""  # why it cannot be chosen; "": it can
 
     @property
     def name(self) -> str:
-        """The candidate in words."""
+        """The plan and its start in words."""
         start = "" if self.base is None else f", from stored {self.base.name}"
         return f"{self.kind}{start}"
 
+    @property
+    def flops_per_image(self) -> int:
+        """The floating-point operations that its stages spend on one image."""
+        return cost.flops_per_image(self.stages)
 
-def every(
-    workload: Workload,
-    resources: Resources,
-    capabilities: Capabilities,
-    hints: Hints,
-    rates: Rates,
-) -> Iterator[Candidate]:
+    def is_way_of(self, other: Candidate) -> bool:
+        """Return whether both are the same way: plan, placement and start."""
+        return (self.kind, self.placement, self.base) == (other.kind, other.placement, other.base)
+
+
+def every(workload: Workload, machine: Machine) -> Iterator[Candidate]:
     """Yield the candidates for a workload, in no order.
 
     Args:
         workload: uses at least one layer.
-        resources: cores and memory.
-        capabilities: of the host.
-        hints: sizes that are given are taken; a plan that is only run by hint is left out without.
-        rates: of this machine.
+        machine: sizes that its hints give are taken; a plan that is only run by hint is left out
+            where the hint does not name it.
     """
-    placements = _placements(workload, hints)
-    share = _share_of_cores(resources, hints)
-    for kind in plans.names():
-        described = plans.load(kind)
-        if described.only_by_hint:
-            if hints.plan.value == kind:
-                yield _papers(workload, resources, capabilities, hints, rates)
+    placements = _placements(workload, machine.hints)
+    for name in plans.names():
+        kind = plans.load(name)
+        if kind.only_by_hint:
+            if machine.hints.plan.value == name:
+                yield _papers(workload, machine)
             continue
-        for base, stages in _starts(workload, described.stages(workload)):
-            rows = _batch_rows(workload, stages, resources, capabilities, hints)
-            peak = _peak_bytes(workload, stages, rows, capabilities)
+        for base, stages in _starts(workload, kind.stages(workload)):
+            rows = _batch_rows(workload, stages, machine)
             for placement in placements:
-                price = cost.price(workload, stages, placement, rows, rates, share)
-                yield Candidate(kind, placement, base, stages, rows, peak, price)
+                yield _priced(workload, machine, name, placement, stages, rows, base)
 
 
-def _papers(
-    workload: Workload,
-    resources: Resources,
-    capabilities: Capabilities,
-    hints: Hints,
-    rates: Rates,
-) -> Candidate:
+def _papers(workload: Workload, machine: Machine) -> Candidate:
     """Return what the paper's own optimizer would run."""
     sizes = cost.Sizes.of(workload)
-    policy = paper.policy(workload, resources, image_bytes=sizes.image_bytes)
+    policy = paper.policy(workload, machine.resources, image_bytes=sizes.image_bytes)
     assert policy is not None  # noqa: S101 - layers are used
     stages = plans.load(policy.kind).stages(workload)
-    rows = hints.batch_rows.value or policy.batch_rows
-    peak = _peak_bytes(workload, stages, rows, capabilities)
-    share = _share_of_cores(resources, hints)
-    placement = hints.placement.value or policy.placement
-    price = cost.price(workload, stages, placement, rows, rates, share)
-    why = "; ".join(policy.reasons[1:])
-    return Candidate("vista", placement, None, stages, rows, peak, price, why)
+    rows = machine.hints.batch_rows.value or policy.batch_rows
+    placement: Placement = machine.hints.placement.value or policy.placement
+    found = _priced(workload, machine, "vista", placement, stages, rows)
+    return replace(found, why="; ".join(policy.reasons[1:]))
 
 
-def _placements(workload: Workload, hints: Hints) -> tuple[str, ...]:
+def _priced(
+    workload: Workload,
+    machine: Machine,
+    kind: str,
+    placement: Placement,
+    stages: tuple[Stage, ...],
+    batch_rows: int,
+    base: Layer | None = None,
+) -> Candidate:
+    price = cost.price(
+        workload, stages, placement, batch_rows, machine.rates, machine.share_of_cores
+    )
+    peak_bytes = _peak_bytes(workload, stages, batch_rows, machine.capabilities)
+    return Candidate(kind, placement, base, stages, batch_rows, peak_bytes, price)
+
+
+def _placements(workload: Workload, hints: Hints) -> tuple[Placement, ...]:
     """Return where inference may stand.
 
     Before the join it reads images that the join removes: one of them must not fail the statement,
@@ -139,20 +162,15 @@ def _starts(
         )
 
 
-def _batch_rows(
-    workload: Workload,
-    stages: tuple[Stage, ...],
-    resources: Resources,
-    capabilities: Capabilities,
-    hints: Hints,
-) -> int:
+def _batch_rows(workload: Workload, stages: tuple[Stage, ...], machine: Machine) -> int:
     """Return the rows of a micro-batch: the hint's, else what is fast; fewer until they fit."""
-    a_row = memory.bytes_per_row(workload, stages)
-    rows: int = hints.batch_rows.value or max(
-        memory.FEWEST_ROWS, min(memory.MOST_ROWS, memory.MICRO_BATCH_BYTES // max(a_row, 1))
+    row_bytes = memory.bytes_per_row(workload, stages)
+    rows: int = machine.hints.batch_rows.value or max(
+        memory.FEWEST_ROWS, min(memory.MOST_ROWS, memory.MICRO_BATCH_BYTES // max(row_bytes, 1))
     )
+    limit_bytes = machine.resources.memory_bytes
     while rows > memory.FEWEST_ROWS and (
-        _peak_bytes(workload, stages, rows, capabilities) > resources.memory_bytes
+        _peak_bytes(workload, stages, rows, machine.capabilities) > limit_bytes
     ):
         rows //= 2
     return max(rows, 1)
@@ -161,25 +179,17 @@ def _batch_rows(
 def _peak_bytes(
     workload: Workload, stages: tuple[Stage, ...], rows: int, capabilities: Capabilities
 ) -> int:
-    vector_rows = rows if capabilities.small_batches else capabilities.vector_rows
-    return memory.peak_bytes(workload, stages, rows, vector_rows, sink=capabilities.sink)
-
-
-def _share_of_cores(resources: Resources, hints: Hints) -> float:
-    threads = hints.threads.value or resources.cores
-    return min(threads, resources.cores) / resources.cores
+    return memory.peak_bytes(
+        workload, stages, rows, capabilities.call_rows(rows), sink=capabilities.sink
+    )
 
 
 def order(candidate: Candidate) -> tuple[float, int, bool, bool]:
-    """Return the sort key that puts the cheapest first."""
+    """Return the sort key that puts the cheapest first; seconds count to six digits."""
     return (float(f"{candidate.price.seconds:.6g}"), *rank(candidate))
 
 
 def rank(candidate: Candidate) -> tuple[int, bool, bool]:
     """Return the sort key that puts what has fewest steps first."""
-    kind = candidate.kind
-    return (
-        PREFERENCE.index(kind) if kind in PREFERENCE else len(PREFERENCE),
-        candidate.placement == "before",
-        candidate.base is not None,
-    )
+    steps = plans.load(candidate.kind).order
+    return (steps, candidate.placement == "before", candidate.base is not None)

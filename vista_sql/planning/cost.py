@@ -14,8 +14,8 @@ from math import ceil
 from vista_sql.kernels import RECENT_BYTES
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.planning import memory
-from vista_sql.planning.plans import Infer, Pool, Sort, Stage
-from vista_sql.planning.workload import Stored, Workload, pooled_values
+from vista_sql.planning.plans import Infer, Placement, Pool, Sort, Stage
+from vista_sql.planning.workload import StoredShare, Workload, pooled_values
 from vista_sql.roster import Cnn, Layer
 
 ASSUMED_ROWS = 1000
@@ -27,7 +27,7 @@ ASSUMED_IMAGE_BYTES = 50_000
 REUSE_SHARE = 0.5
 """How likely it is taken to be that layers above a materialized one are asked for later."""
 
-NOTHING_STORED = (Stored(frozenset(), frozenset(), 1.0),)
+NOTHING_STORED = (StoredShare(frozenset(), frozenset(), 1.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Price:
 def price(
     workload: Workload,
     stages: tuple[Stage, ...],
-    placement: str,
+    placement: Placement,
     batch_rows: int,
     rates: Rates,
     share_of_cores: float = 1.0,
@@ -97,7 +97,7 @@ class _Bill:
         self,
         workload: Workload,
         stages: tuple[Stage, ...],
-        placement: str,
+        placement: Placement,
         batch_rows: int,
         rates: Rates,
         share_of_cores: float,
@@ -187,7 +187,7 @@ class _Bill:
             self.evaluations += n * len(missing)
             if workload.store.folder:
                 written = n * sum(self._stored_bytes(layer, stage.form) for layer in missing)
-                written += n * sum(memory.map_bytes(layer) for layer in stage.keep)
+                written += n * sum(memory.map_bytes(layer) for layer in stage.materialize)
                 self._add("store", written / rates.store_write_bytes_per_second)
         if workload.store.folder:
             self._add("store", self.images * self.sizes.image_bytes / rates.hash_bytes_per_second)
@@ -196,7 +196,7 @@ class _Bill:
         self._maps(stage)
         self.inferred += n_inferred
 
-    def _known(self, stage: Infer) -> tuple[Stored, ...]:
+    def _known(self, stage: Infer) -> tuple[StoredShare, ...]:
         """Return what is stored of the images; of another CNN's layers nothing is looked up."""
         stored = self.workload.facts.stored
         return (not stage.cnn and self.workload.store.folder and stored) or NOTHING_STORED
@@ -229,7 +229,7 @@ def decode_seconds(image_bytes: float, rates: Rates) -> float:
     return rates.decode_seconds + image_bytes / rates.decode_bytes_per_second
 
 
-def starts_stored(stage: Infer, known: Stored, cnn: Cnn, missing: list[Layer]) -> bool:
+def starts_stored(stage: Infer, known: StoredShare, cnn: Cnn, missing: list[Layer]) -> bool:
     """Return whether images of which `known` is stored start from the stage's base."""
     base = stage.base
     return (
@@ -288,7 +288,7 @@ def describe(stage: Stage, workload: Workload) -> str:
         start = f"stored {stage.base.name}, else {start}"
     start = f"{stage.cnn}: {start}" if stage.cnn else start
     layers = ", ".join(layer.name for layer in stage.layers)
-    kept = ", ".join(layer.name for layer in stage.keep)
+    kept = ", ".join(layer.name for layer in stage.materialize)
     return f"infer {start} → {layers} as {stage.form}" + (
         f"; keep raw maps of {kept}" if kept else ""
     )

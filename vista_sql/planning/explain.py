@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vista_sql.functions.transfer import Transfer
 from vista_sql.kernels import Fact
 from vista_sql.planning import cost
-from vista_sql.planning.plans import Alternative, Plan
+from vista_sql.planning.candidates import Candidate
+from vista_sql.planning.optimizer import Plan
+from vista_sql.planning.script import Transfer
 from vista_sql.units import format_bytes, format_flops, format_seconds
 
 
@@ -16,8 +17,8 @@ def script(transfers: Sequence[Transfer], text: str) -> str:
     parts = []
     for transfer in transfers:
         staged = transfer.staged
-        if transfer.apart:
-            rows = transfer.plan.batch_rows
+        if transfer.is_apart:
+            rows = transfer.plan.chosen.batch_rows
             parts.append(
                 f"-- {staged.rows_name}: read {rows} rows at a time\n"
                 f"CREATE TEMP VIEW {staged.rows_name} AS\n{staged.rows};"
@@ -50,16 +51,18 @@ def _transfer(index: int, transfer: Transfer) -> str:
     lines.append("  stages:")
     lines += [
         f"    {number}. {cost.describe(stage, workload)}"
-        for number, stage in enumerate(plan.stages, 1)
+        for number, stage in enumerate(plan.chosen.stages, 1)
     ] or ["    nothing is inferred"]
     lines.append(
-        f"  per image: {format_flops(plan.flops_per_image)}; "
-        f"peak: {format_bytes(plan.peak_bytes)} (estimated)"
+        f"  per image: {format_flops(plan.chosen.flops_per_image)}; "
+        f"peak: {format_bytes(plan.chosen.peak_bytes)} (estimated)"
     )
-    if plan.stages:
+    if plan.infers:
+        price = plan.chosen.price
         lines.append(
-            f"  in all: {format_seconds(plan.seconds)}, {plan.images_inferred:,} images inferred, "
-            f"{plan.layer_evaluations:,} layers of images evaluated (estimated)"
+            f"  in all: {format_seconds(price.seconds)}, "
+            f"{price.images_inferred:,} images inferred, "
+            f"{price.layer_evaluations:,} layers of images evaluated (estimated)"
         )
     for decision in plan.decisions:
         lines.append(f"  {decision.what}: {decision.chosen} ({decision.why})")
@@ -90,18 +93,19 @@ def _candidates(plan: Plan) -> list[str]:
     width = max((len(_name(other)) for other in plan.alternatives), default=0)
     for other in plan.alternatives:
         note = f", {other.note}" if other.note else ""
+        price = other.price
         lines.append(
-            f"    {'→' if other.chosen else ' '} {_name(other):<{width}}  "
-            f"{format_seconds(other.seconds):>8}, {format_bytes(other.peak_bytes):>10} peak, "
-            f"{other.images_inferred:,} images, {other.layer_evaluations:,} layers{note}"
+            f"    {'→' if other.is_way_of(plan.chosen) else ' '} {_name(other):<{width}}  "
+            f"{format_seconds(price.seconds):>8}, {format_bytes(other.peak_bytes):>10} peak, "
+            f"{price.images_inferred:,} images, {price.layer_evaluations:,} layers{note}"
         )
     return lines
 
 
-def _name(other: Alternative) -> str:
+def _name(other: Candidate) -> str:
     before = " before the join" if other.placement == "before" else ""
-    start = "" if other.start == "image" else f" from {other.start}"
-    return f"{other.name}{before}{start}"
+    start = "" if other.base is None else f" from {other.base.name}"
+    return f"{other.kind}{before}{start}"
 
 
 # ── rows: VISTA_EXPLAIN ─────────────────────────────────────────────────────────────────────────
@@ -145,13 +149,13 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
         yield {
             "topic": "candidate",
             "item": _name(other),
-            "chosen": other.chosen,
-            "why": reason["plan"] if other.chosen else other.note or None,
+            "chosen": other.is_way_of(plan.chosen),
+            "why": reason["plan"] if other.is_way_of(plan.chosen) else other.note or None,
             "flops_per_image": other.flops_per_image,
             "peak_bytes": other.peak_bytes,
-            "images_inferred": other.images_inferred,
-            "layer_evaluations": other.layer_evaluations,
-            "estimated_seconds": other.seconds,
+            "images_inferred": other.price.images_inferred,
+            "layer_evaluations": other.price.layer_evaluations,
+            "estimated_seconds": other.price.seconds,
             "detail": "; ".join(cost.describe(stage, workload) for stage in other.stages),
         }
     for decision in plan.decisions:
@@ -159,9 +163,9 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
             "topic": "decision", "item": decision.what, "why": decision.why,
             "detail": decision.chosen,
         }  # fmt: skip
-    for number, stage in enumerate(plan.stages, 1):
+    for number, stage in enumerate(plan.chosen.stages, 1):
         yield {"topic": "stage", "item": str(number), "detail": cost.describe(stage, workload)}
-    if not plan.stages:
+    if not plan.chosen.stages:
         yield {"topic": "stage", "item": "none", "detail": "nothing is inferred"}
 
 

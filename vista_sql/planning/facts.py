@@ -1,60 +1,82 @@
-"""What the database can tell of a workload's data before it is planned; what it is worth to cut."""
+"""Workload + database → the facts of its data: rows, distinct images, what is worth to cut, stored.
+
+The store is asked which layers it has anything of; only then some images are read and looked up.
+They are those with the smallest hashes of their keys: any share of the rows is hit alike, and the
+same data gives the same answer.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from vista_sql.errors import QueryError
-from vista_sql.planning import rewrite
-from vista_sql.planning.workload import Facts, Workload
+from vista_sql import roster, weights
+from vista_sql.errors import QueryError, StoreError, VistaError
+from vista_sql.planning.database import Database
+from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
+from vista_sql.planning.workload import Facts, StoredShare, Workload
 from vista_sql.sql import joins, parse
 from vista_sql.sql.joins import ROW
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.quoting import identifier
+from vista_sql.store import Space, Store, device_class, digest, space
 
 EXACT_BYTES = 64 * 2**20
 """The most bytes of images that are read to tell equal ones: a tenth of a second, or less."""
 
-SAMPLE_ROWS = 64
-"""Images whose sizes stand for all; DuckDB reads a vector of at most 2,048 to give them."""
+SAMPLE_IMAGES = 64
+"""Images that stand for all: of 64, an image's share of the rows is told to within some 6 % (its
+standard deviation); DuckDB reads a vector of at most 2,048 rows to give their sizes."""
 
-_KERNEL = re.compile(r"(?<![\w])vista_\w+\(")
-
-Counts = Callable[[str], tuple[float | None, ...]]
-"""A SELECT of one row of numbers → the row."""
+MOST_BYTES = 1 << 24
+"""A file that is larger is not read for planning."""
 
 
-def gather(workload: Workload, name: str, counts: Counts) -> Facts:
+def known(workload: Workload, database: Database, name: str) -> Workload:
+    """Return a workload with the facts of its data, where the statement uses any layer.
+
+    Args:
+        workload: its needs are the statement's.
+        database: is asked.
+        name: an identifier that no user's name equals; generated ones begin with it.
+
+    Raises:
+        QueryError: counting fails, in the database's words.
+    """
+    if not workload.used_taps:
+        return workload
+    facts = gather(workload, database, name)
+    if facts.rows is not None:
+        if facts.image_bytes is None:
+            facts = replace(facts, image_bytes=file_bytes(workload, database))
+        facts = replace(facts, stored=stored_shares(workload, database, name))
+    return replace(workload, facts=facts)
+
+
+def gather(workload: Workload, database: Database, name: str) -> Facts:
     """Return the facts of a workload's data, as its needs leave them.
 
     Rows are counted upon keys alone. Equal images are told by their paths, or by a hash of their
     bytes where all have `EXACT_BYTES` or less; else each row of the image relation is taken for an
     image of its own, and `exact` is False.
-
-    Args:
-        workload: columns known.
-        name: an identifier that no user's name equals; generated ones begin with it.
-        counts: asks the database.
     """
     image = workload.image_column
-    if image is None or workload.images.columns is None or _infers(workload):
+    if image is None or workload.images.columns is None or _is_computed(workload):
         return Facts()
     blobs = workload.images.columns[image] == "BLOB"
-    sides = counts(f"SELECT {_sides(workload, blobs)}")
-    image_rows, keys, image_bytes, structured_rows = map(_number, sides)
+    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, blobs)}")
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
-    told = workload if exact else replace(workload, image_column=workload.image_key)
-    staged = rewrite.narrow(told, name)
-    shown = "0, 0"
-    if staged.image_name in staged.rows:
-        column = staged.image_name
-        shown = f"count({column}), count(DISTINCT hash({column}))"
-    found = counts(f"SELECT count(*), {shown} FROM (\n{staged.rows}\n)")
-    rows, images, distinct = (int(value or 0) for value in found)
+    compared = workload if exact else replace(workload, image_column=workload.image_key)
+    names, shown = Identifiers(name), "0, 0"
+    if reads_images(workload):
+        shown = f"count({names.image}), count(DISTINCT hash({names.image}))"
+    counted = database.counts(f"SELECT count(*), {shown} FROM (\n{joined_rows(compared, names)}\n)")
+    rows, images, distinct = (int(value or 0) for value in counted)
     if not exact and workload.structured is None:
         images = distinct = rows
     elif not exact:
@@ -64,10 +86,27 @@ def gather(workload: Workload, name: str, counts: Counts) -> Facts:
         images=images,
         distinct_images=distinct,
         exact=exact,
-        image_bytes=image_bytes,
+        image_bytes=None if image_bytes is None else float(image_bytes),
         image_rows=None if image_rows is None else int(image_rows),
-        structured_rows=None if structured_rows is None else int(structured_rows),
     )
+
+
+def _is_computed(workload: Workload) -> bool:
+    """Return whether a relation is itself inferred: to count its rows could cost what they do."""
+    relations = (workload.images, workload.structured)
+    return any(relation is not None and relation.is_computed for relation in relations)
+
+
+def _sides(workload: Workload, blobs: bool) -> str:
+    """Return the select list of: image rows, their distinct keys, mean bytes of some images."""
+    images = workload.images.text
+    key, image = identifier(workload.image_key), identifier(workload.image_column or "")
+    some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
+    return ", ".join([
+        f"(SELECT count(*) FROM {images})",
+        f"(SELECT count(DISTINCT {key}) FROM {images})",
+        f"(SELECT avg(octet_length(image)) FROM {some})" if blobs else "NULL",
+    ])  # fmt: skip
 
 
 # ── semi-joins ──────────────────────────────────────────────────────────────────────────────────
@@ -91,74 +130,95 @@ SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
 """A sub-query is dear that takes longer, and more than this share of what inference takes."""
 
 
-def worthwhile(
-    workload: Workload,
-    counts: Counts,
-    plan: Callable[[str], str],
-    views: Callable[[], Mapping[str, str]],
-) -> Needs:
-    """Return a workload's needs with only those semi-joins that cut rows and cost little.
+def worthwhile(workload: Workload, needs: Needs, database: Database) -> Needs:
+    """Return needs with only those semi-joins that cut rows and cost little, each with the reason.
 
-    Each is evaluated below inference and, as the join or condition it comes from, above it. Where a
-    LIMIT or a rank relies on them all stay.
+    A semi-join is evaluated below inference and, as the join or condition it comes from, above it.
+    Where a LIMIT or a rank relies on them all stay, or none does.
 
     Args:
-        workload: columns known; its needs are all that may run below.
-        counts: asks the database.
-        plan: returns DuckDB's physical plan of a query, as JSON.
-        views: returns the definitions of views by name, in lower case.
+        workload: the call's; its columns are known.
+        needs: all that may run below inference.
+        database: is asked for plans and counts.
     """
-    needs, relation = workload.needs, workload.structured or workload.images
     if not needs.semi_joins:
         return needs
     none = replace(needs, semi_joins=(), limit=None, order=(), qualify=None)
-    if not rewrite.reads_images(workload):
+    workload = replace(workload, needs=needs)
+    if not reads_images(workload):
         return none
-    narrow = workload.narrow_columns or {}
-    a_row = ", ".join(
-        f"unnest(CAST([NULL] AS {t}[])) AS {identifier(n)}" for n, t in narrow.items()
-    )
-    held = " AND ".join(f"({text})" for text in needs.predicates) or "true"
-    dear = SMALL_SECONDS
-    if not _KERNEL.search(relation.text):
-        (rows,) = counts(f"SELECT count(*) FROM {relation.text} WHERE {held}")
-        flops = max((tap.layer.flops for tap in workload.used_taps), default=0)
-        seconds = (rows or 0) * (flops / FLOPS_PER_SECOND + SECONDS_PER_IMAGE)
-        dear = max(dear, DEAR_SHARE * seconds)
-    kept, told = [], []
-    for text in needs.semi_joins:
-        try:
-            planned = json.loads(plan(f"SELECT ({text}) FROM (SELECT {a_row}) AS {ROW}"))
-        except QueryError:
-            continue
-        operators = list(_operators(planned))
-        passed = sum(rows for _, _, rows in operators)
-        if any(_varies(*operator) for operator in operators) or _reads_varying(text, views()):
-            told.append(f"not {text}: it may give other rows when it is evaluated again")
-        elif passed / ROWS_PER_SECOND > dear:
-            told.append(f"not {text}: it passes about {passed:,} rows, dear beside inference")
-        else:
-            kept.append(text)
+    steady, reasons = _steady(workload, database)
     if needs.limit is not None or needs.qualify is not None:
-        if len(kept) == len(needs.semi_joins):
+        if len(steady) == len(needs.semi_joins):
             return needs
         needs = none
-    if not kept or _KERNEL.search(relation.text):
-        return replace(needs, semi_joins=tuple(kept), cuts=tuple(told))
-    shown = ", ".join(f"({text}) AS kept_{i}" for i, text in enumerate(kept))
-    counted = ", ".join(f"count_if(kept_{i})" for i in range(len(kept)))
-    rows, *left = counts(
-        f"SELECT count(*), {counted} FROM "
-        f"(SELECT {shown} FROM {relation.text} AS {ROW} WHERE {held})"
+    relation = workload.structured or workload.images
+    if not steady or relation.is_computed:
+        return replace(needs, semi_joins=steady, cuts=reasons)
+    cutting, counts = _cutting(workload, steady, database)
+    return replace(needs, semi_joins=cutting, cuts=(*reasons, *counts))
+
+
+def _steady(workload: Workload, database: Database) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the semi-joins that give equal rows each time, cheaply; and why the others do not."""
+    narrow = workload.narrow_columns or {}
+    null_row = ", ".join(
+        f"unnest(CAST([NULL] AS {kind}[])) AS {identifier(name)}" for name, kind in narrow.items()
     )
-    cutting = []
-    for text, n in zip(kept, left, strict=True):
+    dear_seconds = _dear_seconds(workload, database)
+    steady, reasons = [], []
+    for text in workload.needs.semi_joins:
+        try:
+            plan = json.loads(database.plan(f"SELECT ({text}) FROM (SELECT {null_row}) AS {ROW}"))
+        except QueryError:
+            continue  # a column's type has no NULL list, say: it stays above
+        operators = list(_operators(plan))
+        passed = sum(rows for _, _, rows in operators)
+        varies = any(_varies(*operator) for operator in operators)
+        if varies or _reads_varying(text, database.views()):
+            reasons.append(f"not {text}: it may give other rows when it is evaluated again")
+        elif passed / ROWS_PER_SECOND > dear_seconds:
+            reasons.append(f"not {text}: it passes about {passed:,} rows, dear beside inference")
+        else:
+            steady.append(text)
+    return tuple(steady), tuple(reasons)
+
+
+def _dear_seconds(workload: Workload, database: Database) -> float:
+    """Return from how many seconds on a sub-query is dear beside the inference that it may cut."""
+    relation = workload.structured or workload.images
+    if relation.is_computed:
+        return SMALL_SECONDS
+    (rows,) = database.counts(f"SELECT count(*) FROM {relation.text} WHERE {_where(workload)}")
+    flops = max((tap.layer.flops for tap in workload.used_taps), default=0)
+    seconds = (rows or 0) * (flops / FLOPS_PER_SECOND + SECONDS_PER_IMAGE)
+    return max(SMALL_SECONDS, DEAR_SHARE * seconds)
+
+
+def _where(workload: Workload) -> str:
+    """Return the plain conditions of a workload as one."""
+    return " AND ".join(f"({text})" for text in workload.needs.predicates) or "true"
+
+
+def _cutting(
+    workload: Workload, steady: tuple[str, ...], database: Database
+) -> tuple[tuple[str, ...], list[str]]:
+    """Count what each semi-join keeps: those that cut, and a sentence about each."""
+    relation = workload.structured or workload.images
+    shown = ", ".join(f"({text}) AS kept_{i}" for i, text in enumerate(steady))
+    counted = ", ".join(f"count_if(kept_{i})" for i in range(len(steady)))
+    rows, *left = database.counts(
+        f"SELECT count(*), {counted} FROM "
+        f"(SELECT {shown} FROM {relation.text} AS {ROW} WHERE {_where(workload)})"
+    )
+    cutting, sentences = [], []
+    for text, n in zip(steady, left, strict=True):
         if (n or 0) < (rows or 0):
             cutting.append(text)
-            told.append(f"{text}: keeps {n or 0:,} of {rows:,} rows")
+            sentences.append(f"{text}: keeps {n or 0:,} of {rows:,} rows")
         else:
-            told.append(f"not {text}: it keeps all {rows:,} rows")
-    return replace(needs, semi_joins=tuple(cutting), cuts=tuple(told))
+            sentences.append(f"not {text}: it keeps all {rows:,} rows")
+    return tuple(cutting), sentences
 
 
 def _varies(name: str, said: Mapping[str, Any], rows: int) -> bool:
@@ -195,24 +255,103 @@ def _operators(plan: Any) -> Iterator[tuple[str, Mapping[str, Any], int]]:
         yield from _operators(node.get("children", []))
 
 
-def _infers(workload: Workload) -> bool:
-    """Return whether a relation is itself inferred: to count its rows could cost what they do."""
-    relations = (workload.images, workload.structured)
-    return any(relation and _KERNEL.search(relation.text) for relation in relations)
+# ── the feature store ───────────────────────────────────────────────────────────────────────────
 
 
-def _sides(workload: Workload, blobs: bool) -> str:
-    """Return the select list of: image rows, their distinct keys, mean bytes, structured rows."""
-    images, structured = workload.images.text, workload.structured
-    key, image = identifier(workload.image_key), identifier(workload.image_column or "")
-    some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_ROWS})"
-    return ", ".join([
-        f"(SELECT count(*) FROM {images})",
-        f"(SELECT count(DISTINCT {key}) FROM {images})",
-        f"(SELECT avg(octet_length(image)) FROM {some})" if blobs else "NULL",
-        f"(SELECT count(*) FROM {structured.text})" if structured else "NULL",
-    ])  # fmt: skip
+def stored_shares(workload: Workload, database: Database, name: str) -> tuple[StoredShare, ...]:
+    """Return what the store holds of the images; () where nothing, or nothing is known."""
+    if not workload.store.folder or workload.image_column is None or not workload.used_taps:
+        return ()
+    store = Store(workload.store.folder, workload.store.limit_bytes)
+    try:
+        features, maps = _spaces(workload, {held.space for held in store.held()})
+    except (StoreError, VistaError):
+        return ()
+    if not features and not maps:
+        return ()
+    digests = [
+        digest(data) for data in map(_bytes, database.images(_sample(workload, name))) if data
+    ]
+    found: Counter[tuple[frozenset[str], frozenset[str]]] = Counter()
+    with store.reading() as reading:
+        if reading is None or not digests:
+            return ()
+        for one in digests:
+            layers = frozenset(n for n, there in features.items() if reading.has(there, one))
+            bases = frozenset(n for n, there in maps.items() if reading.has(there, one))
+            found[layers, bases] += 1
+    return tuple(
+        StoredShare(layers, bases, n / len(digests))
+        for (layers, bases), n in sorted(found.items(), key=lambda item: (-item[1], str(item[0])))
+    )
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def file_bytes(workload: Workload, database: Database) -> float | None:
+    """Return the mean size of some of the files that the image column names; None: none is here."""
+    image = identifier(workload.image_column or "")
+    sizes = []
+    for value in database.images(
+        f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
+    ):
+        try:
+            sizes.append(_path(str(value)).stat().st_size)
+        except (OSError, ValueError):
+            continue  # elsewhere, or not there at all
+    return sum(sizes) / len(sizes) if sizes else None
+
+
+def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
+    """Return the spaces of used layers' features, and of raw maps, that hold anything."""
+    cnn = workload.cnn
+    if cnn.name == roster.DESCRIPTOR or not _is_here(workload):
+        return {}, {}
+    identity = weights.resolve(cnn, workload.weights, workload.seed).identity
+    device = device_class(workload.device)
+
+    def of(layer: str, pool: str) -> Space:
+        return space(cnn, identity, layer, pool, workload.dtype, device=device)
+
+    used = [tap.layer.name for tap in workload.used_taps if tap.cnn is None]
+    features = {layer: of(layer, workload.pool) for layer in used}
+    named = {one.layer for one in held if one.cnn == of(used[0], "none").cnn} if used else set()
+    maps = {layer.name: of(layer.name, "none") for layer in cnn.layers if layer.name in named}
+    return (
+        {layer: there for layer, there in features.items() if there in held},
+        {layer: there for layer, there in maps.items() if there in held},
+    )
+
+
+def _is_here(workload: Workload) -> bool:
+    """Return whether the weights can be told apart without downloading them."""
+    cnn = workload.cnn
+    chosen = (workload.weights or cnn.default_weights).lower()
+    return chosen not in cnn.weights or chosen in weights.available(cnn)
+
+
+def _sample(workload: Workload, name: str) -> str:
+    """Return the SELECT of some images of the rows that are to be inferred."""
+    keys, names = replace(workload, image_column=workload.image_key), Identifiers(name)
+    image, key = identifier(workload.image_column or ""), identifier(workload.image_key)
+    chosen = (
+        f"SELECT {names.image} FROM (\n{joined_rows(keys, names)}\n) "
+        f"ORDER BY hash({names.image}) LIMIT {SAMPLE_IMAGES}"
+    )
+    return (
+        f"SELECT {image} FROM {workload.images.text} WHERE {key} IN (\n{chosen}\n) "
+        f"LIMIT {2 * SAMPLE_IMAGES}"
+    )
+
+
+def _path(text: str) -> Path:
+    return Path(text.removeprefix("file://"))
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    """Return the encoded image that a value is or names; None where it is not at hand."""
+    if not isinstance(value, str):
+        return value
+    try:
+        path = _path(value)
+        return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+    except (OSError, ValueError):
+        return None  # elsewhere, or not there at all

@@ -169,7 +169,7 @@ def _raw_bytes(stages: tuple[Stage, ...]) -> int:
         map_bytes(layer)
         for stage in stages
         if isinstance(stage, Infer)
-        for layer in (*(() if stage.form == "features" else stage.layers), *stage.keep)
+        for layer in (*(() if stage.form == "features" else stage.layers), *stage.materialize)
     )
 
 
@@ -206,12 +206,6 @@ def _infers(stages: tuple[Stage, ...]) -> bool:
 # ── of a statement ──────────────────────────────────────────────────────────────────────────────
 
 
-def fixed_bytes(workload: Workload, stages: tuple[Stage, ...]) -> int:
-    """Return the bytes that do not depend on the number of rows: TensorFlow and the weights."""
-    parts = _fixed_parts(workload, stages)
-    return parts.get("runtime", 0) + parts.get("weights", 0)
-
-
 def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int]:
     if not _infers(stages):
         return {}
@@ -220,7 +214,7 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     graphs = LAYER_BYTES * sum(len(cnn.layers) for cnn in cnns)
     more = LOADING_WEIGHTS - KEPT_WEIGHTS
     return {
-        "runtime": RUNTIME_BYTES * bool(cnns),
+        "runtime": RUNTIME_BYTES if cnns else 0,
         "weights": int(KEPT_WEIGHTS * sum(sizes)) + graphs,
         "loading": int(more * max(sizes, default=0)),
     }
@@ -252,13 +246,13 @@ def breakdown(
     more = max(min(vector_rows, there) - rows, 0)
     parts["features"] += more * FEATURE_COPIES * feature_bytes(workload)
     parts["maps"] += more * FEATURE_COPIES * _raw_bytes(stages)
-    several = len(workload.passes) > 1
+    pixels = min(SHARED_PIXELS_BYTES, there * _pixel_bytes(workload))
     kept = min(max(batch_rows, vector_rows), there) * (feature_bytes(workload) + _raw_bytes(stages))
     return Breakdown(
         **_fixed_parts(workload, stages),
         **parts,
         shared=min(SHARED_BYTES, there * (feature_bytes(workload) + _raw_bytes(stages)))
-        + several * min(SHARED_PIXELS_BYTES, there * _pixel_bytes(workload)),
+        + (pixels if len(workload.passes) > 1 else 0),
         store=min(MAX_COMMIT_BYTES, kept) if workload.store.folder else 0,
         engine=_engine_bytes(workload, min(max(batch_rows, vector_rows), there), sink),
         beside=_beside_bytes(workload, sink),
@@ -356,8 +350,10 @@ def array_bytes(workload: Workload) -> int:
     DuckDB takes them whole, however few rows there are, counts them under its limit, and touches
     only what holds rows.
     """
+    if workload.format != "wide":
+        return 0
     arrays = (t.values for t in workload.used_taps if array_type(t.values) != "FLOAT[]")
-    return VECTOR_ROWS * FLOAT_BYTES * sum(arrays) * (workload.format == "wide")
+    return VECTOR_ROWS * FLOAT_BYTES * sum(arrays)
 
 
 def allowance(

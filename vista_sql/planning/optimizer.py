@@ -1,15 +1,15 @@
-"""Choose a workload's plan: hints restrict the candidates, memory excludes, the cheapest wins."""
+"""Workload + machine → Plan: hints restrict the candidates, memory excludes, the cheapest wins."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vista_sql.errors import PlanError, UnknownNameError
-from vista_sql.machine.calibration import DEFAULTS, Rates, network_key
-from vista_sql.machine.resources import Capabilities, Resources, Sink
+from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.machine.resources import Resources, Sink
 from vista_sql.planning import candidates, cost, memory, plans
-from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints
-from vista_sql.planning.plans import Alternative, Decision, Infer, Plan, Sort
+from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints, Machine
+from vista_sql.planning.plans import Infer, Sort
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
 from vista_sql.settings import Value
@@ -17,108 +17,115 @@ from vista_sql.store import DEFAULT_BYTES
 from vista_sql.units import format_bytes, format_seconds
 
 NOISE = 0.05
-"""Estimates that differ by less count as equal: then `PREFERENCE` decides."""
+"""Estimates that differ by less count as equal: then the order of the plans decides."""
 
 KEPT_SHARE = 0.1
 """Of the store's limit: most that the raw maps of one statement may take of themselves."""
 
 
-def choose(
-    workload: Workload,
-    resources: Resources,
-    capabilities: Capabilities,
-    hints: Hints,
-    rates: Rates = DEFAULTS,
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One choice: what was chosen, and why."""
+
+    what: str
+    chosen: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one TRANSFER call runs. Equal inputs give equal plans."""
+
+    chosen: Candidate  # with the layers to materialize in its stages
+    threads: int | None  # None: all cores
+    decisions: tuple[Decision, ...] = ()
+    alternatives: tuple[Candidate, ...] = ()  # all candidates, the chosen one too, cheapest first
+
+    @property
+    def name(self) -> str:
+        """The plan and the placement, as runs are recorded: `fused/after`."""
+        return f"{self.chosen.kind}/{self.chosen.placement}"
+
+    @property
+    def infers(self) -> bool:
+        """Whether any layer is computed."""
+        return bool(self.chosen.stages)
+
+
+def choose(workload: Workload, machine: Machine) -> Plan:
     """Return the plan to run: the cheapest in seconds of those that fit in memory.
 
     Raises:
         UnknownNameError: a hint names a plan that does not exist.
         PlanError: no plan that the hints allow fits in memory, even with the smallest micro-batch.
     """
+    hints, resources = machine.hints, machine.resources
     if hints.plan.value is not None:
         _known(hints.plan)  # an unknown one is said before anything else
     if not workload.used_taps:
-        return _nothing(workload, resources, capabilities, hints)
-    every = sorted(
-        candidates.every(workload, resources, capabilities, hints, rates), key=candidates.order
-    )
-    notes = [_note(candidate, workload, resources, hints) for candidate in every]
-    fitting = [candidate for candidate, note in zip(every, notes, strict=True) if not note]
+        return _nothing(workload, machine)
+    every = [
+        replace(candidate, note=_note(candidate, workload, machine))
+        for candidate in sorted(candidates.every(workload, machine), key=candidates.order)
+    ]
+    fitting = [candidate for candidate in every if not candidate.note]
     if not fitting:
         allowed = [c for c in every if not _against(c, workload, hints)]
-        change = _smallest_change(workload, resources, capabilities, hints, rates)
-        raise _shortfall(workload, min(allowed, key=lambda c: c.peak_bytes), resources, change)
+        least = min(allowed, key=lambda c: c.peak_bytes)
+        raise _shortfall(workload, least, resources, _smallest_change(workload, machine))
     chosen = _best(fitting)
-    free = _best([c for c in every if not _note(c, workload, resources, NO_HINTS)] or [chosen])
-    kept, materialization = _materialization(workload, chosen, rates)
-    stages = tuple(
-        replace(stage, keep=kept) if kept and isinstance(stage, Infer) and not stage.cnn else stage
-        for stage in chosen.stages
-    )
-    alternatives = tuple(
-        Alternative(
-            c.kind,
-            c.placement,
-            "image" if c.base is None else c.base.name,
-            c.price.seconds,
-            c.peak_bytes,
-            c.price.images_inferred,
-            c.price.layer_evaluations,
-            cost.flops_per_image(c.stages),
-            c.stages,
-            c is chosen,
-            note,
-        )
-        for c, note in zip(every, notes, strict=True)
-    )
+    unhinted = replace(machine, hints=NO_HINTS)
+    free = _best([c for c in every if not _note(c, workload, unhinted)] or [chosen])
+    layers, materialization = _materialization(workload, chosen, machine.rates)
     return Plan(
-        chosen.kind,
-        chosen.placement,
-        stages,
-        chosen.batch_rows,
+        _materializing(chosen, layers),
         hints.threads.value,
-        chosen.peak_bytes,
-        cost.flops_per_image(stages),
-        chosen.price.seconds,
-        chosen.price.images_inferred,
-        chosen.price.layer_evaluations,
         (
             _plan_decision(workload, chosen, free, len(fitting), hints),
             _placement_decision(workload, chosen, free, hints),
             *_start_decision(workload, chosen),
             *materialization,
             _batch_decision(chosen, hints),
-            _threads_decision(resources, hints),
-            Decision("memory limit", format_bytes(resources.memory_bytes), resources.memory_source),
-            _estimates_decision(workload, rates),
+            _threads_decision(hints),
+            _memory_decision(resources),
+            _estimates_decision(workload, machine.rates),
         ),
-        alternatives,
+        tuple(every),
     )
 
 
-def _best(found: list[Candidate]) -> Candidate:
+def _materializing(candidate: Candidate, layers: tuple[Layer, ...]) -> Candidate:
+    """Return the candidate whose passes of the call's own CNN also store these layers' raw maps."""
+    stages = tuple(
+        replace(stage, materialize=layers) if isinstance(stage, Infer) and not stage.cnn else stage
+        for stage in candidate.stages
+    )
+    return replace(candidate, stages=stages)
+
+
+def _best(fitting: list[Candidate]) -> Candidate:
     """Return the cheapest; of those that are as good as it, the one that is preferred."""
-    limit = min(c.price.seconds for c in found) * (1 + NOISE)
-    return min((c for c in found if c.price.seconds <= limit), key=candidates.rank)
+    limit = min(c.price.seconds for c in fitting) * (1 + NOISE)
+    return min((c for c in fitting if c.price.seconds <= limit), key=candidates.rank)
 
 
 def _against(candidate: Candidate, workload: Workload, hints: Hints) -> str:
-    """Return the hint that a candidate is against, or ""."""
-    for hint, own in ((hints.plan, candidate.kind), (hints.placement, candidate.placement)):
-        matters = hint is hints.plan or workload.structured is not None
-        if hint.value is not None and hint.value != own and matters:
-            return hint.source
+    """Return the source of the hint that a candidate is against, or ""."""
+    if hints.plan.value not in (None, candidate.kind):
+        return hints.plan.source
+    # without a join there is one placement, whatever is asked for
+    if workload.structured is not None and hints.placement.value not in (None, candidate.placement):
+        return hints.placement.source
     return ""
 
 
-def _note(candidate: Candidate, workload: Workload, resources: Resources, hints: Hints) -> str:
+def _note(candidate: Candidate, workload: Workload, machine: Machine) -> str:
     """Return why a candidate cannot be chosen, or ""."""
-    if source := _against(candidate, workload, hints):
+    if source := _against(candidate, workload, machine.hints):
         return f"excluded by {source}"
-    if candidate.peak_bytes > resources.memory_bytes:
+    if candidate.peak_bytes > machine.resources.memory_bytes:
         return "does not fit in memory"
-    if hints.plan.value is not None:
+    if machine.hints.plan.value is not None:
         return ""
     if plans.load(candidate.kind).only_by_hint:
         return "only by hint"
@@ -129,19 +136,13 @@ def _note(candidate: Candidate, workload: Workload, resources: Resources, hints:
     return ""
 
 
-def _smallest_change(
-    workload: Workload,
-    resources: Resources,
-    capabilities: Capabilities,
-    hints: Hints,
-    rates: Rates,
-) -> str:
+def _smallest_change(workload: Workload, machine: Machine) -> str:
     def least(changed: Workload, sink: Sink) -> int:
-        able = replace(capabilities, sink=sink)
-        every = candidates.every(changed, resources, able, hints, rates)
-        return min(c.peak_bytes for c in every if not _against(c, changed, hints))
+        able = replace(machine, capabilities=replace(machine.capabilities, sink=sink))
+        every = candidates.every(changed, able)
+        return min(c.peak_bytes for c in every if not _against(c, changed, machine.hints))
 
-    return memory.smallest_change(workload, resources, least, capabilities.sink)
+    return memory.smallest_change(workload, machine.resources, least, machine.capabilities.sink)
 
 
 def _shortfall(
@@ -159,22 +160,19 @@ def _shortfall(
 # ── the reasons ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _nothing(
-    workload: Workload, resources: Resources, capabilities: Capabilities, hints: Hints
-) -> Plan:
+def _nothing(workload: Workload, machine: Machine) -> Plan:
     """Return the plan of a statement that uses no layer."""
+    hints = machine.hints
     kind = hints.plan.value or "fused"
     placement = hints.placement.value if workload.structured is not None else None
-    limit = Decision("memory limit", format_bytes(resources.memory_bytes), resources.memory_source)
+    rows = hints.batch_rows.value or machine.capabilities.vector_rows
     return Plan(
-        kind,
-        placement or "after",
-        (),
-        hints.batch_rows.value or capabilities.vector_rows,
+        Candidate(kind, placement or "after", None, (), rows, 0, cost.Price(0.0, 0, 0)),
         hints.threads.value,
-        0,
-        0,
-        decisions=(Decision("plan", kind, "no layer is used: nothing is inferred"), limit),
+        (
+            Decision("plan", kind, "no layer is used: nothing is inferred"),
+            _memory_decision(machine.resources),
+        ),
     )
 
 
@@ -281,10 +279,15 @@ def _batch_decision(chosen: Candidate, hints: Hints) -> Decision:
     return Decision("batch rows", str(batch), why)
 
 
-def _threads_decision(resources: Resources, hints: Hints) -> Decision:
+def _threads_decision(hints: Hints) -> Decision:
     if hints.threads.value is not None:
         return Decision("threads", str(hints.threads.value), f"as given: {hints.threads.source}")
     return Decision("threads", "all cores", "fewer are never faster, and save no memory")
+
+
+def _memory_decision(resources: Resources) -> Decision:
+    limit = format_bytes(resources.memory_bytes)
+    return Decision("memory limit", limit, resources.memory_source)
 
 
 def _estimates_decision(workload: Workload, rates: Rates) -> Decision:

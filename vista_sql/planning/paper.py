@@ -28,6 +28,7 @@ from vista_sql import roster
 from vista_sql.errors import PlanError
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory
+from vista_sql.planning.plans import Placement
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Cnn, Layer
 from vista_sql.units import format_bytes
@@ -304,7 +305,7 @@ class Policy:
     """The paper's decisions for one TRANSFER on this machine, `plan => 'vista'`."""
 
     kind: str  # a plan of `plans/`
-    placement: str
+    placement: Placement
     batch_rows: int  # most rows of a partition
     threads: int
     apportioned: Apportioned

@@ -1,366 +1,285 @@
-"""Expand the calls of a statement: the part of a session that plans, for every host.
+"""Statement → Script: the steps of planning in their order, a file each.
 
-`StatementPlanner` sees the whole statement and asks the database for columns and facts.
-`BindPlanner` runs while DuckDB binds a statement, and plans from the call's text alone.
+A statement is planned with what its database knows, or, where a host plans a call while its
+statement is bound, with a database of which nothing is known (`database.Unseen`): the same steps,
+which then claim less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
-from pathlib import Path
-from typing import Any, Protocol
 
-from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.functions import transfer
-from vista_sql.functions.transfer import Transfer
-from vista_sql.machine import resources
-from vista_sql.machine.calibration import DEFAULTS, Rates
-from vista_sql.machine.resources import Capabilities, Resources
-from vista_sql.planning import coverage, explain, facts, memory
-from vista_sql.planning.workload import Facts, Workload
-from vista_sql.settings import Settings, Value
+from vista_sql.errors import QueryError
+from vista_sql.planning import explain, facts, memory, optimizer, rewrite
+from vista_sql.planning.bind import columns_of, located, resolved, workload_of
+from vista_sql.planning.calls import base_spec
+from vista_sql.planning.context import Context
+from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.workload import Relation, Workload
+from vista_sql.settings import Value
 from vista_sql.sql import needs, parse, sinks
-from vista_sql.sql.calls import Call, Explained
-from vista_sql.sql.calls import load as load_function
+from vista_sql.sql.calls import Call, Explained, Reading, load
+from vista_sql.sql.edit import splice
 from vista_sql.sql.needs import EVERYTHING, Needs
-from vista_sql.sql.parse import Ctes, FoundCall, Statement, Unresolved
-from vista_sql.sql.quoting import identifier
+from vista_sql.sql.parse import FoundCall, Statement
 from vista_sql.sql.resolve import StandIn
 
 
-class Database(Protocol):
-    """What planning asks of the database; all texts are DuckDB's dialect."""
+def plan(statement: Statement, database: Database, context: Context) -> Script:
+    """Return how to run a statement: bind → needs → facts → choose → rewrite → splice.
 
-    def columns(self, query: str) -> Mapping[str, str]:
-        """Return a query's columns (name → type); raise QueryError where it does not bind."""
+    Args:
+        statement: with calls of ours, at least one.
+        database: is asked for columns, counts and plans.
+        context: everything else that the plan depends on.
 
-    def tables(self) -> tuple[str, ...]:
-        """Return the names of the tables and views there are."""
-
-    def value(self, expression: str) -> Any:
-        """Return the value of a constant expression."""
-
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return the values of a query's one column of images or paths."""
-
-    def counts(self, query: str) -> tuple[float | None, ...]:
-        """Return the one row of numbers that a query gives; raise QueryError where it fails."""
-
-    def views(self) -> Mapping[str, str]:
-        """Return the definitions of the views there are, by name in lower case."""
-
-    def plan(self, query: str) -> str:
-        """Return DuckDB's physical plan of a query as JSON; raise QueryError where it fails."""
+    Raises:
+        QueryError: a call is wrong; its place is in the error.
+        PlanError: no plan of a TRANSFER fits in memory.
+    """
+    calls = [bind(found, database, context) for found in statement.calls]
+    wanted = demands(statement, calls, database)
+    parts: list[Transfer | Expanded] = []
+    for call, needed in zip(calls, wanted, strict=True):
+        parts.append(call if isinstance(call, Expanded) else stage(call, needed))
+    return spliced(statement, parts, context)
 
 
-@dataclass
-class BindPlanner:
-    """Plans one call while DuckDB binds the statement that holds it; keeps what it planned."""
+def plan_call(call: Call, database: Database, context: Context) -> Script:
+    """Return how to run one call whose statement is not known: all of it is needed."""
+    bound = _bound(call, Planner(Naming(database, ()), context))
+    part = bound if isinstance(bound, Expanded) else stage(bound, EVERYTHING)
+    return Script(part.text, _transfers([part]))
 
-    settings: Settings
-    home: str
-    capabilities: Capabilities
-    salt: str  # makes generated names unguessable
-    runs: Callable[[str], str] = lambda _: ""
-    look: Callable[[str], Mapping[str, str] | None] = lambda _: None
-    rates: Rates = DEFAULTS
-    folder: str = ""  # what relative paths are relative to; "" is the process's working folder
+
+# ── bind ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A TRANSFER call whose arguments, relations and layers are known."""
+
+    call: Call
+    workload: Workload
+    database: Naming  # as the call sees it
+    context: Context
+    name: str  # an identifier that no user's name equals
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A call of any other function: the SELECT that it stands for, and the TRANSFERs in that."""
+
+    call: Call
+    text: str
+    database: Naming
+    transfers: tuple[Transfer, ...]
+
+
+def bind(found: FoundCall, database: Database, context: Context) -> Bound | Expanded:
+    """Return a call of a statement, bound; what its relations hold is planned on the way."""
+    outer = database if isinstance(database, Naming) else Naming(database, ())
+    call = resolved(found.call, database)
+    return _bound(call, Planner(outer.naming(parse.visible_ctes(found)), context))
+
+
+def _bound(call: Call, planner: Planner) -> Bound | Expanded:
+    context, database = planner.context, planner.database
+    call = context.located(call.checked())
+    with located(call):
+        expand = load(call.function).expand
+        if expand is None:
+            workload = workload_of(call, planner)
+            return Bound(call, workload, database, context, context.names.fresh(""))
+        return Expanded(call, expand(call, planner), database, tuple(planner.transfers))
+
+
+# ── needs ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def demands(
+    statement: Statement, calls: Sequence[Bound | Expanded], database: Database
+) -> tuple[Needs, ...]:
+    """Return what a statement needs of each of its calls; of other functions' rows, all."""
+    columns_known = any(isinstance(call, Bound) and call.workload.narrow_columns for call in calls)
+    if not columns_known:
+        return tuple(EVERYTHING for _ in calls)
+
+    def columns(relation: str) -> Mapping[str, str] | None:
+        try:
+            return columns_of(relation, database)
+        except QueryError:
+            return None
+
+    wanted = needs.analyse(statement, [_stand_in(call) for call in calls], columns)
+    # a SAMPLE below inference leaves its own place: one whose place is not found stays above
+    return tuple(
+        replace(one, sample=None)
+        if one.sample and needs.sample_span(statement.text, found) is None
+        else one
+        for one, found in zip(wanted, statement.calls, strict=True)
+    )
+
+
+def _stand_in(call: Bound | Expanded) -> StandIn | None:
+    """Return the columns of a call's rows; None where they are not known."""
+    if isinstance(call, Expanded):
+        try:
+            database = call.database.naming(Script(call.text, call.transfers).relations)
+            columns = database.columns(f"SELECT * FROM (\n{call.text}\n)")
+        except QueryError:
+            return None
+        return None if columns is None else StandIn(columns, frozenset(), one_row_each=False)
+    workload = call.workload
+    narrow = workload.narrow_columns or {}
+    return StandIn(
+        {**narrow, **workload.added_columns},
+        frozenset(narrow),
+        one_row_each=workload.on_error != "skip" and workload.format == "wide",
+        relation=(workload.structured or workload.images).text,
+    )
+
+
+# ── facts, choose, rewrite ──────────────────────────────────────────────────────────────────────
+
+
+def stage(bound: Bound, needed: Needs) -> Transfer:
+    """Return a TRANSFER call planned and staged, with what its statement needs of it."""
+    call, database, context = bound.call, bound.database, bound.context
+    with located(call):
+        needed = facts.worthwhile(bound.workload, needed, database)
+        known = facts.known(replace(bound.workload, needs=needed), database, bound.name)
+        machine = context.machine(call)
+        chosen = optimizer.choose(known, machine)
+        run = context.open_run(chosen.name)
+        staged = rewrite.stage(
+            known, chosen, bound.name, run=run, folder=context.folder, gate=context.gate
+        )
+    staged = replace(staged, rows=database.clause + staged.rows)
+    limit_bytes = machine.resources.memory_bytes
+    return Transfer(known, chosen, staged, limit_bytes, context.capabilities, run)
+
+
+# ── splice ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def spliced(statement: Statement, parts: Sequence[Transfer | Expanded], context: Context) -> Script:
+    """Return the statement with each call replaced by its part, where it stands."""
+    samples = [
+        span
+        for found, part in zip(statement.calls, parts, strict=True)
+        if isinstance(part, Transfer) and part.workload.needs.sample
+        if (span := needs.sample_span(statement.text, found)) is not None
+    ]
+    text = splice(statement, [part.text for part in parts], samples)
+    transfers = _transfers(parts)
+    if context.capabilities.sink == "parquet":
+        row_bytes = sum(memory.feature_bytes(transfer.workload) for transfer in transfers)
+        text = sinks.with_row_groups(text, memory.row_group_rows(row_bytes))
+    return Script(text, transfers)
+
+
+def _transfers(parts: Sequence[Transfer | Expanded]) -> tuple[Transfer, ...]:
+    return tuple(
+        transfer
+        for part in parts
+        for transfer in (part.transfers if isinstance(part, Expanded) else (part,))
+    )
+
+
+# ── inside of a call ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """What the expansion of one call may ask: `sql.calls.Planner`.
+
+    A statement inside of the call is planned like any other, and is part of what the call stands
+    for: its TRANSFERs are added to `transfers`.
+    """
+
+    database: Naming
+    context: Context
     transfers: list[Transfer] = field(default_factory=list)
-    _names: int = 0
-    _trainings: tuple[Value, ...] = ()  # the limits of the trainings that are fed
+
+    @property
+    def home(self) -> str:
+        """The folder of models, runs and errors."""
+        return self.context.home
 
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins."""
-        has = any(argument.name == name for argument in load_function(call.function).arguments)
-        given = call.get(name) if has else None
-        try:
-            return self.settings.value(name, given)
-        except SettingError as error:
-            if given is None:
-                raise
-            raise call.error(name, str(error)) from None
+        return self.context.setting(name, call)
 
-    def resources(self, call: Call) -> Resources:
-        """Return the cores and the memory that a call may use."""
-        limits = (self.setting("memory_limit", call), *self._trainings)
-        given = [limit for limit in limits if limit.value is not None]
-        least = min(given, key=lambda limit: int(limit.value), default=None)
-        found = resources.machine(None if least is None else least.value)
-        source = found.memory_source
-        if least is not None and source == "memory_limit":
-            source = f"memory_limit, {least.source}"
-        if not self._trainings:
-            return replace(found, memory_source=source)
-        left = memory.beside_training(found.memory_bytes)
-        source += ", less the training's share"
-        share = memory.BESIDE_TRAINING
-        return replace(found, memory_bytes=left, memory_source=source, share=share)
+    def fresh_name(self, role: str) -> str:
+        """Return a new identifier that no user's name equals."""
+        return self.context.names.fresh(role)
 
-    @contextmanager
-    def training(self, call: Call) -> Iterator[None]:
-        """Enclose the planning of what feeds a training: both stay under the call's limit."""
-        outer, self._trainings = (
-            self._trainings,
-            (*self._trainings, self.setting("memory_limit", call)),
-        )
-        try:
-            yield
-        finally:
-            self._trainings = outer
+    def new_run(self) -> str:
+        """Return the id of the run that the kernels count under; "" where nothing runs."""
+        return self.context.open_run("")
+
+    def feeding(self, call: Call, gate: str = "") -> Planner:
+        """Return the planner of what feeds a training: both stay under the call's limit."""
+        limit = self.context.setting("memory_limit", call)
+        return replace(self, context=self.context.feeding(limit, gate))
 
     def relation(self, text: str, call: Call, argument: str) -> str:
-        """Return a relation's text cleaned, the calls in it expanded."""
+        """Return a relation's text cleaned, as it can stand after FROM, its own calls expanded."""
+        return self.subquery(text, call, argument).text
+
+    def subquery(self, text: str, call: Call, argument: str) -> Relation:
+        """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
         try:
             cleaned = parse.clean_relation(text)
         except QueryError as error:
             raise call.error(argument, error.message) from None
         if not cleaned.startswith("(") or not parse.mentions(cleaned):
-            return cleaned
-        statements = parse.parse(cleaned[1:-1])
-        return f"({self.expand(statements[0])})" if statements[0].calls else cleaned
+            return Relation(cleaned)
+        statement = parse.parse(cleaned[1:-1])[0]
+        if not statement.calls:
+            return Relation(cleaned)
+        script = plan(statement, self.database, self.context.inside(call.function))
+        self.transfers.extend(script.transfers)
+        return Relation(f"({script.text})", is_computed=True)
 
-    def columns(self, relation: str) -> Mapping[str, str] | None:
-        """Return None: at bind time a temporary table or a CTE may hide what a name stands for."""
-        return None
-
-    def glimpse(self, relation: str) -> Mapping[str, str] | None:
-        """Return the columns of the committed, lasting relation of that name, if there is one."""
-        return self.look(relation)
-
-    def fresh_name(self, role: str) -> str:
-        """Return `__vista_<unguessable>_<role>`; equal calls in an equal order get equal names."""
-        self._names += 1
-        digest = blake2b(f"{self.salt}:{self._names}".encode(), digest_size=4).hexdigest()
-        return f"__vista_{digest}_{role}"
-
-    def new_run(self, plan: str = "") -> str:
-        """Return the id of the run that the kernels count under."""
-        return self.runs(plan)
-
-    def expand(self, statement: Statement) -> str:
-        """Return a statement's text with every call replaced by what it stands for."""
-        return splice(statement, [self._expanded(f.call.checked()) for f in statement.calls])
-
-    def located(self, call: Call) -> Call:
-        """Return a call whose relative paths of networks and weights are those of `folder`."""
-        if not self.folder:
-            return call
-        values = dict(call.values)
-        for name in ("cnn", "weights"):
-            given = values.get(name)
-            if isinstance(given, str):
-                path = Path(self.folder, given)
-                values[name] = str(path) if path.suffix and path.is_file() else given
-        return replace(call, values=values)
-
-    def _expanded(self, call: Call) -> str:
-        call = self.located(call)
-        if call.function != "transfer":
-            return load_function(call.function).expand(call, self)
-        planned = transfer.plan(call, self, transfer.bind(call, self))
-        self.transfers.append(planned)
-        return planned.staged.whole
-
-    def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:
-        """Plan the SELECT that an argument holds."""
-        statement = _select(call, argument)
-        run = self.new_run() if runs else ""
-        part = f"{run}/{self._names}" if run else ""
-        able = replace(self.capabilities, sink="rows")
-        inner = replace(self, runs=lambda _: part, transfers=[], capabilities=able)
-        text = inner.expand(statement)
-        self._check(inner.transfers, text, call, argument)
-        self._names = inner._names
-        if runs:
-            self.transfers += inner.transfers
-        return Explained(tuple(explain.facts(inner.transfers, text)), text, part, run)
-
-    def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
-        """Raise QueryError where a planned SELECT does not bind; at bind time DuckDB will."""
-
-
-@dataclass
-class StatementPlanner(BindPlanner):
-    """Plans whole statements, with what the database knows."""
-
-    database: Database | None = None
-    _ctes: Ctes = ()
-
-    def columns(self, relation: str) -> Mapping[str, str] | None:
-        """Return a relation's columns.
-
-        Raises:
-            UnknownNameError: there is no such table.
-            QueryError: the query does not bind; in DuckDB's words.
-        """
-        assert self.database is not None  # noqa: S101  (set where the planner is made)
-        try:
-            return self.database.columns(f"{_with(self._ctes)}SELECT * FROM {relation}")
-        except QueryError as error:
-            bare = relation.strip('"')
-            if not relation.startswith("(") and "does not exist" in error.message:
-                raise UnknownNameError("table", bare, self.database.tables()) from None
-            raise
-
-    def relation(self, text: str, call: Call, argument: str) -> str:
-        """Return a relation's text cleaned; a TRANSFER inside TRANSFER's own stands there whole."""
-        outer = self.capabilities
-        small = outer.small_batches and call.function != "transfer"
-        self.capabilities = replace(outer, small_batches=small, sink="rows")
-        try:
-            return super().relation(text, call, argument)
-        finally:
-            self.capabilities = outer
-
-    def expand(self, statement: Statement) -> str:
-        """Return the staged text of a statement; its TRANSFERs are added to `transfers`."""
-        assert self.database is not None  # noqa: S101
-        calls = [self._resolved(found) for found in statement.calls]
-        texts: list[str] = []
-        stand_ins: list[StandIn | None] = []
-        bound: list[Workload | None] = []
-        for found, call in zip(statement.calls, calls, strict=True):
-            with self._within(found, call):
-                if call.function == "transfer":
-                    workload = transfer.bind(call, self)
-                    bound.append(workload)
-                    texts.append("")
-                    stand_ins.append(_stand_in(workload))
-                else:
-                    bound.append(None)
-                    texts.append(load_function(call.function).expand(call, self))
-                    stand_ins.append(self._other(texts[-1]))
-        found_needs = self._needs(statement, stand_ins)
-        samples: list[tuple[int, int]] = []
-        for index, transferred in enumerate(bound):
-            if transferred is None:
-                continue
-            found, needed = statement.calls[index], found_needs[index]
-            if needed.sample:
-                span = needs.sample_span(statement.text, found)
-                if span is None:
-                    needed = replace(needed, sample=None)
-                else:
-                    samples.append(span)
-            with self._within(found, calls[index]):
-                needed = self._worthwhile(transferred, needed)
-                planned = transfer.plan(calls[index], self, transferred, needed, self._facts)
-                staged = planned.staged
-                staged = replace(staged, rows=_with(self._ctes) + staged.rows)
-            apart = bool(planned.plan.stages) and self.capabilities.small_batches
-            self.transfers.append(replace(planned, staged=staged, apart=apart))
-            texts[index] = staged.calls if apart else staged.whole
-        text = splice(statement, texts, samples)
-        if self.capabilities.sink != "parquet":
-            return text
-        row_bytes = sum(memory.feature_bytes(planned.workload) for planned in self.transfers)
-        return sinks.with_row_groups(text, memory.row_group_rows(row_bytes))
-
-    @contextmanager
-    def _within(self, found: FoundCall, call: Call) -> Iterator[None]:
-        """Name what a call can name, and give errors about it its place."""
-        outer, self._ctes = self._ctes, self._ctes + parse.visible_ctes(found)
-        try:
-            with _placed(call):
-                yield
-        finally:
-            self._ctes = outer
-
-    def _check(self, transfers: list[Transfer], text: str, call: Call, argument: str) -> None:
-        """Raise QueryError where a planned SELECT does not bind; in DuckDB's words."""
-        assert self.database is not None  # noqa: S101
-        whole = _whole(text, transfers)
-        try:
-            self.database.columns(f"{_with(self._ctes)}SELECT * FROM (\n{whole}\n)")
-        except QueryError as error:
-            raise call.error(argument, f"{argument}: {error.message}") from None
-
-    def _needs(self, statement: Statement, stand_ins: list[StandIn | None]) -> tuple[Needs, ...]:
-        def columns_of(relation: str) -> Mapping[str, str] | None:
-            try:
-                return self.columns(relation)
-            except QueryError:
-                return None
-
-        if any(stand_in is not None and stand_in.narrow for stand_in in stand_ins):
-            return needs.analyse(statement, stand_ins, columns_of)
-        return tuple(EVERYTHING for _ in stand_ins)
-
-    def _other(self, text: str) -> StandIn | None:
-        assert self.database is not None  # noqa: S101
-        whole = _whole(text, self.transfers)
-        try:
-            columns = self.database.columns(f"{_with(self._ctes)}SELECT * FROM ({whole})")
-        except QueryError:
-            return None
-        return StandIn(columns, frozenset(), one_row_each=False)
-
-    def _facts(self, workload: Workload) -> Facts:
-        assert self.database is not None  # noqa: S101
-        database, ctes = self.database, _with(self._ctes)
-        name = self.fresh_name("")
-        found = facts.gather(workload, name, lambda query: database.counts(ctes + query))
-        if found.rows is None:
-            return found
-
-        def images(query: str) -> Sequence[bytes | str | None]:
-            return database.images(ctes + query)
-
-        if found.image_bytes is None:
-            found = replace(found, image_bytes=coverage.file_bytes(workload, images))
-        return replace(found, stored=coverage.look(workload, name, images))
-
-    def _worthwhile(self, workload: Workload, needed: Needs) -> Needs:
-        assert self.database is not None  # noqa: S101
-        database, ctes = self.database, _with(self._ctes)
-        return facts.worthwhile(
-            replace(workload, needs=needed),
-            lambda query: database.counts(ctes + query),
-            lambda query: database.plan(ctes + query),
-            lambda: database.views(),
+    def reading(self, call: Call) -> Reading:
+        """Return what a TRANSFER call reads, and what it asks of the kernels."""
+        workload, context = workload_of(call, self), self.context
+        spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
+        layers = tuple(tap.layer.name for tap in workload.taps)
+        return Reading(
+            workload.images.text, workload.image_key, workload.image_column, layers, spec
         )
 
-    def _resolved(self, found: FoundCall) -> Call:
-        """Return the call with getvariable() and parameters as values."""
-        assert self.database is not None  # noqa: S101
-        values = dict(found.call.values)
-        for name, value in values.items():
-            if isinstance(value, Unresolved):
-                if parse.parameters(value.sql) is None:
-                    raise found.call.error(
-                        name, f"{name} => ?: number the statement's parameters, $1, $2 …"
-                    )
-                try:
-                    values[name] = self.database.value(value.sql)
-                except QueryError as error:
-                    raise found.call.error(name, f"{name}: {error.message}") from None
-        return replace(found.call, values=values).checked()
+    def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:
+        """Return the plan of the SELECT that an argument holds, as facts, and its text.
 
+        Args:
+            call: the call that explains it.
+            argument: the argument.
+            runs: whether the text will run as part of the statement.
 
-class _placed:
-    """Give errors that know no place the place of the call they are about."""
-
-    def __init__(self, call: Call) -> None:
-        self._places = call.places
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, QueryError) and error.place is None:
-            named = error.kind if isinstance(error, UnknownNameError) else ""
-            error.place = self._places.get(named) or self._places.get("")
-
-
-def _whole(text: str, transfers: list[Transfer]) -> str:
-    """Return a planned text with the rows that the host would hand out in their places."""
-    for staged in (planned.staged for planned in transfers if planned.apart):
-        rows = f"(\n{staged.rows}\n) AS {staged.rows_name}"
-        text = text.replace(f"{staged.rows_name} AS {staged.rows_name}", rows)
-    return text
+        Raises:
+            QueryError: it is no SELECT, or cannot be planned.
+        """
+        statement = _select(call, argument)
+        run = self.new_run() if runs else ""
+        part = f"{run}/{self.context.names.count}" if run else ""
+        able = replace(self.context.capabilities, sink="rows")
+        context = replace(self.context, open_run=lambda plan: part, capabilities=able)
+        script = plan(statement, self.database, context)
+        try:
+            database = self.database.naming(script.relations)
+            database.columns(f"SELECT * FROM (\n{script.text}\n)")
+        except QueryError as error:
+            raise call.error(argument, f"{argument}: {error.message}") from None
+        if runs:
+            self.transfers.extend(script.transfers)
+        rows = tuple(explain.facts(script.transfers, script.text))
+        return Explained(rows, script.text, part, run)
 
 
 def _select(call: Call, argument: str) -> Statement:
@@ -389,34 +308,3 @@ def _select(call: Call, argument: str) -> Statement:
         except QueryError as error:
             raise call.error(argument, f"{argument}: {error.message}") from None
     return statement
-
-
-def _stand_in(workload: Workload) -> StandIn:
-    narrow = workload.narrow_columns or {}
-    return StandIn(
-        {**narrow, **workload.added_columns},
-        frozenset(narrow),
-        one_row_each=workload.on_error != "skip" and workload.format == "wide",
-        relation=(workload.structured or workload.images).text,
-    )
-
-
-def _with(ctes: Ctes) -> str:
-    if not ctes:
-        return ""
-    recursive = "RECURSIVE " if any(recursive for _, recursive in ctes) else ""
-    return f"WITH {recursive}{', '.join(text for text, _ in ctes)} "
-
-
-def splice(
-    statement: Statement, texts: list[str], removed: list[tuple[int, int]] | None = None
-) -> str:
-    """Return the statement's text with each call replaced where it stands."""
-    edits = [(start, end, "") for start, end in removed or []]
-    for found, text in zip(statement.calls, texts, strict=True):
-        alias = "" if found.has_alias else f" AS {identifier(found.call.function)}"
-        edits.append((found.start, found.end, f"(\n{text}\n){alias}"))
-    result = statement.text
-    for start, end, text in sorted(edits, reverse=True):
-        result = result[:start] + text + result[end:]
-    return result

@@ -18,7 +18,6 @@ JOIN_TYPES = ("inner", "left")
 FORMATS = ("wide", "long")
 ON_ERROR = ("null", "skip", "raise")
 DTYPES = ("float32", "bfloat16")
-PLACEMENTS = ("after", "before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ class Relation:
 
     text: str
     columns: Mapping[str, str] | None = None
+    is_computed: bool = False  # by a call of ours: to count its rows could cost what they do
 
     def column(self, name: str, call: Call, argument: str, what: str) -> str:
         """Return the column called `name` (any case) as it is spelt in the relation.
@@ -63,7 +63,7 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredShare:
     """What the feature store holds of a share of the images: layers by the network's names."""
 
     features: frozenset[str]  # pooled as the workload has them
@@ -81,8 +81,7 @@ class Facts:
     exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
     image_bytes: float | None = None  # mean of some encoded images, if they are here
     image_rows: int | None = None  # of the image relation
-    structured_rows: int | None = None  # of the structured relation, before any filter
-    stored: tuple[Stored, ...] = ()  # shares add up to 1; none where nothing is known
+    stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class Workload:
 
     @cached_property
     def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
-        """The layers that must be computed by whose they are: one CNN, seldom several."""
+        """The used layers grouped by CNN, in the network's order from the bottom."""
         found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
         for tap in self.used_taps:
             cnn = tap.cnn or self.cnn
@@ -160,7 +159,10 @@ class Workload:
         return tuple(found.values())
 
     def weights_of(self, cnn: Cnn) -> str | None:
-        """Return which weights `cnn` has here: a file is the call's own CNN's, a kind is of all."""
+        """Return the weights of a CNN in this call; None: the CNN's default.
+
+        A weights file applies to the call's own CNN only, 'random' and 'imagenet' to every CNN.
+        """
         if cnn.name == self.cnn.name:
             return self.weights
         shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
-from vista_sql.kernels import Fact
-from vista_sql.machine.calibration import Rates
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.kernels import Fact, InferSpec
 from vista_sql.settings import Value
 
 PACKAGE = "vista_sql.functions"
@@ -82,33 +79,34 @@ class Explained:
     whole_run: str  # of the statement that holds it
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a TRANSFER call reads, and what it asks of the kernels that do."""
+
+    relation: str  # the image relation, as text after FROM
+    key: str
+    image: str | None  # None: the kernel finds the column in the whole row
+    layers: tuple[str, ...]  # the network's own names
+    spec: InferSpec  # without layers
+
+
 class Planner(Protocol):
-    """What an expansion may ask of the session."""
+    """What the expansion of a call may ask: settings, names, and plans of the texts inside."""
 
     @property
     def home(self) -> str:
         """The folder of models, runs and errors."""
 
-    @property
-    def folder(self) -> str:
-        """What relative paths are relative to; "" is the process's working folder."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the host can do."""
-
-    @property
-    def rates(self) -> Rates:
-        """What this machine does in a second."""
-
     def setting(self, name: str, call: Call) -> Value:
         """Return a setting's value: the call's argument, else the session's, else the default."""
 
-    def resources(self, call: Call) -> Resources:
-        """Return the cores and the memory that a call may use."""
+    def feeding(self, call: Call, gate: str = "") -> Planner:
+        """Return the planner of what feeds a training: both stay under the call's memory limit.
 
-    def training(self, call: Call) -> AbstractContextManager[None]:
-        """Enclose the planning of what feeds a training: both stay under the call's limit."""
+        Args:
+            call: of the training; has the argument `memory_limit`.
+            gate: where the training may say that it has seen enough; "": it never does.
+        """
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text as something that can stand after FROM, its own calls expanded.
@@ -116,18 +114,15 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
-    def columns(self, relation: str) -> Mapping[str, str] | None:
-        """Return a relation's columns (name → DuckDB type); None where they cannot be seen now.
+    def reading(self, call: Call) -> Reading:
+        """Return what a TRANSFER call reads, and what it asks of the kernels.
 
         Raises:
-            QueryError: the relation is certainly not there, or cannot be bound.
+            QueryError: an argument is wrong, or names something that is not there.
         """
 
-    def glimpse(self, relation: str) -> Mapping[str, str] | None:
-        """Return what a relation's columns probably are, where `columns` cannot tell."""
-
     def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:
-        """Plan the SELECT that an argument holds.
+        """Return the plan of the SELECT that an argument holds, as facts, and its text.
 
         Args:
             call: the call that explains it.
@@ -141,7 +136,7 @@ class Planner(Protocol):
     def fresh_name(self, role: str) -> str:
         """Return a new identifier (letters, digits, _) that no user's name equals."""
 
-    def new_run(self, plan: str = "") -> str:
+    def new_run(self) -> str:
         """Return the id that the kernels of one execution count under; "" where nothing runs."""
 
 
@@ -149,12 +144,13 @@ class Planner(Protocol):
 class TableFunction:
     """A SQL table function: its arguments in positional order, and its expansion.
 
-    `expand(call, planner)` returns one SELECT (text, DuckDB's dialect) with the call's rows.
+    `expand(call, planner)` returns one SELECT (text, DuckDB's dialect) with the call's rows; None
+    is TRANSFER's, which is planned with the whole statement.
     """
 
     name: str  # lower case, as in SQL: 'transfer', 'vista_train'
     arguments: tuple[Argument, ...]
-    expand: Callable[[Call, Planner], str]
+    expand: Callable[[Call, Planner], str] | None
     meaning: str
 
 

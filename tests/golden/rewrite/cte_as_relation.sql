@@ -1,20 +1,20 @@
 WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => 'cheap')
 -- output --
--- __vista_2567b015_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_2567b015_rows AS
-WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM cheap AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM cheap AS __vista_fa2fd32e_structured
+JOIN images AS __vista_fa2fd32e_images
+  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
 
 WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT * FROM (
 SELECT
   "id",
   "price",
-  CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
-  __vista_2567b015_result0.error AS "error"
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
+  __vista_fa2fd32e_result0.error AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-  FROM __vista_2567b015_rows AS __vista_2567b015_rows
-) AS __vista_2567b015_rows
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+  FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
 ) AS "transfer";

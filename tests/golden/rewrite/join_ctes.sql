@@ -1,12 +1,12 @@
 WITH few AS (SELECT id, label FROM other WHERE price < 50), t AS (SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods'))
 SELECT t.f6, few.label, title FROM t JOIN few ON t.id = few.id JOIN cats ON t.cat = cats.cat
 -- output --
--- __vista_2567b015_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_2567b015_rows AS
-WITH few AS (SELECT id, label FROM other WHERE price < 50) SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."cat", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods AS __vista_row WHERE ("cat" IN (SELECT "cats"."cat" AS "k0" FROM cats AS "cats")) AND ("id" IN (SELECT "few"."id" AS "k0" FROM (SELECT "other"."id" AS "id" FROM other AS "other" WHERE "other"."price" < 50) AS "few"))) AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+WITH few AS (SELECT id, label FROM other WHERE price < 50) SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("cat" IN (SELECT "cats"."cat" AS "k0" FROM cats AS "cats")) AND ("id" IN (SELECT "few"."id" AS "k0" FROM (SELECT "other"."id" AS "id" FROM other AS "other" WHERE "other"."price" < 50) AS "few"))) AS __vista_fa2fd32e_structured
+JOIN images AS __vista_fa2fd32e_images
+  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
 
 WITH few AS (SELECT id, label FROM other WHERE price < 50), t AS (SELECT * FROM (
 SELECT
@@ -19,11 +19,11 @@ SELECT
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   "cat",
   CAST(error('planned away') AS FLOAT[120]) AS "conv3",
-  CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-  FROM __vista_2567b015_rows AS __vista_2567b015_rows
-) AS __vista_2567b015_rows
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+  FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
 ) AS "transfer")
 SELECT t.f6, few.label, title FROM t JOIN few ON t.id = few.id JOIN cats ON t.cat = cats.cat;

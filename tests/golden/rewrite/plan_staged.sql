@@ -1,11 +1,11 @@
 SELECT id, conv1, conv3, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv1', 'conv3', 'f6'], structured => 'foods', plan => 'staged') WHERE price < 5
 -- output --
--- __vista_2567b015_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods WHERE ("price" < 5)) AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods WHERE ("price" < 5)) AS __vista_fa2fd32e_structured
+JOIN images AS __vista_fa2fd32e_images
+  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
 
 SELECT id, conv1, conv3, f6 FROM (
 SELECT
@@ -17,18 +17,18 @@ SELECT
   CAST(error('planned away') AS INTEGER[]) AS "tags",
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   CAST(error('planned away') AS VARCHAR) AS "cat",
-  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["c1"]}', __vista_2567b015_result0.l1) AS FLOAT[24]) AS "conv1",
-  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["c5"]}', __vista_2567b015_result1.l1) AS FLOAT[120]) AS "conv3",
-  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_result2.l1) AS FLOAT[84]) AS "f6",
+  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["c1"]}', __vista_fa2fd32e_result0.l1) AS FLOAT[24]) AS "conv1",
+  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["c5"]}', __vista_fa2fd32e_result1.l1) AS FLOAT[120]) AS "conv3",
+  CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_result2.l1) AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_resume_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"],"start":"c5"}', __vista_2567b015_result1.l1) AS __vista_2567b015_result2
+  SELECT *, vista_resume_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"],"start":"c5"}', __vista_fa2fd32e_result1.l1) AS __vista_fa2fd32e_result2
   FROM (
-    SELECT *, vista_resume_1('{"batch_rows":256,"cnn":"lenet5","layers":["c5"],"start":"c1"}', __vista_2567b015_result0.l1) AS __vista_2567b015_result1
+    SELECT *, vista_resume_1('{"batch_rows":256,"cnn":"lenet5","layers":["c5"],"start":"c1"}', __vista_fa2fd32e_result0.l1) AS __vista_fa2fd32e_result1
     FROM (
-      SELECT *, vista_maps_1('{"batch_rows":256,"cnn":"lenet5","layers":["c1"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-      FROM __vista_2567b015_rows AS __vista_2567b015_rows
-    ) AS __vista_2567b015_rows
-  ) AS __vista_2567b015_rows
-) AS __vista_2567b015_rows
+      SELECT *, vista_maps_1('{"batch_rows":256,"cnn":"lenet5","layers":["c1"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+      FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+    ) AS __vista_fa2fd32e_rows
+  ) AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
 ) AS "transfer" WHERE price < 5;

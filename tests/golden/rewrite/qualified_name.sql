@@ -1,11 +1,11 @@
 SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => 'my."More Foods"') WHERE price < 3
 -- output --
--- __vista_2567b015_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM my."More Foods" WHERE ("price" < 3)) AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM my."More Foods" WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
+JOIN images AS __vista_fa2fd32e_images
+  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
 
 SELECT id, f6 FROM (
 SELECT
@@ -17,10 +17,10 @@ SELECT
   CAST(error('planned away') AS INTEGER[]) AS "tags",
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   CAST(error('planned away') AS VARCHAR) AS "cat",
-  CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-  FROM __vista_2567b015_rows AS __vista_2567b015_rows
-) AS __vista_2567b015_rows
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+  FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
 ) AS "transfer" WHERE price < 3;

@@ -1,9 +1,9 @@
 SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods', placement => 'before') AS t WHERE price < 3 USING SAMPLE 100% (bernoulli)
 -- output --
--- __vista_2567b015_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM images AS __vista_2567b015_images;
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+SELECT __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM images AS __vista_fa2fd32e_images;
 
 SELECT id, f6 FROM (
 SELECT
@@ -16,18 +16,18 @@ SELECT
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   CAST(error('planned away') AS VARCHAR) AS "cat",
   CAST(error('planned away') AS FLOAT[120]) AS "conv3",
-  CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT __vista_2567b015_structured.*, __vista_2567b015_joined.__vista_2567b015_result0, __vista_2567b015_joined.__vista_2567b015_error
-  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_2567b015_structured
+  SELECT __vista_fa2fd32e_structured.*, __vista_fa2fd32e_joined.__vista_fa2fd32e_result0, __vista_fa2fd32e_joined.__vista_fa2fd32e_error
+  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
   JOIN (
-    SELECT __vista_2567b015_key, __vista_2567b015_result0, __vista_2567b015_result0.error AS __vista_2567b015_error
+    SELECT __vista_fa2fd32e_key, __vista_fa2fd32e_result0, __vista_fa2fd32e_result0.error AS __vista_fa2fd32e_error
     FROM (
-      SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-      FROM __vista_2567b015_rows AS __vista_2567b015_rows
-    ) AS __vista_2567b015_rows
-  ) AS __vista_2567b015_joined
-    ON __vista_2567b015_structured."id" = __vista_2567b015_joined.__vista_2567b015_key
-) AS __vista_2567b015_rows TABLESAMPLE BERNOULLI(100 PERCENT)
+      SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+      FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+    ) AS __vista_fa2fd32e_rows
+  ) AS __vista_fa2fd32e_joined
+    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_joined.__vista_fa2fd32e_key
+) AS __vista_fa2fd32e_rows TABLESAMPLE BERNOULLI(100 PERCENT)
 ) AS t WHERE price < 3;

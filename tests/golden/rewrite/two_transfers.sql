@@ -1,16 +1,16 @@
 SELECT a.f6, b.conv3 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured => 'foods') AS a JOIN TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6']) AS b ON a.id = b.id WHERE a.price < 3 AND b.id > 0
 -- output --
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 3) AND ("id" IN (SELECT "b"."id" AS "k0" FROM images AS "b" WHERE "b"."id" > 0))) AS __vista_fa2fd32e_structured
+JOIN images AS __vista_fa2fd32e_images
+  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_structured."id", __vista_2567b015_structured."price", __vista_2567b015_structured."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 3) AND ("id" IN (SELECT "b"."id" AS "k0" FROM images AS "b" WHERE "b"."id" > 0))) AS __vista_2567b015_structured
-JOIN images AS __vista_2567b015_images
-  ON __vista_2567b015_structured."id" = __vista_2567b015_images."id";
-
--- __vista_4dcc4f45_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_4dcc4f45_rows AS
-SELECT __vista_4dcc4f45_images."id", __vista_4dcc4f45_images."id" AS __vista_4dcc4f45_key, __vista_4dcc4f45_images."image" AS __vista_4dcc4f45_image
-FROM (SELECT * FROM images AS __vista_row WHERE ("id" > 0) AND ("id" IN (SELECT "a"."id" AS "k0" FROM foods AS "a" WHERE "a"."price" < 3))) AS __vista_4dcc4f45_images;
+SELECT __vista_2567b015_images."id", __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
+FROM (SELECT * FROM images AS __vista_row WHERE ("id" > 0) AND ("id" IN (SELECT "a"."id" AS "k0" FROM foods AS "a" WHERE "a"."price" < 3))) AS __vista_2567b015_images;
 
 SELECT a.f6, b.conv3 FROM (
 SELECT
@@ -23,20 +23,20 @@ SELECT
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   CAST(error('planned away') AS VARCHAR) AS "cat",
   CAST(error('planned away') AS FLOAT[120]) AS "conv3",
-  CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
-  FROM __vista_2567b015_rows AS __vista_2567b015_rows
-) AS __vista_2567b015_rows
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+  FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
 ) AS a JOIN (
 SELECT
   "id",
-  CAST(__vista_4dcc4f45_result0.l1 AS FLOAT[120]) AS "conv3",
+  CAST(__vista_2567b015_result0.l1 AS FLOAT[120]) AS "conv3",
   CAST(error('planned away') AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["c5"]}', __vista_4dcc4f45_image, CAST(__vista_4dcc4f45_key AS VARCHAR)) AS __vista_4dcc4f45_result0
-  FROM __vista_4dcc4f45_rows AS __vista_4dcc4f45_rows
-) AS __vista_4dcc4f45_rows
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["c5"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
+  FROM __vista_2567b015_rows AS __vista_2567b015_rows
+) AS __vista_2567b015_rows
 ) AS b ON a.id = b.id WHERE a.price < 3 AND b.id > 0;

@@ -1,31 +1,31 @@
 SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6']) WHERE id < 2 UNION ALL SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], seed => 1) WHERE id > 5
 -- output --
+-- __vista_fa2fd32e_rows: read 256 rows at a time
+CREATE TEMP VIEW __vista_fa2fd32e_rows AS
+SELECT __vista_fa2fd32e_images."id", __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM images WHERE ("id" < 2)) AS __vista_fa2fd32e_images;
+
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
 SELECT __vista_2567b015_images."id", __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM images WHERE ("id" < 2)) AS __vista_2567b015_images;
-
--- __vista_4dcc4f45_rows: read 256 rows at a time
-CREATE TEMP VIEW __vista_4dcc4f45_rows AS
-SELECT __vista_4dcc4f45_images."id", __vista_4dcc4f45_images."id" AS __vista_4dcc4f45_key, __vista_4dcc4f45_images."image" AS __vista_4dcc4f45_image
-FROM (SELECT * FROM images WHERE ("id" > 5)) AS __vista_4dcc4f45_images;
+FROM (SELECT * FROM images WHERE ("id" > 5)) AS __vista_2567b015_images;
 
 SELECT id, f6 FROM (
+SELECT
+  "id",
+  CAST(__vista_fa2fd32e_result0.l1 AS FLOAT[84]) AS "f6",
+  CAST(error('planned away') AS VARCHAR) AS "error"
+FROM (
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
+  FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
+) AS __vista_fa2fd32e_rows
+) AS "transfer" WHERE id < 2 UNION ALL SELECT id, f6 FROM (
 SELECT
   "id",
   CAST(__vista_2567b015_result0.l1 AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
+  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"],"seed":1}', __vista_2567b015_image, CAST(__vista_2567b015_key AS VARCHAR)) AS __vista_2567b015_result0
   FROM __vista_2567b015_rows AS __vista_2567b015_rows
 ) AS __vista_2567b015_rows
-) AS "transfer" WHERE id < 2 UNION ALL SELECT id, f6 FROM (
-SELECT
-  "id",
-  CAST(__vista_4dcc4f45_result0.l1 AS FLOAT[84]) AS "f6",
-  CAST(error('planned away') AS VARCHAR) AS "error"
-FROM (
-  SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"],"seed":1}', __vista_4dcc4f45_image, CAST(__vista_4dcc4f45_key AS VARCHAR)) AS __vista_4dcc4f45_result0
-  FROM __vista_4dcc4f45_rows AS __vista_4dcc4f45_rows
-) AS __vista_4dcc4f45_rows
 ) AS "transfer" WHERE id > 5;

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from vista_sql.hosts.duckdb import functions as host
+from vista_sql.hosts.duckdb import database
 from vista_sql.sql import parse
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.quoting import identifier
@@ -81,5 +81,5 @@ def variables(
         for name in parse.table_names(statement)
         if type(scope(name)).__module__.partition(".")[0] in _FRAMES
     ]
-    there = {name.lower() for name in host.tables(con)} if found else set()
+    there = {name.lower() for name in database.tables(con)} if found else set()
     return [name for name in found if name.lower() not in there or lent.has(name)]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,57 +14,13 @@ from duckdb import func
 from vista_sql import catalog
 from vista_sql.errors import HostError, VistaError
 from vista_sql.hosts import macros
+from vista_sql.hosts.duckdb.process import Failures, process
 from vista_sql.kernels import PACKAGE, Kernel
-from vista_sql.machine.resources import Capabilities
-from vista_sql.planning.rewrite import PLANNED_AWAY
+from vista_sql.planning.calls import PLANNED_AWAY
 from vista_sql.sql.calls import Call
-from vista_sql.sql.quoting import text_literal
-
-STATEMENTS = Capabilities("duckdb", small_batches=True)
-"""What `query()` can do: it sees the whole statement and stages rows itself."""
-
-BIND_TIME = Capabilities("duckdb, bound in the statement")
-"""What a bare connection can do: one SELECT, planned while DuckDB binds it."""
 
 Expand = Callable[[Call, Mapping[str, Any]], str]
 """(call, the connection's vista_ variables) → the SELECT that the call stands for."""
-
-
-class Failures:
-    """The errors that kernels raised: DuckDB flattens them to text, this finds them again."""
-
-    def __init__(self) -> None:
-        self._errors: list[VistaError] = []
-        self._lock = threading.Lock()
-
-    def add(self, error: VistaError) -> None:
-        """Keep an error; only the newest few are kept."""
-        with self._lock:
-            self._errors = [*self._errors[-15:], error]
-
-    def find(self, flattened: BaseException) -> VistaError | None:
-        """Return the kept error whose text stands in DuckDB's, and forget it."""
-        text = str(flattened)
-        with self._lock:
-            for error in reversed(self._errors):
-                if str(error) and str(error) in text:
-                    self._errors.remove(error)
-                    return error
-        return None
-
-
-@cache
-def process_runtime() -> Any:
-    """Return what all kernels of this process share: each network is loaded once."""
-    runtime = catalog.module(PACKAGE, "passes.runtime").Runtime()
-    runtime.trainings = catalog.module("vista_sql.train", "runs").Trainings()
-    return runtime
-
-
-@cache
-def process_failures() -> Failures:
-    """Return the errors of this process's kernels."""
-    return Failures()
 
 
 @contextlib.contextmanager
@@ -79,7 +31,7 @@ def translated() -> Iterator[None]:
     except (duckdb.Error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's own, not how Arrow reports what failed after the first batch
-        found = process_failures().find(error)
+        found = process().failures.find(error)
         if found is not None:
             raise found from error
         if f"Error: {PLANNED_AWAY}" in str(error):
@@ -116,7 +68,7 @@ def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
     }
     if "vista_plan" in known:
         return
-    runtime, failures = process_runtime(), process_failures()
+    runtime, failures = process().runtime, process().failures
     for kernel in kernels():
         _create(
             con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns
@@ -210,85 +162,3 @@ def variables(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     row = con.execute(f"SELECT {shown}").fetchall()[0]
     named = zip(macros.VARIABLES, row, strict=True)
     return {name: value for name, value in named if value is not None}
-
-
-def describe(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
-    """Return a query's columns (name → type).
-
-    Raises:
-        duckdb.Error: it does not bind.
-    """
-    rows = con.execute(f"DESCRIBE {query}").fetchall()
-    return {row[0]: row[1] for row in rows}
-
-
-def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether the user has begun a transaction."""
-    first, second = (con.execute("SELECT txid_current()").fetchall() for _ in range(2))
-    return first == second  # else each statement is a transaction of its own
-
-
-def private_names(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Return the names (lower case) that only this connection sees: temporary tables and views."""
-    rows = con.execute(
-        "SELECT lower(table_name) FROM duckdb_tables() WHERE temporary "
-        "UNION ALL SELECT lower(view_name) FROM duckdb_views() WHERE temporary AND NOT internal"
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def database_file(con: duckdb.DuckDBPyConnection) -> str | None:
-    """Return the path of the connection's database file; None for one in memory."""
-    rows = con.execute(
-        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchall()
-    path = rows[0][0] if rows else None
-    return str(Path(path).absolute()) if path and path != ":memory:" else None
-
-
-SHELL_STORAGE = "v1.4.0"
-"""The storage format of files that we create: the shells of the registries read it."""
-
-
-def create_file(database: str, config: Mapping[str, Any]) -> None:
-    """Create a database file in a format that the stock shell opens, if there is none yet.
-
-    DuckDB keeps a file's format. To ask for it when connecting would be another configuration than
-    a user's own connection to the file has, which DuckDB refuses.
-    """
-    given = {"storage_compatibility_version", "access_mode", "encryption_key"} & set(config)
-    if given or ":" in database or not database or Path(database).exists():
-        return
-    if Path(database).parent.is_dir():
-        with duckdb.connect() as con:
-            con.execute(
-                f"ATTACH {text_literal(database)} AS made (STORAGE_VERSION '{SHELL_STORAGE}')"
-            )
-
-
-def tables(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-    """Return the names of the tables and views that the connection sees, sorted."""
-    rows = con.execute(
-        "SELECT table_name FROM duckdb_tables() "
-        "UNION SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
-    ).fetchall()
-    return tuple(row[0] for row in rows)
-
-
-def views(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return the definitions of the views that the connection sees, by name in lower case."""
-    found = "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal"
-    return {row[0]: row[1] or "" for row in con.execute(found).fetchall()}
-
-
-def value(con: duckdb.DuckDBPyConnection, expression: str, params: Any) -> Any:
-    """Return the value of a constant expression; `params` are the statement's parameters."""
-    wanted = sorted(set(re.findall(r"\$(\w+)", expression)))
-    given: Any = None
-    if isinstance(params, Mapping):
-        given = {name: params[name] for name in wanted if name in params} or None
-    elif params and wanted:
-        given = list(params)[: max(int(name) for name in wanted)]
-        shown = ", ".join(f"CAST(${i} AS VARCHAR)" for i in range(1, len(given) + 1))
-        return con.execute(f"SELECT {expression}, {shown}", given).fetchall()[0][0]
-    return con.execute(f"SELECT {expression}", given).fetchall()[0][0]

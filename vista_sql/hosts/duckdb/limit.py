@@ -123,9 +123,3 @@ def _default() -> str:
     """Return what DuckDB shows where nobody has set a limit."""
     with duckdb.connect() as con:
         return _limit(con)
-
-
-@cache
-def process_shares() -> Shares:
-    """Return what all sessions of this process share."""
-    return Shares()

@@ -17,17 +17,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from vista_sql.hosts import macros
-from vista_sql.hosts.duckdb.functions import kernels, process_runtime
+from vista_sql.hosts import HostKind, macros
+from vista_sql.hosts.binding import Binder
+from vista_sql.hosts.duckdb.functions import kernels
+from vista_sql.hosts.duckdb.process import process
 from vista_sql.hosts.shell import build, columns
 from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
 from vista_sql.machine.resources import Capabilities, machine
-from vista_sql.planning.binding import Binder
 from vista_sql.settings import Settings
 
-SHELL = Capabilities("duckdb shell, bound in the statement")
-"""What the stock shell can do: one SELECT, planned while DuckDB binds it."""
+HOST = HostKind(
+    "shell",
+    "the stock duckdb shell: one SELECT, planned by the worker while the shell binds it",
+    Capabilities("duckdb shell, bound in the statement"),
+)
 
 PLANNING = threading.Lock()
 """Held while one call is planned: the process then stands in its shell's working folder."""
@@ -50,8 +54,8 @@ class Shell:
         """
         self._scratch = Path(tempfile.gettempdir()) / f"vista_sql_{name}"
         home = f"{database}.vista" if database else str(self._scratch)
-        self._kernels, self._runtime = functions, process_runtime()
-        self._binder = Binder(home, name, SHELL, self._runtime)
+        self._kernels, self._runtime = functions, process().runtime
+        self._binder = Binder(home, name, HOST.capabilities, self._runtime)
 
     def call(self, request: Request) -> tuple[pa.Array, pa.DataType]:
         """Return a function's column."""
@@ -181,4 +185,4 @@ def serve(
     os.chdir("/")  # keeps no folder of a user's busy
     ready()
     server.serve()
-    process_runtime().trainings.close()
+    process().runtime.trainings.close()

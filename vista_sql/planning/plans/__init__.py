@@ -1,7 +1,7 @@
-"""A plan is data: which stages, in which order, with which sizes, and why.
+"""The ways from images to layers: each is stages, in order.
 
-`plans/<name>.py` holds `PLAN = PlanKind(...)`, one way to get from images to layers. The optimizer
-prices each, `rewrite` prints the chosen one as SQL, `explain` prints it for people.
+`plans/<name>.py` holds `PLAN = PlanKind(...)`. The optimizer prices each, `calls` prints the stages
+of the chosen one as SQL, `explain` prints them for people.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from vista_sql.roster import Layer
 
 PACKAGE = "vista_sql.planning.plans"
 
+Placement = Literal["after", "before"]
+"""Where inference stands to the join."""
+
+Form = Literal["features", "maps"]
+"""What leaves a call of the network: pooled features, or raw maps for a later stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Infer:
-    """One call of the network: from the image (start None) or a raw map, to some layers.
-
-    `form` is what leaves the call: pooled 'features', or raw 'maps' for a later stage.
-    """
+    """One call of the network: from the image (start None) or a raw map, to some layers."""
 
     start: Layer | None
     layers: tuple[Layer, ...]
-    form: Literal["features", "maps"]
+    form: Form
     cnn: str = ""  # whose layers they are, where they are not the workload's
     base: Layer | None = None  # images whose raw map of it is stored start there
-    keep: tuple[Layer, ...] = ()  # layers whose raw maps are put in the store
+    materialize: tuple[Layer, ...] = ()  # layers whose raw maps are put in the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,61 +53,18 @@ Stage = Infer | Pool | Sort
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
-    """A plan that was possible: what it would have cost."""
-
-    name: str  # of the plan
-    placement: str
-    start: str  # 'image', or the stored layer
-    seconds: float
-    peak_bytes: int
-    images_inferred: int
-    layer_evaluations: int
-    flops_per_image: int
-    stages: tuple[Stage, ...]
-    chosen: bool = False
-    note: str = ""  # why it could not be chosen, where it is cheaper
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One choice: what was chosen, and why."""
-
-    what: str
-    chosen: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one TRANSFER call runs. Equal inputs give equal plans."""
-
-    kind: str
-    placement: str  # inference 'after' or 'before' the join
-    stages: tuple[Stage, ...]
-    batch_rows: int
-    threads: int | None
-    peak_bytes: int
-    flops_per_image: int
-    seconds: float = 0.0  # estimated
-    images_inferred: int = 0  # estimated
-    layer_evaluations: int = 0  # estimated
-    decisions: tuple[Decision, ...] = ()
-    alternatives: tuple[Alternative, ...] = ()  # all that there are, the cheapest first
-
-
-@dataclass(frozen=True, slots=True)
 class PlanKind:
     """One way to get from images to layers; `stages` is empty where no layer is used."""
 
     name: str
     meaning: str
     stages: Callable[[Workload], tuple[Stage, ...]]
+    order: int = 100  # between plans of equal price the least wins: the one with fewer steps
     only_by_hint: bool = False  # it is never the optimizer's own choice
 
 
 def passes(workload: Workload) -> list[tuple[str, tuple[Layer, ...]]]:
-    """Return the layers to compute by the CNN whose they are, "" for the workload's own."""
+    """Group the used layers by CNN: (its name, or "" for the call's own; its layers)."""
     return [
         ("" if cnn.name == workload.cnn.name else cnn.name, tuple(tap.layer for tap in taps))
         for cnn, taps in workload.passes

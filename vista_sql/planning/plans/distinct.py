@@ -12,4 +12,6 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     return (Sort(), *inference) if inference else ()
 
 
-PLAN = PlanKind("distinct", "fused, each distinct image once where rows share images", stages)
+PLAN = PlanKind(
+    "distinct", "fused, each distinct image once where rows share images", stages, order=1
+)

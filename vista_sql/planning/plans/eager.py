@@ -14,4 +14,4 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-PLAN = PlanKind("eager", "one pass that materializes all raw maps, pooled after", stages)
+PLAN = PlanKind("eager", "one pass that materializes all raw maps, pooled after", stages, order=3)

@@ -11,4 +11,6 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     return tuple(Infer(None, layers, "features", cnn) for cnn, layers in passes(workload))
 
 
-PLAN = PlanKind("fused", "one pass for all layers, pooled inside the network's graph", stages)
+PLAN = PlanKind(
+    "fused", "one pass for all layers, pooled inside the network's graph", stages, order=0
+)

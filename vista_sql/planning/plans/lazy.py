@@ -15,4 +15,4 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     )
 
 
-PLAN = PlanKind("lazy", "a pass of its own for each layer, from the image", stages)
+PLAN = PlanKind("lazy", "a pass of its own for each layer, from the image", stages, order=4)

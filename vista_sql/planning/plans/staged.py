@@ -23,4 +23,4 @@ def stages(workload: Workload) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-PLAN = PlanKind("staged", "each layer from the raw map of the layer before it", stages)
+PLAN = PlanKind("staged", "each layer from the raw map of the layer before it", stages, order=2)

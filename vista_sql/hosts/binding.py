@@ -1,4 +1,4 @@
-"""Plan calls while DuckDB binds the statements that hold them: the same for every SQL host."""
+"""Plan calls while an engine binds the statements that hold them: the same for every SQL host."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from pathlib import Path
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Capabilities
-from vista_sql.planning.planner import BindPlanner
+from vista_sql.planning.context import Context, Names
+from vista_sql.planning.database import Unseen
+from vista_sql.planning.planner import plan_call
+from vista_sql.planning.script import Script
 from vista_sql.runs import Counters, Runs
 from vista_sql.settings import Settings
-from vista_sql.sql import calls
 from vista_sql.sql.calls import Call
 
 
 class Binder:
-    """What one database's calls have in common: its home folder, its runs, its generated names."""
+    """A database on which calls are planned one by one: its home folder, its runs, its names.
+
+    It is a host: what it is asked to run is one SELECT, which the engine binds in the statement.
+    """
 
     def __init__(
         self,
@@ -27,9 +32,9 @@ class Binder:
         salt: str,
         capabilities: Capabilities,
         counters: Counters,
-        look: Callable[[str], Mapping[str, str] | None] = lambda _: None,
+        look: Callable[[str], Mapping[str, str] | None] = lambda relation: None,
     ) -> None:
-        """Plan nothing yet.
+        """Keep what the calls have in common.
 
         Args:
             home: the folder of models, runs and errors, unless the settings say.
@@ -38,19 +43,23 @@ class Binder:
             counters: where the kernels count.
             look: returns the columns of a committed, lasting relation, if it can be seen.
         """
-        self._home, self._salt, self._capabilities = home, salt, capabilities
-        self._counters, self._look = counters, look
+        self.capabilities, self.database = capabilities, Unseen(look)
+        self._home, self._salt, self._counters = home, salt, counters
         self._runs: Runs | None = None
         self._lock = threading.Lock()  # connections of several threads may bind at once
 
     def home(self, settings: Settings, folder: str = "") -> str:
         """Return the folder of models, runs and errors; a relative one is relative to `folder`."""
-        given = settings.value("home").value
-        return self._home if given is None else str(Path(folder) / Path(given).expanduser())
+        setting = settings.value("home").value
+        return self._home if setting is None else str(Path(folder) / Path(setting).expanduser())
 
     def rates(self, settings: Settings) -> Rates:
         """Return the seconds that this machine takes, as far as they are known."""
         return calibration.load(calibration.file_of(settings.value("calibration")))
+
+    def run(self, script: Script) -> str:
+        """Return the SELECT that the engine runs: nothing of it stands apart."""
+        return script.text
 
     def expand(self, call: Call, settings: Settings, folder: str = "") -> str:
         """Return the SELECT that a call stands for.
@@ -67,17 +76,16 @@ class Binder:
                 weakref.finalize(self, self._runs.flush, self._counters)
             else:
                 self._runs.flush(self._counters)
-        planner = BindPlanner(
+        context = Context(
             settings,
             home,
-            self._capabilities,
-            f"{self._salt}{call.function}{sorted(call.values.items())}",
-            runs=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
-            look=self._look,
+            self.capabilities,
+            Names(f"{self._salt}{call.function}{sorted(call.values.items())}"),
             rates=self.rates(settings),
+            open_run=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
             folder=folder,
         )
-        return calls.load(call.function).expand(planner.located(call.checked()), planner)
+        return self.run(plan_call(call, self.database, context))
 
     def flush(self) -> None:
         """Write the records of runs that read something since."""

@@ -1,0 +1,57 @@
+"""What the DuckDB connections of a process share: the kernels' runtime, errors, memory shares."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from vista_sql import catalog
+from vista_sql.errors import VistaError
+from vista_sql.hosts.duckdb.limit import Shares
+from vista_sql.kernels import PACKAGE
+
+
+class Failures:
+    """The errors that kernels raised: DuckDB flattens them to text, this finds them again."""
+
+    def __init__(self) -> None:
+        self._errors: list[VistaError] = []
+        self._lock = threading.Lock()
+
+    def add(self, error: VistaError) -> None:
+        """Keep an error; only the newest few are kept."""
+        with self._lock:
+            self._errors = [*self._errors[-15:], error]
+
+    def find(self, flattened: BaseException) -> VistaError | None:
+        """Return the kept error whose text stands in DuckDB's, and forget it."""
+        text = str(flattened)
+        with self._lock:
+            for error in reversed(self._errors):
+                if str(error) and str(error) in text:
+                    self._errors.remove(error)
+                    return error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What connections share: each network is loaded once, each database's limit is one."""
+
+    runtime: Any
+    failures: Failures = field(default_factory=Failures)
+    shares: Shares = field(default_factory=Shares)
+
+
+def _runtime() -> Any:
+    runtime = catalog.module(PACKAGE, "passes.runtime").Runtime()
+    runtime.trainings = catalog.module("vista_sql.train", "runs").Trainings()
+    return runtime
+
+
+@cache
+def process() -> Process:
+    """Return what the connections of this process share; made at the first call."""
+    return Process(_runtime())

@@ -1,0 +1,236 @@
+"""Scripts on DuckDB in this process: narrow rows in batches of the plan's size, then the text."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vista_sql.errors import Place, QueryError, UnknownNameError
+from vista_sql.hosts import HostKind
+from vista_sql.hosts.duckdb import caller, database, rows
+from vista_sql.hosts.duckdb.caller import Lent, Scope
+from vista_sql.hosts.duckdb.database import Seen
+from vista_sql.hosts.duckdb.functions import translated
+from vista_sql.hosts.duckdb.process import process
+from vista_sql.machine.resources import Capabilities, Sink
+from vista_sql.planning.memory import Allowance
+from vista_sql.planning.script import Script, Transfer
+from vista_sql.result import Result
+from vista_sql.sql import parse, sinks
+from vista_sql.sql.parse import Statement
+
+HOST = HostKind(
+    "query",
+    "DuckDB in this process: whole statements are planned, and rows staged in small batches",
+    Capabilities("duckdb", small_batches=True),
+)
+
+
+def _nothing() -> None:
+    """Do nothing: nobody waits for the statement's end."""
+
+
+def _no_rows(done: int, total: int | None) -> None:
+    """Do nothing: nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Who is told of a running statement."""
+
+    finished: Callable[[], None] = _nothing  # all rows were read
+    ended: Callable[[], None] = _nothing  # finished, failed or given up
+    rows: Callable[[int, int | None], None] = _no_rows  # narrow rows: done, in all
+
+
+class Statements:
+    """One connection on which whole statements run; it is a host."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, folder: str) -> None:
+        """Serve a connection.
+
+        Args:
+            con: statements run on it, in the user's transaction.
+            folder: of the database's models and runs: what tells databases apart.
+        """
+        self.con, self._folder = con, folder
+        self._lent = Lent(con)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the host can do."""
+        return HOST.capabilities
+
+    @property
+    def database(self) -> Seen:
+        """What planning may ask."""
+        return Seen(self.con, None)
+
+    def capabilities_for(self, text: str) -> Capabilities:
+        """Return what the host can do for a statement, whose rows go where its text says."""
+        tables: Sink = "table"
+        if database.database_file(self.con) is not None:
+            tables = "file table"
+        return replace(HOST.capabilities, sink=sinks.sink_of(text, tables))
+
+    def run(self, script: Script) -> Result:
+        """Run a script's SELECT without parameters; see `start`."""
+        (statement,) = parse.parse(script.text)
+        with contextlib.ExitStack() as undo:
+            return self.start(statement, script, None, Watched(), undo)
+
+    @contextlib.contextmanager
+    def serving(self, statement: Statement, scope: Scope) -> Iterator[contextlib.ExitStack]:
+        """Enclose planning and start: errors get their places, the caller's tables can be named.
+
+        Args:
+            statement: the statement.
+            scope: finds the caller's variables, which stand for tables.
+
+        Yields:
+            What is undone at the end, unless a result takes it over.
+        """
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(placed(statement))
+            undo.enter_context(translated())
+            self._lent.tidy()
+            for name in caller.variables(self.con, statement, scope, self._lent):
+                self._lent.lend(name, scope(name), undo)
+            yield undo
+
+    def start(
+        self,
+        statement: Statement,
+        script: Script,
+        params: Any,
+        watched: Watched,
+        undo: contextlib.ExitStack,
+    ) -> Result:
+        """Stage the narrow rows, and return the bound SELECT as a Result; run anything else now.
+
+        Args:
+            statement: as the user wrote it.
+            script: how it runs.
+            params: values of the statement's parameters.
+            watched: who is told.
+            undo: ends what the statement needs; a SELECT's result takes it over.
+
+        Raises:
+            QueryError: DuckDB does not know a name; at its place in the user's text.
+            duckdb.Error: DuckDB refuses it.
+        """
+        allowed = script.allowance()
+        transfers = script.apart
+        handed_out = rows.counted([t.workload.facts.rows for t in transfers], watched.rows)
+        for transfer in transfers:
+            narrow_rows = self._rows(transfer, params, handed_out)
+            self._lent.lend(transfer.staged.rows_name, narrow_rows, undo)
+        if script.transfers:  # else the text is the user's own
+            params = left_in(script.text, params)
+        if statement.kind != "select":
+            undo.enter_context(self._share(allowed))
+        try:
+            relation = self.con.sql(script.text, params=params)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise _located(error, statement) from error
+        columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        if statement.kind != "select":
+            table = relation.to_arrow_table()
+            watched.finished()
+            watched.ended()
+            return Result(columns, lambda _: iter(table.to_batches()), table.schema)
+        kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
+
+        def read(n_rows: int) -> Iterator[pa.RecordBatch]:
+            with kept, placed(statement), translated(), self._share(allowed):
+                try:
+                    reader = relation.to_arrow_reader(min(n_rows, allowed.reader_rows))
+                    if (made := weak()) is not None:
+                        made._schema = reader.schema
+                    yield from reader
+                    watched.finished()
+                finally:
+                    watched.ended()
+
+        result = Result(columns, read, kept_bytes=allowed.kept_bytes)
+        weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
+        weakref.finalize(result, kept.close)
+        return result
+
+    def _share(self, allowed: Allowance) -> contextlib.AbstractContextManager[None]:
+        """Keep DuckDB within its part of the statement's memory limit."""
+        if allowed.engine_bytes is None:
+            return contextlib.nullcontext()
+        return process().shares.held(self.con, self._folder, allowed)
+
+    def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.Rows:
+        """Return the narrow rows of a staged call, in batches of the plan's size."""
+        query, batch_rows = transfer.staged.rows, transfer.plan.chosen.batch_rows
+        params = left_in(query, params)
+        waiting = partial(process().runtime.handing_out_rows, transfer.run)
+        if self._visible_elsewhere(query, params):
+            return rows.streamed(self.con, query, batch_rows, handed_out, waiting)
+        return rows.spooled(self.con, query, params, batch_rows, handed_out, waiting)
+
+    def _visible_elsewhere(self, query: str, params: Any) -> bool:
+        """Return whether a query means the same on another connection to this database."""
+        if params or "getvariable" in query.lower() or database.in_transaction(self.con):
+            return False
+        if parse.identifiers(query) & database.private_names(self.con):
+            return False
+        with self.con.cursor() as cursor:
+            place = "SELECT current_database(), current_schemas(false)::VARCHAR"
+            if cursor.execute(place).fetchall() != self.con.execute(place).fetchall():
+                return False
+            try:
+                database.describe(cursor, query)
+            except duckdb.Error:
+                return False
+        return True
+
+
+def left_in(text: str, params: Any) -> Any:
+    """Return the parameters that a text still has: DuckDB refuses one that was planned away."""
+    names = parse.parameters(text) if params else None
+    if names is None:
+        return params
+    numbered = not isinstance(params, Mapping)
+    values = {str(n): value for n, value in enumerate(params, 1)} if numbered else params
+    return {name: values[name] for name in names if name in values} or None
+
+
+@contextlib.contextmanager
+def placed(statement: Statement) -> Iterator[None]:
+    """Give a name that only a kernel could look up its place in the user's text."""
+    try:
+        yield
+    except UnknownNameError as error:
+        argument = error.kind.split()[0]  # 'label column' is what the argument `label` names
+        place = error.place or parse.value_place(statement, error.name, argument)
+        if error.place is not None or place is None:
+            raise
+        raise UnknownNameError(error.kind, error.name, error.known, place, error.where) from None
+
+
+def _located(error: duckdb.Error, statement: Statement) -> Exception:
+    """Return what DuckDB says of a name with its place in the user's text; else DuckDB's error."""
+    if not statement.calls:
+        return error
+    said = str(error).partition("\n\nLINE ")[0].partition("\nLINE ")[0]
+    named = re.search(r'"([^"]+)"|with name (\S+)', said)
+    if named is None:
+        return error
+    name = named[1] or named[2]
+    span = parse.word_span(statement.text, name)
+    place = Place(statement.text, *span) if span else parse.value_place(statement, name)
+    if place is None:
+        return error
+    return QueryError(" ".join(said.partition("Error: ")[2].split()), place)

@@ -1,0 +1,153 @@
+"""A TRANSFER call → its workload: values, relations, store and settings resolved.
+
+What is read of the arguments themselves stands in `workload`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from vista_sql import store
+from vista_sql.errors import QueryError, SettingError, UnknownNameError
+from vista_sql.planning import workload
+from vista_sql.planning.context import Context
+from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.workload import Relation, Workload
+from vista_sql.settings import Value
+from vista_sql.sql import parse
+from vista_sql.sql.calls import Call
+from vista_sql.sql.parse import Unresolved
+from vista_sql.store import Choice
+
+
+class Nested(Protocol):
+    """What binding needs of the planner: calls inside of relations are planned first."""
+
+    @property
+    def context(self) -> Context:
+        """What is planned with."""
+
+    @property
+    def database(self) -> Naming:
+        """What is asked."""
+
+    def subquery(self, text: str, call: Call, argument: str) -> Relation:
+        """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
+
+
+class HasSettings(Protocol):
+    """What knows the settings of a session."""
+
+    def setting(self, name: str, call: Call) -> Value:
+        """Return the value of a setting that wins for a call."""
+
+
+def workload_of(call: Call, nested: Nested) -> Workload:
+    """Return the workload of a TRANSFER call; it needs everything, and its facts are unknown.
+
+    Raises:
+        QueryError: an argument is wrong, or names something that is not there.
+    """
+    context, database = nested.context, nested.database
+    call.checked()
+    cnn = workload.load_cnn(call)
+    images = _relation(call, "images", nested)
+    structured = None
+    if call.get("structured") is not None:
+        structured = _relation(call, "structured", nested)
+    glimpsed = None
+    if structured is None and images.columns is None and call.get("image") is None:
+        glimpsed = database.glimpse(images.text)  # the image column is to be left out by its name
+    return workload.bind(
+        call,
+        cnn,
+        images,
+        structured,
+        glimpsed,
+        seed=context.setting("seed", call).value,
+        device=context.setting("device", call).value,
+        store=store_of(call, context),
+    )
+
+
+def resolved(call: Call, database: Database) -> Call:
+    """Return a call with the values of `getvariable('x')` and parameters in its arguments.
+
+    Raises:
+        ArgumentError: a value cannot be known, or an argument does not exist or is missing.
+    """
+    values = dict(call.values)
+    for name, value in values.items():
+        if not isinstance(value, Unresolved):
+            continue
+        if parse.parameters(value.sql) is None:
+            raise call.error(name, f"{name} => ?: number the statement's parameters, $1, $2 …")
+        try:
+            values[name] = database.value(value.sql)
+        except QueryError as error:
+            raise call.error(name, f"{name}: {error.message}") from None
+    return replace(call, values=values).checked()
+
+
+@contextmanager
+def located(call: Call) -> Iterator[None]:
+    """Give errors that know no place the place of the call, or of its argument, they are about."""
+    try:
+        yield
+    except QueryError as error:
+        if error.place is None:
+            named = error.kind if isinstance(error, UnknownNameError) else ""
+            error.place = call.places.get(named) or call.places.get("")
+        raise
+
+
+def _relation(call: Call, argument: str, nested: Nested) -> Relation:
+    """Return the relation that an argument names, with its columns where they can be seen."""
+    text = call.get(argument)
+    if not isinstance(text, str):
+        raise call.error(
+            argument, f"{argument} must be a relation as text, 'name' or '(SELECT …)', not {text!r}"
+        )
+    try:
+        relation = nested.subquery(text, call, argument)
+        return replace(relation, columns=columns_of(relation.text, nested.database))
+    except QueryError as error:
+        if error.place is None:
+            error.place = call.places.get(argument)
+        raise
+
+
+def columns_of(relation: str, database: Database) -> dict[str, str] | None:
+    """Return a relation's columns (name → type); None where they cannot be seen.
+
+    Raises:
+        UnknownNameError: there is no such table.
+        QueryError: the query does not bind; in the database's words.
+    """
+    try:
+        columns = database.columns(f"SELECT * FROM {relation}")
+    except QueryError as error:
+        if not relation.startswith("(") and "does not exist" in error.message:
+            raise UnknownNameError("table", relation.strip('"'), database.tables()) from None
+        raise
+    return None if columns is None else dict(columns)
+
+
+def store_of(call: Call, context: HasSettings) -> Choice:
+    """Return the feature store of a call: its own argument's, else the session's.
+
+    Raises:
+        ArgumentError: the argument is none, or a folder that cannot be.
+    """
+    argument = call.get("store")
+    if argument is not None and not isinstance(argument, (bool, str)):
+        raise call.error("store", f"store must be true, false or a folder, not {argument!r}")
+    try:
+        return store.chosen(
+            context.setting("store", call).value, context.setting("store_limit", call).value
+        )
+    except SettingError as error:
+        raise call.error("store", str(error)) from None

@@ -1,0 +1,241 @@
+"""Plan → the SELECT of kernel calls over the narrow rows, as DuckDB writes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import assert_never
+
+from vista_sql import kernels, roster
+from vista_sql.kernels import InferSpec
+from vista_sql.planning.optimizer import Plan
+from vista_sql.planning.plans import Infer, Pool, Sort
+from vista_sql.planning.rows import (
+    Identifiers,
+    filtered,
+    indent,
+    join,
+    reads_images,
+    used_columns,
+)
+from vista_sql.planning.workload import Tap, Workload, array_type
+from vista_sql.sql.quoting import identifier, text_literal
+
+PLANNED_AWAY = "planned away"
+"""Text of the error that an unused column raises should a statement use it after all."""
+
+ASSUMED_IMAGE = "image"
+"""The image column where neither the planner can see the columns nor the statement names it."""
+
+
+def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferSpec:
+    """Return what all kernel calls of a TRANSFER have in common; `layers` are each call's own."""
+    is_row = workload.image_column is None  # the image arrives as a whole row of its relation
+    return InferSpec(
+        cnn=workload.cnn.name,
+        layers=(),
+        pool=workload.pool,
+        weights=workload.weights,
+        seed=workload.seed,
+        dtype=workload.dtype,
+        device=workload.device,
+        on_error="raise" if workload.on_error == "raise" else "null",
+        folder=folder,
+        run=run,
+        store=workload.store.folder,
+        store_bytes=workload.store.limit_bytes,
+        store_required=workload.store.required,
+        image_key=workload.image_key if is_row else "",
+        image_name=ASSUMED_IMAGE if is_row and workload.structured is None else "",
+        gate=gate,
+    )
+
+
+class Calls:
+    """The kernel calls of one plan; `select` prints them over a relation of narrow rows."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        plan: Plan,
+        names: Identifiers,
+        spec: InferSpec,
+    ) -> None:
+        """Write the calls, stage by stage.
+
+        Args:
+            workload: what is computed.
+            plan: where inference stands to the join, its stages, micro-batch and threads.
+            names: of the generated columns and relations.
+            spec: what all calls have in common.
+        """
+        chosen = plan.chosen
+        batch_rows = chosen.batch_rows if plan.infers else None
+        self.spec = replace(spec, batch_rows=batch_rows, threads=plan.threads)
+        self.workload, self.names = workload, names
+        self.before = chosen.placement == "before" and workload.structured is not None
+        self.passes = [s for s in chosen.stages if isinstance(s, Infer) and s.start is None]
+        self.results: dict[str, str] = {}  # column → call; each may use the columns before it
+        self.features: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its features
+        self.maps: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its raw map
+        for stage in chosen.stages:
+            match stage:
+                case Infer():
+                    self._infer(stage)
+                case Pool(layer, cnn):
+                    raw, spec_text = self.maps[cnn, layer.name], self._spec(cnn, (layer.name,))
+                    self.features[cnn, layer.name] = f"vista_pool({spec_text}, {raw})"
+                case Sort():
+                    pass  # of the narrow rows
+                case _:
+                    assert_never(stage)
+        self.check = self._check(len(self.results))
+        first = next(iter(self.results), None)
+        # where the statement is not known, the calls may turn out unused: the check stands alone
+        self.error = (
+            self.check if first is None or workload.needs.columns is None else f"{first}.error"
+        )
+
+    def _of(self, cnn: str) -> InferSpec:
+        """Return the common spec for a CNN, "" for the call's own."""
+        if not cnn:
+            return self.spec
+        return replace(self.spec, cnn=cnn, weights=self.workload.weights_of(roster.load(cnn)))
+
+    def _spec(self, cnn: str, layers: tuple[str, ...]) -> str:
+        return text_literal(replace(self._of(cnn), layers=layers, gate="").to_text())
+
+    def _key(self) -> str:
+        return f"CAST({self.names.key} AS VARCHAR)"
+
+    def _check(self, call: int) -> str:
+        spec = text_literal(replace(self.spec, call=call).to_text())
+        return f"vista_error({spec}, {self.names.image}, {self._key()})"
+
+    def _infer(self, stage: Infer) -> None:
+        layers = tuple(layer.name for layer in stage.layers)
+        column = self.names.result(len(self.results))
+        spec = replace(self._of(stage.cnn), layers=layers)
+        if stage.start is not None:
+            spec = replace(spec, start=stage.start.name, gate="")  # images are read before
+            name = kernels.sized_name("vista_resume", len(layers))
+            raw = self.maps[stage.cnn, stage.start.name]
+            call = f"{name}({text_literal(spec.to_text())}, {raw})"
+        else:
+            base = "vista_infer" if stage.form == "features" else "vista_maps"
+            name = kernels.sized_name(base, len(layers))
+            keep, take = self._pixels(stage)
+            spec = replace(
+                spec,
+                call=len(self.results),
+                keep=keep,
+                take=take,
+                base=None if stage.base is None else stage.base.name,
+                materialize=tuple(layer.name for layer in stage.materialize),
+            )
+            call = f"{name}({text_literal(spec.to_text())}, {self.names.image}, {self._key()})"
+        self.results[column] = call
+        values = self.features if stage.form == "features" else self.maps
+        values |= {(stage.cnn, n): f"{column}.l{slot}" for slot, n in enumerate(layers, 1)}
+
+    def _pixels(self, stage: Infer) -> tuple[int, bool]:
+        """Return how many later calls need a call's pixels, and whether an earlier one has them.
+
+        Only calls of different CNNs share them; the passes of one CNN are what its plan says.
+        """
+        inputs: dict[str, tuple[object, ...]] = {}  # CNN → the kind of pixels that it takes
+        for other in self.passes:
+            cnn = roster.load(other.cnn) if other.cnn else self.workload.cnn
+            inputs[other.cnn] = (cnn.input_shape, cnn.preprocessing.order)
+        alike = [name for name, kind in inputs.items() if kind == inputs[stage.cnn]]
+        if len(alike) == 1 or len(self.passes) > len(inputs):
+            return 0, False
+        return (len(alike) - 1, False) if alike[0] == stage.cnn else (0, True)
+
+    def select(self, rows: str) -> str:
+        """Return the SELECT over `rows`, text that can stand after FROM."""
+        source = f"{rows} AS {self.names.rows}"
+        for column, call in self.results.items():
+            level = f"SELECT *, {call} AS {column}\nFROM {source}"
+            source = f"(\n{indent(level)}\n) AS {self.names.rows}"
+        error = self.error
+        if self.before:
+            source = self._joined(source)
+            error = self.names.error
+        skips = self.workload.on_error == "skip"
+        shown = error
+        if skips and error == self.check:  # DuckDB makes both calls, this one of fewer rows
+            shown = self._check(len(self.results) + 1)
+        text = f"SELECT\n{indent(self._select_list(shown))}\nFROM {source}"
+        return text + (f"\nWHERE {error} IS NULL" if skips else "")
+
+    def _joined(self, inferred: str) -> str:
+        """Return the structured relation joined with the images' results, as a relation."""
+        names, workload = self.names, self.workload
+        assert workload.structured is not None  # noqa: S101  (self.before says so)
+        error = [f"{self.error} AS {names.error}"] if reads_images(workload) else []
+        inner = f"SELECT {', '.join([names.key, *self.results, *error])}\nFROM {inferred}"
+        results = [*self.results, names.error] if error else [*self.results]
+        shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])
+        key = (
+            f"{names.structured}.{identifier(workload.structured_key)} = {names.joined}.{names.key}"
+        )
+        outer = (
+            f"SELECT {shown}\nFROM {filtered(workload.structured, workload, names.structured)}\n"
+            f"{join(workload)} (\n{indent(inner)}\n) AS {names.joined}\n  ON {key}"
+        )
+        sample = f" {workload.needs.sample}" if workload.needs.sample else ""
+        return f"(\n{indent(outer)}\n) AS {names.rows}{sample}"
+
+    def _select_list(self, error: str) -> str:
+        """Return the select list: the narrow columns, then those that TRANSFER adds."""
+        workload = self.workload
+        narrow = self._narrow()
+        if not workload.error_used:
+            error = _away("VARCHAR")
+        added = self._long() if workload.format == "long" else self._wide()
+        return ",\n".join([*narrow, *added, f"{error} AS {identifier(workload.error_column)}"])
+
+    def _narrow(self) -> list[str]:
+        workload, names = self.workload, self.names
+        if workload.narrow_columns is not None:
+            kept = used_columns(workload) or []
+            return [
+                name if (name := identifier(column)) in kept else f"{_away(kind)} AS {name}"
+                for column, kind in workload.narrow_columns.items()
+            ]
+        hidden = [names.image, names.key, names.error, *self.results]
+        if workload.structured is None:
+            hidden.append(workload.image_column or ASSUMED_IMAGE)
+        added = text_literal(json.dumps(list(workload.added_columns)))
+        return [f"COLUMNS(lambda c: vista_kept(c, {added}, {text_literal(json.dumps(hidden))}))"]
+
+    def _wide(self) -> list[str]:
+        used = {tap.column for tap in self.workload.used_taps}
+        return [
+            f"{self._value(tap) if tap.column in used else _away(array_type(tap.values))} "
+            f"AS {identifier(tap.column)}"
+            for tap in self.workload.taps
+        ]
+
+    def _value(self, tap: Tap) -> str:
+        return f"CAST({self._features(tap)} AS {array_type(tap.values)})"
+
+    def _features(self, tap: Tap) -> str:
+        return self.features["" if tap.cnn is None else tap.cnn.name, tap.layer.name]
+
+    def _long(self) -> list[str]:
+        taps, prefix = self.workload.taps, self.workload.prefix
+        layers = ", ".join(text_literal(tap.column.removeprefix(prefix)) for tap in taps)
+        features = _away("FLOAT[]")
+        if self.workload.used_taps:
+            features = f"unnest([{', '.join(map(self._features, taps))}])"
+        return [
+            f"unnest([{layers}]) AS {identifier(prefix + 'layer')}",
+            f"{features} AS {identifier(prefix + 'features')}",
+        ]
+
+
+def _away(kind: str) -> str:
+    """Return a column of type `kind` that the statement does not use; it is never evaluated."""
+    return f"CAST(error({text_literal(PLANNED_AWAY)}) AS {kind})"

@@ -1,0 +1,127 @@
+"""What planning works with beside a statement and its database: settings, host, machine, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from vista_sql.errors import SettingError
+from vista_sql.machine import resources
+from vista_sql.machine.calibration import DEFAULTS, Rates
+from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.planning import memory
+from vista_sql.planning.candidates import Hints, Machine
+from vista_sql.settings import Settings, Value
+from vista_sql.sql.calls import Call, load
+
+
+@dataclass(slots=True)
+class Names:
+    """Makes identifiers that no user's name equals; equal sequences of requests get equal names."""
+
+    salt: str
+    count: int = 0
+
+    def fresh(self, role: str) -> str:
+        """Return `__vista_<8 hex digits>_<role>`, another one at each call.
+
+        Example:
+            >>> names = Names("salt")
+            >>> names.fresh("rows"), names.fresh("rows")
+            ('__vista_c39c99fb_rows', '__vista_67ab3e94_rows')
+        """
+        self.count += 1
+        digest = blake2b(f"{self.salt}:{self.count}".encode(), digest_size=4).hexdigest()
+        return f"__vista_{digest}_{role}"
+
+
+def _no_run(plan: str) -> str:
+    """Return "": nothing is counted."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that a plan depends on but the statement and its data."""
+
+    settings: Settings
+    home: str  # folder of models, runs and errors
+    capabilities: Capabilities  # of the host
+    names: Names
+    rates: Rates = DEFAULTS
+    open_run: Callable[[str], str] = field(default=_no_run)  # plan's name → run that counts
+    folder: str = ""  # what relative paths are relative to; "" is the process's working folder
+    gate: str = ""  # of a training that may say it has seen enough; "": of none
+    training_limits: tuple[Value, ...] = ()  # memory_limit of each training that is fed
+
+    def setting(self, name: str, call: Call) -> Value:
+        """Return the value of a setting that wins: the call's argument's, if it has such a one.
+
+        Raises:
+            SettingError: the value that wins cannot be read.
+            ArgumentError: that is the call's own.
+        """
+        has = any(argument.name == name for argument in load(call.function).arguments)
+        given = call.get(name) if has else None
+        try:
+            return self.settings.value(name, given)
+        except SettingError as error:
+            if given is None:
+                raise
+            raise call.error(name, str(error)) from None
+
+    def resources(self, call: Call) -> Resources:
+        """Return the cores and the memory that a call may use: a training has a share of it."""
+        limits = (self.setting("memory_limit", call), *self.training_limits)
+        set_limits = [limit for limit in limits if limit.value is not None]
+        least = min(set_limits, key=lambda limit: int(limit.value), default=None)
+        whole = resources.machine(None if least is None else least.value)
+        source = whole.memory_source
+        if least is not None and source == "memory_limit":
+            source = f"memory_limit, {least.source}"
+        if not self.training_limits:
+            return replace(whole, memory_source=source)
+        return replace(
+            whole,
+            memory_bytes=memory.beside_training(whole.memory_bytes),
+            memory_source=f"{source}, less the training's share",
+            share=memory.BESIDE_TRAINING,
+        )
+
+    def machine(self, call: Call) -> Machine:
+        """Return what the plan of a TRANSFER call may use, and the hints that restrict it."""
+        hints = Hints(
+            plan=self.setting("plan", call),
+            placement=self.setting("placement", call),
+            batch_rows=self.setting("batch_rows", call),
+            threads=self.setting("threads", call),
+        )
+        return Machine(self.resources(call), self.capabilities, hints, self.rates)
+
+    def located(self, call: Call) -> Call:
+        """Return a call whose relative paths of networks and weights are those of `folder`."""
+        if not self.folder:
+            return call
+        values = dict(call.values)
+        for name in ("cnn", "weights"):
+            value = values.get(name)
+            if isinstance(value, str):
+                path = Path(self.folder, value)
+                values[name] = str(path) if path.suffix and path.is_file() else value
+        return replace(call, values=values)
+
+    def inside(self, function: str) -> Context:
+        """Return the context of a text inside a call of `function`: its rows go to the call.
+
+        A TRANSFER inside of TRANSFER's own arguments is one SELECT, for it is read there.
+        """
+        small_batches = self.capabilities.small_batches and function != "transfer"
+        able = replace(self.capabilities, small_batches=small_batches, sink="rows")
+        return replace(self, capabilities=able)
+
+    def feeding(self, limit: Value, gate: str) -> Context:
+        """Return the context of what feeds a training under a `memory_limit` for both."""
+        limits = (*self.training_limits, limit)
+        return replace(self, training_limits=limits, gate=gate or self.gate)

@@ -1,0 +1,203 @@
+"""Workload → the SELECT of its narrow rows: structured columns, key and image, before inference.
+
+They depend on what the statement needs and on nothing else of a plan but its placement and sort:
+facts are counted upon them before there is a plan.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vista_sql.planning.workload import Relation, Workload
+from vista_sql.sql.joins import ROW
+from vista_sql.sql.quoting import identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """The generated identifiers of one call; none needs quotes."""
+
+    base: str  # `__vista_…_`, unguessable; every other one begins with it
+
+    @property
+    def image(self) -> str:
+        """The column of the narrow rows that holds the image."""
+        return f"{self.base}image"
+
+    @property
+    def key(self) -> str:
+        """The column of the narrow rows that holds the key."""
+        return f"{self.base}key"
+
+    @property
+    def error(self) -> str:
+        """The column with the reason why an image could not be read."""
+        return f"{self.base}error"
+
+    @property
+    def rows(self) -> str:
+        """The relation of the narrow rows."""
+        return f"{self.base}rows"
+
+    @property
+    def images(self) -> str:
+        """The alias of the image relation."""
+        return f"{self.base}images"
+
+    @property
+    def structured(self) -> str:
+        """The alias of the structured relation."""
+        return f"{self.base}structured"
+
+    @property
+    def joined(self) -> str:
+        """The alias of what the two are joined to."""
+        return f"{self.base}joined"
+
+    def result(self, number: int) -> str:
+        """The column of what the n-th call of a kernel returns, from 0."""
+        return f"{self.base}result{number}"
+
+
+def reads_images(workload: Workload) -> bool:
+    """Return whether a call needs its images at all."""
+    return bool(workload.used_taps) or workload.error_used or workload.on_error == "skip"
+
+
+def image_rows(workload: Workload, names: Identifiers, *, is_sorted: bool) -> str:
+    """Return the SELECT of the image relation's rows, key and image: inference before the join."""
+    key = identifier(workload.image_key)
+    text = (
+        f"SELECT {names.images}.{key} AS {names.key}{_image_value(workload, names)}\n"
+        f"FROM {workload.images.text} AS {names.images}"
+    )
+    return _by_image(text, names) if is_sorted else text
+
+
+def joined_rows(workload: Workload, names: Identifiers, *, is_sorted: bool = False) -> str:
+    """Return the SELECT of the joined rows that are needed: columns that are used, key and image.
+
+    Conditions, top-n, ranks and samples of the statement that may run below inference are in it.
+    """
+    needs = workload.needs
+    if workload.structured is None:
+        source = filtered(workload.images, workload, names.images)
+        alias, key = names.images, identifier(workload.image_key)
+    else:
+        alias, key = names.structured, identifier(workload.structured_key)
+        source = (
+            f"{filtered(workload.structured, workload, alias)}\n"
+            f"{join(workload)} {workload.images.text} AS {names.images}\n"
+            f"  ON {alias}.{key} = {names.images}.{identifier(workload.image_key)}"
+        )
+    columns = used_columns(workload)
+    shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
+    if reads_images(workload):
+        shown.append(f"{alias}.{key} AS {names.key}{_image_value(workload, names)}")
+    text = f"SELECT {', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
+    if needs.qualify:
+        text = f"{_all_of(text, names.joined)}\nQUALIFY {needs.qualify}"
+    if needs.sample:
+        text = f"{_all_of(text, names.joined)} {needs.sample}"
+    if needs.limit is not None and needs.order:
+        text = f"{_all_of(text, names.joined)}\nORDER BY {', '.join(needs.order)}"
+    if needs.limit is not None:
+        text = f"{text}\nLIMIT {needs.limit}"
+    return _by_image(text, names) if is_sorted else text
+
+
+def join(workload: Workload) -> str:
+    """Return the words between the structured relation and the images."""
+    return "LEFT JOIN" if workload.join_type == "left" else "JOIN"
+
+
+def filtered(relation: Relation, workload: Workload, alias: str) -> str:
+    """Return a relation with the statement's conditions on its rows, as text after FROM.
+
+    `foods` under WHERE price < 10 → `(SELECT * FROM foods WHERE (price < 10)) AS alias`.
+    """
+    needs = workload.needs
+    if not needs.conditions:
+        return f"{relation.text} AS {alias}"
+    conditions = " AND ".join(f"({condition})" for condition in needs.conditions)
+    rows = f"{relation.text} AS {ROW}" if needs.semi_joins else relation.text
+    return f"(SELECT * FROM {rows} WHERE {conditions}) AS {alias}"
+
+
+def used_columns(workload: Workload) -> list[str] | None:
+    """Return the narrow columns that the statement uses, quoted; None where unknown."""
+    if workload.narrow_columns is None:
+        return None
+    used = workload.needs.columns
+    return [
+        identifier(name) for name in workload.narrow_columns if used is None or name.lower() in used
+    ]
+
+
+def _image_value(workload: Workload, names: Identifiers) -> str:
+    """Return the image (or, where its column is not known, the whole row) as one more column."""
+    if not reads_images(workload):
+        return ""
+    if workload.image_column is None:
+        return f", {names.images} AS {names.image}"
+    return f", {names.images}.{identifier(workload.image_column)} AS {names.image}"
+
+
+def _by_image(text: str, names: Identifiers) -> str:
+    return f"{_all_of(text, names.joined)}\nORDER BY hash({names.image})"
+
+
+def _all_of(text: str, alias: str) -> str:
+    return f"SELECT *\nFROM (\n{indent(text)}\n) AS {alias}"
+
+
+# ── layout ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def indent(text: str) -> str:
+    """Return a generated text two spaces to the right; a user's text stands in it as a mark."""
+    return textwrap.indent(text, "  ")
+
+
+class Marks:
+    """Stand for the user's texts in a generated one while it is indented, which they must not be.
+
+    Example:
+        >>> marks = Marks()
+        >>> mark = marks.of("(SELECT 'two' || chr(10) || 'lines')")
+        >>> marks.resolved(indent(f"SELECT * FROM {mark}"))
+        "  SELECT * FROM (SELECT 'two' || chr(10) || 'lines')"
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def of(self, text: str) -> str:
+        """Return the mark of a text; no text of SQL holds its NUL characters."""
+        self._texts.append(text)
+        return f"\0{len(self._texts) - 1}\0"
+
+    def resolved(self, text: str) -> str:
+        """Return a text with what its marks stand for."""
+        parts = text.split("\0")  # text, number, text, number, …, text
+        parts[1::2] = [self._texts[int(number)] for number in parts[1::2]]
+        return "".join(parts)
+
+
+def marked(workload: Workload, mark: Callable[[str], str]) -> Workload:
+    """Return a workload whose relations and clauses, the user's texts, are marks."""
+    structured, needs = workload.structured, workload.needs
+    return replace(
+        workload,
+        images=replace(workload.images, text=mark(workload.images.text)),
+        structured=structured and replace(structured, text=mark(structured.text)),
+        needs=replace(
+            needs,
+            predicates=tuple(map(mark, needs.predicates)),
+            semi_joins=tuple(map(mark, needs.semi_joins)),
+            order=tuple(map(mark, needs.order)),
+            qualify=needs.qualify and mark(needs.qualify),
+        ),
+    )

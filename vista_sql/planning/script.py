@@ -1,0 +1,88 @@
+"""What planning a statement returns: the text to run, and the TRANSFERs in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vista_sql.machine.resources import Capabilities
+from vista_sql.planning import memory
+from vista_sql.planning.memory import Allowance, Breakdown
+from vista_sql.planning.optimizer import Plan
+from vista_sql.planning.rewrite import Staged
+from vista_sql.planning.workload import Workload
+from vista_sql.sql.parse import Ctes
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A TRANSFER call, planned and staged."""
+
+    workload: Workload
+    plan: Plan
+    staged: Staged
+    limit_bytes: int  # of the memory that it was planned under
+    capabilities: Capabilities  # of the host, where the call stands
+    run: str = ""  # that the kernels count under
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the host hands the narrow rows to the kernels itself, in small batches."""
+        return self.plan.infers and self.capabilities.small_batches
+
+    @property
+    def text(self) -> str:
+        """The SELECT that takes the call's place."""
+        return self.staged.calls if self.is_apart else self.staged.whole
+
+    def breakdown(self) -> Breakdown:
+        """Return what holds how many bytes at the peak."""
+        chosen = self.plan.chosen
+        return memory.breakdown(
+            self.workload,
+            chosen.stages,
+            chosen.batch_rows,
+            self.capabilities.call_rows(chosen.batch_rows),
+            sink=self.capabilities.sink,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How a host runs a statement: the rows of each TRANSFER that is apart, then the text."""
+
+    text: str
+    transfers: tuple[Transfer, ...] = ()
+
+    @property
+    def apart(self) -> tuple[Transfer, ...]:
+        """The TRANSFERs whose narrow rows the host reads, as relations that the text names."""
+        return tuple(transfer for transfer in self.transfers if transfer.is_apart)
+
+    @property
+    def relations(self) -> Ctes:
+        """The relations of `apart` as CTEs: with them the text means the same as one statement."""
+        return tuple(
+            (f"{transfer.staged.rows_name} AS (\n{transfer.staged.rows}\n)", False)
+            for transfer in self.apart
+        )
+
+    @property
+    def images_inferred(self) -> int:
+        """The images that pass a network, as estimated."""
+        return sum(t.plan.chosen.price.images_inferred for t in self.transfers)
+
+    def allowance(self) -> Allowance:
+        """Return what the statement leaves to the database and to its caller.
+
+        Raises:
+            PlanError: its TRANSFERs fit one by one and not together.
+        """
+        infer = [transfer for transfer in self.transfers if transfer.plan.infers]
+        if not infer:
+            return Allowance()
+        return memory.allowance(
+            [transfer.breakdown() for transfer in infer],
+            min(transfer.limit_bytes for transfer in infer),
+            sum(memory.feature_bytes(transfer.workload) for transfer in infer),
+            sum(memory.array_bytes(transfer.workload) for transfer in infer),
+        )
