@@ -26,6 +26,7 @@ from vista_sql.hosts.duckdb import caller, rows
 from vista_sql.hosts.duckdb import functions as host
 from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.limit import process_shares
+from vista_sql.kernels import Fact
 from vista_sql.machine import calibration
 from vista_sql.machine.resources import Sink
 from vista_sql.planning import explain
@@ -127,7 +128,8 @@ class Session:
         if not measure:
             return planned
         call = f"FROM VISTA_EXPLAIN({text_literal(statement.text)}, measure => true)"
-        return f"{planned}\n\n{explain.measured(self.query(call).arrow().to_pylist())}"
+        facts = [Fact(**row) for row in self.query(call).arrow().to_pylist()]
+        return f"{planned}\n\n{explain.measured(facts)}"
 
     def close(self) -> None:
         """Close the connection, if it is the session's own."""

@@ -12,7 +12,7 @@ from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Capabilities
 from vista_sql.planning.planner import BindPlanner
-from vista_sql.runs import Counters, Runs
+from vista_sql.runs import CountsByRun, Runs
 from vista_sql.settings import Settings
 from vista_sql.sql import calls
 from vista_sql.sql.calls import Call
@@ -26,7 +26,7 @@ class Binder:
         home: str,
         salt: str,
         capabilities: Capabilities,
-        counters: Counters,
+        counters: CountsByRun,
         look: Callable[[str], Mapping[str, str] | None] = lambda _: None,
     ) -> None:
         """Plan nothing yet.
