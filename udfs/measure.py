@@ -114,7 +114,7 @@ def _work(counters: Counters, threads: int) -> Iterator[Fact]:
     """Yield what threads worked, beside each other and beside inference."""
     for timer in WORK:
         if timer not in WALL:
-            summed = f"; summed over threads ({threads} decode)" if timer.threads else ""
+            summed = f"; summed over threads ({threads} decode)" if timer.summed else ""
             yield Fact(
                 topic="work",
                 item=timer.item,

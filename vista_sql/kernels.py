@@ -165,7 +165,7 @@ class Timer:
     item: str  # of VISTA_EXPLAIN
     label: str  # in a report
     detail: str  # what the seconds went to
-    threads: bool = False  # summed over the threads that decode
+    summed: bool = False  # over the threads that decode
 
     @property
     def name(self) -> str:
@@ -217,16 +217,14 @@ WORK = (
         "rows of the tables",
         "reading the narrow rows, where they are staged apart",
     ),
-    Timer(
-        "read_seconds", "read", "reading images", "bytes of images: files and URIs", threads=True
-    ),
-    Timer("decode_seconds", "decode", "decoding", "decoding and resizing", threads=True),
+    Timer("read_seconds", "read", "reading images", "bytes of images: files and URIs", summed=True),
+    Timer("decode_seconds", "decode", "decoding", "decoding and resizing", summed=True),
     Timer(
         "store_seconds",
         "store, look up",
         "looking up in the store",
         "digests, and reading what is kept",
-        threads=True,
+        summed=True,
     ),
     LOAD,
     Timer("infer_seconds", "infer", "inferring", "passes of the network"),
