@@ -34,6 +34,8 @@ const letters = [...document.querySelectorAll("svg text")].map(
   (text) => text.getBoundingClientRect().height).filter((height) => height > 0);
 document.documentElement.dataset.measured = JSON.stringify({
   width: document.documentElement.scrollWidth, window: window.innerWidth, outside,
+  scrolled: [...document.querySelectorAll(".wide")].filter(
+    (box) => box.scrollWidth > box.clientWidth).length,
   svgs: document.querySelectorAll("svg").length, smallest: Math.min(...letters, 99),
 });
 </script>
@@ -51,7 +53,7 @@ def _run(place: Path, *arguments: str) -> str:
 
 
 def measured(page: str, place: Path, width: int) -> dict:
-    """Return a page's width, the texts outside their drawing, and the height of the smallest."""
+    """Return a page's width, texts outside their drawing, tables wider than their box, and more."""
     file = place / "measured.html"
     file.write_text(page.replace("</body>", f"{MEASURE}</body>"))
     size = f"--window-size={width},2000"

@@ -252,8 +252,8 @@ def test_statements_are_planned_where_no_engine_is_installed(in_python):
             images => 'photos', structured => 'foods') WHERE price < 10''')
         host = Capabilities("fake", small_batches=True)
         script = plan(statement, Database(), Context(Settings({}, {}), "", host, Names("salt")))
-        print(explain.script(script.transfers, script.text))
-        print(explain.render(script.transfers, script.text))
+        print(explain.staged_sql(script))
+        print(explain.render(script))
         """,
         "tensorflow",
         "keras",

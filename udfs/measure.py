@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 
-from vista_sql.kernels import EXPLANATION, Fact, Kernel
+from vista_sql.kernels import EXPLANATION, WALL, WORK, Fact, Kernel, MeasureSpec
 from vista_sql.machine.resources import peak_bytes
 
 from .passes.arrow import Column
 from .passes.runtime import Counters, Runtime
 
-_TYPES = {
+_ARROW = {
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(),
     "VARCHAR": pa.string(),
 }
-ARROW_TYPE = pa.list_(pa.struct([(name, _TYPES[kind]) for name, kind in EXPLANATION.items()]))
+ARROW_TYPE = pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in EXPLANATION.items()]))
 SQL_TYPE = "STRUCT(" + ", ".join(f'"{n}" {kind}' for n, kind in EXPLANATION.items()) + ")[]"
 
 
@@ -41,108 +41,94 @@ def measure(runtime: Runtime, run: Column) -> Column:
 
 
 def measured(runtime: Runtime, order: Column, n: Column, every: Column) -> pa.Array:
-    """End measured runs.
+    """End measured runs; return their plans' facts with what was measured.
 
     Args:
         runtime: shared by the process's kernels.
-        order: JSON with the plan's `facts`, the `run` that was measured and the `whole_run` that
-            it is a part of.
+        order: texts of `MeasureSpec`.
         n: how many rows the run returned.
         every: a hash of all values, so that they were computed.
 
     Returns:
-        Per order the rows of VISTA_EXPLAIN: its facts with what is known now, then what was
-        measured.
+        Per order the rows of VISTA_EXPLAIN, a list of structs: its facts with what is known now,
+        then what was measured.
     """
     del every
-    found = []
-    for text, rows in zip(order.to_pylist(), n.to_pylist(), strict=True):
-        wanted = json.loads(text)
-        counters = runtime.fold(wanted["run"], wanted["whole_run"])
-        found.append(list(_facts(wanted["facts"], counters, rows, runtime.threads)))
-    return pa.array([[{k: row.get(k) for k in EXPLANATION} for row in one] for one in found],
-                    ARROW_TYPE)  # fmt: skip
+    explanations = []
+    for text, n_rows in zip(order.to_pylist(), n.to_pylist(), strict=True):
+        spec = MeasureSpec.from_text(text)
+        counters = runtime.fold(spec.run, spec.whole_run)
+        facts = _facts(spec.facts, counters, n_rows, runtime.threads)
+        explanations.append([asdict(fact) for fact in facts])
+    return pa.array(explanations, ARROW_TYPE)
 
 
-def _facts(facts: list[Fact], counters: Counters, rows: int, threads: int) -> Iterator[Fact]:
+def _facts(
+    planned: Sequence[Fact], counters: Counters, n_rows: int, threads: int
+) -> Iterator[Fact]:
+    """Yield the facts of a plan, the chosen one's beside what it did, and before `sql` the rest."""
     seconds = time.perf_counter() - counters.began
     peak = peak_bytes()
-    alone = {fact.get("transfer") for fact in facts} <= {1, None}
-    for fact in facts:
-        if fact["topic"] == "sql":  # the last one
+    one_transfer = all(fact.transfer in (1, None) for fact in planned)  # of several nobody can tell
+    for fact in planned:
+        if fact.topic == "sql":  # the last one
             yield from _wall(counters, seconds)
             yield from _work(counters, threads)
-            yield from _counts(counters, rows, seconds, peak)
-        if fact["topic"] == "candidate" and fact["chosen"] and alone:
-            yield {
-                **fact,
-                "actual_images_inferred": counters.images_inferred,
-                "actual_layer_evaluations": counters.layer_evaluations,
-                "actual_peak_bytes": peak,
-                "actual_seconds": seconds,
-            }
+            yield from _counts(counters, n_rows, seconds, peak)
+        if fact.topic == "candidate" and fact.chosen and one_transfer:
+            yield replace(
+                fact,
+                actual_images_inferred=counters.images_inferred,
+                actual_layer_evaluations=counters.layer_evaluations,
+                actual_peak_bytes=peak,
+                actual_seconds=seconds,
+            )
         else:
             yield fact
 
 
 def _wall(counters: Counters, seconds: float) -> Iterator[Fact]:
     """Yield where the wall time went: parts that exclude each other, and the rest."""
-    clock = counters.clock
-    parts = {
-        "load": (counters.load_seconds, "TensorFlow and networks, once in a process"),
-        "infer": (clock.infer_seconds, "the network ran; pooling is part of it"),
-        "fetch stall": (
-            clock.fetch_stall_seconds,
-            "inference waited for the bytes of images: storage or network is slow",
-        ),
-        "prep stall": (
-            clock.prep_stall_seconds,
-            "inference waited for pixels, bytes being there: decoding and resizing are slow",
-        ),
-        "join stall": (
-            clock.rows_stall_seconds,
-            "inference waited for DuckDB's rows: tables, join, filters, BLOBs",
-        ),
-        "train, later passes": (counters.train_seconds, "all iterations of all models"),
-    }
-    rest = seconds - sum(part for part, _ in parts.values())
-    parts["rest"] = (
-        max(rest, 0.0),
+
+    def part(item: str, part_seconds: float, detail: str) -> Fact:
+        share = part_seconds / seconds if seconds > 0 else 0.0
+        return Fact(
+            topic="time", item=item, actual_seconds=part_seconds, share=share, detail=detail
+        )
+
+    yield Fact(
+        topic="time", item="wall", actual_seconds=seconds, share=1.0,
+        detail="from the statement's first step to its last row",
+    )  # fmt: skip
+    parts = [timer.seconds(counters) for timer in WALL]
+    for timer, part_seconds in zip(WALL, parts, strict=True):
+        yield part(timer.item, part_seconds, timer.detail)
+    yield part(
+        "rest",
+        max(seconds - sum(parts), 0.0),
         "DuckDB above inference, hand-over of rows and features, a training's first pass",
     )
-    yield {
-        "topic": "time", "item": "wall", "actual_seconds": seconds, "share": 1.0,
-        "detail": "from the statement's first step to its last row",
-    }  # fmt: skip
-    for item, (part, detail) in parts.items():
-        share = part / seconds if seconds > 0 else 0.0
-        yield {
-            "topic": "time", "item": item, "actual_seconds": part, "share": share, "detail": detail
-        }  # fmt: skip
 
 
 def _work(counters: Counters, threads: int) -> Iterator[Fact]:
     """Yield what threads worked, beside each other and beside inference."""
-    summed = f"summed over threads ({threads} decode)"
-    for item, part, detail in (
-        ("join", counters.rows_seconds, "reading the narrow rows, where they are staged apart"),
-        ("read", counters.read_seconds, f"bytes of images: files and URIs; {summed}"),
-        ("decode", counters.decode_seconds, f"decoding and resizing; {summed}"),
-        ("store, look up", counters.store_seconds, f"digests, and reading what is kept; {summed}"),
-        ("infer", counters.infer_seconds, "passes of the network"),
-        ("store, keep", counters.keep_seconds, "packing and committing what was inferred"),
-        ("pool", counters.pool_seconds, "raw maps of a stage; else inside the network's graph"),
-        ("train, first pass", counters.feed_seconds, "split and kept as they come; summed"),
-    ):
-        yield {"topic": "work", "item": item, "actual_seconds": part, "detail": detail}
+    for timer in WORK:
+        if timer not in WALL:
+            summed = f"; summed over threads ({threads} decode)" if timer.summed else ""
+            yield Fact(
+                topic="work",
+                item=timer.item,
+                actual_seconds=timer.seconds(counters),
+                detail=f"{timer.detail}{summed}",
+            )
 
 
-def _counts(counters: Counters, rows: int, seconds: float, peak: int) -> Iterator[Fact]:
-    rate = rows / seconds if seconds > 0 else 0.0
+def _counts(counters: Counters, n_rows: int, seconds: float, peak: int) -> Iterator[Fact]:
+    """Yield the rows, images and errors that were counted, and their rates."""
     inferred = counters.images_inferred
     for item, value, detail in (
-        ("rows", rows, "that the statement returned"),
-        ("rows per second", rate, None),
+        ("rows", n_rows, "that the statement returned"),
+        ("rows per second", n_rows / seconds if seconds > 0 else 0.0, None),
         ("rows read", counters.rows, "below inference"),
         ("images", counters.images, "rows that have one"),
         ("images inferred", inferred, None),
@@ -153,7 +139,7 @@ def _counts(counters: Counters, rows: int, seconds: float, peak: int) -> Iterato
         ("errors", counters.errors, "rows whose image cannot be read"),
         ("peak bytes", peak, "the most that the process ever held"),
     ):
-        yield {"topic": "count", "item": item, "value": float(value), "detail": detail}
+        yield Fact(topic="count", item=item, value=float(value), detail=detail)
 
 
 KERNELS = (

@@ -1,8 +1,8 @@
-"""What a staged SQL call asks of a kernel: the specs that travel as its first argument.
+"""What the planner and the kernels tell each other: specs that ask, facts and counters that answer.
 
-A spec is the whole order: a kernel needs nothing else but the columns of the call, so that the same
-text runs in this process, in a worker and on an executor. Specs are JSON with sorted keys: equal
-orders are equal texts.
+A spec travels as a staged call's first argument and is the whole order: a kernel needs nothing else
+but the columns of the call, so that the same text runs in this process, in a worker and on an
+executor. Specs are JSON with sorted keys: equal orders are equal texts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 PACKAGE = "vista_sql.udfs"
 
@@ -78,29 +79,172 @@ class InferSpec:
         return InferSpec(**given | lists)
 
 
-EXPLANATION = {
-    "transfer": "INTEGER",  # which of the statement's TRANSFERs, from 1; NULL: all of it
-    "topic": "VARCHAR",
-    "item": "VARCHAR",
-    "chosen": "BOOLEAN",
-    "why": "VARCHAR",
-    "flops_per_image": "BIGINT",
-    "peak_bytes": "BIGINT",
-    "actual_peak_bytes": "BIGINT",
-    "images_inferred": "BIGINT",
-    "actual_images_inferred": "BIGINT",
-    "layer_evaluations": "BIGINT",
-    "actual_layer_evaluations": "BIGINT",
-    "estimated_seconds": "DOUBLE",
-    "actual_seconds": "DOUBLE",
-    "share": "DOUBLE",  # of the wall time
-    "value": "DOUBLE",
-    "detail": "VARCHAR",
-}
-"""The columns of VISTA_EXPLAIN, a row per fact (name → DuckDB type)."""
+Topic = Literal[
+    "transfer", "below inference", "data", "candidate", "decision", "stage", "note", "time", "work",
+    "count", "sql",
+]  # fmt: skip
+"""What a fact of VISTA_EXPLAIN is about; docs/operating.md says what each topic's rows are."""
 
-Fact = Mapping[str, Any]
-"""A row of EXPLANATION by column; what is absent is NULL."""
+Varchar = Annotated[str | None, "VARCHAR"]
+Boolean = Annotated[bool | None, "BOOLEAN"]
+Integer = Annotated[int | None, "INTEGER"]
+BigInt = Annotated[int | None, "BIGINT"]
+Double = Annotated[float | None, "DOUBLE"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A row of VISTA_EXPLAIN: a field per column, in the columns' order; None is NULL."""
+
+    transfer: Integer = None  # which of the statement's TRANSFERs, from 1; None: all of it
+    topic: Annotated[Topic, "VARCHAR"]
+    item: Varchar = None
+    chosen: Boolean = None
+    why: Varchar = None
+    flops_per_image: BigInt = None
+    peak_bytes: BigInt = None
+    actual_peak_bytes: BigInt = None
+    images_inferred: BigInt = None
+    actual_images_inferred: BigInt = None
+    layer_evaluations: BigInt = None
+    actual_layer_evaluations: BigInt = None
+    estimated_seconds: Double = None
+    actual_seconds: Double = None
+    share: Double = None  # of the wall time
+    value: Double = None
+    detail: Varchar = None
+
+
+EXPLANATION: Mapping[str, str] = {
+    name: get_args(hint)[1] for name, hint in get_type_hints(Fact, include_extras=True).items()
+}
+"""The columns of VISTA_EXPLAIN (name → DuckDB type)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSpec:
+    """A measured statement: the facts of its plan, and the run that its kernels count under.
+
+    Example:
+        >>> spec = MeasureSpec((Fact(topic="stage", item="1", detail="sort"),), "run/1", "run")
+        >>> spec.to_text()
+        '{"facts":[{"detail":"sort","item":"1","topic":"stage"}],"run":"run/1","whole_run":"run"}'
+        >>> MeasureSpec.from_text(spec.to_text()) == spec
+        True
+    """
+
+    facts: tuple[Fact, ...]
+    run: str
+    whole_run: str  # that `run` is a part of
+
+    def to_text(self) -> str:
+        """Return the spec as JSON; columns that are NULL are left out."""
+        facts = [{k: v for k, v in asdict(fact).items() if v is not None} for fact in self.facts]
+        order = {"facts": facts, "run": self.run, "whole_run": self.whole_run}
+        return json.dumps(order, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_text(text: str) -> MeasureSpec:
+        """Return the spec that `to_text` wrote."""
+        order = json.loads(text)
+        facts = tuple(Fact(**fact) for fact in order["facts"])
+        return MeasureSpec(facts, order["run"], order["whole_run"])
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A counter of seconds that the kernels keep for a run, and what people read it as.
+
+    Example:
+        >>> TRAIN.name, TRAIN.item, TRAIN.label
+        ('train', 'train, later passes', 'training, later passes')
+    """
+
+    counter: str  # attribute of a run's counters
+    item: str  # of VISTA_EXPLAIN
+    label: str  # in a report
+    detail: str  # what the seconds went to
+    summed: bool = False  # over the threads that decode
+
+    @property
+    def name(self) -> str:
+        """The counter's name without its unit, as records of runs have it."""
+        return self.counter.rpartition(".")[2].removesuffix("_seconds")
+
+    def seconds(self, counters: object) -> float:
+        """Return the seconds that a run's counters hold."""
+        return float(attrgetter(self.counter)(counters))
+
+
+LOAD = Timer(
+    "load_seconds", "load", "loading the network", "TensorFlow and networks, once in a process"
+)
+TRAIN = Timer(
+    "train_seconds", "train, later passes", "training, later passes", "all iterations of all models"
+)
+WALL = (
+    LOAD,
+    Timer(
+        "clock.infer_seconds", "infer", "inferring", "the network ran; pooling is part of it"
+    ),
+    Timer(
+        "clock.fetch_stall_seconds",
+        "fetch stall",
+        "waiting for images",
+        "inference waited for the bytes of images: storage or network is slow",
+    ),
+    Timer(
+        "clock.prep_stall_seconds",
+        "prep stall",
+        "waiting for decoding",
+        "inference waited for pixels, bytes being there: decoding and resizing are slow",
+    ),
+    Timer(
+        "clock.rows_stall_seconds",
+        "join stall",
+        "waiting for rows",
+        "inference waited for DuckDB's rows: tables, join, filters, BLOBs",
+    ),
+    TRAIN,
+)  # fmt: skip
+"""Parts of the wall time: only one of them runs at a time."""
+
+WORK = (
+    Timer(
+        "rows_seconds",
+        "join",
+        "rows of the tables",
+        "reading the narrow rows, where they are staged apart",
+    ),
+    Timer("read_seconds", "read", "reading images", "bytes of images: files and URIs", summed=True),
+    Timer("decode_seconds", "decode", "decoding", "decoding and resizing", summed=True),
+    Timer(
+        "store_seconds",
+        "store, look up",
+        "looking up in the store",
+        "digests, and reading what is kept",
+        summed=True,
+    ),
+    LOAD,
+    Timer("infer_seconds", "infer", "inferring", "passes of the network"),
+    Timer(
+        "keep_seconds",
+        "store, keep",
+        "keeping in the store",
+        "packing and committing what was inferred",
+    ),
+    Timer(
+        "pool_seconds", "pool", "pooling", "raw maps of a stage; else inside the network's graph"
+    ),
+    Timer(
+        "feed_seconds",
+        "train, first pass",
+        "training, first pass",
+        "split and kept as they come; summed",
+    ),
+    TRAIN,
+)
+"""Stages of the work, in their order: most of them run beside each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What was run: one record a run in the home folder, behind VISTA_RUNS() and VISTA_ERRORS()."""
+"""Records of runs, a JSON file each: what VISTA_RUNS(), VISTA_ERRORS() and reports read."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from vista_sql.kernels import WALL, WORK, Timer
 from vista_sql.machine.resources import peak_bytes
 
 log = logging.getLogger(__name__)
 
 FOLDER = "runs"
 MOST_RUNS = 1000
-"""Records kept in a home folder; the oldest go first."""
-
+"""Records in a home folder; the oldest go first."""
 
 MOST_OPEN = 64
 """Runs of statements bound elsewhere that are watched: a prepared one may run again and again."""
 
 
 class Counts(Protocol):
-    """What the kernels counted for a run."""
+    """What the kernels counted for a run; the seconds of `WALL` and `WORK` are there, too."""
 
     images_inferred: int
     images_from_store: int
@@ -50,8 +50,8 @@ class Counts(Protocol):
         """(key, reason) of those, the first ones."""
 
 
-class Counters(Protocol):
-    """Where the kernels count."""
+class CountsByRun(Protocol):
+    """The kernels' counts of every run."""
 
     def counters(self, run: str) -> Counts:
         """Return the counts of a run."""
@@ -85,20 +85,20 @@ class Run:
     seconds: float | None = None
     peak_bytes: int = 0
     reasons: list[tuple[str | None, str]] = field(default_factory=list)  # (key, why), first ones
-    wall: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
-    work: dict[str, float] = field(default_factory=dict)  # seconds by stage, summed over threads
+    wall: dict[str, float] = field(default_factory=dict)  # seconds by the names of kernels.WALL
+    work: dict[str, float] = field(default_factory=dict)  # seconds by the names of kernels.WORK
     estimate: Estimate | None = None
 
 
 class Runs:
-    """The runs of one home folder: opened when planned, written when something was read."""
+    """The runs of one home folder: opened when planned, written once rows were read."""
 
     def __init__(self, home: str) -> None:
         self._folder = Path(home) / FOLDER
         self._open: dict[str, tuple[Run, float]] = {}
         self._written: dict[str, int] = {}  # run → its rows when it was last written
         self._lock = threading.Lock()
-        self._told = False  # that records cannot be written
+        self._warned = False  # that records cannot be written
 
     def open(self, statement: str, plan: str = "") -> str:
         """Return the id of a new run; nothing is written yet."""
@@ -112,7 +112,14 @@ class Runs:
     def close(
         self, run_id: str, plan: str, counts: Counts, estimate: Estimate | None = None
     ) -> None:
-        """Write the record of a run that has ended."""
+        """Write the record of a run that has ended.
+
+        Args:
+            run_id: as `open` returned it; one that was closed before changes nothing.
+            plan: the plans of its TRANSFERs; "": as it was opened with.
+            counts: what the kernels counted for it.
+            estimate: what the planner expected.
+        """
         with self._lock:
             opened = self._open.pop(run_id, None)
         if opened is not None:
@@ -120,45 +127,46 @@ class Runs:
             run = replace(run, estimate=estimate)
             self._write(run, plan or run.plan, counts, round(time.monotonic() - began, 3))
 
-    def flush(self, counters: Counters) -> None:
-        """Write the records of open runs that read something since; the newest stay open."""
+    def flush(self, counts_by_run: CountsByRun) -> None:
+        """Write the records of open runs that read rows since; only the newest stay open."""
         with self._lock:
             opened = list(self._open.values())
         for run, _ in opened:
-            counts = counters.counters(run.run_id)
+            counts = counts_by_run.counters(run.run_id)
             if counts.rows != self._written.get(run.run_id, 0):
                 self._written[run.run_id] = counts.rows
                 self._write(run, run.plan, counts, None)
         for run, _ in opened[:-MOST_OPEN]:
-            counters.forget(run.run_id)
+            counts_by_run.forget(run.run_id)
             self._written.pop(run.run_id, None)
             with self._lock:
                 self._open.pop(run.run_id, None)
 
     def _write(self, run: Run, plan: str, counts: Counts, seconds: float | None) -> None:
-        record = asdict(run) | {
-            "plan": plan,
-            "rows": counts.rows,
-            "images": counts.images,
-            "images_inferred": counts.images_inferred,
-            "images_from_store": counts.images_from_store,
-            "errors": counts.errors,
-            "reasons": list(counts.reasons),
-            "seconds": seconds,
-            "peak_bytes": peak_bytes(),
-            "wall": _seconds(getattr(counts, "clock", None)),
-            "work": _seconds(counts),
-        }
-        text = json.dumps(record, ensure_ascii=False)
+        record = replace(
+            run,
+            plan=plan,
+            rows=counts.rows,
+            images=counts.images,
+            images_inferred=counts.images_inferred,
+            images_from_store=counts.images_from_store,
+            errors=counts.errors,
+            reasons=list(counts.reasons),
+            seconds=seconds,
+            peak_bytes=peak_bytes(),
+            wall=_seconds(WALL, counts),
+            work=_seconds(WORK, counts),
+        )
+        text = json.dumps(asdict(record), ensure_ascii=False)
         try:
-            self._keep(f"{run.run_id}.json", text)
+            self._write_file(f"{run.run_id}.json", text)
         except OSError as error:  # a full disk, a folder that cannot be written
-            if not self._told:
+            if not self._warned:
                 log.warning("going on without a record of runs in %s: %s", self._folder, error)
-            self._told = True
+            self._warned = True
 
-    def _keep(self, name: str, text: str) -> None:
-        """Write a record, whole or not at all; drop the oldest."""
+    def _write_file(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all; drop the oldest beyond MOST_RUNS."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
         half = path.with_suffix(f".{os.getpid()}.half")
@@ -168,7 +176,7 @@ class Runs:
         finally:
             half.unlink(missing_ok=True)
         names = os.listdir(self._folder)  # noqa: PTH208 - names are enough, and quick
-        for old in sorted(names)[:-MOST_RUNS] if len(names) > MOST_RUNS else ():
+        for old in sorted(names)[:-MOST_RUNS]:
             (self._folder / old).unlink(missing_ok=True)
 
 
@@ -185,14 +193,6 @@ def read(home: str) -> Iterator[Run]:
             continue
 
 
-def _seconds(counts: Any) -> dict[str, float]:
-    """Return what an object's attributes `*_seconds` hold, by what stands before."""
-    if counts is None:
-        return {}
-    names = [one.name for one in fields(counts)] if is_dataclass(counts) else list(vars(counts))
-    ending = "_seconds"
-    return {
-        name.removesuffix(ending): round(float(getattr(counts, name)), 4)
-        for name in names
-        if name.endswith(ending)
-    }
+def _seconds(timers: Iterable[Timer], counts: Counts) -> dict[str, float]:
+    """Return what a run spent by the names of timers."""
+    return {timer.name: round(timer.seconds(counts), 4) for timer in timers}

@@ -21,6 +21,7 @@ from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.database import Seen
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.hosts.duckdb.statements import Statements, Watched
+from vista_sql.kernels import Fact
 from vista_sql.machine import calibration
 from vista_sql.planning import explain
 from vista_sql.planning.context import Context, Names
@@ -93,7 +94,7 @@ class Session:
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
         script = self._planned(self._one(sql))
-        return explain.script(script.transfers, script.text)
+        return explain.staged_sql(script)
 
     def explain(self, sql: str, *, measure: bool = False) -> str:
         """Return how a statement would run: plans, decisions, staged SQL. Nothing is inferred.
@@ -106,11 +107,12 @@ class Session:
         if measure and statement.kind != "select":
             raise QueryError("this would change something: measure the SELECT that is in it")
         script = self._planned(statement)
-        planned = explain.render(script.transfers, script.text)
+        planned = explain.render(script)
         if not measure:
             return planned
         call = f"FROM VISTA_EXPLAIN({text_literal(statement.text)}, measure => true)"
-        return f"{planned}\n\n{explain.measured(self.query(call).arrow().to_pylist())}"
+        facts = [Fact(**row) for row in self.query(call).arrow().to_pylist()]
+        return f"{planned}\n\n{explain.measured(facts)}"
 
     def close(self) -> None:
         """Close the connection, if it is the session's own."""
@@ -225,7 +227,7 @@ def _estimate(script: Script) -> Estimate:
     return Estimate(
         peak_bytes=max((t.plan.chosen.peak_bytes for t in script.transfers), default=None),
         images_inferred=None if None in images else sum(filter(None, images)),
-        explained=explain.render(script.transfers, script.text) if script.transfers else "",
+        explained=explain.render(script) if script.transfers else "",
     )
 
 

@@ -1,5 +1,6 @@
 """`vista report`: what the page says, that it needs nothing else, and how a browser shows it."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 import vista_sql
-from vista_sql import datasets, report
+from vista_sql import catalog, datasets, kernels, report
 from vista_sql.cli import app
 from vista_sql.errors import UnknownNameError, VistaError
+from vista_sql.kernels import WALL, WORK
+from vista_sql.report._plots import LONGEST, LONGEST_CLASS, short_names
+from vista_sql.runs import FOLDER, Runs
 
 ROWS = 80
 CALL = (
@@ -97,6 +101,52 @@ def test_a_run_without_a_training_has_its_report(trained):
         assert shown.count("<svg") == 2
 
 
+def drawn(page):
+    """Return the texts of a page's drawings."""
+    drawings = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    return {re.sub(r"\s+", " ", text).strip() for text in re.findall(r">([^<>]+)</text>", drawings)}
+
+
+def test_a_run_that_looks_up_and_keeps_features_names_these_stages(trained, tmp_path):
+    with vista_sql.connect(trained) as db:
+        db.con.execute(f"SET VARIABLE vista_store = '{tmp_path}'")
+        db.query(f"SELECT id, fc6 FROM {CALL} WHERE id > 5").arrow()
+        (run,) = db.query("SELECT run_id FROM VISTA_RUNS() LIMIT 1").fetchone()
+        texts = drawn(render(db, run))
+    assert {"looking up in the store", "keeping in the store", "decoding"} <= texts
+    assert not {"store", "keep"} & texts
+
+
+def every_timer(home, **changed):
+    """Write the record of a run of 10 s that spent time on everything; return its id."""
+    journal = Runs(str(home))
+    run = journal.open("SELECT fc6 FROM t")
+    counters = catalog.module(kernels.PACKAGE, "passes.runtime").Counters()
+    for timer in {*WALL, *WORK}:
+        owner = counters.clock if timer.counter.startswith("clock.") else counters
+        setattr(owner, timer.counter.removeprefix("clock."), 0.25)
+    journal.close(run, "fused/after", counters)
+    file = home / FOLDER / f"{run}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": 10.0} | changed))
+    return run
+
+
+def test_every_stage_has_a_whole_label(tmp_path):
+    run = every_timer(tmp_path)
+    texts = drawn(report.render(str(tmp_path), run)[0])
+    assert {timer.label for timer in (*WALL, *WORK)} <= texts
+    bare = {name for timer in (*WALL, *WORK) for name in (timer.name, timer.item)}
+    assert not bare & texts
+
+
+def test_a_record_of_before_shows_its_seconds(tmp_path):
+    """Once, `wall` held only inference and stalls, and loading stood in `work` alone."""
+    run = every_timer(tmp_path, wall={"infer": 1.0}, work={"load": 2.0, "infer": 3.0})
+    found = report.find(str(tmp_path), run, {})
+    assert found.wall == (("loading the network", 2.0), ("inferring", 1.0), ("the rest", 7.0))
+    assert found.work == (("loading the network", 2.0), ("inferring", 3.0))
+
+
 def test_a_models_run_finds_its_model_again(trained):
     with vista_sql.connect(trained) as db:
         ((run,),) = db.query(
@@ -144,7 +194,59 @@ def test_several_reg_are_told_apart(plain):
     plain.query(
         "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 't', reg => [0.1, 0.01])"
     ).arrow()
-    assert "structured+layer, reg 0.1" in text_of(render(plain))
+    said = text_of(render(plain))
+    assert "structured+layer, reg 0.1" in said
+    assert re.search(r"over the structured columns alone|The structured columns alone do", said)
+    assert "Dashed: the structured columns alone, at their best reg." in said
+
+
+def test_numbers_of_one_are_singular(plain):
+    few = "FROM t WHERE id < 3 OR id = 5"
+    train = "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => $${}$$, {})"
+    one = "baselines => [], test_fraction => 0"
+    plain.query(train.format(few, one)).arrow()
+    assert "1 model was trained; there were no rows to test it on." in text_of(render(plain))
+    assert "standardize true" in text_of(render(plain))
+
+
+@pytest.fixture
+def long(plain):
+    """A page with long names of classes and layers."""
+    plain.query(
+        "CREATE TABLE long AS SELECT id, a, layer AS conv5_block3_out_of_a_network, "
+        "layer AS conv5_block3_out_of_another, 'a class of a long name, ' || id % 8 AS y FROM t"
+    )
+    plain.query(
+        "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 'long', "
+        "reg => [0.1, 0.01], folds => 2, max_iterations => 2)"
+    ).arrow()
+    return render(plain)
+
+
+def test_long_names_of_classes_and_layers_stay_apart(long):
+    names = short_names([f"a class of a long name, {n}" for n in range(8)], LONGEST_CLASS)
+    assert len(set(names)) == 8
+    assert set(names) <= drawn(long)
+    assert len({text for text in drawn(long) if re.fullmatch(r"\+ con.*reg 0\.\d+", text)}) == 4
+    check(long)
+
+
+@pytest.mark.parametrize("longest", [LONGEST, LONGEST_CLASS])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["a", "b"],
+        [f"{'long ' * 20}{n}" for n in range(20)],
+        [f"{n} {'long ' * 20}" for n in range(20)],
+        [f"{'long ' * 20}{n}{' long' * 20}" for n in range(20)],
+    ],
+)
+def test_names_are_short_and_stay_apart(names, longest):
+    short = short_names(names, longest)
+    assert len(set(short)) == len(names)
+    assert all(len(name) <= longest for name in short)
+    assert short_names(short, longest) == short
 
 
 def test_what_is_kept_is_compact_and_agrees_with_the_scores(plain):
@@ -156,9 +258,8 @@ def test_what_is_kept_is_compact_and_agrees_with_the_scores(plain):
     home = plain.home(plain.settings())
     for model in models.entries(home):
         curve, row = [0.0, *model.row["roc"]], model.row
-        assert auc([0.0, *model.document["roc_at"]], curve) == pytest.approx(
-            row["roc_auc"], abs=0.01
-        )
+        area = auc([0.0, *model.document["roc_at"]], curve)
+        assert area == pytest.approx(row["roc_auc"], abs=0.002)  # stairs are not cut off
         counts = {(i, j): n for i, j, n in row["confusion"]}
         assert sum(counts.values()) == row["n_test"]
         right = sum(n for (i, j), n in counts.items() if i == j)
@@ -284,6 +385,13 @@ def test_a_browser_shows_it_whole(page, tmp_path, width):
     assert found["outside"] == []  # no letter is cut off
     assert found["width"] <= found["window"]
     assert found["smallest"] >= 9
+
+
+@browser.needed
+def test_a_wide_table_is_whole_on_a_wide_screen(long, tmp_path):
+    found = browser.measured(long, tmp_path, 1200)
+    assert found["scrolled"] == 0
+    assert found["outside"] == []
 
 
 @browser.needed

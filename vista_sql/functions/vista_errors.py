@@ -1,4 +1,4 @@
-"""VISTA_ERRORS(): the images that could not be read."""
+"""VISTA_ERRORS(): a row per image that could not be read, with the reason."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ COLUMNS = {"run_id": "VARCHAR", "key": "VARCHAR", "error": "VARCHAR"}
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each unreadable image of each run, newest run first."""
     call.checked()
-    found = [
+    rows = [
         (run.run_id, key, reason) for run in runs.read(planner.home) for key, reason in run.reasons
     ]
-    return values_table(COLUMNS, found)
+    return values_table(COLUMNS, rows)
 
 
 FUNCTION = TableFunction("vista_errors", (), expand, "the images that could not be read")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import astuple
 
 from vista_sql.functions._training import flag
-from vista_sql.kernels import EXPLANATION
+from vista_sql.kernels import EXPLANATION, MeasureSpec
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.quoting import identifier, text_literal, values_table
 
@@ -14,19 +14,18 @@ def expand(call: Call, planner: Planner) -> str:
     """Return the facts as a constant table; measured, a SELECT that runs the statement first."""
     measure = flag(call, "measure")
     explained = planner.explained(call, "sql", runs=measure)
-    facts = [{n: v for n, v in fact.items() if v is not None} for fact in explained.facts]
     if not measure:
-        return values_table(EXPLANATION, [[fact.get(n) for n in EXPLANATION] for fact in facts])
-    order = {"facts": facts, "run": explained.run, "whole_run": explained.whole_run}
+        return values_table(EXPLANATION, [astuple(fact) for fact in explained.facts])
+    spec = MeasureSpec(explained.facts, explained.run, explained.whole_run)
+    order, run = text_literal(spec.to_text()), text_literal(explained.run)
     begun, id_, n = (identifier(planner.fresh_name(role)) for role in ("begun", "id", "n"))
     every, row = (identifier(planner.fresh_name(role)) for role in ("every", "row"))
     # the hash reads every value of every column, so that DuckDB leaves nothing out, nor a sort
     return (
-        f"WITH {begun} AS MATERIALIZED "
-        f"(SELECT vista_measure({text_literal(explained.run)}) AS {id_}) "
-        f"SELECT unnest(vista_measured({text_literal(json.dumps(order, ensure_ascii=False))}, "
-        f"{n}, {every}), recursive := true) FROM (SELECT count(*) AS {n}, "
-        f"bit_xor(hash(*COLUMNS(*))) AS {every} FROM {begun}, (\n{explained.text}\n) AS {row})"
+        f"WITH {begun} AS MATERIALIZED (SELECT vista_measure({run}) AS {id_}) "
+        f"SELECT unnest(vista_measured({order}, {n}, {every}), recursive := true) "
+        f"FROM (SELECT count(*) AS {n}, bit_xor(hash(*COLUMNS(*))) AS {every} "
+        f"FROM {begun}, (\n{explained.text}\n) AS {row})"
     )
 
 

@@ -15,7 +15,7 @@ from vista_sql.planning.context import Context, Names
 from vista_sql.planning.database import Unseen
 from vista_sql.planning.planner import plan_call
 from vista_sql.planning.script import Script
-from vista_sql.runs import Counters, Runs
+from vista_sql.runs import CountsByRun, Runs
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call
 
@@ -31,7 +31,7 @@ class Binder:
         home: str,
         salt: str,
         capabilities: Capabilities,
-        counters: Counters,
+        counters: CountsByRun,
         look: Callable[[str], Mapping[str, str] | None] = lambda relation: None,
     ) -> None:
         """Keep what the calls have in common.

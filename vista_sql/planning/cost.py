@@ -274,21 +274,3 @@ def bases(workload: Workload) -> Iterator[Layer]:
     for layer in cnn.layers:
         if layer.name in names and missing and all(cnn.determines(layer, m) for m in missing):
             yield layer
-
-
-def describe(stage: Stage, workload: Workload) -> str:
-    """Return a stage as one line of text."""
-    if isinstance(stage, Sort):
-        return "sort rows by image"
-    if isinstance(stage, Pool):
-        values = pooled_values(stage.layer.shape, workload.pool)
-        return f"pool {stage.layer.name} ({workload.pool}) to {values:,} values"
-    start = stage.start.name if stage.start else "image"
-    if stage.base is not None:
-        start = f"stored {stage.base.name}, else {start}"
-    start = f"{stage.cnn}: {start}" if stage.cnn else start
-    layers = ", ".join(layer.name for layer in stage.layers)
-    kept = ", ".join(layer.name for layer in stage.materialize)
-    return f"infer {start} → {layers} as {stage.form}" + (
-        f"; keep raw maps of {kept}" if kept else ""
-    )

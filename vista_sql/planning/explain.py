@@ -1,188 +1,304 @@
-"""Plan → text: the only renderer, shared by db.explain(), VISTA_EXPLAIN and the command line."""
+"""Plan → facts → text: what db.explain(), VISTA_EXPLAIN and the command line say of a statement.
+
+`facts` walks a plan once and yields a row per fact; `render` and `measured` lay rows out as text
+and know nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import assert_never
 
 from vista_sql.kernels import Fact
-from vista_sql.planning import cost
 from vista_sql.planning.candidates import Candidate
-from vista_sql.planning.optimizer import Plan
-from vista_sql.planning.script import Transfer
+from vista_sql.planning.optimizer import Decision
+from vista_sql.planning.plans import Infer, Pool, Sort, Stage
+from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.workload import Facts, Workload, pooled_values
+from vista_sql.sql.needs import Needs
 from vista_sql.units import format_bytes, format_flops, format_seconds
 
-
-def script(transfers: Sequence[Transfer], text: str) -> str:
-    """Return the staged SQL: the rows of each staged call as a relation, then the statement."""
-    parts = []
-    for transfer in transfers:
-        staged = transfer.staged
-        if transfer.is_apart:
-            rows = transfer.plan.chosen.batch_rows
-            parts.append(
-                f"-- {staged.rows_name}: read {rows} rows at a time\n"
-                f"CREATE TEMP VIEW {staged.rows_name} AS\n{staged.rows};"
-            )
-    return "\n\n".join([*parts, f"{text.strip()};"])
+SEMI_JOIN = "semi-join"  # the item of decisions about rows, not about the plan
 
 
-def render(transfers: Sequence[Transfer], text: str) -> str:
-    """Return how a statement would run. Equal plans give equal text."""
-    parts = [_transfer(index, transfer) for index, transfer in enumerate(transfers, 1)]
-    if not parts:
-        parts = ["no TRANSFER: DuckDB runs the statement as it is"]
-    return "\n\n".join([*parts, f"staged SQL\n{script(transfers, text)}"])
+def staged_sql(script: Script) -> str:
+    """Return the staged SQL: the rows of each call that is apart as a relation, then the text."""
+    parts = [
+        f"-- {transfer.staged.rows_name}: read {transfer.plan.chosen.batch_rows} rows at a time\n"
+        f"CREATE TEMP VIEW {transfer.staged.rows_name} AS\n{transfer.staged.rows};"
+        for transfer in script.apart
+    ]
+    return "\n\n".join([*parts, f"{script.text.strip()};"])
 
 
-def _transfer(index: int, transfer: Transfer) -> str:
-    workload, plan = transfer.workload, transfer.plan
-    lines = [f"TRANSFER {index}: {workload.cnn.name}, {len(workload.taps)} layers asked"]
-    used = ", ".join(tap.column for tap in workload.used_taps) or "none"
-    lines.append(f"  layers computed: {used}")
-    facts = workload.facts
-    below = [f"{what} {text}" for what, text in _below(transfer)]
-    lines.append(f"  below inference: {' '.join(below) or 'nothing'}")
-    lines += [f"  semi-join: {text}" for text in workload.needs.cuts]
-    if facts.rows is not None:
-        about = "" if facts.exact else "about "  # equal bytes were not looked for
-        lines.append(f"  rows: {facts.rows:,}; distinct images: {about}{facts.distinct_images:,}")
-    if workload.weights == "random":
-        lines.append(f"  weights: random (seed {workload.seed}): cost and parity, no quality")
-    lines.append("  stages:")
-    lines += [
-        f"    {number}. {cost.describe(stage, workload)}"
-        for number, stage in enumerate(plan.chosen.stages, 1)
-    ] or ["    nothing is inferred"]
-    lines.append(
-        f"  per image: {format_flops(plan.chosen.flops_per_image)}; "
-        f"peak: {format_bytes(plan.chosen.peak_bytes)} (estimated)"
-    )
-    if plan.infers:
-        price = plan.chosen.price
-        lines.append(
-            f"  in all: {format_seconds(price.seconds)}, "
-            f"{price.images_inferred:,} images inferred, "
-            f"{price.layer_evaluations:,} layers of images evaluated (estimated)"
-        )
-    for decision in plan.decisions:
-        lines.append(f"  {decision.what}: {decision.chosen} ({decision.why})")
-        if decision.what == "plan":
-            lines += _candidates(plan)
-    return "\n".join(lines)
+# ── a plan's facts ──────────────────────────────────────────────────────────────────────────────
 
 
-def _below(transfer: Transfer) -> Iterator[tuple[str, str]]:
-    """Yield what runs below inference: a clause and its text."""
-    needs = transfer.workload.needs
-    if needs.conditions:
-        yield "WHERE", " AND ".join(needs.conditions)
-    if needs.sample:
-        word, _, text = needs.sample.partition(" ")
-        yield word, text
-    if needs.qualify:
-        yield "QUALIFY", needs.qualify
-    if needs.limit is not None and needs.order:
-        yield "ORDER BY", f"{', '.join(needs.order)} LIMIT {needs.limit}"
-    elif needs.limit is not None:
-        yield "LIMIT", str(needs.limit)
-
-
-def _candidates(plan: Plan) -> list[str]:
-    """Return a line for each candidate, the cheapest first."""
-    lines = []
-    width = max((len(_name(other)) for other in plan.alternatives), default=0)
-    for other in plan.alternatives:
-        note = f", {other.note}" if other.note else ""
-        price = other.price
-        lines.append(
-            f"    {'→' if other.is_way_of(plan.chosen) else ' '} {_name(other):<{width}}  "
-            f"{format_seconds(price.seconds):>8}, {format_bytes(other.peak_bytes):>10} peak, "
-            f"{price.images_inferred:,} images, {price.layer_evaluations:,} layers{note}"
-        )
-    return lines
-
-
-def _name(other: Candidate) -> str:
-    before = " before the join" if other.placement == "before" else ""
-    start = "" if other.base is None else f" from {other.base.name}"
-    return f"{other.kind}{before}{start}"
-
-
-# ── rows: VISTA_EXPLAIN ─────────────────────────────────────────────────────────────────────────
-
-
-def facts(transfers: Sequence[Transfer], text: str) -> Iterator[Fact]:
+def facts(script: Script) -> Iterator[Fact]:
     """Yield the facts of a statement's plan. Equal plans give equal facts, in an equal order."""
-    for index, transfer in enumerate(transfers, 1):
+    for number, transfer in enumerate(script.transfers, 1):
         for fact in _facts(transfer):
-            yield {"transfer": index, **fact}
-    if not transfers:
-        yield {"topic": "note", "detail": "no TRANSFER: DuckDB runs the statement as it is"}
-    yield {"topic": "sql", "item": "rewritten", "detail": script(transfers, text)}
+            yield replace(fact, transfer=number)
+    if not script.transfers:
+        yield Fact(topic="note", detail="no TRANSFER: DuckDB runs the statement as it is")
+    yield Fact(topic="sql", item="rewritten", detail=staged_sql(script))
 
 
 def _facts(transfer: Transfer) -> Iterator[Fact]:
     workload, plan = transfer.workload, transfer.plan
-    yield {"topic": "transfer", "item": "cnn", "detail": workload.cnn.name}
-    asked = ", ".join(tap.column for tap in workload.taps)
-    used = ", ".join(tap.column for tap in workload.used_taps)
-    yield {"topic": "transfer", "item": "layers asked", "detail": asked}
-    yield {"topic": "transfer", "item": "layers computed", "detail": used or "none"}
-    if workload.weights == "random":
-        why = "cost and parity, no quality"
-        yield {
-            "topic": "transfer", "item": "weights", "why": why,
-            "detail": f"random (seed {workload.seed})",
-        }  # fmt: skip
-    for what, clause in list(_below(transfer)) or [("nothing", "")]:
-        yield {"topic": "below inference", "item": what, "detail": clause or None}
-    for text in workload.needs.cuts:
-        yield {"topic": "decision", "item": "semi-join", "detail": text}
-    known = workload.facts
-    for item, n in (
-        ("rows", known.rows), ("images", known.images), ("distinct images", known.distinct_images)
-    ):  # fmt: skip
-        if n is not None:
-            yield {"topic": "data", "item": item, "value": n}
-    reason = {decision.what: decision.why for decision in plan.decisions}
-    for other in plan.alternatives:
-        yield {
-            "topic": "candidate",
-            "item": _name(other),
-            "chosen": other.is_way_of(plan.chosen),
-            "why": reason["plan"] if other.is_way_of(plan.chosen) else other.note or None,
-            "flops_per_image": other.flops_per_image,
-            "peak_bytes": other.peak_bytes,
-            "images_inferred": other.price.images_inferred,
-            "layer_evaluations": other.price.layer_evaluations,
-            "estimated_seconds": other.price.seconds,
-            "detail": "; ".join(cost.describe(stage, workload) for stage in other.stages),
-        }
+    yield from _workload(workload)
+    yield from _needs(workload.needs)
+    yield from _data(workload.facts)
+    reasons = {decision.what: decision.why for decision in plan.decisions}
+    for alternative in plan.alternatives:
+        reason = reasons["plan"] if alternative.is_way_of(plan.chosen) else None
+        yield _candidate(alternative, reason, workload)
     for decision in plan.decisions:
-        yield {
-            "topic": "decision", "item": decision.what, "why": decision.why,
-            "detail": decision.chosen,
-        }  # fmt: skip
+        yield _decision(decision)
     for number, stage in enumerate(plan.chosen.stages, 1):
-        yield {"topic": "stage", "item": str(number), "detail": cost.describe(stage, workload)}
+        yield Fact(topic="stage", item=str(number), detail=describe(stage, workload.pool))
     if not plan.chosen.stages:
-        yield {"topic": "stage", "item": "none", "detail": "nothing is inferred"}
+        yield Fact(topic="stage", item="none", detail="nothing is inferred")
 
 
-def measured(facts: Sequence[Fact]) -> str:
-    """Return what VISTA_EXPLAIN measured of a statement as text; nothing planned is in it."""
-    lines = ["measured"]
-    for fact in facts:
-        if fact["topic"] in ("time", "work"):
-            share = f"{fact['share']:6.1%}" if fact["share"] is not None else " " * 6
-            line = f"{fact['item']:<20}{fact['actual_seconds']:10.3f} s  {share}  {fact['detail']}"
-            lines.append(("  " if fact["item"] == "wall" else "    ") + line)
+def _workload(workload: Workload) -> Iterator[Fact]:
+    """Yield what is computed: the network, its layers, its weights."""
+    asked = [tap.column for tap in workload.taps]
+    used = [tap.column for tap in workload.used_taps]
+    yield Fact(topic="transfer", item="cnn", detail=workload.cnn.name)
+    yield Fact(topic="transfer", item="layers asked", value=len(asked), detail=", ".join(asked))
+    yield Fact(topic="transfer", item="layers computed", detail=", ".join(used) or "none")
+    if workload.weights == "random":
+        yield Fact(
+            topic="transfer",
+            item="weights",
+            why="cost and parity, no quality",
+            detail=f"random (seed {workload.seed})",
+        )
+
+
+def _needs(needs: Needs) -> Iterator[Fact]:
+    """Yield what runs below inference: a clause and its text each; then the semi-joins' reasons."""
+    clauses = []
+    if needs.conditions:
+        clauses.append(("WHERE", " AND ".join(needs.conditions)))
+    if needs.sample:
+        word, _, text = needs.sample.partition(" ")
+        clauses.append((word, text))
+    if needs.qualify:
+        clauses.append(("QUALIFY", needs.qualify))
+    if needs.limit is not None and needs.order:
+        clauses.append(("ORDER BY", f"{', '.join(needs.order)} LIMIT {needs.limit}"))
+    elif needs.limit is not None:
+        clauses.append(("LIMIT", str(needs.limit)))
+    for clause, text in clauses:
+        yield Fact(topic="below inference", item=clause, detail=text)
+    if not clauses:
+        yield Fact(topic="below inference", item="nothing")
+    for cut in needs.cuts:
+        yield Fact(topic="decision", item=SEMI_JOIN, detail=cut)
+
+
+def _data(known: Facts) -> Iterator[Fact]:
+    """Yield how much data there is, as far as it is known."""
+    estimated = None if known.exact else "equal bytes are not looked for"
+    for item, n, why in (
+        ("rows", known.rows, None),
+        ("images", known.images, None),
+        ("distinct images", known.distinct_images, estimated),
+    ):
+        if n is not None:
+            yield Fact(topic="data", item=item, value=n, why=why)
+
+
+def _candidate(alternative: Candidate, reason: str | None, workload: Workload) -> Fact:
+    """Return a plan that was possible; `reason` is why the chosen one was chosen."""
+    before = " before the join" if alternative.placement == "before" else ""
+    start = "" if alternative.base is None else f" from {alternative.base.name}"
+    return Fact(
+        topic="candidate",
+        item=f"{alternative.kind}{before}{start}",
+        chosen=reason is not None,
+        why=reason or alternative.note or None,
+        flops_per_image=alternative.flops_per_image,
+        peak_bytes=alternative.peak_bytes,
+        images_inferred=alternative.price.images_inferred,
+        layer_evaluations=alternative.price.layer_evaluations,
+        estimated_seconds=alternative.price.seconds,
+        detail="; ".join(describe(stage, workload.pool) for stage in alternative.stages),
+    )
+
+
+def _decision(decision: Decision) -> Fact:
+    return Fact(topic="decision", item=decision.what, why=decision.why, detail=decision.chosen)
+
+
+def describe(stage: Stage, pool: str) -> str:
+    """Return a stage, and the pooling of the features it gives, as one line of text.
+
+    Example:
+        >>> from vista_sql import roster
+        >>> lenet5 = roster.load("lenet5")
+        >>> c5, f6 = lenet5.layer("c5"), lenet5.layer("f6")
+        >>> describe(Infer(None, (c5, f6), "features", materialize=(c5,)), "max2x2")
+        'infer image → c5, f6 as features; keep raw maps of c5'
+        >>> describe(Pool(f6), "max2x2")
+        'pool f6 (max2x2) to 84 values'
+    """
+    match stage:
+        case Sort():
+            return "sort rows by image"
+        case Pool(layer=layer):
+            return f"pool {layer.name} ({pool}) to {pooled_values(layer.shape, pool):,} values"
+        case Infer():
+            start = stage.start.name if stage.start else "image"
+            if stage.base is not None:
+                start = f"stored {stage.base.name}, else {start}"
+            if stage.cnn:
+                start = f"{stage.cnn}: {start}"
+            layers = ", ".join(layer.name for layer in stage.layers)
+            text = f"infer {start} → {layers} as {stage.form}"
+            if stage.materialize:
+                text += f"; keep raw maps of {', '.join(layer.name for layer in stage.materialize)}"
+            return text
+        case _:
+            assert_never(stage)
+
+
+# ── facts as text ───────────────────────────────────────────────────────────────────────────────
+
+
+def render(script: Script) -> str:
+    """Return how a statement would run, as text. Equal plans give equal text."""
+    return planned(facts(script))
+
+
+def planned(rows: Iterable[Fact]) -> str:
+    """Return the facts of a statement's plan as text.
+
+    Example:
+        >>> note = Fact(topic="note", detail="no TRANSFER: DuckDB runs the statement as it is")
+        >>> print(planned([note, Fact(topic="sql", item="rewritten", detail="SELECT 1;")]))
+        no TRANSFER: DuckDB runs the statement as it is
+        <BLANKLINE>
+        staged SQL
+        SELECT 1;
+    """
+    paragraphs = []
+    for number, group in groupby(rows, key=lambda fact: fact.transfer):
+        if number is not None:
+            paragraphs.append(_transfer(number, list(group)))
             continue
-        if fact["topic"] == "count":
-            shown = f"{fact['value']:,.0f}"
-            if fact["item"] == "peak bytes":
-                shown = format_bytes(int(fact["value"]))
-            told = f"  ({fact['detail']})" if fact["detail"] else ""
-            lines.append(f"  {fact['item']}: {shown}{told}")
-    first_work = next(i for i, line in enumerate(lines) if line.startswith("    join    "))
-    return "\n".join([*lines[:first_work], "  beside each other", *lines[first_work:]])
+        for fact in group:
+            heading = "staged SQL\n" if fact.topic == "sql" else ""
+            paragraphs.append(f"{heading}{fact.detail}")
+    return "\n\n".join(paragraphs)
+
+
+def _transfer(number: int, rows: Sequence[Fact]) -> str:
+    """Return the facts of one TRANSFER as text."""
+    about = {fact.item: fact for fact in rows if fact.topic == "transfer"}
+    decisions = [fact for fact in rows if fact.topic == "decision"]
+    candidates = [fact for fact in rows if fact.topic == "candidate"]
+    stages = [fact for fact in rows if fact.topic == "stage"]
+    below = [_words(fact.item, fact.detail) for fact in rows if fact.topic == "below inference"]
+    lines = [
+        f"TRANSFER {number}: {about['cnn'].detail}, {about['layers asked'].value:.0f} layers asked",
+        f"  layers computed: {about['layers computed'].detail}",
+        f"  below inference: {' '.join(below)}",
+    ]
+    lines += [f"  {SEMI_JOIN}: {fact.detail}" for fact in decisions if fact.item == SEMI_JOIN]
+    lines += _data_lines([fact for fact in rows if fact.topic == "data"])
+    if "weights" in about:
+        lines.append(f"  weights: {about['weights'].detail}: {about['weights'].why}")
+    lines.append("  stages:")
+    lines += [f"    {'' if s.item == 'none' else f'{s.item}. '}{s.detail}" for s in stages]
+    lines += _estimate_lines(next((fact for fact in candidates if fact.chosen), None))
+    for decision in decisions:
+        if decision.item != SEMI_JOIN:
+            lines.append(f"  {decision.item}: {decision.detail} ({decision.why})")
+        if decision.item == "plan":
+            lines += _candidate_lines(candidates)
+    return "\n".join(lines)
+
+
+def _words(*texts: str | None) -> str:
+    return " ".join(text for text in texts if text)
+
+
+def _data_lines(rows: Sequence[Fact]) -> list[str]:
+    shown = [
+        f"{fact.item}: {'about ' if fact.why else ''}{fact.value or 0:,.0f}"
+        for fact in rows
+        if fact.item != "images"
+    ]
+    return [f"  {'; '.join(shown)}"] if shown else []
+
+
+def _estimate_lines(chosen: Fact | None) -> list[str]:
+    """Return what the chosen plan is expected to take; None: nothing is inferred."""
+    if chosen is None:
+        return [f"  per image: {format_flops(0)}; peak: {format_bytes(0)} (estimated)"]
+    flops, peak = chosen.flops_per_image or 0, chosen.peak_bytes or 0
+    images, layers = chosen.images_inferred or 0, chosen.layer_evaluations or 0
+    return [
+        f"  per image: {format_flops(flops)}; peak: {format_bytes(peak)} (estimated)",
+        f"  in all: {format_seconds(chosen.estimated_seconds or 0)}, {images:,} images inferred, "
+        f"{layers:,} layers of images evaluated (estimated)",
+    ]
+
+
+def _candidate_lines(candidates: Sequence[Fact]) -> list[str]:
+    """Return a line for each candidate, the cheapest first."""
+    width = max((len(fact.item or "") for fact in candidates), default=0)
+    lines = []
+    for fact in candidates:
+        images, layers = fact.images_inferred or 0, fact.layer_evaluations or 0
+        note = f", {fact.why}" if fact.why and not fact.chosen else ""  # `plan` says the chosen's
+        lines.append(
+            f"    {'→' if fact.chosen else ' '} {fact.item:<{width}}  "
+            f"{format_seconds(fact.estimated_seconds or 0):>8}, "
+            f"{format_bytes(fact.peak_bytes or 0):>10} peak, "
+            f"{images:,} images, {layers:,} layers{note}"
+        )
+    return lines
+
+
+def measured(rows: Sequence[Fact]) -> str:
+    """Return what VISTA_EXPLAIN measured of a statement as text; nothing planned is in it.
+
+    Example:
+        >>> print(measured([
+        ...     Fact(topic="time", item="wall", actual_seconds=2.0, share=1.0, detail="in all"),
+        ...     Fact(topic="time", item="infer", actual_seconds=1.5, share=0.75, detail="it ran"),
+        ...     Fact(topic="work", item="decode", actual_seconds=3.0, detail="summed"),
+        ...     Fact(topic="count", item="rows", value=1200.0, detail="returned"),
+        ... ]))
+        measured
+          wall                       2.000 s  100.0%  in all
+            infer                    1.500 s   75.0%  it ran
+          beside each other
+            decode                   3.000 s          summed
+          rows: 1,200  (returned)
+    """
+    return "\n".join([
+        "measured",
+        *(_seconds_line(fact) for fact in rows if fact.topic == "time"),
+        "  beside each other",
+        *(_seconds_line(fact) for fact in rows if fact.topic == "work"),
+        *(_count_line(fact) for fact in rows if fact.topic == "count"),
+    ])  # fmt: skip
+
+
+def _seconds_line(fact: Fact) -> str:
+    item = f"{'  ' if fact.item == 'wall' else '    '}{fact.item}"
+    share = f"{fact.share:6.1%}" if fact.share is not None else " " * 6
+    return f"{item:<24}{fact.actual_seconds or 0:10.3f} s  {share}  {fact.detail}"
+
+
+def _count_line(fact: Fact) -> str:
+    n = fact.value or 0
+    shown = format_bytes(n) if fact.item == "peak bytes" else f"{n:,.0f}"
+    return f"  {fact.item}: {shown}" + (f"  ({fact.detail})" if fact.detail else "")

@@ -278,7 +278,7 @@ class Planner:
             raise call.error(argument, f"{argument}: {error.message}") from None
         if runs:
             self.transfers.extend(script.transfers)
-        rows = tuple(explain.facts(script.transfers, script.text))
+        rows = tuple(explain.facts(script))
         return Explained(rows, script.text, part, run)
 
 

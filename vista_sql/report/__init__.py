@@ -43,8 +43,8 @@ def render(
         raise VistaError(remedy)
     from vista_sql.report import _page
 
-    found = find(home, reference, comments or {})
-    return _page.page(found), file_name(found.subject)
+    about = find(home, reference, comments or {})
+    return _page.page(about), file_name(about.subject)
 
 
 def file_name(subject: str) -> str:

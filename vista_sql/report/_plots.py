@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vista_sql.report._facts import Score, Training
 
@@ -31,7 +31,8 @@ WIDTH_INCHES = 4.7  # narrow: on a telephone the letters are still as large as t
 POINTS = 10.0
 MOST_CLASSES = 20  # of a confusion matrix: beyond them cells are too small to read
 MOST_CURVES = 5
-LONGEST = 24  # letters of a name beside an axis
+LONGEST = 24  # letters of a feature set's name beside an axis
+LONGEST_CLASS = 14  # letters of a class's
 
 
 def f1_scores(training: Training) -> str:
@@ -54,7 +55,7 @@ def f1_scores(training: Training) -> str:
             f"{value:.3f}{spread}", (1.02, place), xycoords=("axes fraction", "data"),
             va="center", color=INK, fontsize=POINTS, fontweight=weight,
         )  # fmt: skip
-    axes.set_yticks(list(places), [_short(score.name) for score in scores])
+    axes.set_yticks(list(places), _feature_sets(scores))
     axes.set_ylim(-0.6, len(scores) - 0.4)
     lows = [(score.f1_score or 0) - (score.spread or 0) for score in scores]
     highs = [(score.f1_score or 0) + (score.spread or 0) for score in scores]
@@ -76,11 +77,11 @@ def roc(training: Training) -> str:
     figure, axes = _figure(4.2)
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
     styles = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1))]
-    for score, style in zip(drawn, styles, strict=False):
+    for score, name, style in zip(drawn, _feature_sets(drawn), styles, strict=False):
         area = score.figures["roc_auc"]
-        told = f"{_short(score.name)}  {area:.3f}" if area is not None else _short(score.name)
         axes.plot(
-            [0.0, *training.roc_at], [0.0, *(score.roc or ())], label=told,
+            [0.0, *training.roc_at], [0.0, *(score.roc or ())],
+            label=name if area is None else f"{name}  {area:.3f}",
             color=ACCENT if score.is_best else OTHER if score is base else FAINT,
             linewidth=2.2 if score.is_best or score is base else 1.2, linestyle=style,
         )  # fmt: skip
@@ -107,7 +108,7 @@ def confusion(score: Score, classes: Sequence[str]) -> str | None:
 
     n = len(classes)
     figure, axes = _figure(max(2.6, min(4.6, 1.0 + 0.46 * n)))
-    totals = [sum(rows for i, _, rows in score.confusion if i == one) for one in range(n)]
+    totals = [sum(rows for i, _, rows in score.confusion if i == expected) for expected in range(n)]
     for i, j, rows in score.confusion:
         share = rows / totals[i]
         cell = Rectangle(
@@ -120,7 +121,7 @@ def confusion(score: Score, classes: Sequence[str]) -> str | None:
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
     axes.set_aspect("equal")
-    names = [_short(name, 12) for name in classes]
+    names = short_names(classes, LONGEST_CLASS)
     axes.set_xticks(range(n), names, rotation=0 if max(map(len, names)) * n < 60 else 60)
     axes.set_yticks(range(n), names)
     axes.set_xlabel("predicted", color=FAINT)
@@ -152,7 +153,7 @@ def _figure(height_inches: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
-    axes: Any = figure.add_subplot()
+    axes = figure.add_subplot()
     figure.patch.set_alpha(0)
     axes.patch.set_alpha(0)
     for side in axes.spines.values():
@@ -182,9 +183,37 @@ def _svg(figure: Figure, name: str) -> str:
     return text
 
 
-def _short(name: str, longest: int = LONGEST) -> str:
-    name = name.replace("structured+", "+ ")
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+def short_names(names: Sequence[str], longest: int) -> list[str]:
+    """Return names cut to a length where they are still told apart: at the end or in the middle.
+
+    Example:
+        >>> short_names(["a penguin from Antarctica", "b"], 14)
+        ['a penguin fro…', 'b']
+        >>> short_names(["penguin, an emperor", "penguin, a little one"], 14)
+        ['penguin, an e…', 'penguin, a li…']
+        >>> short_names(["conv5_block3_out, reg 0.1", "conv5_block3_out, reg 0.01"], 14)
+        ['conv5_…reg 0.1', 'conv5_…eg 0.01']
+        >>> short_names(["a penguin from Antarctica", "a penguin from all of Antarctica"], 14)
+        ['1 a penguin f…', '2 a penguin f…']
+    """
+
+    def ended(name: str) -> str:
+        return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+    def without_middle(name: str) -> str:
+        half = longest // 2
+        return name if len(name) <= longest else f"{name[: longest - half - 1]}…{name[-half:]}"
+
+    for cut in (ended, without_middle):
+        short = [cut(name) for name in names]
+        if len(set(short)) == len(names):
+            return short
+    return [ended(f"{number} {name}") for number, name in enumerate(names, 1)]
+
+
+def _feature_sets(scores: Sequence[Score]) -> list[str]:
+    """Return the names of feature sets as they stand beside an axis."""
+    return short_names([score.name.replace("structured+", "+ ") for score in scores], LONGEST)
 
 
 def _duration(spent: float) -> str:

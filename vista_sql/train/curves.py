@@ -22,7 +22,17 @@ Curve = tuple[float, ...]
 
 
 def curve(positive: Array, scores: Array) -> Curve | None:
-    """Return the ROC curve of scores, ties joined by a line; None where one side has no rows."""
+    """Return the ROC curve of scores; None where one side has no rows.
+
+    It is a staircase: level until the next negative. Rows of one score are joined by a line.
+
+    Example:
+        >>> positive = np.array([True, False, True, False])
+        >>> stairs = curve(positive, np.array([4.0, 3.0, 2.0, 1.0]))
+        >>> rates = dict(zip(FALSE_POSITIVE_RATES, stairs, strict=True))
+        >>> rates[0.0], rates[0.48], rates[0.5]
+        (0.5, 0.5, 1.0)
+    """
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
@@ -32,8 +42,7 @@ def curve(positive: Array, scores: Array) -> Curve | None:
     misses = np.cumsum(np.bincount(inverse, ~positive))
     x = np.concatenate([[0.0], misses / n_negative])
     y = np.concatenate([[0.0], hits / n_positive])
-    tops = np.append(np.flatnonzero(np.diff(x) > 0), len(x) - 1)  # the highest point at each x
-    return _rounded(np.interp(FALSE_POSITIVE_RATES, x[tops], y[tops]))
+    return _rounded(np.interp(FALSE_POSITIVE_RATES, x, y))  # of several y at one x, the highest
 
 
 def average(curves: Sequence[Curve | None]) -> Curve | None:
