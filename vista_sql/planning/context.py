@@ -30,7 +30,7 @@ class Names:
         Example:
             >>> names = Names("salt")
             >>> names.fresh("rows"), names.fresh("rows")
-            ('__vista_c39c99fb_rows', '__vista_67ab3e94_rows')
+            ('__vista_9348d072_rows', '__vista_648ce899_rows')
         """
         self.count += 1
         digest = blake2b(f"{self.salt}:{self.count}".encode(), digest_size=4).hexdigest()

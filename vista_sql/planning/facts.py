@@ -64,6 +64,25 @@ def gather(workload: Workload, database: Database, name: str) -> Facts:
     Rows are counted upon keys alone. Equal images are told by their paths, or by a hash of their
     bytes where all have `EXACT_BYTES` or less; else each row of the image relation is taken for an
     image of its own, and `exact` is False.
+
+    Example: paths are compared as text, and one path stands in two rows
+        >>> from vista_sql.planning.database import Unseen
+        >>> class Counting(Unseen):
+        ...     def counts(self, query):
+        ...         print(query)
+        ...         return (3.0, 3.0, None) if "count(*) FROM photos" in query else (3.0, 3.0, 2.0)
+        >>> from vista_sql.planning.workload import Relation, bind, load_cnn
+        >>> from vista_sql.sql.calls import Call
+        >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
+        >>> photos = Relation("photos", {"id": "INTEGER", "path": "VARCHAR"})
+        >>> workload = bind(call, load_cnn(call), photos, None, seed=0, device="auto")
+        >>> gather(workload, Counting(), "__v_").distinct_images
+        SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
+        SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
+        SELECT __v_images."id", __v_images."id" AS __v_key, __v_images."path" AS __v_image
+        FROM photos AS __v_images
+        )
+        2
     """
     image = workload.image_column
     if image is None or workload.images.columns is None or _is_computed(workload):

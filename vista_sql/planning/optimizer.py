@@ -58,6 +58,21 @@ def choose(workload: Workload, machine: Machine) -> Plan:
     Raises:
         UnknownNameError: a hint names a plan that does not exist.
         PlanError: no plan that the hints allow fits in memory, even with the smallest micro-batch.
+
+    Example:
+        >>> from vista_sql.machine.resources import Capabilities
+        >>> from vista_sql.planning.workload import Relation, bind, load_cnn
+        >>> from vista_sql.sql.calls import Call
+        >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
+        >>> images = Relation("photos", {"id": "INTEGER", "image": "BLOB"})
+        >>> foods = Relation("foods", {"id": "INTEGER", "price": "DOUBLE"})
+        >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
+        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities("duckdb"))
+        >>> plan = choose(workload, machine)
+        >>> plan.name, plan.chosen.batch_rows, len(plan.alternatives)
+        ('fused/after', 256, 10)
+        >>> plan.decisions[1].why
+        'rows that the join or a filter removes are never inferred'
     """
     hints, resources = machine.hints, machine.resources
     if hints.plan.value is not None:

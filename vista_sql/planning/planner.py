@@ -38,6 +38,19 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
     Raises:
         QueryError: a call is wrong; its place is in the error.
         PlanError: no plan of a TRANSFER fits in memory.
+
+    Example: a call of another function, which stands for a constant table
+        >>> from vista_sql.machine.resources import Capabilities
+        >>> from vista_sql.planning.context import Names
+        >>> from vista_sql.planning.database import Unseen
+        >>> from vista_sql.settings import Settings
+        >>> (statement,) = parse.parse("SELECT n FROM VISTA_RUNS() AS r WHERE rows > 9")
+        >>> context = Context(Settings(), "no such folder", Capabilities("duckdb"), Names("salt"))
+        >>> print(plan(statement, Unseen(), context).text)  # doctest: +ELLIPSIS
+        SELECT n FROM (
+        SELECT CAST("run_id" AS VARCHAR) AS "run_id", ...
+        WHERE false
+        ) AS r WHERE rows > 9
     """
     calls = [bind(found, database, context) for found in statement.calls]
     wanted = demands(statement, calls, database)

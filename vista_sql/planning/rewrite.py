@@ -37,6 +37,38 @@ def stage(
         run: the run that the kernels count in.
         folder: what relative image paths are relative to.
         gate: of a training that may say it has seen enough; "" of none.
+
+    Example: of SELECT id, f6 FROM TRANSFER(…)
+        >>> from dataclasses import replace
+        >>> from vista_sql.machine.resources import Capabilities, Resources
+        >>> from vista_sql.planning.candidates import Machine
+        >>> from vista_sql.planning.optimizer import choose
+        >>> from vista_sql.sql.needs import Needs
+        >>> from vista_sql.planning.workload import Relation, bind, load_cnn
+        >>> from vista_sql.sql.calls import Call
+        >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
+        >>> images = Relation("photos", {"id": "INTEGER", "image": "BLOB"})
+        >>> foods = Relation("foods", {"id": "INTEGER", "price": "DOUBLE"})
+        >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
+        >>> workload = replace(workload, needs=Needs(frozenset({"id", "f6"})))
+        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities("duckdb"))
+        >>> staged = stage(workload, choose(workload, machine), "__v_")
+        >>> print(staged.rows)
+        SELECT __v_structured."id", __v_structured."id" AS __v_key, __v_images."image" AS __v_image
+        FROM foods AS __v_structured
+        JOIN photos AS __v_images
+          ON __v_structured."id" = __v_images."id"
+        >>> print(staged.calls)
+        SELECT
+          "id",
+          CAST(error('planned away') AS DOUBLE) AS "price",
+          CAST(__v_result0.l1 AS FLOAT[84]) AS "f6",
+          CAST(error('planned away') AS VARCHAR) AS "error"
+        FROM (
+          SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', \
+__v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
+          FROM __v_rows AS __v_rows
+        ) AS __v_rows
     """
     marks, names, chosen = Marks(), Identifiers(name), plan.chosen
     workload = marked(workload, marks.of)

@@ -80,6 +80,27 @@ def joined_rows(workload: Workload, names: Identifiers, *, is_sorted: bool = Fal
     """Return the SELECT of the joined rows that are needed: columns that are used, key and image.
 
     Conditions, top-n, ranks and samples of the statement that may run below inference are in it.
+
+    Example: of SELECT id, f6 FROM TRANSFER(…) WHERE price < 10 ORDER BY price LIMIT 3
+        >>> from vista_sql.sql.needs import Needs
+        >>> from vista_sql.planning.workload import Relation, bind, load_cnn
+        >>> from vista_sql.sql.calls import Call
+        >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
+        >>> images = Relation("photos", {"id": "INTEGER", "image": "BLOB"})
+        >>> foods = Relation("foods", {"id": "INTEGER", "price": "DOUBLE"})
+        >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
+        >>> needs = Needs(frozenset({"id", "price", "f6"}), ('"price" < 10',), (), ('"price"',), 3)
+        >>> print(joined_rows(replace(workload, needs=needs), Identifiers("__v_")))
+        SELECT *
+        FROM (
+          SELECT __v_structured."id", __v_structured."price", __v_structured."id" AS __v_key, \
+__v_images."image" AS __v_image
+          FROM (SELECT * FROM foods WHERE ("price" < 10)) AS __v_structured
+          JOIN photos AS __v_images
+            ON __v_structured."id" = __v_images."id"
+        ) AS __v_joined
+        ORDER BY "price"
+        LIMIT 3
     """
     needs = workload.needs
     if workload.structured is None:
