@@ -5,10 +5,10 @@ import pytest
 
 from vista_sql import train
 from vista_sql.train import FeatureSet, Options, Task
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 
 SETS = {
-    "tree": [FeatureSet("tree", None, True, (), "tree")],
+    "tree": [FeatureSet("tree", None, True, ())],
     "logistic": [
         FeatureSet("structured", None, True, ()),
         FeatureSet("structured+a", "a", True, (0,)),
@@ -37,7 +37,7 @@ class TestTrainer:
         assert trainer.meaning
 
     def test_fits_come_in_the_order_of_tasks(self, name, classes):
-        store = store_of(*rows(classes))
+        store = rows_of(*rows(classes))
         tasks = [Task(one, 0.01, 0.5, fold) for one in SETS[name] for fold in (1, None, 0)]
         fits = train.load(name).fit(store, tasks, Options(classes, folds=2))
         assert [fit.task for fit in fits] == tasks
@@ -49,7 +49,7 @@ class TestTrainer:
     def test_margins_of_raw_rows_are_those_of_the_store(self, name, classes):
         """A kept model scores what it was trained on as it did then."""
         s, layers, code = rows(classes)
-        store = store_of(s, layers, code)
+        store = rows_of(s, layers, code)
         trainer = train.load(name)
         fits = trainer.fit(store, [Task(one, 0.01) for one in SETS[name]], Options(classes))
         columns = 1 if classes == 2 else classes
@@ -69,8 +69,8 @@ class TestTrainer:
         s, layers, code = rows(classes)
         order = np.random.default_rng(1).permutation(len(code))
         trainer, tasks = train.load(name), [Task(one, 0.01, 0.5) for one in SETS[name]]
-        one = trainer.fit(store_of(s, layers, code), tasks, Options(classes))
-        other_store = store_of(s, layers, code, order=order, cuts=[1, 500], spool=True)
+        one = trainer.fit(rows_of(s, layers, code), tasks, Options(classes))
+        other_store = rows_of(s, layers, code, order=order, cuts=[1, 500], spool=True)
         other = trainer.fit(other_store, tasks, Options(classes))
         for a, b in zip(one, other, strict=True):
             for key in a.arrays:
@@ -81,7 +81,7 @@ class TestTrainer:
         s, layers, code = rows(classes)
         keep = np.concatenate([np.flatnonzero(code > 0), np.flatnonzero(code == 0)[:15]])
         s, layers, code = s[keep], [x[keep] for x in layers], code[keep]
-        trainer, store = train.load(name), store_of(s, layers, code)
+        trainer, store = train.load(name), rows_of(s, layers, code)
 
         def taken_for_0(balanced):
             options = Options(classes, balanced=balanced)

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vista_sql.errors import PlanError
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 
 STRUCTURED = FeatureSet("structured", None, True, ())
 LAYER = FeatureSet("layer", "layer", False, (0,))
@@ -18,7 +18,7 @@ NOTHING = np.zeros((0, 0))
 
 def fit(x, y, tasks, as_layer=False, **options):
     empty = np.zeros((len(y), 0))
-    store = store_of(empty, [x], y) if as_layer else store_of(x, [], y)
+    store = rows_of(empty, [x], y) if as_layer else rows_of(x, [], y)
     kinds = {"n_classes": len(np.unique(y)), "max_iterations": 2000, "tolerance": 1e-7}
     return load("logistic").fit(store, tasks, Options(**kinds | options))
 
@@ -130,7 +130,7 @@ def test_without_standardization_the_penalty_is_on_raw_weights():
 
 def test_models_of_one_pass_equal_models_alone():
     x, y = load_breast_cancer(return_X_y=True)
-    store = store_of(x[:, :5], [x[:, 5:15], x[:, 15:]], y)
+    store = rows_of(x[:, :5], [x[:, 5:15], x[:, 15:]], y)
     sets = [
         STRUCTURED,
         FeatureSet("structured+a", "a", True, (0,)),
@@ -153,7 +153,7 @@ def test_a_fold_model_is_the_model_of_the_other_rows():
     from vista_sql.train.moments import fold_of
 
     x, y = load_breast_cancer(return_X_y=True)
-    store = store_of(x, [], y)
+    store = rows_of(x, [], y)
     (chunk,) = store.chunks()
     fold = fold_of(chunk.unit, 4)
     raw = chunk.structured * store.moments.scale + store.moments.mean

@@ -9,10 +9,10 @@ import pytest
 from sklearn import metrics as sk
 
 from vista_sql.train import hashing
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 from vista_sql.train.metrics import Gatherer, mean
 from vista_sql.train.moments import block_moments, fold_of
-from vista_sql.train.training_rows import Layout, Store
+from vista_sql.train.training_rows import Layout, TrainingRows
 
 EXPECTED_TEXTS = [
     0xE220A8397B1DCDAF,
@@ -106,8 +106,8 @@ def copies(store):
 def test_spooled_rows_come_in_the_order_of_rows_in_memory():
     s, layers, y = rows(20_000)
     order = np.random.default_rng(1).permutation(len(y))
-    memory = store_of(s, layers, y)
-    spooled = store_of(s, layers, y, order=order, cuts=[10, 9000], spool=True)
+    memory = rows_of(s, layers, y)
+    spooled = rows_of(s, layers, y, order=order, cuts=[10, 9000], spool=True)
     assert spooled.spooled
     assert not memory.spooled
     for one, other in zip(copies(memory), copies(spooled), strict=True):
@@ -118,7 +118,7 @@ def test_spooled_rows_come_in_the_order_of_rows_in_memory():
 
 def test_a_spooled_pass_can_be_left_early_and_begun_again():
     s, layers, y = rows(5000)
-    store = store_of(s, layers, y, spool=True)
+    store = rows_of(s, layers, y, spool=True)
     for _ in store.chunks():
         break
     assert sum(len(c) for c in store.chunks()) == 5000
@@ -127,7 +127,7 @@ def test_a_spooled_pass_can_be_left_early_and_begun_again():
 
 def test_an_empty_store_has_no_chunks():
     for spool in (False, True):
-        store = Store(Layout(2, (3,)))
+        store = TrainingRows(Layout(2, (3,)))
         if spool:
             store.spool()
         store.seal(np.arange(2))
@@ -136,7 +136,7 @@ def test_an_empty_store_has_no_chunks():
 
 def test_moments_per_fold_equal_numpy():
     s, layers, y = rows()
-    store = store_of(s, layers, y)
+    store = rows_of(s, layers, y)
     _, a, b, _, unit = copies(store)
     fold = fold_of(unit, 3)
     found, counts = block_moments(store, 3, 3)

@@ -10,10 +10,10 @@ import resource, sys
 import numpy as np
 from vista_sql.train import FeatureSet, Options, Task, load
 from vista_sql.train.moments import rescale
-from vista_sql.train.training_rows import Layout, Rows, Store
+from vista_sql.train.training_rows import Layout, Chunk, TrainingRows
 
 n_batches = int(sys.argv[1])
-store = Store(Layout(2, (1000,)))
+store = TrainingRows(Layout(2, (1000,)))
 store.spool()
 rng = np.random.default_rng(0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -22,7 +22,7 @@ for _ in range(n_batches):
     x = rng.standard_normal((n, 1000), dtype=np.float32)
     code = (x[:, 0] > 0).astype(np.int64)
     hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
-    store.append(Rows(hashes, rng.random(n), code, rng.random((n, 2)), (x,)))
+    store.append(Chunk(hashes, rng.random(n), code, rng.random((n, 2)), (x,)))
 store.seal(np.arange(2))
 rescale(store)
 one = FeatureSet("structured+x", "x", True, (0,))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vista_sql.train.ledger import SMALL_CLASS, Ledger
-from vista_sql.train.training_rows import Layout, Rows, Store
+from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
 
 def rows_of(code, unit=None, seed=0):
@@ -14,7 +14,7 @@ def rows_of(code, unit=None, seed=0):
     n = len(code)
     unit = rng.random(n) if unit is None else unit
     hashes = rng.integers(0, 2**63, n).astype(np.uint64) * np.uint64(2)
-    return Rows(hashes, unit, code, np.zeros((n, 0)), (np.arange(n, dtype=np.float32)[:, None],))
+    return Chunk(hashes, unit, code, np.zeros((n, 0)), (np.arange(n, dtype=np.float32)[:, None],))
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,7 +67,7 @@ def test_equal_keys_keep_together():
 @pytest.mark.parametrize("spool", [False, True])
 def test_rows_are_taken_out_of_a_store(spool):
     rows = rows_of(np.zeros(500, int))
-    store = Store(Layout(0, (1,)))
+    store = TrainingRows(Layout(0, (1,)))
     store.append(rows.take(slice(0, 300)))
     if spool:
         store.spool()
