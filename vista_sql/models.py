@@ -260,8 +260,14 @@ def publish(
 ) -> int:
     """Keep a new version and return its number.
 
-    `facts` holds `rows`, one per element of `arrays`; `name`, `version`, `format` and each row's
-    `file` are added here. Safe beside other processes that publish the same name.
+    Safe beside other processes that publish the same name.
+
+    Args:
+        home: the folder of the registry.
+        name: of the model.
+        facts: what model.json holds, `rows` among it; `name`, `version`, `format` and each row's
+            `file` are added here.
+        arrays: of each row.
 
     Raises:
         ModelError: the folder cannot be written, or is full.

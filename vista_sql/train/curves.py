@@ -1,4 +1,4 @@
-"""ROC curves in a compact form: the true-positive rate at fixed false-positive rates.
+"""Scores of rows → a ROC curve: the true-positive rate at fixed false-positive rates.
 
 Curves on one grid can be averaged, over classes and over folds, and kept in a model's record. The
 grid is fine near 0, where good models differ.
@@ -22,7 +22,15 @@ Curve = tuple[float, ...]
 
 
 def curve(positive: Array, scores: Array) -> Curve | None:
-    """Return the ROC curve of scores, ties joined by a line; None where one side has no rows."""
+    """Return the ROC curve, ties joined by a line.
+
+    Args:
+        positive: (rows,) bool.
+        scores: (rows,).
+
+    Returns:
+        None where all rows are positive, or none is.
+    """
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
@@ -37,8 +45,8 @@ def curve(positive: Array, scores: Array) -> Curve | None:
 
 
 def average(curves: Sequence[Curve | None]) -> Curve | None:
-    """Return the mean of the curves that there are."""
-    known = [one for one in curves if one is not None]
+    """Return the mean of the curves that are not None; None where all are."""
+    known = [rates for rates in curves if rates is not None]
     return _rounded(np.mean(known, axis=0)) if known else None
 
 

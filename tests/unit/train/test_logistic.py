@@ -128,6 +128,15 @@ def test_without_standardization_the_penalty_is_on_raw_weights():
     np.testing.assert_allclose(ours.arrays["coef"], theirs.coef_, atol=1e-3)
 
 
+def test_a_kept_model_scores_as_the_training_does():
+    x, y = load_breast_cancer(return_X_y=True)
+    rows, trainer = rows_of(x, [], y), load("logistic")
+    (fitted,) = trainer.fit(rows, [Task(STRUCTURED, 0.01, 0.5)], Options(2))
+    ((chunk, (margins,)),) = trainer.score(rows, [fitted])
+    raw = chunk.structured * rows.moments.scale + rows.moments.mean
+    np.testing.assert_allclose(margins, trainer.margins(fitted.arrays, raw), atol=1e-9)
+
+
 def test_models_of_one_pass_equal_models_alone():
     x, y = load_breast_cancer(return_X_y=True)
     store = rows_of(x[:, :5], [x[:, 5:15], x[:, 15:]], y)
