@@ -35,20 +35,20 @@ def data(n_rows: int, n_values: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Counted:
-    """A store that counts its passes."""
+    """Rows that count the passes over them."""
 
-    def __init__(self, store: TrainingRows) -> None:
-        self.store, self.passes = store, 0
+    def __init__(self, rows: TrainingRows) -> None:
+        self.rows, self.passes = rows, 0
 
     def __getattr__(self, name: str) -> object:
-        if name == "n_chunks" or (name == "chunks" and self.store.spooled):
+        if name == "n_chunks" or (name == "chunks" and self.rows.spooled):
             self.passes += 1
-        return getattr(self.store, name)
+        return getattr(self.rows, name)
 
 
-def fit(store: TrainingRows, regs: tuple[float, ...]) -> list[Fit]:
+def fit(rows: TrainingRows, regs: tuple[float, ...]) -> list[Fit]:
     options = Options(2, max_iterations=ITERATIONS, memory_bytes=1 << 32)
-    return load("logistic").fit(store, [Task(LAYER, reg, L1_RATIO) for reg in regs], options)
+    return load("logistic").fit(rows, [Task(LAYER, reg, L1_RATIO) for reg in regs], options)
 
 
 def objective(x: np.ndarray, y: np.ndarray, coef: np.ndarray, intercept: float) -> float:
@@ -97,7 +97,7 @@ def main() -> None:
         "one model, in memory": lambda: fit(memory, (REG,)),
         "8 reg values, in memory": lambda: fit(memory, REGS),
         "one model, spooled": lambda: fit(spooled, (REG,)),
-        "sort into a store": lambda: rows_of(empty, [x], y),
+        "sort": lambda: rows_of(empty, [x], y),
     }
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for case in cases.values():

@@ -87,6 +87,16 @@ def resolve(name: str, known: Iterable[str], kind: str = "column", where: str = 
     return column
 
 
+def excluding(names: Iterable[str]) -> str:
+    """Return the argument of VISTA_TRAIN that leaves columns out.
+
+    >>> print(excluding(["a", "it's"]))
+    exclude => ['a', 'it''s']
+    """
+    quoted = ("'" + name.replace("'", "''") + "'" for name in names)
+    return f"exclude => [{', '.join(quoted)}]"
+
+
 def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
     """Return what each column of the data is for.
 
@@ -131,11 +141,10 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
     structured = tuple(c for c in chosen if is_structured(types[c]))
     other = [c for c in chosen if c not in layers and c not in structured]
     if other:
-        names = ", ".join("'" + c.replace("'", "''") + "'" for c in other)
         raise ModelError(
             f"column {other[0]!r} has type {_shown(types[other[0]])} and cannot be a feature (a "
             "number, BOOLEAN, or a list of FLOAT or DOUBLE can): turn it into numbers, or leave "
-            f"it out with exclude => [{names}]"
+            f"it out with {excluding(other)}"
         )
     if not chosen:
         raise ModelError(

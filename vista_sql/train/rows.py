@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
-from vista_sql.train.columns import Columns
+from vista_sql.train.columns import Columns, excluding
 from vista_sql.train.training_rows import Array, Chunk, Layout
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
@@ -85,7 +85,7 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
     if size is not None and n_values != size:
         raise ModelError(f"column {name!r} holds lists of {size} and of {n_values} values")
     if n_values == 0:
-        raise ModelError(f"column {name!r} holds empty lists: exclude => ['{name}']")
+        raise ModelError(f"column {name!r} holds empty lists: {excluding([name])}")
     flat = np.asarray(values.to_numpy(zero_copy_only=False))
     with np.errstate(over="ignore"):  # beyond float32: infinite, and so not usable
         flat = flat.astype(np.float32, copy=False)

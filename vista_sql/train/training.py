@@ -20,14 +20,14 @@ from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
 from vista_sql.train import Options
-from vista_sql.train.columns import choose
+from vista_sql.train.columns import choose, excluding
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
-from vista_sql.train.rows import RowReader, Skip, columns_of, text_of
+from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
@@ -296,12 +296,9 @@ class TrainingRun:
 
     def _all_skipped(self, reader: RowReader) -> str:
         """Return the message where no row is usable: what skips most of them, and a remedy."""
-        skip: Skip = max(reader.skipped, key=reader.skipped.__getitem__)
-        remedy = f"; exclude => ['{skip.column}'] leaves it out" if skip.part == "feature" else ""
-        return (
-            f"VISTA_TRAIN skipped all {self._n_fed} rows: in {reader.skipped[skip]} of them "
-            f"{skip}{remedy}"
-        )
+        skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
+        remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
+        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n_rows} of them {skip}{remedy}"
 
     def _classes(self, reader: RowReader) -> list[Any]:
         """Return the label's values, ascending.

@@ -27,11 +27,11 @@ def numbered(n, seed=0):
     return Chunk(hashes, rng.random(n), np.zeros(n, int), np.zeros((n, 0)), (values,))
 
 
-def copies(store):
+def copies(training):
     """All rows; a chunk is valid only until the next."""
     found = [
         (c.structured.copy(), *(x.copy() for x in c.layers), c.code.copy(), c.unit.copy())
-        for c in store.chunks()
+        for c in training.chunks()
     ]
     return [np.concatenate(part) for part in zip(*found, strict=True)]
 
@@ -51,41 +51,41 @@ def test_spooled_rows_come_in_the_order_of_rows_in_memory():
 
 def test_a_spooled_pass_can_be_left_early_and_begun_again():
     s, layers, y = rows(5000)
-    store = rows_of(s, layers, y, spool=True)
-    for _ in store.chunks():
+    training = rows_of(s, layers, y, spool=True)
+    for _ in training.chunks():
         break
-    assert sum(len(c) for c in store.chunks()) == 5000
-    store.close()
+    assert sum(len(c) for c in training.chunks()) == 5000
+    training.close()
 
 
-def test_an_empty_store_has_no_chunks():
+def test_no_rows_have_no_chunks():
     for spool in (False, True):
-        store = TrainingRows(Layout(2, (3,)))
+        training = TrainingRows(Layout(2, (3,)))
         if spool:
-            store.spool()
-        store.seal(np.arange(2))
-        assert list(store.chunks()) == []
+            training.spool()
+        training.seal(np.arange(2))
+        assert list(training.chunks()) == []
 
 
 @pytest.mark.parametrize("spool", [False, True])
-def test_rows_are_taken_out_of_a_store(spool):
+def test_rows_are_taken_out(spool):
     rows = numbered(500)
-    store = TrainingRows(Layout(0, (1,)))
-    store.append(rows.take(slice(0, 300)))
+    training = TrainingRows(Layout(0, (1,)))
+    training.append(rows.take(slice(0, 300)))
     if spool:
-        store.spool()
-    store.append(rows.take(slice(300, 500)))
+        training.spool()
+    training.append(rows.take(slice(300, 500)))
     some = np.sort(rows.hash[::7])
-    out = store.take_out(some)
+    out = training.take_out(some)
     np.testing.assert_array_equal(np.sort(out.hash), some)
     by_hash = dict(zip(rows.hash.tolist(), rows.layers[0][:, 0], strict=True))
     assert [by_hash[h] for h in out.hash.tolist()] == out.layers[0][:, 0].tolist()
-    assert store.n_rows == 500 - len(some)
-    store.append(out)
-    store.seal(np.arange(1))
-    found = [(c.hash.copy(), c.layers[0].copy()) for c in store.chunks()]
+    assert training.n_rows == 500 - len(some)
+    training.append(out)
+    training.seal(np.arange(1))
+    found = [(c.hash.copy(), c.layers[0].copy()) for c in training.chunks()]
     np.testing.assert_array_equal(np.concatenate([h for h, _ in found]), np.sort(rows.hash))
-    store.close()
+    training.close()
 
 
 def test_a_copy_is_sealed_apart():
@@ -125,8 +125,8 @@ from vista_sql.train.moments import rescale
 from vista_sql.train.training_rows import Layout, Chunk, TrainingRows
 
 n_batches = int(sys.argv[1])
-store = TrainingRows(Layout(2, (1000,)))
-store.spool()
+training = TrainingRows(Layout(2, (1000,)))
+training.spool()
 rng = np.random.default_rng(0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for _ in range(n_batches):
@@ -134,11 +134,11 @@ for _ in range(n_batches):
     x = rng.standard_normal((n, 1000), dtype=np.float32)
     code = (x[:, 0] > 0).astype(np.int64)
     hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
-    store.append(Chunk(hashes, rng.random(n), code, rng.random((n, 2)), (x,)))
-store.seal(np.arange(2))
-rescale(store)
+    training.append(Chunk(hashes, rng.random(n), code, rng.random((n, 2)), (x,)))
+training.seal(np.arange(2))
+rescale(training)
 one = FeatureSet("structured+x", "x", True, (0,))
-(fit,) = load("logistic").fit(store, [Task(one, 0.01, 0.5)], Options(2, max_iterations=3))
+(fit,) = load("logistic").fit(training, [Task(one, 0.01, 0.5)], Options(2, max_iterations=3))
 assert fit.objective < 0.69
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
