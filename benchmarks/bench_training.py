@@ -17,8 +17,8 @@ from statistics import median
 import numpy as np
 
 from vista_sql.train import FeatureSet, Fit, Options, Task, load
-from vista_sql.train.arrays import store_of
-from vista_sql.train.training_rows import Store
+from vista_sql.train.arrays import rows_of
+from vista_sql.train.training_rows import TrainingRows
 
 REG, L1_RATIO, ITERATIONS = 0.01, 0.5, 10  # Vista, section 5: elastic net, lambda, iterations
 REGS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
@@ -35,20 +35,20 @@ def data(n_rows: int, n_values: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Counted:
-    """A store that counts its passes."""
+    """Rows that count the passes over them."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.passes = store, 0
+    def __init__(self, rows: TrainingRows) -> None:
+        self.rows, self.passes = rows, 0
 
     def __getattr__(self, name: str) -> object:
-        if name == "n_chunks" or (name == "chunks" and self.store.spooled):
+        if name == "n_chunks" or (name == "chunks" and self.rows.spooled):
             self.passes += 1
-        return getattr(self.store, name)
+        return getattr(self.rows, name)
 
 
-def fit(store: Store, regs: tuple[float, ...]) -> list[Fit]:
+def fit(rows: TrainingRows, regs: tuple[float, ...]) -> list[Fit]:
     options = Options(2, max_iterations=ITERATIONS, memory_bytes=1 << 32)
-    return load("logistic").fit(store, [Task(LAYER, reg, L1_RATIO) for reg in regs], options)
+    return load("logistic").fit(rows, [Task(LAYER, reg, L1_RATIO) for reg in regs], options)
 
 
 def objective(x: np.ndarray, y: np.ndarray, coef: np.ndarray, intercept: float) -> float:
@@ -90,14 +90,14 @@ def main() -> None:
         given.rows, given.values, given.rounds = 5_000, 64, 1  # enough for lanes
     x, y = data(given.rows, given.values)
     empty = np.zeros((len(y), 0))
-    memory, spooled = store_of(empty, [x], y), store_of(empty, [x], y, spool=True)
+    memory, spooled = rows_of(empty, [x], y), rows_of(empty, [x], y, spool=True)
     flat = x.ravel()
     cases: dict[str, Callable[[], object]] = {
         "read once (dot product)": lambda: flat @ flat,
         "one model, in memory": lambda: fit(memory, (REG,)),
         "8 reg values, in memory": lambda: fit(memory, REGS),
         "one model, spooled": lambda: fit(spooled, (REG,)),
-        "sort into a store": lambda: store_of(empty, [x], y),
+        "sort": lambda: rows_of(empty, [x], y),
     }
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for case in cases.values():

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from vista_sql.errors import ModelError, UnknownNameError
 
@@ -32,6 +32,44 @@ DOCUMENT = "model.json"
 FORMAT = 1
 
 
+class ModelRow(TypedDict):
+    """What model.json holds of one model: what it is made of, how it was fitted, how well it did.
+
+    Figures are None where there were no test rows, or none of some class.
+    """
+
+    part: str  # the model's name within its version: 'fc6', 'fc6:0.1'
+    trainer: str
+    feature_set: str  # 'structured+fc6'
+    layer: str | None
+    structured: list[str]  # columns
+    layers: list[tuple[str, int]]  # columns and their lengths
+    n_train: int
+    n_test: int
+    n_skipped: int
+    dims: int  # features
+    reg: float | None  # None: the trainer has no penalty
+    l1_ratio: float | None
+    iterations: int | None
+    converged: bool
+    objective: float
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+    f1_score_std: float | None  # over folds
+    roc_auc: float | None
+    log_loss: float | None
+    roc: Sequence[float] | None  # true-positive rates at the document's `roc_at`
+    confusion: Sequence[tuple[int, int, int]]  # expected class, predicted class, rows
+    seconds: float
+    lift: NotRequired[float | None]  # this and what follows needs the other rows
+    is_best: NotRequired[bool]
+    confidence: NotRequired[float | None]
+    warning: NotRequired[str | None]
+    file: NotRequired[str]  # of the arrays, beside model.json
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One row of one version: a model that can score."""
@@ -40,7 +78,7 @@ class Model:
     name: str
     version: int
     document: Mapping[str, Any]
-    row: Mapping[str, Any]
+    row: ModelRow
 
     @property
     def reference(self) -> str:
@@ -70,12 +108,12 @@ class Model:
     @property
     def layers(self) -> dict[str, int]:
         """The layer columns that it needs, in order, and their lengths."""
-        return {name: int(size) for name, size in self.row["layers"]}
+        return dict(self.row["layers"])
 
     @property
     def trainer(self) -> str:
-        """What fitted it."""
-        return str(self.row["trainer"])
+        """The name of the trainer that fitted it."""
+        return self.row["trainer"]
 
     @property
     def written_ns(self) -> int:
@@ -86,12 +124,12 @@ class Model:
         """Return the model's arrays."""
         import numpy as np
 
-        with np.load(self.folder / self.row["file"]) as kept:
-            return {name: kept[name] for name in kept.files}
+        with np.load(self.folder / self.row["file"]) as file:
+            return {name: file[name] for name in file.files}
 
 
 def is_name(name: str) -> bool:
-    """Return whether a model can be called so: letters, digits, `_`, `-`, `.`, space."""
+    """Return whether `name` can name a model: letters, digits, `_`, `-`, `.`, space."""
     return NAME.fullmatch(name) is not None and not name.endswith((".", " "))
 
 
@@ -114,8 +152,8 @@ def versions(home: str, name: str) -> list[int]:
 def names(home: str) -> list[str]:
     """Return the names of the models that have a version, sorted."""
     root = _root(home)
-    found = (entry.name for entry in root.iterdir()) if root.is_dir() else ()
-    return sorted(name for name in found if versions(home, name))
+    folders = (entry.name for entry in root.iterdir()) if root.is_dir() else ()
+    return sorted(name for name in folders if versions(home, name))
 
 
 def document(home: str, name: str, version: int) -> dict[str, Any]:
@@ -126,41 +164,49 @@ def document(home: str, name: str, version: int) -> dict[str, Any]:
     """
     path = _root(home) / name.lower() / str(version) / DOCUMENT
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ModelError(f"model {name}@{version} is damaged ({path}): {error}") from error
-    if found.get("format") != FORMAT:
+    if whole.get("format") != FORMAT:
         raise ModelError(
-            f"model {name}@{version} has format {found.get('format')}; this version of vista_sql "
+            f"model {name}@{version} has format {whole.get('format')}; this version of vista_sql "
             f"reads {FORMAT}: train it again"
         )
-    return dict(found)
+    return dict(whole)
 
 
 def entries(home: str) -> Iterator[Model]:
     """Yield every row of every version, by name, newest version first."""
     for name in names(home):
         for version in reversed(versions(home, name)):
-            known = document(home, name, version)
-            folder = _root(home) / name / str(version)
-            for row in known["rows"]:
-                yield Model(folder, known["name"], version, known, row)
+            yield from _models(home, document(home, name, version))
+
+
+def _models(home: str, whole: Mapping[str, Any]) -> list[Model]:
+    """Return the models of a version, from what its model.json holds."""
+    name, version = str(whole["name"]), int(whole["version"])
+    folder = _root(home) / name.lower() / str(version)
+    return [Model(folder, name, version, whole, row) for row in whole["rows"]]
 
 
 def version_of(home: str, reference: str) -> dict[str, Any]:
-    """Return what the version holds that a reference names, whichever row of it is meant.
+    """Return what model.json of the version that `reference` names holds.
+
+    Args:
+        home: the folder of the registry.
+        reference: `healthy`, `healthy@3`, `healthy/avg_pool@3` …; its part is not looked at.
 
     Raises:
         UnknownNameError: there is no such model or version; known ones are offered.
     """
     match = REFERENCE.fullmatch(reference.strip())
     name = match["name"] if match else reference
-    found = versions(home, name)
-    if match is None or not found:
+    numbers = versions(home, name)
+    if match is None or not numbers:
         raise UnknownNameError("model", reference, names(home))
-    version = int(match["version"]) if match["version"] else found[-1]
-    if version not in found:
-        raise UnknownNameError("model", reference, [f"{name}@{v}" for v in reversed(found)])
+    version = int(match["version"]) if match["version"] else numbers[-1]
+    if version not in numbers:
+        raise UnknownNameError("model", reference, [f"{name}@{v}" for v in reversed(numbers)])
     return document(home, name, version)
 
 
@@ -171,25 +217,13 @@ def find(home: str, reference: str) -> Model:
         UnknownNameError: there is no such model, version or part; known ones are offered.
         ModelError: the reference fits several rows and none is the best.
     """
-    known = version_of(home, reference)
-    match, version = REFERENCE.fullmatch(reference.strip()), int(known["version"])
-    folder = _root(home) / str(known["name"]).lower() / str(version)
-    models = [Model(folder, known["name"], version, known, row) for row in known["rows"]]
+    match = REFERENCE.fullmatch(reference.strip())
+    of_version = models = _models(home, version_of(home, reference))
     if match is not None and match["part"] is not None:
         part = match["part"].lower()
-        models = [
-            model
-            for model in models
-            if part
-            in (
-                str(model.row["part"]).lower(),
-                str(model.row["feature_set"]).lower(),
-                str(model.row["layer"] or "").lower(),
-            )
-        ]
+        models = [model for model in of_version if part in _names(model.row)]
     if not models:
-        known_parts = [f"{known['name']}/{row['part']}@{version}" for row in known["rows"]]
-        raise UnknownNameError("model", reference, known_parts)
+        raise UnknownNameError("model", reference, [model.reference for model in of_version])
     best = max(models, key=lambda model: rank(model.row))
     if len(models) > 1 and best.row["f1_score"] is None:
         raise ModelError(
@@ -199,18 +233,19 @@ def find(home: str, reference: str) -> Model:
     return best
 
 
-def rank(row: Mapping[str, Any]) -> tuple[float, float, int]:
+def _names(row: ModelRow) -> tuple[str, str, str]:
+    """Return what a reference may call a row: its part, its feature set, its layer."""
+    return row["part"].lower(), row["feature_set"].lower(), (row["layer"] or "").lower()
+
+
+def rank(row: ModelRow) -> tuple[float, float, int]:
     """Return a key that is largest for the best row: f1_score, then log_loss, then fewer dims."""
     f1, loss = row["f1_score"], row["log_loss"]
-    return (
-        -1.0 if f1 is None else float(f1),
-        float("-inf") if loss is None else -float(loss),
-        -int(row["dims"]),
-    )
+    return (-1.0 if f1 is None else f1, float("-inf") if loss is None else -loss, -row["dims"])
 
 
 def with_fingerprint(home: str, name: str, fingerprint: str) -> int | None:
-    """Return the newest version of a model that was trained from just that, if there is one."""
+    """Return the newest version whose document has this `fingerprint`, None where none has."""
     for version in reversed(versions(home, name)):
         if document(home, name, version).get("fingerprint") == fingerprint:
             return version
@@ -225,8 +260,14 @@ def publish(
 ) -> int:
     """Keep a new version and return its number.
 
-    `facts` holds `rows`, one per element of `arrays`; `name`, `version`, `format` and each row's
-    `file` are added here. Safe beside other processes that publish the same name.
+    Safe beside other processes that publish the same name.
+
+    Args:
+        home: the folder of the registry.
+        name: of the model.
+        facts: what model.json holds, `rows` among it; `name`, `version`, `format` and each row's
+            `file` are added here.
+        arrays: of each row.
 
     Raises:
         ModelError: the folder cannot be written, or is full.

@@ -1,25 +1,29 @@
 """What every trainer promises, found by file name."""
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import vista_sql
 from vista_sql import train
+from vista_sql.errors import ModelError
 from vista_sql.train import FeatureSet, Options, Task
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 
-SETS = {
-    "tree": [FeatureSet("tree", None, True, (), "tree")],
-    "logistic": [
-        FeatureSet("structured", None, True, ()),
-        FeatureSet("structured+a", "a", True, (0,)),
-        FeatureSet("a", "a", False, (0,)),
-        FeatureSet("all", None, True, (0, 1)),
-    ],
-}
-SETS |= {name: SETS["logistic"] for name in train.names() if name not in SETS}
+STRUCTURED = FeatureSet("structured", None, True, ())
+WITH_LAYERS = [
+    FeatureSet("structured+a", "a", True, (0,)),
+    FeatureSet("a", "a", False, (0,)),
+    FeatureSet("all", None, True, (0, 1)),
+]
 
 
-def rows(classes, n=900):
+def feature_sets(trainer):
+    return [STRUCTURED, *WITH_LAYERS] if trainer.reads_layers else [STRUCTURED]
+
+
+def data(classes, n=900):
     rng = np.random.default_rng(0)
     code = rng.integers(0, classes, n)
     center = rng.standard_normal((classes, 4))
@@ -35,61 +39,121 @@ class TestTrainer:
         trainer = train.load(name)
         assert trainer.name == name
         assert trainer.meaning
+        assert trainer.is_baseline or name == train.DEFAULT_TRAINER, "nothing in SQL asks for it"
 
     def test_fits_come_in_the_order_of_tasks(self, name, classes):
-        store = store_of(*rows(classes))
-        tasks = [Task(one, 0.01, 0.5, fold) for one in SETS[name] for fold in (1, None, 0)]
-        fits = train.load(name).fit(store, tasks, Options(classes, folds=2))
+        trainer, rows = train.load(name), rows_of(*data(classes))
+        tasks = [
+            Task(features, 0.01, 0.5, fold)
+            for features in feature_sets(trainer)
+            for fold in (1, None, 0)
+        ]
+        fits = trainer.fit(rows, tasks, Options(classes, folds=2))
         assert [fit.task for fit in fits] == tasks
         for fit in fits:
             assert fit.converged
             assert fit.objective < np.log(classes)
             assert all(np.isfinite(values).all() for values in fit.arrays.values())
 
-    def test_margins_of_raw_rows_are_those_of_the_store(self, name, classes):
+    def test_margins_of_raw_rows_are_those_of_the_training(self, name, classes):
         """A kept model scores what it was trained on as it did then."""
-        s, layers, code = rows(classes)
-        store = store_of(s, layers, code)
-        trainer = train.load(name)
-        fits = trainer.fit(store, [Task(one, 0.01) for one in SETS[name]], Options(classes))
+        trainer, rows = train.load(name), rows_of(*data(classes))
+        tasks = [Task(features, 0.01) for features in feature_sets(trainer)]
+        fits = trainer.fit(rows, tasks, Options(classes))
         columns = 1 if classes == 2 else classes
-        for chunk, margins in trainer.score(store, fits):
-            raw = chunk.structured * store.moments.scale + store.moments.mean
-            for fit, found in zip(fits, margins, strict=True):
-                one = fit.task.features
-                parts = [raw] * one.structured + [chunk.layers[i] for i in one.layers]
-                own = trainer.margins(fit.arrays, np.concatenate(parts, axis=1).astype(float))
-                assert found.shape == own.shape == (len(chunk), columns)
-                if name == "tree":  # a row may stand on a threshold to the last bit
-                    assert (np.abs(own - found).max(axis=1) < 1e-9).mean() > 0.99
-                else:
-                    np.testing.assert_allclose(found, own, atol=1e-6)
+        for chunk, of_fits in trainer.score(rows, fits):
+            raw = (chunk.structured * rows.moments.scale + rows.moments.mean, *chunk.layers)
+            for fit, margins in zip(fits, of_fits, strict=True):
+                x = np.concatenate([raw[block] for block in fit.task.features.blocks], axis=1)
+                again = trainer.margins(fit.arrays, x.astype(float))
+                assert margins.shape == again.shape == (len(chunk), columns)
+                alike = np.isclose(margins, again, rtol=0, atol=1e-6).all(axis=1)
+                assert alike.mean() > 0.99  # a row may stand on a tree's threshold to the last bit
 
     def test_rows_may_come_in_any_order_and_from_disk(self, name, classes):
-        s, layers, code = rows(classes)
+        s, layers, code = data(classes)
         order = np.random.default_rng(1).permutation(len(code))
-        trainer, tasks = train.load(name), [Task(one, 0.01, 0.5) for one in SETS[name]]
-        one = trainer.fit(store_of(s, layers, code), tasks, Options(classes))
-        other_store = store_of(s, layers, code, order=order, cuts=[1, 500], spool=True)
-        other = trainer.fit(other_store, tasks, Options(classes))
-        for a, b in zip(one, other, strict=True):
-            for key in a.arrays:
-                np.testing.assert_array_equal(a.arrays[key], b.arrays[key])
-        other_store.close()
+        trainer = train.load(name)
+        tasks = [Task(features, 0.01, 0.5) for features in feature_sets(trainer)]
+        plain = trainer.fit(rows_of(s, layers, code), tasks, Options(classes))
+        spooled_rows = rows_of(s, layers, code, order=order, cuts=[1, 500], spool=True)
+        spooled = trainer.fit(spooled_rows, tasks, Options(classes))
+        for one, other in zip(plain, spooled, strict=True):
+            for key in one.arrays:
+                np.testing.assert_array_equal(one.arrays[key], other.arrays[key])
+        spooled_rows.close()
 
     def test_balanced_classes_count_alike(self, name, classes):
-        s, layers, code = rows(classes)
+        s, layers, code = data(classes)
         keep = np.concatenate([np.flatnonzero(code > 0), np.flatnonzero(code == 0)[:15]])
         s, layers, code = s[keep], [x[keep] for x in layers], code[keep]
-        trainer, store = train.load(name), store_of(s, layers, code)
+        trainer, rows = train.load(name), rows_of(s, layers, code)
 
         def taken_for_0(balanced):
             options = Options(classes, balanced=balanced)
-            fits = trainer.fit(store, [Task(SETS[name][0], 0.01)], options)
+            fits = trainer.fit(rows, [Task(STRUCTURED, 0.01)], options)
             taken = 0
-            for _, (margins,) in trainer.score(store, fits):
+            for _, (margins,) in trainer.score(rows, fits):
                 zero = margins[:, 0] <= 0 if classes == 2 else margins.argmax(axis=1) == 0
                 taken += int(zero.sum())
             return taken
 
         assert taken_for_0(True) > taken_for_0(False)
+
+
+@pytest.fixture(params=[2, 3], ids=["2 classes", "3 classes"])
+def db(request, tmp_path):
+    """A database with table t: id, four structured columns, a layer, and the label y."""
+    s, layers, code = data(request.param)
+    columns = {f"s{i}": s[:, i] for i in range(4)}
+    layer = pa.FixedSizeListArray.from_arrays(pa.array(layers[0].ravel(), pa.float32()), 5)
+    table = pa.table({"id": np.arange(len(code)), **columns, "a": layer, "y": code})
+    with vista_sql.connect(str(tmp_path / "toy.duckdb")) as session:
+        session.con.register("arrow_t", table)
+        session.con.execute("CREATE TABLE t AS SELECT * FROM arrow_t")
+        yield session
+
+
+TRAIN = """SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 't',
+    baselines => ['{}'], folds => {}, max_iterations => 20)"""
+
+
+@pytest.mark.parametrize("name", train.names())
+class TestInSql:
+    """The file of a trainer is all that it takes."""
+
+    def part(self, name):
+        """Return the feature set that the trainer fits here, and what `baselines` names."""
+        return name if train.load(name).is_baseline else train.STRUCTURED
+
+    @pytest.mark.parametrize("folds", ["NULL", "3"])
+    def test_it_is_trained_beside_the_layers_and_predicts(self, db, name, folds):
+        part = self.part(name)
+        trained = db.query(TRAIN.format(part, folds)).arrow().to_pylist()
+        assert [row["feature_set"] for row in trained] == [part, "structured+a"]
+        row = trained[0]
+        assert row["f1_score"] > 0.5
+        assert row["dims"] == 4
+        assert (row["reg"] is not None) == train.load(name).has_penalty
+        scored = f"SELECT avg((predicted_label = y)::INT) AS share FROM {{}}('m/{part}', 't')"
+        (share,) = db.query(scored.format("VISTA_PREDICT")).arrow()["share"].to_pylist()
+        assert share > 0.5
+
+    def test_its_models_are_plain_sql_or_are_refused(self, db, name):
+        part = self.part(name)
+        db.query(TRAIN.format(part, "NULL")).arrow()
+        statement = f"SELECT * FROM VISTA_MODEL_SQL('m/{part}')"
+        if train.load(name).as_sql is None:
+            with pytest.raises(ModelError, match=f"trainer '{name}', which has no form in SQL"):
+                db.query(statement).arrow()
+            return
+        (made,) = db.query(statement).arrow().to_pylist()
+        ours = db.query(f"SELECT id, probabilities FROM VISTA_PREDICT('m/{part}', 't')").arrow()
+        stored = db.query("SELECT * FROM t").arrow()
+        with duckdb.connect() as plain:
+            plain.register("t", stored)
+            plain.execute(made["sql"])
+            call = f"{made['macro']}({', '.join(made['arguments'])})"
+            theirs = dict(plain.execute(f"SELECT id, {call}.probabilities FROM t").fetchall())
+        for row in ours.to_pylist():
+            assert theirs[row["id"]] == pytest.approx(dict(row["probabilities"]), abs=1e-6)

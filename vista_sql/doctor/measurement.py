@@ -78,7 +78,7 @@ def trainer_rate() -> float:
     arrays = catalog.module("vista_sql.train", "arrays")
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4096, 1024), dtype=np.float32)
-    data = arrays.store_of(x[:, :0], [x], (x[:, 0] > 0).astype(int))
+    data = arrays.rows_of(x[:, :0], [x], (x[:, 0] > 0).astype(int))
     features = train.FeatureSet("layer", "layer", False, (0,))
     iterations = 10
     options = train.Options(2, max_iterations=iterations, memory_bytes=1 << 30)

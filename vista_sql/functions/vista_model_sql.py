@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from vista_sql import train
+from vista_sql.errors import ModelError
 from vista_sql.functions._training import find_model
 from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.quoting import identifier, text_literal
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -35,10 +32,23 @@ def macro(model: Model) -> str:
 
     It returns STRUCT(predicted_label, probability, probabilities), NULL where a column is NULL, and
     computes in DOUBLE what vista_score does.
+
+    Raises:
+        ModelError: the model's trainer has no form in SQL.
     """
+    trainer = train.load(model.trainer)
+    if trainer.as_sql is None:
+        raise ModelError(
+            f"model {model.reference!r} was fitted by trainer {trainer.name!r}, which has no form "
+            "in SQL: score with VISTA_PREDICT"
+        )
     columns = [*model.structured, *model.layers]
     head = f"CREATE OR REPLACE MACRO {macro_name(model)}({', '.join(map(identifier, columns))}) AS "
-    chances = _tree(model) if model.trainer == "tree" else _logistic(model)
+    chances = trainer.as_sql(
+        model.arrays(),
+        [identifier(name) for name in model.structured],
+        {identifier(name): size for name, size in model.layers.items()},
+    )
     classes = "[" + ", ".join(map(text_literal, model.classes)) + "]"
     missing = " OR ".join(f"{identifier(name)} IS NULL" for name in columns)
     best = "list_position(p, list_max(p))"
@@ -47,61 +57,6 @@ def macro(model: Model) -> str:
         f"{{'predicted_label': CAST({classes}[{best}] AS {model.label_type}), "
         f"'probability': list_max(p), 'probabilities': map({classes}, p)}})[1] END;"
     )
-
-
-def _logistic(model: Model) -> str:
-    """Return an expression: the list of the classes' probabilities."""
-    arrays = model.arrays()
-    margins = [
-        _margin(model, coef.tolist(), float(intercept))
-        for coef, intercept in zip(arrays["coef"], arrays["intercept"], strict=True)
-    ]
-    if len(margins) == 1:
-        margins.insert(0, "CAST(0 AS DOUBLE)")
-    return (
-        f"list_transform([list_transform([[{', '.join(margins)}]], "
-        "lambda z: list_transform(z, lambda one: exp(one - list_max(z))))[1]], "
-        "lambda e: list_transform(e, lambda one: one / list_sum(e)))[1]"
-    )
-
-
-def _margin(model: Model, coef: Sequence[float], intercept: float) -> str:
-    terms, start = [_double(intercept)], len(model.structured)
-    terms += [
-        f"{_double(weight)} * CAST({identifier(name)} AS DOUBLE)"
-        for name, weight in zip(model.structured, coef, strict=False)
-        if weight
-    ]
-    for name, size in model.layers.items():
-        weights = ", ".join(_double(weight) for weight in coef[start : start + size])
-        terms.append(f"list_dot_product(CAST({identifier(name)} AS DOUBLE[]), [{weights}])")
-        start += size
-    return " + ".join(terms)
-
-
-def _tree(model: Model) -> str:
-    """Return an expression: nested CASEs whose leaves are lists of probabilities."""
-    arrays = model.arrays()
-    left, right = arrays["left"].tolist(), arrays["right"].tolist()
-    feature, threshold = arrays["feature"].tolist(), arrays["threshold"].tolist()
-    mean, scale = arrays["mean"].tolist(), arrays["scale"].tolist()
-
-    def node(i: int) -> str:
-        if left[i] < 0:
-            return "[" + ", ".join(_double(p) for p in arrays["value"][i].tolist()) + "]"
-        at = int(feature[i])
-        factor = 1.0 / scale[at] if scale[at] > 0 else 0.0
-        value = f"CAST({identifier(model.structured[at])} AS DOUBLE)"
-        scaled = f"CAST(({value} - {_double(mean[at])}) * {_double(factor)} AS FLOAT)"
-        test = f"CAST({scaled} AS DOUBLE) <= {_double(threshold[i])}"
-        return f"CASE WHEN {test} THEN {node(int(left[i]))} ELSE {node(int(right[i]))} END"
-
-    return node(0)
-
-
-def _double(value: float) -> str:
-    """Return a literal that DuckDB reads as just this DOUBLE: 17 digits and an exponent."""
-    return f"{value:.17e}" if value >= 0 else f"({value:.17e})"
 
 
 FUNCTION = TableFunction(

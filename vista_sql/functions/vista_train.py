@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from vista_sql import models
+from vista_sql import models, train
 from vista_sql.errors import QueryError, UnknownNameError
 from vista_sql.functions import _provenance
 from vista_sql.functions._training import data_of, flag, number, numbers, streamed, text, texts
@@ -13,7 +13,7 @@ from vista_sql.planning import workload
 from vista_sql.planning.memory import trainer_bytes
 from vista_sql.sql import widen
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
-from vista_sql.train.spec import BASELINES, TrainSpec
+from vista_sql.train.spec import TrainSpec
 
 ARGUMENTS = (
     Argument("model", "the name under which the models are kept", required=True),
@@ -23,7 +23,7 @@ ARGUMENTS = (
     Argument("features", "the feature columns, in place of all that can be"),
     Argument("exclude", "columns that are no features"),
     Argument("by_layer", "a model per layer; false: one of all feature columns", default=True),
-    Argument("baselines", "models beside the layers': 'structured', 'hog', 'tree'"),
+    Argument("baselines", "models beside the layers': 'structured', 'hog', or trainers ('tree')"),
     Argument("reg", "strength of the penalty, a number or a list", default=0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", default=0.5),
     Argument("class_weight", "'balanced': classes count alike"),
@@ -54,8 +54,8 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         )
     baselines = texts(call, "baselines")
     for baseline in baselines or ():
-        if baseline not in BASELINES:
-            raise UnknownNameError("baseline", baseline, BASELINES, call.places.get("baselines"))
+        if baseline not in (known := train.baselines()):
+            raise UnknownNameError("baseline", baseline, known, call.places.get("baselines"))
     class_weight = text(call, "class_weight")
     if class_weight not in (None, "balanced"):
         raise call.error("class_weight", f"class_weight => takes 'balanced', not {class_weight!r}")

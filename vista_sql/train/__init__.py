@@ -1,44 +1,56 @@
 """Training on a stream: what goes in, what comes out, and the trainers, one file each.
 
-`train/trainers/<name>.py` holds `TRAINER = Trainer(...)`. A trainer never sees a
-table: it is given a `Store` of rows that can be read again in one fixed order, and the models to
-fit to them.
+`train/trainers/<name>.py` holds `TRAINER = Trainer(...)`, and that is all that a trainer is: no
+other file names one, but for DEFAULT_TRAINER here. A trainer never sees a table: it is given
+`TrainingRows`, which can be read again and again in one fixed order, and the models to fit to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from vista_sql import catalog
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from vista_sql.train.training_rows import Rows, Store
-
-    Array: TypeAlias = npt.NDArray[Any]
-    Floats: TypeAlias = npt.NDArray[np.float64]
+    from vista_sql.train.training_rows import Array, Chunk, Floats, TrainingRows
 
 PACKAGE = "vista_sql.train.trainers"
+
+DEFAULT_TRAINER = "logistic"
+"""What fits the layers, and the feature sets of STRUCTURED and HOG."""
+
+STRUCTURED, HOG = "structured", "hog"
+"""Baselines that are feature sets: no layer; descriptors read off the images."""
+
+Arrays: TypeAlias = "Mapping[str, Array]"
+"""What a fitted model consists of, by name: NumPy arrays that the registry keeps as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
     """The columns of one model: the structured ones or not, and some layers."""
 
-    name: str  # 'structured', 'structured+<layer>', '<layer>', 'all', 'tree'
+    name: str  # 'structured', 'structured+<layer>', '<layer>', 'all', or a trainer's, as 'tree'
     layer: str | None  # the layer that gives the set its name, if it is one
     structured: bool
     layers: tuple[int, ...]  # indexes of layer columns, ascending
-    trainer: str = "logistic"
 
     @property
     def part(self) -> str:
         """The set's name within a model's: `avg_pool` in `healthy/avg_pool@3`."""
         return self.layer or self.name
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Indexes into `Chunk.blocks`, ascending: 0 is the structured columns, i + 1 layer i.
+
+        >>> FeatureSet("structured+fc6", "fc6", structured=True, layers=(1,)).blocks
+        (0, 2)
+        """
+        layers = tuple(i + 1 for i in self.layers)
+        return (0, *layers) if self.structured else layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +79,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted model: its arrays (raw units, float64) and how the fitting went.
-
-    A logistic model's arrays are `coef` (classes, features) and `intercept` (classes,), one row
-    where there are two classes; features are the structured columns, then the layers in order.
-    """
+    """A fitted model: its arrays (in the user's units, float64) and how the fitting went."""
 
     task: Task
-    arrays: Mapping[str, Array] = field(repr=False)
+    arrays: Arrays = field(repr=False)
     iterations: int | None
     converged: bool
     objective: float
@@ -83,19 +91,30 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """A kind of model.
+    """A kind of model: four functions, and what VISTA_TRAIN may do with it.
 
-    `fit(store, tasks, options)` returns a Fit per task, in order. `score(store, fits)` yields the
-    store's chunks, each with every model's margins. `margins(arrays, x)` scores
-    x (rows, features) float64 in raw units and returns (rows, 1) log-odds of the larger class for
-    two classes, else (rows, classes) values whose softmax are the probabilities.
+    `fit(rows, tasks, options)` returns a Fit per task, in order.
+
+    `score(rows, fits)` yields the chunks of `rows`, each with a list of margins, one per fit.
+
+    `margins(arrays, x)` scores x (rows, features), float64, in the user's units: the structured
+    columns, then the layers in order. Margins are (rows, 1) log-odds of the larger class where
+    there are two classes, else (rows, classes) values whose softmax are the probabilities.
+
+    `as_sql(arrays, structured, layers)` returns a DuckDB expression, the list of the classes'
+    probabilities. `structured` are SQL expressions of the structured columns, `layers` maps those
+    of the layers to their lengths. Without it VISTA_MODEL_SQL refuses the trainer's models.
     """
 
     name: str
-    fit: Callable[[Store, Sequence[Task], Options], list[Fit]]
-    score: Callable[[Store, Sequence[Fit]], Iterator[tuple[Rows, list[Array]]]]
-    margins: Callable[[Mapping[str, Array], Floats], Floats]
+    fit: Callable[[TrainingRows, Sequence[Task], Options], list[Fit]]
+    score: Callable[[TrainingRows, Sequence[Fit]], Iterator[tuple[Chunk, list[Array]]]]
+    margins: Callable[[Arrays, Floats], Floats]
     meaning: str
+    is_baseline: bool = False  # baselines => ['<name>'] fits it to the structured columns
+    reads_layers: bool = True  # else it is fitted to structured columns only
+    has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`
+    as_sql: Callable[[Arrays, Sequence[str], Mapping[str, int]], str] | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -104,5 +123,14 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Trainer:
-    """Return the trainer called `name`."""
+    """Return the trainer called `name`.
+
+    Raises:
+        UnknownNameError: there is no such file in `trainers`.
+    """
     return catalog.load(PACKAGE, name, "TRAINER", Trainer)
+
+
+def baselines() -> tuple[str, ...]:
+    """Return the names that `baselines => […]` takes: two feature sets, then trainers."""
+    return (STRUCTURED, HOG, *(name for name in names() if load(name).is_baseline))

@@ -1,4 +1,4 @@
-"""A store made from arrays in memory: what tests and benchmarks train on."""
+"""NumPy arrays → TrainingRows: what tests, benchmarks and measurements train on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from vista_sql.train import hashing
 from vista_sql.train.moments import rescale
-from vista_sql.train.training_rows import Array, Layout, Rows, Store
+from vista_sql.train.training_rows import Array, Chunk, Layout, TrainingRows
 
 
-def store_of(
+def rows_of(
     structured: Array,
     layers: Sequence[Array],
     codes: Array,
@@ -20,14 +20,14 @@ def store_of(
     cuts: Sequence[int] = (),
     spool: bool = False,
     seed: int = 0,
-) -> Store:
-    """Return a sealed and rescaled store of some rows.
+) -> TrainingRows:
+    """Return sealed and rescaled rows.
 
     Args:
         structured: (rows, columns), any numeric type.
         layers: each (rows, values), any numeric type.
         codes: (rows,) classes 0, 1, …
-        order: the order in which rows come; as they are by default.
+        order: (rows,) the order in which rows come; as they are by default.
         cuts: where batches end.
         spool: to temporary files.
         seed: of the rows' places in [0, 1), and so of folds.
@@ -37,12 +37,12 @@ def store_of(
     code = np.asarray(codes, np.int64)
     hashed = [hashing.mix(code.view(np.uint64)), hashing.hash_matrix(s)]
     hashes = hashing.combine([*hashed, *(hashing.hash_matrix(part) for part in parts)])
-    whole = Rows(hashes, hashing.unit(hashes, seed), code, s, tuple(parts))
-    store = Store(Layout(s.shape[1], tuple(part.shape[1] for part in parts)))
+    whole = Chunk(hashes, hashing.unit(hashes, seed), code, s, tuple(parts))
+    rows = TrainingRows(Layout(s.shape[1], tuple(part.shape[1] for part in parts)))
     if spool:
-        store.spool()
+        rows.spool()
     for index in np.split(np.arange(len(code)) if order is None else order, list(cuts)):
-        store.append(whole.take(index))
-    store.seal(np.arange(int(code.max(initial=0)) + 1))
-    rescale(store)
-    return store
+        rows.append(whole.take(index))
+    rows.seal(np.arange(int(code.max(initial=0)) + 1))
+    rescale(rows)
+    return rows

@@ -1,4 +1,4 @@
-"""Which columns of a row are the label, the key, structured features and layers."""
+"""Column types and a TrainSpec → which columns are label, key, structured features and layers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SQL_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The parts that a row's columns play, by name as the data has it."""
+    """What each column of the data is for, by its name as the data has it."""
 
-    label: str | None
+    label: str
     label_type: str
     key: str | None
     split_by: tuple[str, ...]
@@ -57,7 +57,7 @@ def sql_type(kind: pa.DataType) -> str | None:
 def is_layer(kind: pa.DataType) -> bool:
     """Return whether a column of this type is a layer: a list or array of FLOAT or DOUBLE."""
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_one(kind) for is_one in lists):
+    if not any(is_list(kind) for is_list in lists):
         return False
     return bool(pa.types.is_float32(kind.value_type) or pa.types.is_float64(kind.value_type))
 
@@ -81,14 +81,28 @@ def resolve(name: str, known: Iterable[str], kind: str = "column", where: str = 
     known = tuple(known)
     if name in known:
         return name
-    found = [column for column in known if column.lower() == name.lower()]
-    if not found:
+    column = next((column for column in known if column.lower() == name.lower()), None)
+    if column is None:
         raise UnknownNameError(kind, name, known, where=where)
-    return found[0]
+    return column
+
+
+def excluding(names: Iterable[str]) -> str:
+    """Return the argument of VISTA_TRAIN that leaves columns out.
+
+    >>> print(excluding(["a", "it's"]))
+    exclude => ['a', 'it''s']
+    """
+    quoted = ("'" + name.replace("'", "''") + "'" for name in names)
+    return f"exclude => [{', '.join(quoted)}]"
 
 
 def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
-    """Give each column of the data its part.
+    """Return what each column of the data is for.
+
+    Args:
+        types: of all columns, by name.
+        spec: what the call names, in any case.
 
     Raises:
         UnknownNameError: a named column is not in the data.
@@ -111,7 +125,7 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
     else:
         key = next((column for column in types if column.lower() == KEY), None)
     split_by = tuple(named(name, "split_by") for name in spec.split_by)
-    apart = {label, key, *split_by}
+    no_features = {label, key, *split_by}
     if spec.features is not None:
         chosen = [named(name, "features") for name in spec.features]
         for column in chosen:
@@ -120,18 +134,17 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
         if spec.hog is not None:
             chosen.append(named(spec.hog, "features"))
     else:
-        apart |= {named(name, "exclude") for name in spec.exclude}
-        chosen = [c for c in types if c not in apart and c.lower() != ERROR]
+        no_features |= {named(name, "exclude") for name in spec.exclude}
+        chosen = [c for c in types if c not in no_features and c.lower() != ERROR]
     chosen = list(dict.fromkeys(chosen))
     layers = tuple(c for c in chosen if is_layer(types[c]))
     structured = tuple(c for c in chosen if is_structured(types[c]))
     other = [c for c in chosen if c not in layers and c not in structured]
     if other:
-        names = ", ".join("'" + c.replace("'", "''") + "'" for c in other)
         raise ModelError(
             f"column {other[0]!r} has type {_shown(types[other[0]])} and cannot be a feature (a "
             "number, BOOLEAN, or a list of FLOAT or DOUBLE can): turn it into numbers, or leave "
-            f"it out with exclude => [{names}]"
+            f"it out with {excluding(other)}"
         )
     if not chosen:
         raise ModelError(

@@ -1,174 +1,184 @@
-"""Fit the models of one training, test them on the rows left out, and compare them."""
+"""Contenders and rows → fitted models, their figures on the rows left out, and who is best."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from vista_sql import models, train
-from vista_sql.errors import ModelError
-from vista_sql.train import FeatureSet, Fit, Options, Task
-from vista_sql.train.columns import Columns
-from vista_sql.train.metrics import METRICS, Gatherer, Metrics, mean
+from vista_sql import models
+from vista_sql.models import ModelRow
+from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.contenders import Contender
+from vista_sql.train.metrics import Gatherer, Metrics, mean
 from vista_sql.train.moments import fold_of
 from vista_sql.train.race import right
-from vista_sql.train.rows import Reader
+from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Array, Store
+from vista_sql.train.training_rows import Array, TrainingRows
 
 
-def feature_sets(columns: Columns, spec: TrainSpec) -> list[FeatureSet]:
-    """Return the models that a training asks for, baselines first.
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A model of all training rows, and how well it did."""
 
-    Raises:
-        ModelError: a baseline needs structured columns and there are none.
-    """
-    some = bool(columns.structured)
-    layers = {i: name for i, name in enumerate(columns.layers) if name != spec.hog}
-    baselines = spec.baselines
-    if baselines is None:
-        baselines = ("structured",) if some and layers else ()
-    needing = [baseline for baseline in baselines if baseline != "hog"]
-    if needing and not some:
-        raise ModelError(
-            f"baseline {needing[0]!r} needs structured columns, and the data has none: "
-            "baselines => [] leaves it out"
-        )
-    sets = []
-    if "structured" in baselines or not layers:
-        sets.append(FeatureSet("structured", None, True, ()))
-    if spec.hog is not None:
-        name = "structured+hog" if some else "hog"
-        sets.append(FeatureSet(name, spec.hog, some, (columns.layers.index(spec.hog),)))
-    if "tree" in baselines:
-        sets.append(FeatureSet("tree", None, True, (), trainer="tree"))
-    if layers and spec.by_layer:
-        for i, layer in layers.items():
-            sets.append(FeatureSet(f"structured+{layer}" if some else layer, layer, some, (i,)))
-    elif layers:
-        sets.append(FeatureSet("all", None, some, tuple(layers)))
-    return sets
+    row: ModelRow
+    arrays: Arrays
+    hits: Array  # (test rows,) bool: was the row's class predicted? Rows in one order for all
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """How well a model does on rows that it was not fitted to."""
+
+    metrics: Metrics
+    f1_score_std: float | None  # over folds
+    hits: Array
 
 
 def fit_and_test(
-    train_store: Store,
-    test_store: Store,
-    sets: Sequence[FeatureSet],
+    train_rows: TrainingRows,
+    test_rows: TrainingRows,
+    contenders: Sequence[Contender],
     spec: TrainSpec,
     options: Options,
-    reader: Reader,
-) -> tuple[list[dict[str, Any]], list[Mapping[str, Array]], list[Array]]:
-    """Return in one order: a row of facts and figures per kept model, its arrays, its hits.
+    reader: RowReader,
+) -> list[Tested]:
+    """Return the fitted models, in the order of contenders; a trainer with a penalty has several.
 
-    Hits are whether each test row's class was predicted, in the same order of rows for all models.
+    Args:
+        train_rows: sealed and rescaled.
+        test_rows: likewise, by the moments of `train_rows`; unused where there are folds.
+        contenders: what to fit; neighbours of one trainer are fitted in the same passes.
+        spec: the penalties.
+        options: what is common to all models.
+        reader: of the rows; names columns, counts what was skipped.
     """
-    wanted = [
-        Task(one, reg, spec.l1_ratio)
-        for one in sets
-        for reg in (spec.reg if one.trainer == "logistic" else (0.0,))
-    ]
-    fits: list[Fit] = []
-    metrics: list[Metrics] = []
-    spreads: list[float | None] = []
-    hits: list[Array] = []
-    for trainer, group in groupby(wanted, key=lambda task: task.features.trainer):
-        own = list(group)
-        kept, tested, spread, right = _fit_group(trainer, own, train_store, test_store, options)
-        fits, metrics, spreads = fits + kept, metrics + tested, spreads + spread
-        hits += right
-    rows = [
-        _row(fit, found, spread, spec, reader, train_store)
-        for fit, found, spread in zip(fits, metrics, spreads, strict=True)
-    ]
-    _compare(rows)
-    return rows, [fit.arrays for fit in fits], hits
+    tested = []
+    for trainer, group in groupby(contenders, key=lambda contender: contender.trainer):
+        tasks = [
+            Task(contender.features, reg, spec.l1_ratio if trainer.has_penalty else 0.0)
+            for contender in group
+            for reg in (spec.reg if trainer.has_penalty else (0.0,))
+        ]
+        for fit, figures in _fit_group(trainer, tasks, train_rows, test_rows, options):
+            row = _row(trainer, fit, figures, spec, reader, train_rows.n_rows)
+            tested.append(Tested(row, fit.arrays, figures.hits))
+    _compare([model.row for model in tested])
+    return tested
 
 
 def _fit_group(
-    trainer_name: str, tasks: list[Task], rows: Store, test: Store, options: Options
-) -> tuple[list[Fit], list[Metrics], list[float | None], list[Array]]:
+    trainer: Trainer,
+    tasks: Sequence[Task],
+    train_rows: TrainingRows,
+    test_rows: TrainingRows,
+    options: Options,
+) -> list[tuple[Fit, _Figures]]:
     """Fit tasks and their folds with one trainer, in the same passes; test each."""
-    trainer = train.load(trainer_name)
-    folded = [
+    folds = options.folds
+    of_folds = [
         Task(task.features, task.reg, task.l1_ratio, fold)
         for task in tasks
-        for fold in range(options.folds)
+        for fold in range(folds)
     ]
-    fits = trainer.fit(rows, [*tasks, *folded], options)
-    kept, left_out = fits[: len(tasks)], fits[len(tasks) :]
-    tested = left_out or kept
-    gatherers = [Gatherer(options.n_classes) for _ in tested]
-    hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in tested]
-    for chunk, margins in trainer.score(rows if left_out else test, tested):
-        fold = fold_of(chunk.unit, options.folds)
-        for fit, gatherer, hit, z in zip(tested, gatherers, hits, margins, strict=True):
-            own = slice(None) if fit.task.fold is None else fold == fit.task.fold
-            gatherer.add(chunk.code[own], z[own])
-            hit.append(right(chunk.code[own], z[own]))
-    found = [gatherer.result() for gatherer in gatherers]
+    fits = trainer.fit(train_rows, [*tasks, *of_folds], options)
+    of_all_rows, left_out = fits[: len(tasks)], fits[len(tasks) :]
     if not left_out:
-        return kept, found, [None] * len(kept), [np.concatenate(hit) for hit in hits]
-    k = options.folds
-    whole = [
-        np.concatenate([some for hit in hits[i * k : (i + 1) * k] for some in hit])
-        for i in range(len(tasks))
+        return list(zip(of_all_rows, _test(trainer, of_all_rows, test_rows, options), strict=True))
+    tested = _test(trainer, left_out, train_rows, options)
+    figures = []
+    for i in range(len(tasks)):
+        parts = tested[i * folds : (i + 1) * folds]
+        metrics, f1_score_std = mean([part.metrics for part in parts])
+        hits = np.concatenate([part.hits for part in parts])
+        figures.append(_Figures(metrics, f1_score_std, hits))
+    return list(zip(of_all_rows, figures, strict=True))
+
+
+def _test(
+    trainer: Trainer, fits: Sequence[Fit], rows: TrainingRows, options: Options
+) -> list[_Figures]:
+    """Test each model on the rows of its fold, or on all rows where it has none."""
+    gatherers = [Gatherer(options.n_classes) for _ in fits]
+    hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
+    for chunk, margins in trainer.score(rows, fits):
+        folds = fold_of(chunk.unit, options.folds)
+        for fit, gatherer, hit, z in zip(fits, gatherers, hits, margins, strict=True):
+            rows_of_fold = slice(None) if fit.task.fold is None else folds == fit.task.fold
+            gatherer.add(chunk.code[rows_of_fold], z[rows_of_fold])
+            hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
+    return [
+        _Figures(gatherer.result(), None, np.concatenate(hit))
+        for gatherer, hit in zip(gatherers, hits, strict=True)
     ]
-    means = [mean(found[i * k : (i + 1) * k]) for i in range(len(tasks))]
-    return kept, [m for m, _ in means], [spread for _, spread in means], whole
 
 
 def _row(
-    fit: Fit, found: Metrics, spread: float | None, spec: TrainSpec, reader: Reader, rows: Store
-) -> dict[str, Any]:
-    one, columns = fit.task.features, reader.columns
-    layers = [columns.layers[i] for i in one.layers]
-    structured = list(columns.structured) if one.structured else []
-    linear = one.trainer == "logistic"
-    several = linear and len(spec.reg) > 1
+    trainer: Trainer,
+    fit: Fit,
+    figures: _Figures,
+    spec: TrainSpec,
+    reader: RowReader,
+    n_train: int,
+) -> ModelRow:
+    features, columns, metrics = fit.task.features, reader.columns, figures.metrics
+    layers = [columns.layers[i] for i in features.layers]
+    structured = list(columns.structured) if features.structured else []
+    several = trainer.has_penalty and len(spec.reg) > 1
     return {
-        "part": f"{one.part}:{fit.task.reg:g}" if several else one.part,
-        "trainer": one.trainer,
-        "feature_set": one.name,
-        "layer": one.layer,
+        "part": f"{features.part}:{fit.task.reg:g}" if several else features.part,
+        "trainer": trainer.name,
+        "feature_set": features.name,
+        "layer": features.layer,
         "structured": structured,
-        "layers": [[name, reader.sizes[name]] for name in layers],
-        "n_train": rows.n_rows,
-        "n_test": found.n_rows,
+        "layers": [(name, reader.sizes[name]) for name in layers],
+        "n_train": n_train,
+        "n_test": metrics.n_rows,
         "n_skipped": sum(reader.skipped.values()),
         "dims": len(structured) + sum(reader.sizes[name] for name in layers),
-        "reg": fit.task.reg if linear else None,
-        "l1_ratio": fit.task.l1_ratio if linear else None,
+        "reg": fit.task.reg if trainer.has_penalty else None,
+        "l1_ratio": fit.task.l1_ratio if trainer.has_penalty else None,
         "iterations": fit.iterations,
         "converged": fit.converged,
         "objective": fit.objective,
-        **{name: getattr(found, name) for name in METRICS},
-        "f1_score_std": spread,
-        "roc": found.roc,
-        "confusion": found.confusion,
+        "accuracy": metrics.accuracy,
+        "precision": metrics.precision,
+        "recall": metrics.recall,
+        "f1_score": metrics.f1_score,
+        "f1_score_std": figures.f1_score_std,
+        "roc_auc": metrics.roc_auc,
+        "log_loss": metrics.log_loss,
+        "roc": metrics.roc,
+        "confusion": metrics.confusion,
         "seconds": fit.seconds,
     }
 
 
-def _compare(rows: list[dict[str, Any]]) -> None:
+def _compare(rows: Sequence[ModelRow]) -> None:
     """Add `lift` over the structured-only row (of the same reg) and `is_best`."""
-    alone = [row for row in rows if row["feature_set"] == "structured"]
+    alone = [row for row in rows if row["feature_set"] == STRUCTURED]
     tested = [row for row in rows if row["f1_score"] is not None]
     best = max(tested, key=models.rank) if tested else None
     for row in rows:
-        same = [base for base in alone if base["reg"] == row["reg"]] or alone
-        base = max(same, key=models.rank) if same else None
-        known = base is not None and row["f1_score"] is not None and base["f1_score"] is not None
-        row["lift"] = row["f1_score"] - base["f1_score"] if base is not None and known else None
+        same_reg = [base for base in alone if base["reg"] == row["reg"]] or alone
+        base = max(same_reg, key=models.rank)["f1_score"] if same_reg else None
+        f1 = row["f1_score"]
+        row["lift"] = None if f1 is None or base is None else f1 - base
         row["is_best"] = row is best
 
 
-def result_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows that VISTA_TRAIN shows, from what the registry keeps."""
+def result_rows(document: Mapping[str, Any]) -> list[Mapping[str, object]]:
+    """Return the rows that VISTA_TRAIN shows: a version's, each with the name of its `model`.
+
+    Args:
+        document: what model.json holds, or would hold; without `version` the models have no name.
+    """
     version = document.get("version")
-    rows = []
+    rows: list[Mapping[str, object]] = []
     for row in document["rows"]:
         name = f"{document['name']}/{row['part']}@{version}" if version is not None else None
         rows.append({**row, "model": name})

@@ -1,4 +1,4 @@
-"""ROC curves in a compact form: the true-positive rate at fixed false-positive rates.
+"""Scores of rows → a ROC curve: the true-positive rate at fixed false-positive rates.
 
 Curves on one grid can be averaged, over classes and over folds, and kept in a model's record. The
 grid is fine near 0, where good models differ.
@@ -22,9 +22,16 @@ Curve = tuple[float, ...]
 
 
 def curve(positive: Array, scores: Array) -> Curve | None:
-    """Return the ROC curve of scores; None where one side has no rows.
+    """Return the ROC curve of scores, a staircase: level until the next negative.
 
-    It is a staircase: level until the next negative. Rows of one score are joined by a line.
+    Rows of one score are joined by a line.
+
+    Args:
+        positive: (rows,) bool.
+        scores: (rows,).
+
+    Returns:
+        None where all rows are positive, or none is.
 
     Example:
         >>> positive = np.array([True, False, True, False])
@@ -46,8 +53,8 @@ def curve(positive: Array, scores: Array) -> Curve | None:
 
 
 def average(curves: Sequence[Curve | None]) -> Curve | None:
-    """Return the mean of the curves that there are."""
-    known = [one for one in curves if one is not None]
+    """Return the mean of the curves that are not None; None where all are."""
+    known = [rates for rates in curves if rates is not None]
     return _rounded(np.mean(known, axis=0)) if known else None
 
 

@@ -1,9 +1,9 @@
-"""Metrics of a kept model over labelled rows, streamed."""
+"""Labelled rows, batch by batch → the metrics of a kept model."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from vista_sql.train.spec import EvaluateSpec
 
 
 class EvaluationRun:
-    """Scores rows as they come; those without label or features are skipped and counted."""
+    """One VISTA_EVALUATE: scores rows as they come, counts those without label or features."""
 
     def __init__(self, spec: EvaluateSpec) -> None:
         self._model = models.find(spec.home, spec.model)
@@ -29,7 +29,11 @@ class EvaluationRun:
         self._n_fed = self._n_skipped = 0
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
-        """Take a batch."""
+        """Score a batch of rows, each a struct.
+
+        Raises:
+            ModelError: a label that the model does not know, or columns that it cannot read.
+        """
         batch = columns_of(rows)
         name = resolve(self._model.label, batch, "label column", "the data of VISTA_EVALUATE")
         values = batch[name].to_pylist()
@@ -37,9 +41,9 @@ class EvaluationRun:
             [-1 if v is None else self._code.get(text_of(v), -2) for v in values], np.int64
         )
         if (codes == -2).any():
-            strange = values[int(np.argmax(codes == -2))]
+            unknown = values[int(np.argmax(codes == -2))]
             raise ModelError(
-                f"label {name!r} has the value {text_of(strange)!r}, which model "
+                f"label {name!r} has the value {text_of(unknown)!r}, which model "
                 f"{self._model.reference!r} does not know; it knows: "
                 + ", ".join(self._model.classes[:20])
             )
@@ -50,8 +54,12 @@ class EvaluationRun:
             self._n_skipped += int((~used).sum())
             self._gatherer.add(codes[used], scored.margins[used])
 
-    def finish(self, n_rows: int) -> list[dict[str, Any]]:
-        """Return one row: the metrics, n_test and n_skipped."""
+    def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
+        """Return one row: the metrics, n_test and n_skipped.
+
+        Raises:
+            ModelError: other than the `n_rows` that were fed came, or none that could be scored.
+        """
         if n_rows != self._n_fed:
             raise ModelError(f"{n_rows} rows were sent to VISTA_EVALUATE and {self._n_fed} came")
         if n_rows == 0:
@@ -61,19 +69,13 @@ class EvaluationRun:
                 f"all {n_rows} rows of VISTA_EVALUATE lack the label {self._model.label!r} or a "
                 "feature"
             )
-        found = self._gatherer.result()
-        row: dict[str, Any] = {name: getattr(found, name) for name in METRICS}
-        return [
-            {
-                **row,
-                "model": self._model.reference,
-                "n_test": found.n_rows,
-                "n_skipped": self._n_skipped,
-            }
-        ]
+        metrics = self._gatherer.result()
+        figures: dict[str, object] = {name: getattr(metrics, name) for name in METRICS}
+        counts = {"n_test": metrics.n_rows, "n_skipped": self._n_skipped}
+        return [{**figures, **counts, "model": self._model.reference}]
 
     def spool(self) -> None:
-        """Keep the scores: they are all there is."""
+        """Change nothing: the scores, a few bytes a row, stay in memory."""
 
     def close(self) -> None:
-        """Nothing is held outside this object."""
+        """Free nothing: all memory goes with this object."""

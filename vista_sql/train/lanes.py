@@ -1,4 +1,4 @@
-"""Sums over a store's rows on several cores, the same to the last bit on any number of them.
+"""Sums over all rows on several cores, the same to the last bit on any number of them.
 
 Chunk i belongs to lane i mod LANES; a lane adds its chunks in order, and lanes are added in order.
 Each core works on whole chunks with BLAS on one thread: threads within a product wait for each
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
-from vista_sql.train.training_rows import Rows, Store
+from vista_sql.train.training_rows import Chunk, TrainingRows
 
 T = TypeVar("T")
 
@@ -21,31 +21,32 @@ LANES = 4  # memory bandwidth is used up by then; each lane has its own sums
 SMALL_VALUES = 1 << 18  # a pass over fewer is over before threads have begun
 
 
-def accumulate(store: Store, start: Callable[[], T], add: Callable[[T, Rows], None]) -> list[T]:
-    """Return LANES partial results: `add(result, rows)` for each chunk of the lane.
+def accumulate(
+    rows: TrainingRows, start: Callable[[], T], add: Callable[[T, Chunk], None]
+) -> list[T]:
+    """Return LANES partial results: `add(result, chunk)` for each chunk of the lane.
 
     Args:
-        store: a sealed store.
+        rows: sealed.
         start: makes an empty result.
-        add: adds rows to a result in place; runs in several threads, never for one result at once.
+        add: adds a chunk to a result in place; runs in several threads, but in one for a result.
     """
     results = [start() for _ in range(LANES)]
-    width = store.layout.n_structured + sum(store.layout.layer_sizes)
     with _blas().limit(limits=1, user_api="blas"):
-        if store.spooled or store.n_rows * width <= SMALL_VALUES or cores() == 1:
-            for i, rows in enumerate(store.chunks()):
-                add(results[i % LANES], rows)
+        if rows.spooled or rows.n_rows * rows.layout.width <= SMALL_VALUES or cores() == 1:
+            for i, chunk in enumerate(rows.chunks()):
+                add(results[i % LANES], chunk)
             return results
 
-        n_chunks = store.n_chunks
+        n_chunks = rows.n_chunks
 
         def run(lane: int) -> None:
             for i in range(lane, n_chunks, LANES):
-                add(results[lane], store.chunk(i))
+                add(results[lane], rows.chunk(i))
 
         with ThreadPoolExecutor(min(LANES, cores()), thread_name_prefix="vista-train") as pool:
-            for done in [pool.submit(run, lane) for lane in range(LANES)]:
-                done.result()
+            for future in [pool.submit(run, lane) for lane in range(LANES)]:
+                future.result()
     return results
 
 

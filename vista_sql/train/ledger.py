@@ -1,10 +1,10 @@
-"""What is known of every row without its features: 32 bytes each, for questions about the split.
+"""Hash, place, class and image of every row, 32 bytes each → the split, and what to say about it.
 
-A hash gives each class its share of the test side but for chance, which matters where a class has
-few rows: of 10 rows none may test. So in a class of fewer than SMALL_CLASS rows the place of a row
-is not its hash but its rank among the class's hashes: the share is then exact, at least one row
-trains and one tests, and it is still a matter of which rows there are, not of how they come. Rows
-with equal keys keep together. With `split_by` the groups decide, and classes fall as they fall.
+By its hash alone a row tests with probability `test_fraction`; of a class of 10 rows none may test.
+So in a class of fewer than SMALL_CLASS rows the place of a row is its rank among the class's
+hashes: the share of test rows is then exact, at least one row trains and one tests, and it still
+depends on which rows there are only, not on how they come. Rows with equal keys keep together. With
+`split_by` the groups decide, and classes fall as they fall.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vista_sql.train.moments import fold_of
-from vista_sql.train.training_rows import Array, Rows
+from vista_sql.train.training_rows import Array, Chunk
 
 SMALL_CLASS = 100  # of its 20 test rows by hash, 12 to 28 would not be strange
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Hash, place, class and image of every row of a training."""
+    """Hash (uint64), place in [0, 1), class and image hash of every row of a training."""
 
     folds: int
     test_fraction: float
     _pieces: list[tuple[Array, Array, Array, Array]] = field(default_factory=list)
 
-    def add(self, rows: Rows, images: Array | None) -> None:
-        """Take rows; `images` are hashes of what was read off their images, if they have any."""
-        known = np.zeros(0, np.uint64) if images is None else images
-        self._pieces.append((rows.hash.copy(), rows.unit.copy(), rows.code.copy(), known))
+    def add(self, chunk: Chunk, images: Array | None) -> None:
+        """Add rows; `images` (rows,) uint64 are hashes of their layers, None if they have none."""
+        hashes = np.zeros(0, np.uint64) if images is None else images
+        self._pieces.append((chunk.hash.copy(), chunk.unit.copy(), chunk.code.copy(), hashes))
 
     def side(self, unit: Array) -> Array:
-        """Return each row's fold, or 1 for the test side and 0 for the other."""
+        """Return each row's fold (rows,) int64; without folds 1 where it tests, 0 where not."""
         if self.folds:
             return fold_of(unit, self.folds)
         return np.asarray((unit < self.test_fraction).astype(np.int64))
 
     def stratify(self) -> dict[int, float]:
-        """Give rows of small classes their places; return hash → place of those that move."""
+        """Give rows of small classes their places, and return hash → place of those that move."""
         if not self._pieces or not (self.folds or self.test_fraction):
             return {}
         hashes, unit, code, images = self._whole()
@@ -47,17 +47,18 @@ class Ledger:
         places = unit.copy()
         if len(small):  # a key of two classes stays where it is
             small = small[~np.isin(unit[small], _of_several(unit, code))]
-        for one in np.unique(code[small]).tolist():
-            own = small[code[small] == one]
-            distinct, rank = np.unique(unit[own], return_inverse=True)
+        for class_ in np.unique(code[small]).tolist():
+            members = small[code[small] == class_]
+            distinct, rank = np.unique(unit[members], return_inverse=True)
             if len(distinct) > 1:
-                places[own] = self._places(len(distinct))[rank]
+                places[members] = self._places(len(distinct))[rank]
         moved = self.side(places) != self.side(unit)
         places = np.where(moved, places, unit)
         self._pieces = [(hashes, places, code, images)]
         return dict(zip(hashes[moved].tolist(), places[moved].tolist(), strict=True))
 
     def _places(self, n: int) -> Array:
+        """Return places (n,) float64 for ranks 0 … n - 1, of which just the share tests."""
         rank = np.arange(n)
         if self.folds:
             return np.asarray((rank + 0.5) / n)
@@ -67,14 +68,14 @@ class Ledger:
         return np.where(rank < tests, before, f + (1 - f) * (rank - tests + 0.5) / (n - tests))
 
     def counts(self) -> dict[tuple[int, int], int]:
-        """Return (side or fold, class) → rows."""
+        """Return how many rows each (side or fold, class) has."""
         _, unit, code, _ = self._whole()
         pairs = np.stack([self.side(unit), code])
-        found, n = np.unique(pairs, axis=1, return_counts=True)
-        return {(int(s), int(c)): int(k) for s, c, k in zip(*found, n, strict=True)}
+        distinct, n_rows = np.unique(pairs, axis=1, return_counts=True)
+        return {(int(s), int(c)): int(n) for s, c, n in zip(*distinct, n_rows, strict=True)}
 
     def shared(self) -> tuple[int, int]:
-        """Return how many images stand on several sides, and how many test rows show them."""
+        """Return how many images stand on several sides, and how many test rows show one."""
         _, unit, _, images = self._whole()
         if not len(images):
             return 0, 0
@@ -95,7 +96,7 @@ class Ledger:
 
 
 def _of_several(unit: Array, code: Array) -> Array:
-    """Return the places that rows of several classes have."""
+    """Return the places that rows of several classes have, from (rows,) places and classes."""
     order = np.lexsort((code, unit))
     unit, code = unit[order], code[order]
     differ = (unit[1:] == unit[:-1]) & (code[1:] != code[:-1])

@@ -1,4 +1,6 @@
-"""Classification metrics as scikit-learn and BigQuery define them, gathered chunk by chunk.
+"""Expected classes and margins, chunk by chunk → classification metrics.
+
+They are scikit-learn's and BigQuery's.
 
 Two classes: precision, recall and f1_score are of the larger class. More: macro averages over the
 classes that occur among expected or predicted labels; roc_auc is one-vs-rest, macro, over the
@@ -67,7 +69,7 @@ class Gatherer:
         self._scores: list[Array] = []
 
     def add(self, codes: Array, margins: Array) -> None:
-        """Take rows: expected class (n,) and margins (n, 1 or classes)."""
+        """Add rows: expected classes (rows,) and margins (rows, 1 or classes)."""
         chances = probabilities(margins)
         if margins.shape[1] == 1:
             predicted = (margins[:, 0] > 0).astype(np.int64)  # even odds go to the smaller class
@@ -76,12 +78,12 @@ class Gatherer:
             predicted = chances.argmax(axis=1)
             self._scores.append(chances.astype(np.float32))
         np.add.at(self._confusion, (codes, predicted), 1)
-        own = chances[np.arange(len(codes)), codes]
-        self._loss -= float(np.log(np.maximum(own, np.finfo(np.float64).eps)).sum())
+        expected = chances[np.arange(len(codes)), codes]
+        self._loss -= float(np.log(np.maximum(expected, np.finfo(np.float64).eps)).sum())
         self._codes.append(codes.copy())
 
     def result(self) -> Metrics:
-        """Return the metrics of all rows taken."""
+        """Return the metrics of all rows added."""
         confusion = self._confusion
         n = int(confusion.sum())
         if n == 0:
@@ -113,28 +115,44 @@ class Gatherer:
         )
 
     def _sides(self) -> list[tuple[Array, Array]]:
-        """Return whether each row is positive and its score, per class that is asked about."""
+        """Return (rows,) bool, is the row of the class, and (rows,) scores, per class.
+
+        Of two classes only the larger one.
+        """
         codes, scores = np.concatenate(self._codes), np.concatenate(self._scores)
         if scores.shape[1] == 1:
             return [(codes == 1, scores[:, 0])]
         return [(codes == c, scores[:, c]) for c in range(self.n_classes)]
 
     def _roc(self) -> Curve | None:
-        few = self.n_classes <= MOST_CURVES
-        return average([curve(*one) for one in self._sides()]) if few else None
+        if self.n_classes > MOST_CURVES:
+            return None
+        return average([curve(positive, scores) for positive, scores in self._sides()])
 
     def _auc(self) -> float | None:
-        found = [a for one in self._sides() if (a := area(*one)) is not None]
-        return sum(found) / len(found) if found else None
+        areas = [area(positive, scores) for positive, scores in self._sides()]
+        known = [value for value in areas if value is not None]
+        return sum(known) / len(known) if known else None
 
 
 def _most(counts: Mapping[tuple[int, int], int]) -> Confusion:
-    found = sorted((-n, pair) for pair, n in counts.items())[:MOST_CONFUSIONS]
-    return tuple((*pair, -n) for n, pair in found)
+    entries = sorted((-n, pair) for pair, n in counts.items())[:MOST_CONFUSIONS]
+    return tuple((*pair, -n) for n, pair in entries)
 
 
 def area(positive: Array, scores: Array) -> float | None:
-    """Return the area under the ROC curve: P(score of a positive > of a negative), ties half."""
+    """Return the area under the ROC curve: P(score of a positive > of a negative), ties half.
+
+    >>> area(np.array([False, True, False, True]), np.array([0.1, 0.8, 0.8, 0.9]))
+    0.875
+
+    Args:
+        positive: (rows,) bool.
+        scores: (rows,).
+
+    Returns:
+        None where all rows are positive, or none is.
+    """
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:

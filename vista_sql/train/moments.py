@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import Array, Floats, Moments, Rows, Store
+from vista_sql.train.training_rows import (
+    Array,
+    Chunk,
+    ColumnMoments,
+    Floats,
+    FloatType,
+    TrainingRows,
+)
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
 CONSTANT = 1e-12  # a variance below this share of the column's second moment is rounding
 
 
 def fold_of(unit: Array, folds: int) -> Array:
-    """Return each row's fold, from its place in [0, 1)."""
+    """Return each row's fold (rows,) int64, from its place in [0, 1); all 0 without folds.
+
+    >>> fold_of(np.array([0.1, 0.4, 0.99]), folds=3).tolist()
+    [0, 1, 2]
+    """
     return np.minimum((unit * max(1, folds)).astype(np.int64), max(1, folds) - 1)
 
 
-def rescale(train: Store, *others: Store) -> None:
-    """Scale the structured columns of stores by their moments over all rows of the first.
+def rescale(train_rows: TrainingRows, *others: TrainingRows) -> None:
+    """Scale the structured columns of all by their moments over the first, which are sealed.
 
     A small training is computed in float64: it costs nothing there, and coefficients that the data
     barely tells apart come out alike wherever they are computed.
     """
-    width = train.layout.n_structured
-    n_values = train.n_rows * (width + sum(train.layout.layer_sizes))
-    dtype = np.float64 if n_values <= SMALL_VALUES else np.float32
-    moments = Moments(np.zeros(width), np.zeros(width))
-    if width and train.n_rows:
-        ((moments,),) = _moments(train, 0, (-1,), 1)[0]
-    for store in (train, *others):
-        store.rescale(moments, dtype)
+    layout = train_rows.layout
+    n_values = train_rows.n_rows * layout.width
+    dtype: FloatType = np.dtype(np.float32)
+    if n_values <= SMALL_VALUES:
+        dtype = np.dtype(np.float64)
+    moments = ColumnMoments(np.zeros(layout.n_structured), np.zeros(layout.n_structured))
+    if layout.n_structured and train_rows.n_rows:
+        ((moments,),) = _moments(train_rows, 0, (0,), 1)[0]
+    for rows in (train_rows, *others):
+        rows.rescale(moments, dtype)
 
 
-def block_moments(store: Store, folds: int, n_classes: int) -> tuple[list[list[Moments]], Floats]:
+def block_moments(
+    rows: TrainingRows, folds: int, n_classes: int
+) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [fold][block] moments and (folds, classes) counts of rows, from one pass.
 
-    Moments are over the rows outside the fold; the last are over all rows. Block 0 is the
-    structured columns, block i + 1 is layer i.
+    Moments of a fold are over the rows outside it; the last are over all rows. Blocks are those of
+    `Chunk.blocks`.
     """
-    blocks = range(-1, len(store.layout.layer_sizes))
-    found, counts = _moments(store, folds, blocks, n_classes)
-    return [list(of_fold) for of_fold in zip(*found, strict=True)], counts
+    blocks = range(len(rows.layout.block_widths))
+    by_block, counts = _moments(rows, folds, blocks, n_classes)
+    return [list(of_fold) for of_fold in zip(*by_block, strict=True)], counts
 
 
-class _Sums:
+class _MomentSums:
     """Σ (x - pivot) and Σ (x - pivot)² per fold and block, and rows per fold and class."""
 
     def __init__(self, groups: int, widths: list[int], n_classes: int) -> None:
@@ -51,7 +68,7 @@ class _Sums:
         self.second = [np.zeros((groups, width)) for width in widths]
         self.counts = np.zeros((groups, n_classes))
 
-    def __iadd__(self, other: _Sums) -> _Sums:
+    def __iadd__(self, other: _MomentSums) -> _MomentSums:
         for mine, theirs in zip(self.first + self.second, other.first + other.second, strict=True):
             mine += theirs
         self.counts += other.counts
@@ -59,47 +76,45 @@ class _Sums:
 
 
 def _moments(
-    store: Store, folds: int, blocks: range | tuple[int, ...], n_classes: int
-) -> tuple[list[list[Moments]], Floats]:
-    """Return [block][fold] moments and counts; the pivot is the first row: no cancellation."""
+    rows: TrainingRows, folds: int, blocks: Sequence[int], n_classes: int
+) -> tuple[list[list[ColumnMoments]], Floats]:
+    """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
     groups = max(1, folds)
+    # sums are of differences to the first row, so that nothing cancels in columns far from zero
     pivots = next(
-        [part[0].copy() for part in _parts(rows, blocks)] for rows in store.chunks() if len(rows)
+        [chunk.blocks[block][0].copy() for block in blocks] for chunk in rows.chunks() if len(chunk)
     )
 
-    def add(sums: _Sums, rows: Rows) -> None:
-        fold = fold_of(rows.unit, folds)
-        np.add.at(sums.counts, (fold, np.minimum(rows.code, n_classes - 1)), 1.0)
+    def add(sums: _MomentSums, chunk: Chunk) -> None:
+        fold = fold_of(chunk.unit, folds)
+        np.add.at(sums.counts, (fold, np.minimum(chunk.code, n_classes - 1)), 1.0)
         member = fold == np.arange(groups)[:, None]
-        for i, part in enumerate(_parts(rows, blocks)):
-            indicator = member.astype(part.dtype)
-            shifted = part - pivots[i]
+        for i, block in enumerate(blocks):
+            values = chunk.blocks[block]
+            indicator = member.astype(values.dtype)
+            shifted = values - pivots[i]
             sums.first[i] += indicator @ shifted
             np.square(shifted, out=shifted)
             sums.second[i] += indicator @ shifted
 
-    total, *others = accumulate(
-        store, lambda: _Sums(groups, [len(pivot) for pivot in pivots], n_classes), add
+    total, *lanes = accumulate(
+        rows, lambda: _MomentSums(groups, [len(pivot) for pivot in pivots], n_classes), add
     )
-    for other in others:
-        total += other
+    for lane in lanes:
+        total += lane
     n_rows = total.counts.sum(axis=1)
-    result = []
+    moments = []
     for pivot, first, second in zip(pivots, total.first, total.second, strict=True):
         whole = second.sum(axis=0) / n_rows.sum()
         of_block = []
         for fold in (*range(folds), None):
-            others_of = [i for i in range(groups) if i != fold]
-            n = max(n_rows[others_of].sum(), 1.0)
-            offset = first[others_of].sum(axis=0) / n
-            square = second[others_of].sum(axis=0) / n
+            other_folds = [i for i in range(groups) if i != fold]
+            n = max(n_rows[other_folds].sum(), 1.0)
+            offset = first[other_folds].sum(axis=0) / n
+            square = second[other_folds].sum(axis=0) / n
             variance = square - offset * offset
             constant = variance <= CONSTANT * np.maximum(square, whole)
             scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
-            of_block.append(Moments(pivot + offset, scale))
-        result.append(of_block)
-    return result, total.counts
-
-
-def _parts(rows: Rows, blocks: range | tuple[int, ...]) -> list[Array]:
-    return [rows.structured if b < 0 else rows.layers[b] for b in blocks]
+            of_block.append(ColumnMoments(pivot + offset, scale))
+        moments.append(of_block)
+    return moments, total.counts

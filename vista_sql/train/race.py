@@ -1,4 +1,4 @@
-"""Which of several models is best, as rows come: successive halving over growing samples.
+"""Models of growing samples of the rows → which is best: successive halving.
 
 Each round trains the models that are left on all rows so far and begins when there are twice as
 many as at the last. Two models are compared on the same test rows: with b rows that only the better
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from vista_sql import models
+from vista_sql.models import ModelRow
+from vista_sql.train import STRUCTURED
 from vista_sql.train.training_rows import Array
 
 FIRST_ROWS = 256  # the first round's
@@ -26,32 +27,36 @@ HALF_BEHIND = 2.0
 
 
 def right(codes: Array, margins: Array) -> Array:
-    """Return whether each row's class (n,) is the one that margins (n, 1 or classes) say."""
-    said = margins[:, 0] > 0 if margins.shape[1] == 1 else margins.argmax(axis=1)
-    return np.asarray(said == codes)
+    """Return (rows,) bool: is the class that margins (rows, 1 or classes) say that of `codes`?"""
+    predicted = margins[:, 0] > 0 if margins.shape[1] == 1 else margins.argmax(axis=1)
+    return np.asarray(predicted == codes)
 
 
 def ahead(best: Array, other: Array) -> float:
-    """Return by how many standard errors `best` is right more often, row by row."""
+    """Return by how many standard errors `best` (rows,) bool is right more often than `other`."""
     b, c = int((best & ~other).sum()), int((other & ~best).sum())
     return (b - c) / math.sqrt(b + c) if b + c else 0.0
 
 
-def judge(rows: Sequence[dict[str, Any]], rights: Sequence[Array]) -> list[float]:
-    """Return by how much each row is behind the best, and add `confidence` to the rows.
+def judge(rows: Sequence[ModelRow], hits: Sequence[Array]) -> list[float]:
+    """Add `confidence` to the rows, and return by how many standard errors each is behind the best.
 
     `confidence` is how sure it is that a row is worse than the best; for the best, that it is
     better than the one that comes closest. Sampling of test rows is all that it knows of.
+
+    Args:
+        rows: one per model.
+        hits: per model (test rows,) bool: was the row's class predicted?
     """
     if not rows or any(row["f1_score"] is None for row in rows):
         for row in rows:
             row["confidence"] = None
         return [0.0] * len(rows)
     best = max(range(len(rows)), key=lambda i: models.rank(rows[i]))
-    behind = [ahead(rights[best], own) for own in rights]
+    behind = [ahead(hits[best], right_rows) for right_rows in hits]
     for row, z in zip(rows, behind, strict=True):
         row["confidence"] = 0.5 * (1 + math.erf(z / math.sqrt(2)))
-    others = [row["confidence"] for i, row in enumerate(rows) if i != best]
+    others = [0.5 * (1 + math.erf(z / math.sqrt(2))) for i, z in enumerate(behind) if i != best]
     rows[best]["confidence"] = min(others) if others else None
     return behind
 
@@ -63,7 +68,7 @@ class Race:
     budget_seconds: float
     began: float = field(default_factory=time.monotonic)
     next_rows: int = FIRST_ROWS
-    dropped: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # feature set → rows
+    dropped: dict[str, list[ModelRow]] = field(default_factory=dict)  # by feature set
 
     @property
     def over(self) -> bool:
@@ -74,10 +79,16 @@ class Race:
         """Return whether a round begins."""
         return n_rows >= self.next_rows
 
-    def round(self, n_rows: int, rows: Sequence[dict[str, Any]], rights: Sequence[Array]) -> bool:
-        """Take a round's result, drop what is behind, and return whether the winner is clear."""
+    def round(self, n_rows: int, rows: Sequence[ModelRow], hits: Sequence[Array]) -> bool:
+        """Drop the feature sets that are behind, and return whether the winner is clear.
+
+        Args:
+            n_rows: how many rows have come.
+            rows: the round's models.
+            hits: as `judge` has them.
+        """
         self.next_rows = 2 * n_rows
-        behind = judge(rows, rights)
+        behind = judge(rows, hits)
         ranked = sorted(range(len(rows)), key=lambda i: models.rank(rows[i]), reverse=True)
         half = set(ranked[math.ceil(len(ranked) / 2) :])
         by_set: dict[str, list[int]] = {}
@@ -85,16 +96,16 @@ class Race:
             by_set.setdefault(row["feature_set"], []).append(i)
         winner = rows[ranked[0]]["feature_set"]
         clear = len(by_set) > 1 or bool(self.dropped)  # one alone has beaten nobody
-        for name, own in by_set.items():
+        for name, members in by_set.items():
             if name == winner:
                 continue
-            clear = clear and all(behind[i] >= BEHIND for i in own)
-            lost = all(behind[i] >= (HALF_BEHIND if i in half else BEHIND) for i in own)
-            if lost and name != "structured":  # what lift is measured from stays
-                self.dropped[name] = [rows[i] for i in own]
+            clear = clear and all(behind[i] >= BEHIND for i in members)
+            lost = all(behind[i] >= (HALF_BEHIND if i in half else BEHIND) for i in members)
+            if lost and name != STRUCTURED:  # what lift is measured from stays
+                self.dropped[name] = [rows[i] for i in members]
         return clear
 
 
-def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def in_order(rows: Iterable[ModelRow]) -> list[ModelRow]:
     """Return rows, best first."""
     return sorted(rows, key=models.rank, reverse=True)

@@ -1,4 +1,4 @@
-"""From Arrow columns to what a trainer reads: float64 numbers, float32 matrices, label codes.
+"""Batches of Arrow columns → `Chunk`s: float64 numbers, float32 matrices, label codes.
 
 A row is used if its label is there and all its features are finite numbers; NULL, NaN and infinite
 features make a row skipped and counted, never imputed. Float32's range bounds layers only:
@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
-from vista_sql.train.columns import Columns
-from vista_sql.train.training_rows import Array, Layout, Rows
+from vista_sql.train.columns import Columns, excluding
+from vista_sql.train.training_rows import Array, Chunk, Layout
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
 
@@ -46,10 +46,17 @@ def numbers(array: pa.Array) -> Array:
 
 
 def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, Array, int | None]:
-    """Return a layer column as ((n, size) float32, usable rows (n,) bool, size).
+    """Return a layer column as a matrix.
 
-    Values of rows that are not usable mean nothing. A list column's size is that of its first list;
-    the matrix is None while no list has been seen.
+    Args:
+        name: the column's.
+        array: (rows,) a list or fixed-size list of FLOAT or DOUBLE.
+        size: values a list, where other batches have told.
+
+    Returns:
+        (rows, size) float32, whose values mean nothing in rows that are not usable; usable rows
+        (rows,) bool: no NULL, all finite in float32; the size. Matrix and size are None where the
+        column has only NULLs and `size` is None.
 
     Raises:
         ModelError: lists of several lengths.
@@ -57,47 +64,71 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
     n = len(array)
     usable = np.asarray(array.is_valid())
     if pa.types.is_fixed_size_list(array.type):
-        found = array.type.list_size
-        values = array.values.slice(array.offset * found, n * found)
+        n_values = int(array.type.list_size)
+        values = array.values.slice(array.offset * n_values, n * n_values)
     else:
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-        seen = np.unique(lengths[usable])
-        if len(seen) > 1 or (len(seen) == 1 and size not in (None, seen[0])):
-            both = sorted({int(s) for s in seen} | ({size} if size is not None else set()))
+        distinct = np.unique(lengths[usable])
+        if len(distinct) > 1 or (len(distinct) == 1 and size not in (None, distinct[0])):
+            both = sorted({*distinct.tolist(), *(() if size is None else (size,))})
             raise ModelError(
                 f"column {name!r} holds lists of {both[0]} and of {both[1]} values: the lists of a "
                 "layer have one length"
             )
-        found = int(seen[0]) if len(seen) else size
-        if found is None:
+        if len(distinct):
+            n_values = int(distinct[0])
+        elif size is not None:
+            n_values = size
+        else:
             return None, usable, None
         values = (array if usable.all() else array.filter(pa.array(usable))).flatten()
-    if size is not None and found != size:
-        raise ModelError(f"column {name!r} holds lists of {size} and of {found} values")
-    if found == 0:
-        raise ModelError(f"column {name!r} holds empty lists: exclude => ['{name}']")
+    if size is not None and n_values != size:
+        raise ModelError(f"column {name!r} holds lists of {size} and of {n_values} values")
+    if n_values == 0:
+        raise ModelError(f"column {name!r} holds empty lists: {excluding([name])}")
     flat = np.asarray(values.to_numpy(zero_copy_only=False))
     with np.errstate(over="ignore"):  # beyond float32: infinite, and so not usable
         flat = flat.astype(np.float32, copy=False)
-    if len(flat) == n * found:
-        x = flat.reshape(n, found)
+    if len(flat) == n * n_values:
+        x = flat.reshape(n, n_values)
     else:
-        x = np.zeros((n, found), np.float32)
-        x[usable] = flat.reshape(-1, found)
+        x = np.zeros((n, n_values), np.float32)
+        x[usable] = flat.reshape(-1, n_values)
     finite = np.isfinite(x)
     if not finite.all():
         usable = usable & finite.all(axis=1)
-    return x, usable, found
+    return x, usable, n_values
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why rows are skipped: a column without a usable value.
+
+    >>> str(Skip("label", "y")), str(Skip("feature", "fc6"))
+    ("label 'y' is NULL", "column 'fc6' is NULL or not finite")
+    """
+
+    part: Literal["label", "feature"]
+    column: str
+
+    def __str__(self) -> str:
+        match self.part:
+            case "label":
+                return f"label {self.column!r} is NULL"
+            case "feature":
+                return f"column {self.column!r} is NULL or not finite"
+            case _:
+                assert_never(self.part)
 
 
 @dataclass(slots=True)
-class Reader:
-    """Turns batches of rows into `Rows`, from several threads at once."""
+class RowReader:
+    """Turns batches of rows into `Chunk`s, from several threads at once."""
 
     columns: Columns
     seed: int
     sizes: dict[str, int] = field(default_factory=dict)  # of layers, once seen
-    skipped: Counter[str] = field(default_factory=Counter)  # reason → rows
+    skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,26 +138,31 @@ class Reader:
         sizes = tuple(self.sizes[name] for name in self.columns.layers)
         return Layout(len(self.columns.structured), sizes)
 
-    def read(self, batch: Mapping[str, pa.Array]) -> tuple[Rows, Array | None] | None:
-        """Return the usable rows of a batch and hashes of their layers, None if there is none.
+    def read(self, batch: Mapping[str, pa.Array]) -> tuple[Chunk, Array | None] | None:
+        """Return the usable rows of a batch, and hashes of their layers.
 
-        Their layers may lie in the batch's memory, which is the engine's: copy what is kept.
+        Args:
+            batch: columns by name, of equal length.
+
+        Returns:
+            None if no row is usable. Else a chunk, whose layers may lie in the batch's memory,
+            which is the engine's: copy what is kept; and (rows,) uint64, None without layers.
 
         Raises:
             ModelError: lists of several lengths, or too many values of the label.
         """
-        label = batch[self.columns.label or ""]
+        label = batch[self.columns.label]
         usable = np.asarray(label.is_valid())
         if pa.types.is_floating(label.type):
             usable &= np.isfinite(numbers(label))
-        reasons: Counter[str] = Counter()
+        skipped: Counter[Skip] = Counter()
         if not usable.all():
-            reasons[f"label {self.columns.label!r} is NULL"] += int((~usable).sum())
+            skipped[Skip("label", self.columns.label)] += int((~usable).sum())
 
         def need(name: str, good: Array) -> None:
             bad = usable & ~good
             if bad.any():
-                reasons[f"column {name!r} is NULL or not finite"] += int(bad.sum())
+                skipped[Skip("feature", name)] += int(bad.sum())
                 usable[bad] = False
 
         structured = np.empty((len(label), len(self.columns.structured)), np.float64)
@@ -144,55 +180,55 @@ class Reader:
             need(name, good)
             layers.append(x)
         with self.lock:
-            self.skipped.update(reasons)
-        kept = [x for x in layers if x is not None]
-        if not usable.any() or len(kept) < len(layers):
+            self.skipped.update(skipped)
+        matrices = [x for x in layers if x is not None]
+        if not usable.any() or len(matrices) < len(layers):
             return None
-        return self._rows(batch, usable, structured, kept)
+        return self._chunk(batch, usable, structured, matrices)
 
-    def _rows(
+    def _chunk(
         self, batch: Mapping[str, pa.Array], usable: Array, structured: Array, layers: list[Array]
-    ) -> tuple[Rows, Array | None]:
+    ) -> tuple[Chunk, Array | None]:
         columns = self.columns
-        some = not usable.all()
+        all_usable = bool(usable.all())
         mask = pa.array(usable)
 
         def column(name: str) -> pa.Array:
-            return batch[name].filter(mask) if some else batch[name]
+            return batch[name] if all_usable else batch[name].filter(mask)
 
-        if some:
+        if not all_usable:
             structured = structured[usable]
             layers = [x[usable] for x in layers]
-        label = column(columns.label or "")
+        label = column(columns.label)
         images = [hashing.hash_matrix(x) for x in layers]
         content = [hashing.hash_column(label), hashing.hash_matrix(structured), *images]
         key = [hashing.hash_column(column(columns.key))] if columns.key else []
         groups = [hashing.hash_column(column(name)) for name in columns.split_by]
         split = hashing.combine(groups or key or content)
-        rows = Rows(
+        chunk = Chunk(
             hash=hashing.combine([*content, *key, *groups]),
             unit=hashing.unit(split, self.seed),
             code=self._code(label),
             structured=structured,
             layers=tuple(layers),
         )
-        return rows, hashing.combine(images) if images else None
+        return chunk, hashing.combine(images) if images else None
 
     def _code(self, label: pa.Array) -> Array:
         if not pa.types.is_dictionary(label.type):
             label = label.dictionary_encode()
         values = label.dictionary.to_pylist()
         indices = label.indices.to_numpy(zero_copy_only=False)
-        own = np.zeros(len(values), np.int64)
+        codes = np.zeros(len(values), np.int64)  # of the values of this batch's dictionary
         with self.lock:
             for i in np.unique(indices):
-                own[i] = self.codes.setdefault(values[i], len(self.codes))
+                codes[i] = self.codes.setdefault(values[i], len(self.codes))
             if len(self.codes) > MAX_CLASSES:
                 raise ModelError(
                     f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
                     "it is a key or a measurement, not a class; group its values in the data"
                 )
-        return np.asarray(own[indices])
+        return np.asarray(codes[indices])
 
 
 def text_of(value: Any) -> str:

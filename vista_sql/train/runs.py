@@ -1,4 +1,7 @@
-"""Running trainings: begun, fed by several threads, finished once; one `Trainings` per runtime."""
+"""Trainings and evaluations under way, by the id that vista_begin returned.
+
+A run is begun, fed by several threads, and finished once; a runtime has one `Trainings`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -45,32 +49,32 @@ FIELDS = (
     ("confidence", "DOUBLE", pa.float64()),
     ("warning", "VARCHAR", pa.string()),
 )
-"""Columns of a finished run: name, SQL type, Arrow type; surface.md's in its order, then ours."""
+"""Columns of VISTA_TRAIN's result, in their order: name, SQL type, Arrow type."""
 
 ARROW_TYPE = pa.list_(pa.struct([(name, kind) for name, _, kind in FIELDS]))
 SQL_TYPE = "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind, _ in FIELDS) + ")[]"
 
 
-class Run(Protocol):
-    """Something that is fed rows and finished."""
+class FedRun(Protocol):
+    """A training or an evaluation, which is fed rows and then finished."""
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
         """Take a batch of rows, each a struct; called from several threads."""
 
-    def finish(self, n_rows: int) -> list[dict[str, Any]]:
+    def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
         """End the run and return its result rows; `n_rows` is what the engine says it fed."""
 
     def spool(self) -> None:
         """Move rows out of memory."""
 
     def close(self) -> None:
-        """Give back memory and disk; safe to call twice."""
+        """Free memory and disk; safe to call twice."""
 
 
 @dataclass(slots=True)
-class _Entry:
-    run: Run
-    statement: str
+class _LiveRun:
+    run: FedRun
+    statement: str  # the statement's run
     fed_at: float  # time.monotonic()
 
 
@@ -78,7 +82,7 @@ class Trainings:
     """The trainings and evaluations that are under way in this process."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, _Entry] = {}
+        self._runs: dict[str, _LiveRun] = {}
         self._failed: OrderedDict[str, BaseException] = OrderedDict()
         self._lock = threading.Lock()
         self._finishing = threading.Lock()  # one at a time: each uses all cores and its memory
@@ -90,11 +94,11 @@ class Trainings:
     def begin(self, text: str) -> str:
         """Start the run that a spec orders and return its id."""
         spec = from_text(text)
-        run: Run = EvaluationRun(spec) if isinstance(spec, EvaluateSpec) else TrainingRun(spec)
+        run: FedRun = EvaluationRun(spec) if isinstance(spec, EvaluateSpec) else TrainingRun(spec)
         self._drop_abandoned()
         name = uuid.uuid4().hex
         with self._lock:
-            self._runs[name] = _Entry(run, spec.run, time.monotonic())
+            self._runs[name] = _LiveRun(run, spec.run, time.monotonic())
         return name
 
     def feed(self, name: str, rows: pa.Array | pa.ChunkedArray) -> None:
@@ -112,7 +116,7 @@ class Trainings:
             self.drop(name)
             raise
 
-    def finish(self, name: str, n_rows: int) -> list[dict[str, Any]]:
+    def finish(self, name: str, n_rows: int) -> Sequence[Mapping[str, object]]:
         """End a run and return its result rows."""
         with self._lock:
             run = self._find(name)
@@ -126,16 +130,16 @@ class Trainings:
     def drop(self, name: str) -> None:
         """End a run without a result."""
         with self._lock:
-            entry = self._runs.pop(name, None)
-        if entry is not None:
-            entry.run.close()
+            live = self._runs.pop(name, None)
+        if live is not None:
+            live.run.close()
 
     def close(self) -> None:
         """End all runs."""
         for name in list(self._runs):
             self.drop(name)
 
-    def _find(self, name: str) -> Run:
+    def _find(self, name: str) -> FedRun:
         if name in self._failed:  # in another thread: all of them tell the same
             raise self._failed[name]
         if name not in self._runs:
@@ -146,23 +150,25 @@ class Trainings:
         return self._runs[name].run
 
     def statement(self, name: str) -> str:
-        """Return the statement's run that a training belongs to; "" where it has ended."""
+        """Return the run of the statement that began run `name`; "" where it has ended."""
         with self._lock:
-            entry = self._runs.get(name)
-            return "" if entry is None else entry.statement
+            live = self._runs.get(name)
+            return "" if live is None else live.statement
 
     def is_closed(self, gate: str) -> bool:
-        """Return whether the trainings behind a gate have seen enough images."""
+        """Return whether no training with this `gate` wants further images."""
         with self._lock:
-            runs = [entry.run for entry in self._runs.values()]
-        own = [run for run in runs if isinstance(run, TrainingRun) and run.spec.gate == gate]
-        return bool(own) and all(run.closed for run in own)
+            runs = [live.run for live in self._runs.values()]
+        behind = [run for run in runs if isinstance(run, TrainingRun) and run.spec.gate == gate]
+        return bool(behind) and all(run.closed for run in behind)
 
     def end(self, statement: str) -> None:
-        """End what a statement began and did not finish: it failed, or was left."""
+        """End the runs that a statement began and did not finish: it failed, or was left."""
+        if not statement:
+            return
         with self._lock:
-            left = [name for name, entry in self._runs.items() if entry.statement == statement]
-        for name in left if statement else ():
+            names = [name for name, live in self._runs.items() if live.statement == statement]
+        for name in names:
             self.drop(name)
 
     def _drop_abandoned(self) -> None:
@@ -173,9 +179,7 @@ class Trainings:
             old = [name for name in by_age if now - self._runs[name].fed_at > IDLE_SECONDS]
             old += by_age[len(old) : max(len(old), len(by_age) + 1 - MAX_RUNS)]
             slow = [
-                entry.run
-                for entry in self._runs.values()
-                if now - entry.fed_at > SPOOL_AFTER_SECONDS
+                live.run for live in self._runs.values() if now - live.fed_at > SPOOL_AFTER_SECONDS
             ]
         for run in slow:
             run.spool()

@@ -1,4 +1,4 @@
-"""Score a kept model on Arrow rows; check that the rows are what it was trained on."""
+"""A kept model and batches of Arrow columns → scores; columns of another kind are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vista_sql.errors import ModelError
 from vista_sql.models import Model
 from vista_sql.train.columns import is_layer, is_structured
 from vista_sql.train.metrics import probabilities
-from vista_sql.train.rows import matrix, numbers
+from vista_sql.train.rows import Skip, matrix, numbers
 from vista_sql.train.training_rows import Array, Floats
 
 MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
@@ -21,15 +21,15 @@ MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores of n rows: margins (n, columns) of all, which rows they hold for, and why not."""
+    """Scores of a batch of rows."""
 
-    margins: Array
-    usable: Array  # (n,) bool
-    reasons: list[str | None]
+    margins: Array  # (rows, columns) float64, as `Trainer.margins`
+    usable: Array  # (rows,) bool: margins mean something
+    reasons: list[str | None]  # why a row is not usable
 
     @property
     def chances(self) -> Floats:
-        """(n, classes) probabilities."""
+        """(rows, classes) probabilities."""
         return probabilities(self.margins)
 
 
@@ -51,13 +51,13 @@ class Scorer:
         model, by_lower = self.model, {name.lower(): name for name in batch}
         names = {}
         for name in (*model.structured, *model.layers):
-            own = by_lower.get(name.lower())
-            if own is None:
+            column = by_lower.get(name.lower())
+            if column is None:
                 raise ModelError(
                     f"model {model.reference!r} needs column {name!r}, which the data does not "
                     f"have; its columns: {', '.join(list(batch)[:40])}"
                 )
-            kind, size = batch[own].type, model.layers.get(name)
+            kind, size = batch[column].type, model.layers.get(name)
             fits = is_structured(kind) if size is None else is_layer(kind)
             if size is not None and pa.types.is_fixed_size_list(kind):
                 fits = fits and kind.list_size == size
@@ -67,7 +67,7 @@ class Scorer:
                     f"model {model.reference!r} was trained with column {name!r} as {wanted}, and "
                     f"the data's is {kind}: give it the same cnn, layer, pool and columns"
                 )
-            names[name] = own
+            names[name] = column
         return names
 
     def score(self, batch: Mapping[str, pa.Array]) -> Scored:
@@ -81,7 +81,7 @@ class Scorer:
         width = len(model.structured) + sum(model.layers.values())
         step = max(64, MAX_VALUES // max(1, width))
         parts = [
-            self._score({name: batch[own].slice(start, step) for name, own in names.items()})
+            self._score({name: batch[column].slice(start, step) for name, column in names.items()})
             for start in range(0, max(n, 1), step)
         ]
         return Scored(
@@ -97,7 +97,7 @@ class Scorer:
         usable, reasons = np.ones(n, bool), np.full(n, None, dtype=object)
 
         def need(name: str, good: Array) -> None:
-            reasons[usable & ~good] = f"column {name!r} is NULL or not finite"
+            reasons[usable & ~good] = str(Skip("feature", name))
             usable[~good] = False
 
         for i, name in enumerate(model.structured):

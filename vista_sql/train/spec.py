@@ -1,4 +1,4 @@
-"""What VISTA_TRAIN and VISTA_EVALUATE ask for: the order that travels to the kernels as JSON."""
+"""What VISTA_TRAIN and VISTA_EVALUATE ask for, as JSON text: how it reaches the kernels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-BASELINES = ("structured", "hog", "tree")
-"""What stands beside the layers; 'hog' reads images, the others do not."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    """One training. `home` is the folder of the registry, "" where nothing is kept."""
+    """One training: the arguments of the call, and what the planner adds."""
 
     model: str
     label: str
@@ -20,7 +17,7 @@ class TrainSpec:
     features: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     by_layer: bool = True
-    baselines: tuple[str, ...] | None = None  # None: 'structured' where it makes sense
+    baselines: tuple[str, ...] | None = None  # None: 'structured', if there are such columns
     reg: tuple[float, ...] = (0.01,)  # the paper's lambda
     l1_ratio: float = 0.5  # the paper's alpha
     class_weight: str | None = None
@@ -31,22 +28,22 @@ class TrainSpec:
     test_fraction: float = 0.2
     split_by: tuple[str, ...] = ()
     seed: int = 0
-    home: str = ""
+    home: str = ""  # the folder of the registry; "": nothing is kept
     memory_bytes: int = 0  # 0: a quarter of the machine's
-    run: str = ""  # the statement's: ends with it
+    run: str = ""  # of the statement that this training ends with
     provenance: dict[str, Any] = field(default_factory=dict)
     hog: str | None = None  # the column of baseline 'hog'
     budget_seconds: float = 0.0  # VISTA_COMPARE's; 0: all rows
-    gate: str = ""  # what kernels ask by whether images are still wanted
+    gate: str = ""  # under which kernels ask whether further images are wanted
 
     def to_text(self) -> str:
-        """Return the order as JSON with sorted keys."""
+        """Return the spec as JSON with sorted keys."""
         return json.dumps({"train": asdict(self)}, sort_keys=True, separators=(",", ":"))
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two trainings on the same data the same one."""
-        left_out = ("home", "memory_bytes", "run", "budget_seconds", "gate")
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        """Return the fields that decide what models come of the same rows."""
+        others = ("home", "memory_bytes", "run", "budget_seconds", "gate")
+        return {name: value for name, value in asdict(self).items() if name not in others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +55,21 @@ class EvaluateSpec:
     run: str = ""
 
     def to_text(self) -> str:
-        """Return the order as JSON with sorted keys."""
+        """Return the spec as JSON with sorted keys."""
         return json.dumps({"evaluate": asdict(self)}, sort_keys=True, separators=(",", ":"))
 
 
 def from_text(text: str) -> TrainSpec | EvaluateSpec:
-    """Return the order that `to_text` wrote."""
+    """Return the spec that `to_text` wrote.
+
+    >>> from_text(TrainSpec("m", "y", reg=(0.1, 0.01)).to_text()).reg
+    (0.1, 0.01)
+    """
     order = json.loads(text)
     if "evaluate" in order:
         return EvaluateSpec(**order["evaluate"])
-    given = order["train"]
+    fields = order["train"]
     for name in ("features", "exclude", "baselines", "reg", "split_by"):
-        if given[name] is not None:
-            given[name] = tuple(given[name])
-    return TrainSpec(**given)
+        if fields[name] is not None:
+            fields[name] = tuple(fields[name])
+    return TrainSpec(**fields)

@@ -1,4 +1,4 @@
-"""One training from its first row to its kept models."""
+"""Batches of rows → a version of kept models: one VISTA_TRAIN or VISTA_COMPARE."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -18,16 +18,18 @@ import pyarrow as pa
 from vista_sql import models
 from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
+from vista_sql.models import ModelRow
 from vista_sql.train import Options
-from vista_sql.train.columns import choose
-from vista_sql.train.compare import feature_sets, fit_and_test, result_rows
+from vista_sql.train.columns import choose, excluding
+from vista_sql.train.compare import Tested, fit_and_test, result_rows
+from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
-from vista_sql.train.rows import Reader, columns_of, text_of
+from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Array, Rows, Store
+from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
 FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
@@ -41,17 +43,58 @@ def package_version() -> str:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The two sides of the split; with folds all rows are on the first."""
+
+    train: TrainingRows
+    test: TrainingRows
+
+    @classmethod
+    def empty(cls, layout: Layout) -> _Sides:
+        """Return sides for rows of a layout."""
+        return cls(TrainingRows(layout), TrainingRows(layout))
+
+    def __getitem__(self, number: int) -> TrainingRows:
+        """Return side 0, that trains, or 1, that tests."""
+        return (self.train, self.test)[number]
+
+    def copy(self) -> _Sides:
+        """Return the rows so far; see `TrainingRows.copy`."""
+        return _Sides(self.train.copy(), self.test.copy())
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of both."""
+        return self.train.n_rows + self.test.n_rows
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of both."""
+        return self.train.memory_bytes + self.test.memory_bytes
+
+    def spool(self) -> None:
+        """Move the rows out of memory, unless filling has ended."""
+        for rows in (self.train, self.test):
+            if not rows.sealed:
+                rows.spool()
+
+    def close(self) -> None:
+        """Free memory and disk."""
+        self.train.close()
+        self.test.close()
+
+
 class TrainingRun:
-    """Takes rows, splits them, and trains on them when they are all there."""
+    """One training: takes rows from several threads, splits them, and trains when all are there."""
 
     def __init__(self, spec: TrainSpec) -> None:
         self.spec = spec
         # as `memory.trainer_bytes` has it: the kernels and DuckDB have the rest
         self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
-        self._reader: Reader | None = None
-        self._train: Store | None = None
-        self._test: Store | None = None
+        self._reader: RowReader | None = None
+        self._sides: _Sides | None = None  # None: no row was usable yet
         self._race = Race(spec.budget_seconds) if spec.budget_seconds else None
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
@@ -59,7 +102,12 @@ class TrainingRun:
         self._ledger = Ledger(spec.folds, spec.test_fraction)
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
-        """Take a batch; only count it where enough rows were seen."""
+        """Take a batch of rows, each a struct; only count them where enough were seen.
+
+        Raises:
+            ModelError: columns that are no features, or values that nothing can be learned of.
+            UnknownNameError: a column that the call names is not among the batch's.
+        """
         if self.closed:
             with self._lock:
                 self._n_fed += len(rows)
@@ -68,10 +116,10 @@ class TrainingRun:
         with self._lock:
             if self._reader is None:
                 types = {name: column.type for name, column in batch.items()}
-                self._reader = Reader(choose(types, self.spec), self.spec.seed)
+                self._reader = RowReader(choose(types, self.spec), self.spec.seed)
             reader = self._reader
         read = reader.read(batch)
-        parts = [] if read is None else self._parts(read[0])
+        parts = [] if read is None else self._split(read[0])
         with self._lock:
             self._n_fed += len(rows)
             if read is not None:
@@ -81,31 +129,34 @@ class TrainingRun:
             if self._race is not None and not self.closed:
                 self._round(self._race, reader)
 
-    def _round(self, race: Race, reader: Reader) -> None:
+    def _round(self, race: Race, reader: RowReader) -> None:
         """Close where the budget is used up or the winner is clear on the rows so far."""
-        self.closed = race.over
-        stores = (self._train, self._test)
-        n_rows = sum(store.n_rows for store in stores if store is not None)
-        if self.closed or not race.due(n_rows) or stores[0] is None or stores[0].spooled:
+        self.closed, sides = race.over, self._sides
+        if self.closed or sides is None or not race.due(sides.n_rows) or sides.train.spooled:
             return
+        n_rows = sides.n_rows
         race.next_rows = 2 * n_rows
-        train, test = (store.copy() for store in stores if store is not None)
         try:
             values = self._classes(reader)
-            rows, _, hits = self._fit(train, test, reader, values)
+            tested = self._fit(sides.copy(), reader, values)
         except (ModelError, PlanError):
             return  # too few rows of some class, say: the next round will see more
+        rows, hits = [model.row for model in tested], [model.hits for model in tested]
         self.closed = race.round(n_rows, rows, hits) or race.over
 
-    def _fit(
-        self, train: Store, test: Store, reader: Reader, values: list[Any]
-    ) -> tuple[list[dict[str, Any]], list[Mapping[str, Array]], list[Array]]:
-        """Seal the stores, and fit and test what is asked for and was not dropped."""
+    def _fit(self, sides: _Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
+        """Seal the rows, and fit and test what is asked for and was not dropped.
+
+        Args:
+            sides: the rows; afterwards no more can be added.
+            reader: of the rows.
+            values: the label's, in the order of the models' classes.
+        """
         spec, codes = self.spec, np.empty(len(values), np.int64)
         codes[[reader.codes[value] for value in values]] = np.arange(len(values))
-        train.seal(codes)
-        test.seal(codes)
-        rescale(train, test)
+        sides.train.seal(codes)
+        sides.test.seal(codes)
+        rescale(sides.train, sides.test)
         options = Options(
             n_classes=len(values),
             balanced=spec.class_weight == "balanced",
@@ -117,66 +168,73 @@ class TrainingRun:
             memory_bytes=self.memory_bytes,
         )
         dropped = self._race.dropped if self._race is not None else ()
-        sets = [one for one in feature_sets(reader.columns, spec) if one.name not in dropped]
-        return fit_and_test(train, test, sets, spec, options, reader)
+        left = [
+            contender
+            for contender in contenders(reader.columns, spec)
+            if contender.features.name not in dropped
+        ]
+        return fit_and_test(sides.train, sides.test, left, spec, options, reader)
 
-    def _parts(self, rows: Rows) -> list[tuple[int, Rows]]:
+    def _split(self, chunk: Chunk) -> list[tuple[int, Chunk]]:
         """Return copies of the rows of each side of the split: 0 trains, 1 tests."""
         if self.spec.folds or not self.spec.test_fraction:
-            return [(0, rows.take(slice(None)))]
-        tests = rows.unit < self.spec.test_fraction
-        sides = ((0, np.flatnonzero(~tests)), (1, np.flatnonzero(tests)))
-        return [(side, rows.take(own)) for side, own in sides if len(own)]
+            return [(0, chunk.take(slice(None)))]
+        tests = chunk.unit < self.spec.test_fraction
+        numbers = ((0, np.flatnonzero(~tests)), (1, np.flatnonzero(tests)))
+        return [(side, chunk.take(rows)) for side, rows in numbers if len(rows)]
 
-    def _keep(self, side: int, rows: Rows, reader: Reader) -> None:
-        if self._train is None or self._test is None:
-            self._train, self._test = Store(reader.layout), Store(reader.layout)
-        self._sum = (self._sum + int(rows.hash.sum(dtype=np.uint64))) % 2**64
-        self._xor ^= int(np.bitwise_xor.reduce(rows.hash))
-        (self._train, self._test)[side].append(rows)
-        held = self._train.memory_bytes + self._test.memory_bytes
-        if held > self.memory_bytes * IN_MEMORY_SHARE:
-            self._spool()
+    def _keep(self, side: int, chunk: Chunk, reader: RowReader) -> None:
+        if self._sides is None:
+            self._sides = _Sides.empty(reader.layout)
+        self._sum = (self._sum + int(chunk.hash.sum(dtype=np.uint64))) % 2**64
+        self._xor ^= int(np.bitwise_xor.reduce(chunk.hash))
+        self._sides[side].append(chunk)
+        if self._sides.memory_bytes > self.memory_bytes * IN_MEMORY_SHARE:
+            self._sides.spool()
 
     def spool(self) -> None:
         """Move the rows out of memory."""
         with self._lock:
-            self._spool()
-
-    def _spool(self) -> None:
-        for store in (self._train, self._test):
-            if store is not None and not store.sealed:
-                store.spool()
+            if self._sides is not None:
+                self._sides.spool()
 
     def close(self) -> None:
-        """Give back memory and disk."""
-        for store in (self._train, self._test):
-            if store is not None:
-                store.close()
+        """Free memory and disk."""
+        if self._sides is not None:
+            self._sides.close()
 
-    def finish(self, n_rows: int) -> list[dict[str, Any]]:
-        """Train, keep the models, and return a row per model."""
+    def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
+        """Train, keep the models, and return a row per model.
+
+        Args:
+            n_rows: how many rows were fed, as the engine counts.
+
+        Raises:
+            ModelError: rows went missing, or nothing can be learned of them.
+            PlanError: memory does not suffice.
+        """
         if n_rows != self._n_fed:
             raise ModelError(
                 f"{n_rows} rows were sent to VISTA_TRAIN and {self._n_fed} came: run it again"
             )
-        if n_rows == 0:
+        reader, sides, spec = self._reader, self._sides, self.spec
+        if n_rows == 0 or reader is None:
             raise ModelError("the data to train on has no rows")
-        reader, spec = self._reader, self.spec
-        if reader is None or self._train is None or self._test is None:
-            raise ModelError(self._nothing_left())
+        if sides is None:
+            raise ModelError(self._all_skipped(reader))
         if not spec.split_by:
-            self._stratify(self._train, self._test)
+            self._stratify(sides)
         values = self._classes(reader)
-        feature_sets(reader.columns, spec)  # at odds with the columns? then before all else
+        contenders(reader.columns, spec)  # at odds with the columns? then before all else
         fingerprint = self._fingerprint(reader)
         if spec.home:
             known = models.with_fingerprint(spec.home, spec.model, fingerprint)
             if known is not None:
                 return result_rows(models.document(spec.home, spec.model, known))
         began = time.perf_counter()
-        rows, arrays, hits = self._fit(self._train, self._test, reader, values)
-        judge(rows, hits)
+        tested = self._fit(sides, reader, values)
+        rows = [model.row for model in tested]
+        judge(rows, [model.hits for model in tested])
         self._warn(rows)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
@@ -189,56 +247,60 @@ class TrainingRun:
             "provenance": spec.provenance,
             "run": spec.run,
             "n_rows": self._n_fed,
-            "skipped": dict(reader.skipped),
+            "skipped": {str(skip): n for skip, n in reader.skipped.items()},
             "roc_at": FALSE_POSITIVE_RATES,
             "seconds": round(time.perf_counter() - began, 3),
             "rows": rows,
         }
         if not spec.home:
             dropped = self._race.dropped.values() if self._race is not None else ()
-            late = [{**row, "is_best": False} for some in dropped for row in some]
-            return result_rows({**facts, "rows": [*in_order(rows), *in_order(late)]})
-        version = models.publish(spec.home, spec.model, facts, arrays)
+            losers = [row for of_set in dropped for row in of_set]
+            for row in losers:
+                row["is_best"] = False
+            return result_rows({**facts, "rows": [*in_order(rows), *in_order(losers)]})
+        version = models.publish(spec.home, spec.model, facts, [model.arrays for model in tested])
         return result_rows(models.document(spec.home, spec.model, version))
 
-    def _stratify(self, train: Store, test: Store) -> None:
+    def _stratify(self, sides: _Sides) -> None:
         """Move rows of small classes so that each class has its share of either side."""
         places = self._ledger.stratify()
         if not places:
             return
         hashes = np.array(sorted(places), np.uint64)
-        for rows in [store.take_out(hashes) for store in (train, test)]:
-            rows.unit[:] = [places[one] for one in rows.hash.tolist()]
-            side = self._ledger.side(rows.unit) * (not self.spec.folds)
-            for i, store in enumerate((train, test)):
-                store.append(rows.take(np.flatnonzero(side == i)))
+        for chunk in [rows.take_out(hashes) for rows in (sides.train, sides.test)]:
+            chunk.unit[:] = [places[row_hash] for row_hash in chunk.hash.tolist()]
+            if self.spec.folds:  # another fold, but all rows stay on the first side
+                sides.train.append(chunk)
+            else:
+                side = self._ledger.side(chunk.unit)
+                sides.train.append(chunk.take(np.flatnonzero(side == 0)))
+                sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
-    def _warn(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Say in each row what its figures must be read with."""
+    def _warn(self, rows: Sequence[ModelRow]) -> None:
+        """Add `warning` to the rows: what their figures must be read with."""
         images, shown = self._ledger.shared()
         where = "several folds" if self.spec.folds else "both sides of the split"
         for row in rows:
-            found = []
+            warnings = []
             if not row["converged"]:
-                found.append(
+                warnings.append(
                     f"not converged after {row['iterations']} iterations: raise max_iterations, "
                     "reg or tolerance"
                 )
             if images and row["layers"]:
-                found.append(
+                warnings.append(
                     f"{images} images (rows of equal layers) stand on {where}, {shown} of "
                     f"{row['n_test']} test rows show one: split_by => keeps such rows together"
                 )
-            row["warning"] = "; ".join(found) or None
+            row["warning"] = "; ".join(warnings) or None
 
-    def _nothing_left(self) -> str:
-        skipped = self._reader.skipped if self._reader else {}
-        reason, n = max(skipped.items(), key=lambda item: item[1], default=("", 0))
-        column = reason.partition("'")[2].partition("'")[0]
-        remedy = f"; exclude => ['{column}'] leaves it out" if reason.startswith("column") else ""
-        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n} of them {reason}{remedy}"
+    def _all_skipped(self, reader: RowReader) -> str:
+        """Return the message where no row is usable: what skips most of them, and a remedy."""
+        skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
+        remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
+        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n_rows} of them {skip}{remedy}"
 
-    def _classes(self, reader: Reader) -> list[Any]:
+    def _classes(self, reader: RowReader) -> list[Any]:
         """Return the label's values, ascending.
 
         Raises:
@@ -273,7 +335,7 @@ class TrainingRun:
                 )
         return values
 
-    def _fingerprint(self, reader: Reader) -> str:
+    def _fingerprint(self, reader: RowReader) -> str:
         """Hash what the models follow from: rows in any order, columns, options, versions."""
         whole = {
             "format": FORMAT,

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
+FloatType: TypeAlias = np.dtype[np.float32] | np.dtype[np.float64]
 
 BUCKET_BITS = 6  # 64 files: a pass over spooled rows holds 2/64 of them in memory
 CHUNK_VALUES = 1 << 20  # 4 MiB of float32: a chunk stays in L2/L3 between its two products
@@ -33,90 +34,111 @@ class Layout:
     layer_sizes: tuple[int, ...]
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """A spooled row."""
-        fields: list[Any] = [("hash", "<u8"), ("unit", "<f8"), ("code", "<i8")]
-        fields.append(("structured", "<f8", (self.n_structured,)))
-        fields += [(f"layer{i}", "<f4", (size,)) for i, size in enumerate(self.layer_sizes)]
-        return np.dtype(fields)
+    def block_widths(self) -> tuple[int, ...]:
+        """Values that a row has in each of `Chunk.blocks`."""
+        return (self.n_structured, *self.layer_sizes)
+
+    @property
+    def width(self) -> int:
+        """Values a row."""
+        return sum(self.block_widths)
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """A spooled row: hash, unit, code, structured, and a field per layer."""
+        layers = [(f"layer{i}", "<f4", (size,)) for i, size in enumerate(self.layer_sizes)]
+        return np.dtype(
+            [
+                ("hash", "<u8"),
+                ("unit", "<f8"),
+                ("code", "<i8"),
+                ("structured", "<f8", (self.n_structured,)),
+                *layers,
+            ]
+        )
 
     @property
     def chunk_rows(self) -> int:
-        """Rows in a chunk; a function of the width only, so that all stores cut alike."""
-        width = max(1, self.n_structured + sum(self.layer_sizes))
-        return int(np.clip(CHUNK_VALUES // width, MIN_CHUNK_ROWS, MAX_CHUNK_ROWS))
+        """Rows in a chunk: of the width only, so that chunks do not depend on how rows came."""
+        return int(np.clip(CHUNK_VALUES // max(1, self.width), MIN_CHUNK_ROWS, MAX_CHUNK_ROWS))
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows: (n,) hash, place in [0, 1), label code; (n, …) structured float64, layers float32.
+class Chunk:
+    """Some rows, column by column.
 
-    A chunk's arrays are valid until the next chunk is asked for.
+    What `TrainingRows.chunks` yields is valid until the next chunk is asked for, and has features
+    in the training's dtype; before, structured columns are float64 and layers float32.
     """
 
-    hash: Array
-    unit: Array
-    code: Array
-    structured: Array
-    layers: tuple[Array, ...]
+    hash: Array  # (rows,) uint64: the order of rows
+    unit: Array  # (rows,) float64 in [0, 1): the row's place in the split
+    code: Array  # (rows,) int64: the label's class
+    structured: Array  # (rows, columns)
+    layers: tuple[Array, ...]  # each (rows, values)
 
     def __len__(self) -> int:
         return len(self.code)
 
     @property
+    def blocks(self) -> tuple[Array, ...]:
+        """The features: the structured columns, then the layers; `FeatureSet.blocks` names some."""
+        return (self.structured, *self.layers)
+
+    @property
     def n_bytes(self) -> int:
         """Size in bytes."""
-        parts = (self.hash, self.unit, self.code, self.structured, *self.layers)
-        return sum(part.nbytes for part in parts)
+        return sum(column.nbytes for column in (self.hash, self.unit, self.code, *self.blocks))
 
-    def take(self, index: Array | slice) -> Rows:
+    def take(self, index: Array | slice) -> Chunk:
         """Return a copy of some rows."""
 
-        def own(values: Array) -> Array:
+        def copied(values: Array) -> Array:
             return values[index].copy() if isinstance(index, slice) else values[index]
 
-        return Rows(
-            own(self.hash),
-            own(self.unit),
-            own(self.code),
-            own(self.structured),
-            tuple(own(layer) for layer in self.layers),
+        return Chunk(
+            copied(self.hash),
+            copied(self.unit),
+            copied(self.code),
+            copied(self.structured),
+            tuple(copied(layer) for layer in self.layers),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class ColumnMoments:
     """Per column: mean and standard deviation (divided by n, as scikit-learn's StandardScaler)."""
 
-    mean: Floats
-    scale: Floats
+    mean: Floats  # (columns,)
+    scale: Floats  # (columns,)
 
     @property
     def factor(self) -> Floats:
-        """1 / scale, and 0 for a constant column: it gets no weight."""
+        """1 / scale (columns,), and 0 for a constant column: it gets no weight."""
         with np.errstate(divide="ignore"):
             return np.where(self.scale > 0, 1.0 / self.scale, 0.0)
 
     def apply(self, x: Floats, dtype: npt.DTypeLike = np.float32) -> Array:
-        """Return (x - mean) / scale, computed in float64; 0 in constant columns."""
+        """Return (x - mean) / scale (rows, columns), computed in float64; 0 in constant columns."""
         return ((x - self.mean) * self.factor).astype(dtype)
 
 
-class Store:
-    """Rows of one side of a split; filled, sealed, then read any number of times."""
+class TrainingRows:
+    """The rows that train, or those that test: filled, sealed, rescaled, then read repeatedly."""
 
-    def __init__(self, layout: Layout, folder: str | None = None) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.n_rows = 0
         self.memory_bytes = 0
-        self._folder = folder
-        self._pieces: list[Rows] = []
+        self._pieces: list[Chunk] = []
         self._files: dict[int, IO[bytes]] = {}
         self._spooled = False
-        self._sorted: Rows | None = None
+        self._sorted: Chunk | None = None
         self._codes = np.arange(0)
-        self._moments: Moments | None = None
-        self.dtype: np.dtype[Any] = np.dtype(np.float32)
+        self._moments: ColumnMoments | None = None
+        self.dtype: FloatType = np.dtype(
+            np.float32
+        )  # of the features that chunks hand out; see `rescale`
 
     @property
     def spooled(self) -> bool:
@@ -128,14 +150,14 @@ class Store:
         """Whether filling has ended."""
         return len(self._codes) > 0
 
-    def append(self, rows: Rows) -> None:
-        """Keep rows; the store owns their arrays from now on."""
-        self.n_rows += len(rows)
+    def append(self, chunk: Chunk) -> None:
+        """Add rows, in any order; their arrays must not be changed afterwards."""
+        self.n_rows += len(chunk)
         if self._spooled:
-            self._write(rows)
-        elif len(rows):
-            self._pieces.append(rows)
-            self.memory_bytes += rows.n_bytes
+            self._write(chunk)
+        elif len(chunk):
+            self._pieces.append(chunk)
+            self.memory_bytes += chunk.n_bytes
 
     def spool(self) -> None:
         """Move the rows out of memory, and all that follow."""
@@ -144,29 +166,29 @@ class Store:
             self._write(self._pieces.pop())
         self.memory_bytes = 0
 
-    def _write(self, rows: Rows) -> None:
-        records = np.empty(len(rows), self.layout.dtype)
-        records["hash"], records["unit"], records["code"] = rows.hash, rows.unit, rows.code
-        records["structured"] = rows.structured
-        for i, layer in enumerate(rows.layers):
+    def _write(self, chunk: Chunk) -> None:
+        records = np.empty(len(chunk), self.layout.dtype)
+        records["hash"], records["unit"], records["code"] = chunk.hash, chunk.unit, chunk.code
+        records["structured"] = chunk.structured
+        for i, layer in enumerate(chunk.layers):
             records[f"layer{i}"] = layer
-        buckets = (rows.hash >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
+        buckets = (chunk.hash >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
         order = np.argsort(buckets, kind="stable")
         records, buckets = records[order], buckets[order]
         for bucket in np.unique(buckets).tolist():
             if bucket not in self._files:
                 # no name in the file system: gone with the process, however it ends
-                self._files[bucket] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+                self._files[bucket] = tempfile.TemporaryFile()  # noqa: SIM115
             first, end = np.searchsorted(buckets, (bucket, bucket + 1))
             self._files[bucket].write(records[first:end].view(np.uint8).data)
 
-    def take_out(self, hashes: Array) -> Rows:
-        """Remove the rows that have one of some hashes, and return copies of them."""
-        layout, found = self.layout, [_no_rows(self.layout)]
+    def take_out(self, hashes: Array) -> Chunk:
+        """Remove the rows whose hash is among `hashes` (n,) uint64, and return copies of them."""
+        layout, removed = self.layout, [_no_rows(self.layout)]
         for i, piece in enumerate(self._pieces):
             out = np.isin(piece.hash, hashes)
             if out.any():
-                found.append(piece.take(np.flatnonzero(out)))
+                removed.append(piece.take(np.flatnonzero(out)))
                 self._pieces[i] = piece.take(np.flatnonzero(~out))
                 self.memory_bytes -= piece.n_bytes - self._pieces[i].n_bytes
         buckets = np.unique((hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64))
@@ -174,29 +196,33 @@ class Store:
             file.seek(0)
             records = np.frombuffer(file.read(), layout.dtype)
             out = np.isin(records["hash"], hashes)
-            found.append(_rows_of(records[out], len(layout.layer_sizes)))
+            removed.append(_rows_of(records[out], len(layout.layer_sizes)))
             file.seek(0)
             file.truncate()
             file.write(records[~out].view(np.uint8).data)
-        whole = _joined(found)
-        self.n_rows -= len(whole)
-        return whole
+        taken = _joined(removed)
+        self.n_rows -= len(taken)
+        return taken
 
-    def copy(self) -> Store:
-        """Return an unsealed store of the rows so far; they share their arrays.
+    def copy(self) -> TrainingRows:
+        """Return the rows so far, to be sealed apart from these; they share their arrays.
 
         Raises:
             RuntimeError: the rows are spooled.
         """
         if self._spooled:
-            raise RuntimeError("a spooled store cannot be copied")
-        other = Store(self.layout, self._folder)
+            raise RuntimeError("spooled rows cannot be copied")
+        other = TrainingRows(self.layout)
         other.n_rows, other.memory_bytes = self.n_rows, self.memory_bytes
         other._pieces = list(self._pieces)
         return other
 
     def seal(self, codes: Array) -> None:
-        """End filling; label codes are replaced by `codes[code]` from here on."""
+        """End filling, and put the rows in order of hash.
+
+        Args:
+            codes: (classes,) int64: the class that each label code of the appended rows becomes.
+        """
         self._codes = codes
         if self._spooled:
             for file in self._files.values():
@@ -206,7 +232,7 @@ class Store:
         rank = np.empty(self.n_rows, np.int64)
         rank[np.argsort(hashes, kind="stable")] = np.arange(self.n_rows)
         layout, n = self.layout, self.n_rows
-        whole = Rows(
+        whole = Chunk(
             np.empty(n, np.uint64),
             np.empty(n, np.float64),
             np.empty(n, np.int64),
@@ -227,28 +253,28 @@ class Store:
         self.memory_bytes = whole.n_bytes
 
     @property
-    def moments(self) -> Moments:
-        """Of the structured columns, in the user's units: what `rescale` took them by."""
+    def moments(self) -> ColumnMoments:
+        """Of the structured columns, in the user's units: what `rescale` scaled them by."""
         if self._moments is None:
-            raise RuntimeError("the store is not rescaled")
+            raise RuntimeError("the rows are not rescaled")
         return self._moments
 
-    def rescale(self, moments: Moments, dtype: npt.DTypeLike) -> None:
-        """Hand out structured columns as (x - mean) / scale, and all in `dtype`, from here on.
+    def rescale(self, moments: ColumnMoments, dtype: FloatType) -> None:
+        """Make chunks hand out structured columns as (x - mean) / scale, and all in `dtype`.
 
         The scaling is computed in float64, so that a column like a year keeps its digits.
         """
-        self._moments, self.dtype = moments, np.dtype(dtype)
-        rows = self._sorted
-        if rows is not None:
-            scaled = np.empty(rows.structured.shape, dtype)
+        self._moments, self.dtype = moments, dtype
+        whole = self._sorted
+        if whole is not None:
+            scaled = np.empty(whole.structured.shape, dtype)
             for i in range(0, self.n_rows, MAX_CHUNK_ROWS):
                 part = slice(i, i + MAX_CHUNK_ROWS)
-                scaled[part] = moments.apply(rows.structured[part], dtype)
-            layers = tuple(layer.astype(dtype, copy=False) for layer in rows.layers)
-            self._sorted = Rows(rows.hash, rows.unit, rows.code, scaled, layers)
+                scaled[part] = moments.apply(whole.structured[part], dtype)
+            layers = tuple(layer.astype(dtype, copy=False) for layer in whole.layers)
+            self._sorted = Chunk(whole.hash, whole.unit, whole.code, scaled, layers)
 
-    def chunks(self) -> Iterator[Rows]:
+    def chunks(self) -> Iterator[Chunk]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
         if self._spooled:
             return self._chunks_spooled()
@@ -259,31 +285,35 @@ class Store:
         """How many chunks `chunks` yields."""
         return -(-self.n_rows // self.layout.chunk_rows)
 
-    def chunk(self, i: int) -> Rows:
-        """Return the i-th chunk of a store in memory."""
-        rows, step = self._sorted, self.layout.chunk_rows
-        if rows is None:
-            raise RuntimeError("the store is not sealed, or is spooled")
+    def chunk(self, i: int) -> Chunk:
+        """Return the i-th chunk of rows in memory; for several threads at once.
+
+        Raises:
+            RuntimeError: the rows are not sealed, or spooled.
+        """
+        whole, step = self._sorted, self.layout.chunk_rows
+        if whole is None:
+            raise RuntimeError("the rows are not sealed, or are spooled")
         part = slice(i * step, (i + 1) * step)
-        return Rows(
-            rows.hash[part],
-            rows.unit[part],
-            rows.code[part],
-            rows.structured[part],
-            tuple(layer[part] for layer in rows.layers),
+        return Chunk(
+            whole.hash[part],
+            whole.unit[part],
+            whole.code[part],
+            whole.structured[part],
+            tuple(layer[part] for layer in whole.layers),
         )
 
-    def _chunks_spooled(self) -> Iterator[Rows]:
+    def _chunks_spooled(self) -> Iterator[Chunk]:
         step = self.layout.chunk_rows
         buffer = np.empty(step, self.layout.dtype)
         filled = 0
         for records in self._buckets():
             order = np.argsort(records["hash"], kind="stable")
-            done = 0
-            while done < len(order):
-                some = order[done : done + step - filled]
-                buffer[filled : filled + len(some)] = records[some]
-                filled, done = filled + len(some), done + len(some)
+            start = 0
+            while start < len(order):
+                numbers = order[start : start + step - filled]
+                buffer[filled : filled + len(numbers)] = records[numbers]
+                filled, start = filled + len(numbers), start + len(numbers)
                 if filled == step:
                     yield self._view(buffer)
                     filled = 0
@@ -291,22 +321,22 @@ class Store:
             yield self._view(buffer[:filled])
 
     def _buckets(self) -> Iterator[Array]:
-        """Yield each file's rows; while one is used the next is read."""
+        """Yield each file's rows, (rows,) of `layout.dtype`; while one is used the next is read."""
         files = [self._files[bucket] for bucket in sorted(self._files)]
         largest = max((file.seek(0, 2) for file in files), default=0)
-        spare = [np.empty(largest, np.uint8) for _ in range(2)]
+        buffers = [np.empty(largest, np.uint8) for _ in range(2)]
 
         def read(i: int) -> Array:
             file = files[i]
-            size, done = file.seek(0, 2), 0
-            view = memoryview(spare[i % 2].data)[:size]
+            n_bytes, start = file.seek(0, 2), 0
+            view = memoryview(buffers[i % 2].data)[:n_bytes]
             file.seek(0)
-            while done < size:
-                got = file.readinto(view[done:])  # type: ignore[attr-defined]
-                if not got:
+            while start < n_bytes:
+                n_read = file.readinto(view[start:])  # type: ignore[attr-defined]
+                if not n_read:
                     raise OSError("a spool file of a training is shorter than what was written")
-                done += got
-            return spare[i % 2][:size].view(self.layout.dtype)
+                start += n_read
+            return buffers[i % 2][:n_bytes].view(self.layout.dtype)
 
         with ThreadPoolExecutor(1, thread_name_prefix="vista-spool") as reader:
             ahead = reader.submit(read, 0) if files else None
@@ -315,11 +345,11 @@ class Store:
                 ahead = reader.submit(read, i + 1) if i + 1 < len(files) else None
                 yield records
 
-    def _view(self, records: Array) -> Rows:
+    def _view(self, records: Array) -> Chunk:
         structured = records["structured"]
         if self._moments is not None:
             structured = self._moments.apply(structured, self.dtype)
-        return Rows(
+        return Chunk(
             records["hash"],
             records["unit"],
             self._codes[records["code"]],
@@ -331,7 +361,7 @@ class Store:
         )
 
     def close(self) -> None:
-        """Give back memory and disk."""
+        """Free memory and disk."""
         self._pieces.clear()
         self._sorted = None
         for file in self._files.values():
@@ -339,17 +369,17 @@ class Store:
         self._files.clear()
 
 
-def _no_rows(layout: Layout) -> Rows:
+def _no_rows(layout: Layout) -> Chunk:
     return _rows_of(np.zeros(0, layout.dtype), len(layout.layer_sizes))
 
 
-def _rows_of(records: Array, n_layers: int) -> Rows:
+def _rows_of(records: Array, n_layers: int) -> Chunk:
     layers = tuple(records[f"layer{i}"] for i in range(n_layers))
-    return Rows(records["hash"], records["unit"], records["code"], records["structured"], layers)
+    return Chunk(records["hash"], records["unit"], records["code"], records["structured"], layers)
 
 
-def _joined(parts: list[Rows]) -> Rows:
-    return Rows(
+def _joined(parts: list[Chunk]) -> Chunk:
+    return Chunk(
         np.concatenate([part.hash for part in parts]),
         np.concatenate([part.unit for part in parts]),
         np.concatenate([part.code for part in parts]),

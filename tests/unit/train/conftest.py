@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import duckdb
@@ -24,8 +23,8 @@ class PlannerStub:
         self.home = home
         self._names = itertools.count()
 
-    def training(self, call):
-        return nullcontext()
+    def feeding(self, call, gate=""):
+        return self
 
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
@@ -33,7 +32,7 @@ class PlannerStub:
     def relation(self, text, call, argument):
         return f"({text})" if text.upper().startswith(("SELECT", "FROM")) else text
 
-    def new_run(self, plan=""):
+    def new_run(self):
         return "statement"
 
     def fresh_name(self, role):

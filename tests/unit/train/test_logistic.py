@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vista_sql.errors import PlanError
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 
 STRUCTURED = FeatureSet("structured", None, True, ())
 LAYER = FeatureSet("layer", "layer", False, (0,))
@@ -18,9 +18,9 @@ NOTHING = np.zeros((0, 0))
 
 def fit(x, y, tasks, as_layer=False, **options):
     empty = np.zeros((len(y), 0))
-    store = store_of(empty, [x], y) if as_layer else store_of(x, [], y)
+    rows = rows_of(empty, [x], y) if as_layer else rows_of(x, [], y)
     kinds = {"n_classes": len(np.unique(y)), "max_iterations": 2000, "tolerance": 1e-7}
-    return load("logistic").fit(store, tasks, Options(**kinds | options))
+    return load("logistic").fit(rows, tasks, Options(**kinds | options))
 
 
 def standardized(fitted, x):
@@ -128,9 +128,18 @@ def test_without_standardization_the_penalty_is_on_raw_weights():
     np.testing.assert_allclose(ours.arrays["coef"], theirs.coef_, atol=1e-3)
 
 
+def test_a_kept_model_scores_as_the_training_does():
+    x, y = load_breast_cancer(return_X_y=True)
+    rows, trainer = rows_of(x, [], y), load("logistic")
+    (fitted,) = trainer.fit(rows, [Task(STRUCTURED, 0.01, 0.5)], Options(2))
+    ((chunk, (margins,)),) = trainer.score(rows, [fitted])
+    raw = chunk.structured * rows.moments.scale + rows.moments.mean
+    np.testing.assert_allclose(margins, trainer.margins(fitted.arrays, raw), atol=1e-9)
+
+
 def test_models_of_one_pass_equal_models_alone():
     x, y = load_breast_cancer(return_X_y=True)
-    store = store_of(x[:, :5], [x[:, 5:15], x[:, 15:]], y)
+    rows = rows_of(x[:, :5], [x[:, 5:15], x[:, 15:]], y)
     sets = [
         STRUCTURED,
         FeatureSet("structured+a", "a", True, (0,)),
@@ -141,9 +150,9 @@ def test_models_of_one_pass_equal_models_alone():
     options = Options(2, folds=3)
     tasks = [Task(s, reg, 0.5, f) for s in sets for reg in (0.1, 0.01) for f in (None, 0, 2)]
     trainer = load("logistic")
-    together = trainer.fit(store, tasks, options)
+    together = trainer.fit(rows, tasks, options)
     for task, one in zip(tasks, together, strict=True):
-        (alone,) = trainer.fit(store, [task], options)
+        (alone,) = trainer.fit(rows, [task], options)
         assert one.task == task
         assert one.objective == pytest.approx(alone.objective, rel=1e-5)
         assert one.arrays["coef"].shape == alone.arrays["coef"].shape
@@ -153,11 +162,11 @@ def test_a_fold_model_is_the_model_of_the_other_rows():
     from vista_sql.train.moments import fold_of
 
     x, y = load_breast_cancer(return_X_y=True)
-    store = store_of(x, [], y)
-    (chunk,) = store.chunks()
+    rows = rows_of(x, [], y)
+    (chunk,) = rows.chunks()
     fold = fold_of(chunk.unit, 4)
-    raw = chunk.structured * store.moments.scale + store.moments.mean
-    (left_out,) = load("logistic").fit(store, [Task(STRUCTURED, 0.01, 0.5, 1)], Options(2, folds=4))
+    raw = chunk.structured * rows.moments.scale + rows.moments.mean
+    (left_out,) = load("logistic").fit(rows, [Task(STRUCTURED, 0.01, 0.5, 1)], Options(2, folds=4))
     (others,) = fit(raw[fold != 1], chunk.code[fold != 1], [Task(STRUCTURED, 0.01, 0.5)])
     assert left_out.objective == pytest.approx(others.objective, abs=1e-5)
     np.testing.assert_allclose(

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from vista_sql.train import FeatureSet, Options, Task, load
-from vista_sql.train.arrays import store_of
+from vista_sql.train.arrays import rows_of
 
 REFERENCE = json.loads((Path(__file__).parent / "spark_reference.json").read_text())
 TOLERANCE = (
@@ -26,7 +26,7 @@ def fit(case, *, exact):
         reg, ratio = l1 + l2, l1 / (l1 + l2)
     task = Task(FeatureSet("structured", None, True, ()), reg, ratio)
     options = Options(2, standardize=case["standardization"], max_iterations=5000, tolerance=1e-9)
-    (found,) = load("logistic").fit(store_of(x, [], y), [task], options)
+    (found,) = load("logistic").fit(rows_of(x, [], y), [task], options)
     return found, x
 
 

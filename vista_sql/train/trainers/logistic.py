@@ -21,31 +21,31 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from vista_sql.errors import PlanError
-from vista_sql.train import Fit, Options, Task, Trainer
+from vista_sql.train import Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.as_sql import double, doubles, softmax
 from vista_sql.train.lanes import LANES, accumulate
 from vista_sql.train.moments import block_moments, fold_of
-from vista_sql.train.trainers._owlqn import MEMORY, Minimum, minimize
-from vista_sql.train.training_rows import Array, Floats, Moments, Rows, Store
+from vista_sql.train.owlqn import MEMORY, Minimum, minimize
+from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
 
-Optimizer = Generator[Floats, tuple[float, Floats], Minimum]
+Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats], Minimum]
 
 
 @dataclass(slots=True)
-class _Model:
-    """One task and its optimizer; `x` is (columns, features + 1) flattened, intercepts last."""
+class _Descent:
+    """One task, its optimizer, and the point that the optimizer asks about."""
 
     task: Task
-    blocks: list[int]
     mean: Floats  # (features,)
     factor: Floats  # (features,): 1/σ
-    n_columns: int
+    n_columns: int  # margins a row: 1 for two classes, else one per class
     optimizer: Optimizer
-    x: Floats
+    x: Floats  # (columns, features + 1) flattened, intercepts last
     end: Minimum | None = None
     seconds: float = 0.0
 
@@ -67,45 +67,50 @@ class _Model:
         return slope.ravel()
 
 
-def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
-    """Fit all tasks to the rows of a sealed and rescaled store.
+def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
+    """Fit all tasks to sealed and rescaled rows, in the same passes over them.
+
+    Returns:
+        Fits whose arrays are `coef` (columns, features) and `intercept` (columns,): one column for
+        two classes, else one per class.
 
     Raises:
         PlanError: the optimizers' state alone would not fit in memory.
     """
     started = time.perf_counter()
-    _check_memory(store, tasks, options)
-    whole = store.moments
-    moments, counts = block_moments(store, options.folds, options.n_classes)
+    _check_memory(rows, tasks, options)
+    moments, counts = block_moments(rows, options.folds, options.n_classes)
     weights = _row_weights(counts, tasks, options)
+    # models of one feature set stand side by side, so that their columns are a slice
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i].features.name, i))
-    models = {
-        i: _model(tasks[i], moments, store, weights.column(tasks[i].fold), options) for i in order
+    descents = {
+        i: _descent(tasks[i], moments, rows, weights.per_class(tasks[i].fold), options)
+        for i in order
     }
-    for model in models.values():
-        model.x = next(model.optimizer)
-    while active := [models[i] for i in order if models[i].end is None]:
-        answers = _pass(store, active, weights, options)
-        for model, answer in zip(active, answers, strict=True):
+    for descent in descents.values():
+        descent.x = next(descent.optimizer)
+    while active := [descents[i] for i in order if descents[i].end is None]:
+        answers = _pass(rows, active, weights, options)
+        for descent, answer in zip(active, answers, strict=True):
             try:
-                model.x = model.optimizer.send(answer)
+                descent.x = descent.optimizer.send(answer)
             except StopIteration as stop:
-                model.end, model.seconds = stop.value, time.perf_counter() - started
-    return [_finished(models[i], whole) for i in range(len(tasks))]
+                descent.end, descent.seconds = stop.value, time.perf_counter() - started
+    return [_fitted(descents[i], rows.moments) for i in range(len(tasks))]
 
 
-def _check_memory(store: Store, tasks: Sequence[Task], options: Options) -> None:
+def _check_memory(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> None:
     columns = 1 if options.n_classes == 2 else options.n_classes
-    sizes = store.layout.layer_sizes
-    values = sum(
+    sizes = rows.layout.layer_sizes
+    n_bytes = 8 * sum(
         columns
-        * (store.layout.n_structured + sum(sizes[i] for i in task.features.layers))
+        * (rows.layout.n_structured + sum(sizes[i] for i in task.features.layers))
         * (2 * MEMORY + 8 + LANES)  # pairs, point, direction, gradients, sums
         for task in tasks
     )
-    if 8 * values > options.memory_bytes:
+    if n_bytes > options.memory_bytes:
         raise PlanError(
-            f"{len(tasks)} models need {8 * values / 2**20:.0f} MiB for the optimizer's state and "
+            f"{len(tasks)} models need {n_bytes / 2**20:.0f} MiB for the optimizer's state and "
             f"training may use {options.memory_bytes / 2**20:.0f} MiB: train fewer layers, reg "
             "values or folds at a time, pool the features, or raise memory_limit"
         )
@@ -113,14 +118,14 @@ def _check_memory(store: Store, tasks: Sequence[Task], options: Options) -> None
 
 @dataclass(frozen=True, slots=True)
 class _RowWeights:
-    """vᵢ by (fold, class) of a row and by the fold that a model leaves out."""
+    """vᵢ by a row's fold and class, and by the fold that a model leaves out."""
 
     table: Floats  # (folds, classes, 1 + folds); the last index is the model's, 0: leaves out none
     counts: Floats  # (folds, classes): training rows
     uniform: bool  # every weight is 1
 
-    def column(self, fold: int | None) -> Floats:
-        """Return total weight by class (classes,) of a model's training rows."""
+    def per_class(self, fold: int | None) -> Floats:
+        """Return the total weight of a model's training rows, by class (classes,)."""
         return np.asarray((self.table[:, :, _column(fold)] * self.counts).sum(axis=0))
 
 
@@ -141,32 +146,38 @@ def _row_weights(counts: Floats, tasks: Sequence[Task], options: Options) -> _Ro
     return _RowWeights(table, counts, uniform)
 
 
-def _model(
-    task: Task, moments: list[list[Moments]], store: Store, totals: Floats, options: Options
-) -> _Model:
-    blocks = _blocks(task)
-    chosen = [moments[-1 if task.fold is None else task.fold][b] for b in blocks]
-    mean = np.concatenate([m.mean for m in chosen] or [np.zeros(0)])
-    factor = np.concatenate([m.factor for m in chosen] or [np.zeros(0)])
+def _descent(
+    task: Task,
+    moments: list[list[ColumnMoments]],
+    rows: TrainingRows,
+    per_class: Floats,
+    options: Options,
+) -> _Descent:
+    """Return a task at its starting point: no weights, intercepts from `per_class` (classes,)."""
+    of_blocks = [moments[-1 if task.fold is None else task.fold][b] for b in task.features.blocks]
+    mean = np.concatenate([m.mean for m in of_blocks] or [np.zeros(0)])
+    factor = np.concatenate([m.factor for m in of_blocks] or [np.zeros(0)])
     columns = 1 if options.n_classes == 2 else options.n_classes
-    strength, whole = np.ones(len(mean)), store.moments
+    strength = np.ones(len(mean))
     # a mean of n losses is surer than one: measured, not derived
-    noise = float(np.finfo(store.dtype).eps) / 64
+    noise = float(np.finfo(rows.dtype).eps) / 64
     if not options.standardize:  # penalty on raw weights w/σ; block 0's σ is of rescaled columns
         strength = factor.copy()
         if task.features.structured:
-            strength[: len(whole.mean)] *= whole.factor
+            strength[: rows.layout.n_structured] *= rows.moments.factor
     l1 = np.zeros((columns, len(mean) + 1))
     l2 = np.zeros((columns, len(mean) + 1))
     l1[:, :-1] = task.reg * task.l1_ratio * strength
     l2[:, :-1] = task.reg * (1.0 - task.l1_ratio) * strength**2
     start = np.zeros((columns, len(mean) + 1))
-    prior = np.log(np.maximum(totals, 1e-300) / totals.sum())  # as in MLlib: best without features
+    prior = np.log(
+        np.maximum(per_class, 1e-300) / per_class.sum()
+    )  # as in MLlib: best without features
     start[:, -1] = prior[1] - prior[0] if columns == 1 else prior - prior.mean()
     optimizer = minimize(
         start.ravel(), l1.ravel(), l2.ravel(), options.max_iterations, options.tolerance, noise
     )
-    return _Model(task, blocks, mean, factor, columns, optimizer, start.ravel())
+    return _Descent(task, mean, factor, columns, optimizer, start.ravel())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +186,18 @@ class _Stacked:
 
     bias: Array  # (all columns,)
     users: list[list[int]]  # [block]: the models that use it
-    columns: list[Any]  # [block]: where their columns are: a slice, or an index
-    coefs: list[Array]  # [block]: (values, their columns)
+    columns: list[slice | list[int]]  # [block]: where the columns of its users are
+    coefs: list[Array]  # [block]: (values, columns of its users)
 
     @property
     def used(self) -> list[int]:
         """The blocks that have values and users."""
         return [b for b, coef in enumerate(self.coefs) if coef.size]
 
-    def margins(self, rows: Rows) -> Array:
+    def margins(self, chunk: Chunk) -> Array:
         """Return (rows, all columns)."""
-        blocks = (rows.structured, *rows.layers)
-        result = np.empty((len(rows), len(self.bias)), self.bias.dtype)
+        blocks = chunk.blocks
+        result = np.empty((len(chunk), len(self.bias)), self.bias.dtype)
         result[:] = self.bias
         for b in self.used:
             result[:, self.columns[b]] += blocks[b] @ self.coefs[b]
@@ -194,14 +205,16 @@ class _Stacked:
 
 
 def _stack(
-    store: Store, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
+    rows: TrainingRows, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
 ) -> _Stacked:
-    """Stack models given as (weights (columns, features), intercepts) and their blocks."""
-    widths, dtype = [store.layout.n_structured, *store.layout.layer_sizes], store.dtype
+    """Stack models given as (weights (columns, features), intercepts (columns,)) and blocks."""
+    widths, dtype = rows.layout.block_widths, rows.dtype
     k = len(raw[0][1])
-    users, columns, coefs = [], [], []
+    users: list[list[int]] = []
+    columns: list[slice | list[int]] = []
+    coefs: list[Array] = []
     for block, width in enumerate(widths):
-        using = [i for i, own in enumerate(blocks) if block in own]
+        using = [i for i, model_blocks in enumerate(blocks) if block in model_blocks]
         parts = [np.zeros((0, width))]
         for i in using:
             start = sum(widths[b] for b in blocks[i][: blocks[i].index(block)])
@@ -215,7 +228,7 @@ def _stack(
     return _Stacked(bias, users, columns, coefs)
 
 
-class _Sums:
+class _GradientSums:
     """Σ loss (models,), Σ r (columns,), and per block Σ r·x (columns, values); float64."""
 
     def __init__(self, stacked: _Stacked, n_models: int) -> None:
@@ -223,7 +236,7 @@ class _Sums:
         self.residuals = np.zeros(len(stacked.bias))
         self.products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
 
-    def __iadd__(self, other: _Sums) -> _Sums:
+    def __iadd__(self, other: _GradientSums) -> _GradientSums:
         self.losses += other.losses
         self.residuals += other.residuals
         for mine, theirs in zip(self.products, other.products, strict=True):
@@ -232,61 +245,65 @@ class _Sums:
 
 
 def _pass(
-    store: Store, models: Sequence[_Model], weights: _RowWeights, options: Options
+    rows: TrainingRows, descents: Sequence[_Descent], weights: _RowWeights, options: Options
 ) -> list[tuple[float, Floats]]:
     """Return loss and gradient of every model at its point, from one pass over the rows."""
-    raw = [model.raw(model.x) for model in models]
-    stacked = _stack(store, raw, [model.blocks for model in models])
-    table = weights.table[:, :, [_column(model.task.fold) for model in models]].astype(store.dtype)
+    raw = [descent.raw(descent.x) for descent in descents]
+    stacked = _stack(rows, raw, [descent.task.features.blocks for descent in descents])
+    folds = [_column(descent.task.fold) for descent in descents]
+    table = weights.table[:, :, folds].astype(rows.dtype)
 
-    def add(sums: _Sums, rows: Rows) -> None:
-        blocks = (rows.structured, *rows.layers)
-        weight = None if weights.uniform else table[fold_of(rows.unit, options.folds), rows.code]
-        residual = _residual(stacked.margins(rows), rows.code, weight, sums.losses)
+    def add(sums: _GradientSums, chunk: Chunk) -> None:
+        blocks = chunk.blocks
+        weight = None if weights.uniform else table[fold_of(chunk.unit, options.folds), chunk.code]
+        residual = _residual(stacked.margins(chunk), chunk.code, weight, sums.losses)
         sums.residuals += residual.sum(axis=0, dtype=np.float64)
         for b in stacked.used:
             sums.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
 
-    total, *others = accumulate(store, lambda: _Sums(stacked, len(models)), add)
-    for other in others:
-        total += other
+    total, *lanes = accumulate(rows, lambda: _GradientSums(stacked, len(descents)), add)
+    for lane in lanes:
+        total += lane
     answers = []
-    for i, model in enumerate(models):
-        weight = float(weights.column(model.task.fold).sum())
-        k = model.n_columns
-        pieces = [np.zeros((k, 0))]
-        for b in model.blocks:
+    for i, descent in enumerate(descents):
+        weight = float(weights.per_class(descent.task.fold).sum())
+        k = descent.n_columns
+        products = [np.zeros((k, 0))]
+        for b in descent.task.features.blocks:
             start = k * stacked.users[b].index(i)
-            pieces.append(total.products[b][start : start + k])
-        own = total.residuals[k * i : k * (i + 1)]
-        slope = model.gradient(np.concatenate(pieces, axis=1) / weight, own / weight)
+            products.append(total.products[b][start : start + k])
+        residuals = total.residuals[k * i : k * (i + 1)]
+        slope = descent.gradient(np.concatenate(products, axis=1) / weight, residuals / weight)
         answers.append((float(total.losses[i]) / weight, slope))
     return answers
 
 
-def score(store: Store, fits: Sequence[Fit]) -> Iterator[tuple[Rows, list[Array]]]:
-    """Yield the store's chunks with the margins (rows, columns) of every model."""
+def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
+    """Yield all chunks, each with the margins (rows, columns) of every model."""
     raw = []
     for fit in fits:
         coef, intercept = fit.arrays["coef"].copy(), fit.arrays["intercept"]
-        if fit.task.features.structured:  # to the units that the store hands out
-            n, scale = store.layout.n_structured, store.moments.scale
-            intercept = intercept + coef[:, :n] @ store.moments.mean
+        if fit.task.features.structured:  # to the units of the chunks
+            n, scale = rows.layout.n_structured, rows.moments.scale
+            intercept = intercept + coef[:, :n] @ rows.moments.mean
             coef[:, :n] *= scale
         raw.append((coef, intercept))
-    stacked = _stack(store, raw, [_blocks(fit.task) for fit in fits])
-    for rows in store.chunks():
-        yield rows, np.split(stacked.margins(rows), len(fits), axis=1)
-
-
-def _blocks(task: Task) -> list[int]:
-    return [0] * task.features.structured + [i + 1 for i in task.features.layers]
+    stacked = _stack(rows, raw, [fit.task.features.blocks for fit in fits])
+    for chunk in rows.chunks():
+        yield chunk, np.split(stacked.margins(chunk), len(fits), axis=1)
 
 
 def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats) -> Array:
-    """Add to `losses` (models,) and return ∂loss/∂margin (rows, models · columns).
+    """Return ∂loss/∂margin, and add each model's loss to `losses`.
 
-    `margins` is overwritten; `weight` is (rows, models) or None for 1.
+    Args:
+        margins: (rows, models · columns), the training's dtype; is overwritten.
+        code: (rows,) classes.
+        weight: (rows, models), or None for 1.
+        losses: (models,) float64; is added to.
+
+    Returns:
+        (rows, models · columns), in the dtype of `margins`.
     """
     n, n_models = len(margins), len(losses)
     if margins.shape[1] == n_models:  # two classes: one column per model
@@ -301,10 +318,10 @@ def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats)
         return residual
     scores = margins.reshape(n, n_models, -1)
     scores -= scores.max(axis=2, keepdims=True)
-    own = np.take_along_axis(scores, code[:, None, None], axis=2)[:, :, 0].copy()
+    expected = np.take_along_axis(scores, code[:, None, None], axis=2)[:, :, 0].copy()
     np.exp(scores, out=scores)
     total = scores.sum(axis=2)
-    loss = np.log(total) - own
+    loss = np.log(total) - expected
     scores /= total[:, :, None]
     scores[np.arange(n), :, code] -= 1.0
     if weight is not None:
@@ -314,22 +331,41 @@ def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats)
     return margins
 
 
-def _finished(model: _Model, whole: Moments) -> Fit:
-    end = model.end
+def _fitted(descent: _Descent, moments: ColumnMoments) -> Fit:
+    """Return the model at the minimum, in the user's units; `moments` are the rows' own."""
+    end = descent.end
     if end is None:
         raise RuntimeError("a model was asked for before it was fitted")
-    coef, intercept = model.raw(end.x)
-    if model.task.features.structured:  # from rescaled columns back to the user's units
-        n = len(whole.mean)
-        coef[:, :n] *= whole.factor
-        intercept = intercept - coef[:, :n] @ whole.mean
+    coef, intercept = descent.raw(end.x)
+    if descent.task.features.structured:  # from rescaled columns back to the user's units
+        n = len(moments.mean)
+        coef[:, :n] *= moments.factor
+        intercept = intercept - coef[:, :n] @ moments.mean
     arrays = {"coef": coef, "intercept": intercept}
-    return Fit(model.task, arrays, end.iterations, end.converged, end.objective, model.seconds)
+    return Fit(descent.task, arrays, end.iterations, end.converged, end.objective, descent.seconds)
 
 
-def margins(arrays: Mapping[str, Array], x: Floats) -> Floats:
+def margins(arrays: Arrays, x: Floats) -> Floats:
     """Return x (rows, features) float64 · coef + intercept."""
     return np.asarray(x @ arrays["coef"].T + arrays["intercept"], dtype=np.float64)
+
+
+def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int]) -> str:
+    """Return an expression: the softmax of one weighted sum per column."""
+    sums = []
+    for coef, intercept in zip(arrays["coef"].tolist(), arrays["intercept"].tolist(), strict=True):
+        terms, start = [double(intercept)], len(structured)
+        terms += [
+            f"{double(weight)} * CAST({value} AS DOUBLE)"
+            for value, weight in zip(structured, coef, strict=False)  # the layers' weights follow
+            if weight
+        ]
+        for value, size in layers.items():
+            weights = doubles(coef[start : start + size])
+            terms.append(f"list_dot_product(CAST({value} AS DOUBLE[]), {weights})")
+            start += size
+        sums.append(" + ".join(terms))
+    return softmax(sums)
 
 
 TRAINER = Trainer(
@@ -338,4 +374,6 @@ TRAINER = Trainer(
     score=score,
     margins=margins,
     meaning="logistic regression with elastic net, full gradients over a stream",
+    has_penalty=True,
+    as_sql=as_sql,
 )

@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vista_sql.errors import PlanError
-from vista_sql.train import Fit, Options, Task, Trainer
+from vista_sql.train import Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.as_sql import double, doubles
 from vista_sql.train.moments import fold_of
-from vista_sql.train.training_rows import Array, Floats, Moments, Rows, Store
+from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
 
 MAX_DEPTH = 5  # Spark MLlib's maxDepth, which the paper's code leaves at its default
 SMALLEST = 1e-30  # a class that a leaf has not seen: finite log-odds
 
 
-def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
+def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     """Fit a tree per task to the rows outside its fold.
+
+    Returns:
+        Fits whose arrays are scikit-learn's nodes (left, right, feature, threshold), `value`
+        (nodes, classes) probabilities, and the columns' mean and scale, that thresholds are in.
 
     Raises:
         PlanError: the structured columns of all rows do not fit in memory.
@@ -29,27 +34,27 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
     from sklearn.tree import DecisionTreeClassifier
 
     started = time.perf_counter()
-    need = 8 * store.n_rows * (store.layout.n_structured + 2)
-    if need > options.memory_bytes:
+    n_bytes = 8 * rows.n_rows * (rows.layout.n_structured + 2)
+    if n_bytes > options.memory_bytes:
         raise PlanError(
-            f"baseline 'tree' needs all structured values in memory, {need / 2**20:.0f} MiB, and "
-            f"training may use {options.memory_bytes / 2**20:.0f} MiB: leave it out, exclude "
+            f"baseline 'tree' needs all structured values in memory, {n_bytes / 2**20:.0f} MiB, "
+            f"and training may use {options.memory_bytes / 2**20:.0f} MiB: leave it out, exclude "
             "columns, or raise memory_limit"
         )
     chunks = [
-        (rows.structured.astype(np.float32), rows.code.copy(), rows.unit.copy())
-        for rows in store.chunks()
+        (chunk.structured.astype(np.float32), chunk.code.copy(), chunk.unit.copy())
+        for chunk in rows.chunks()
     ]
     x, code, unit = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
     fold = fold_of(unit, options.folds)
-    moments, fits = store.moments, []
+    moments, fits = rows.moments, []
     for task in tasks:
-        own = np.ones(len(code), bool) if task.fold is None else fold != task.fold
+        training = np.ones(len(code), bool) if task.fold is None else fold != task.fold
         model = DecisionTreeClassifier(
             max_depth=MAX_DEPTH,
             random_state=options.seed % 2**32,
             class_weight="balanced" if options.balanced else None,
-        ).fit(x[own], code[own])
+        ).fit(x[training], code[training])
         tree = model.tree_
         value = np.zeros((tree.node_count, options.n_classes))
         value[:, model.classes_] = tree.value[:, 0, :]
@@ -63,34 +68,54 @@ def fit(store: Store, tasks: Sequence[Task], options: Options) -> list[Fit]:
             "mean": moments.mean,
             "scale": moments.scale,
         }
-        own_chance = value[model.apply(x[own]), code[own]]
-        loss = float(-np.log(np.maximum(own_chance, np.finfo(np.float64).eps)).mean())
+        chances = value[model.apply(x[training]), code[training]]
+        loss = float(-np.log(np.maximum(chances, np.finfo(np.float64).eps)).mean())
         fits.append(Fit(task, arrays, None, True, loss, time.perf_counter() - started))
     return fits
 
 
-def _margins(arrays: Mapping[str, Array], x: Array) -> Floats:
-    """Walk the tree for rescaled rows (n, columns), in float32 as scikit-learn does."""
+def _margins(arrays: Arrays, x: Array) -> Floats:
+    """Walk the tree for rescaled rows (rows, columns), in float32 as scikit-learn does."""
     x = x.astype(np.float32, copy=False)
     node = np.zeros(len(x), np.int64)
     rows = np.arange(len(x))
     while (inner := arrays["left"][node] >= 0).any():
-        here, at = rows[inner], node[inner]
-        goes_left = x[here, arrays["feature"][at]] <= arrays["threshold"][at]
-        node[here] = np.where(goes_left, arrays["left"][at], arrays["right"][at])
+        row, at = rows[inner], node[inner]
+        goes_left = x[row, arrays["feature"][at]] <= arrays["threshold"][at]
+        node[row] = np.where(goes_left, arrays["left"][at], arrays["right"][at])
     logs = np.log(np.maximum(arrays["value"][node], SMALLEST))
     return np.asarray(logs[:, 1:] - logs[:, :1] if logs.shape[1] == 2 else logs)
 
 
-def score(store: Store, fits: Sequence[Fit]) -> Iterator[tuple[Rows, list[Array]]]:
-    """Yield the store's chunks with the margins of every tree."""
-    for rows in store.chunks():
-        yield rows, [_margins(fit.arrays, rows.structured) for fit in fits]
+def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
+    """Yield all chunks, each with the margins (rows, columns) of every tree."""
+    for chunk in rows.chunks():
+        yield chunk, [_margins(fit.arrays, chunk.structured) for fit in fits]
 
 
-def margins(arrays: Mapping[str, Array], x: Floats) -> Floats:
-    """Score rows in the user's units."""
-    return _margins(arrays, Moments(arrays["mean"], arrays["scale"]).apply(x))
+def margins(arrays: Arrays, x: Floats) -> Floats:
+    """Score rows (rows, columns) in the user's units."""
+    return _margins(arrays, ColumnMoments(arrays["mean"], arrays["scale"]).apply(x))
+
+
+def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int]) -> str:
+    """Return an expression: nested CASEs whose leaves are lists of probabilities."""
+    del layers  # see reads_layers
+    left, right = arrays["left"].tolist(), arrays["right"].tolist()
+    feature, threshold = arrays["feature"].tolist(), arrays["threshold"].tolist()
+    mean = arrays["mean"].tolist()
+    factor = ColumnMoments(arrays["mean"], arrays["scale"]).factor.tolist()
+
+    def node(i: int) -> str:
+        if left[i] < 0:
+            return doubles(arrays["value"][i].tolist())
+        column = feature[i]
+        value = f"CAST({structured[column]} AS DOUBLE)"
+        scaled = f"CAST(({value} - {double(mean[column])}) * {double(factor[column])} AS FLOAT)"
+        test = f"CAST({scaled} AS DOUBLE) <= {double(threshold[i])}"
+        return f"CASE WHEN {test} THEN {node(left[i])} ELSE {node(right[i])} END"
+
+    return node(0)
 
 
 TRAINER = Trainer(
@@ -99,4 +124,7 @@ TRAINER = Trainer(
     score=score,
     margins=margins,
     meaning="decision tree on the structured columns",
+    is_baseline=True,
+    reads_layers=False,
+    as_sql=as_sql,
 )

@@ -33,7 +33,7 @@ class Minimum:
 
 
 def pseudo_gradient(x: Vector, gradient: Vector, l1: Vector) -> Vector:
-    """Return the steepest of the objective's one-sided derivatives, 0 where both point up."""
+    """Return (n,) the steepest one-sided derivatives of loss + Σ l1ⱼ|xⱼ|, 0 where both point up."""
     down, up = gradient - l1, gradient + l1
     at_zero = np.where(up < 0, up, np.where(down > 0, down, 0.0))
     return np.where(x > 0, up, np.where(x < 0, down, at_zero))
@@ -42,7 +42,10 @@ def pseudo_gradient(x: Vector, gradient: Vector, l1: Vector) -> Vector:
 def _direction(
     pseudo: Vector, l1: Vector, pairs: deque[tuple[Vector, Vector, float]], first_step: float
 ) -> Vector:
-    """Return -H·pseudo by the two-loop recursion, kept to the orthant that descends."""
+    """Return -H·pseudo by the two-loop recursion, 0 where it would leave the descending orthant.
+
+    H is approximated from `pairs` of steps s, changes of gradient y and 1 / s·y, the newest last.
+    """
     q = pseudo.copy()
     alphas = []
     for s, y, rho in reversed(pairs):
@@ -66,9 +69,27 @@ def minimize(
 ) -> Generator[Vector, tuple[float, Vector], Minimum]:
     """Minimize loss(x) + Σ l1ⱼ|xⱼ| + ½ Σ l2ⱼxⱼ².
 
-    Yields the points at which it needs the loss and its gradient; they are not to be changed.
-    `noise` is what the arithmetic leaves uncertain in the loss, relative. Converged: no entry of
-    the pseudo-gradient exceeds `tolerance`, or the objective no longer improves by more than noise.
+    >>> target = np.array([3.0, 0.1])
+    >>> optimizer = minimize(np.zeros(2), np.full(2, 0.5), np.zeros(2), 100, 1e-9, 0.0)
+    >>> point = next(optimizer)
+    >>> try:
+    ...     while True:  # the loss is ½‖x - target‖², its gradient x - target
+    ...         point = optimizer.send((0.5 * ((point - target) ** 2).sum(), point - target))
+    ... except StopIteration as stop:
+    ...     print(stop.value.x.round(6).tolist(), stop.value.converged)
+    [2.5, 0.0] True
+
+    Args:
+        x: (n,) where to start.
+        l1: (n,) weights of |x|.
+        l2: (n,) weights of x².
+        max_iterations: after so many it is not converged.
+        tolerance: converged is where no entry of the pseudo-gradient exceeds it.
+        noise: what the arithmetic leaves uncertain in the loss, relative; converged is also where
+            the objective no longer improves by more.
+
+    Yields:
+        Points (n,) at which it needs the loss and its gradient (n,); not to be changed.
     """
 
     def penalised(point: Vector, loss: float, slope: Vector) -> tuple[float, Vector]:
@@ -85,7 +106,7 @@ def minimize(
             return Minimum(x, objective, iteration, True)
         norm = float(np.linalg.norm(pseudo))
         orthant = np.where(x != 0, np.sign(x), -np.sign(pseudo))
-        step, found = 1.0, False
+        step, descends = 1.0, False
         direction = _direction(pseudo, l1, pairs, 1.0 / norm)
         for _ in range(MAX_HALVINGS):
             point = x + step * direction
@@ -95,10 +116,10 @@ def minimize(
             new_objective, new_gradient = penalised(point, loss, slope)
             descent = float(pseudo @ (point - x))
             if new_objective <= objective + ARMIJO * descent + noise * abs(objective):
-                found = True
+                descends = True
                 break
             step *= 0.5
-        if not found:
+        if not descends:
             if pairs:  # forget the curvature and try once more along the steepest descent
                 pairs.clear()
                 stalled += 1
