@@ -31,7 +31,7 @@ class EvaluationRun:
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
         """Take a batch."""
         batch = columns_of(rows)
-        name = resolve(self._model.label, batch, "label column", "the data of VISTA_EVALUATE")
+        name = resolve(self._model.label, batch, "label", "the data of VISTA_EVALUATE")
         values = batch[name].to_pylist()
         codes = np.array(
             [-1 if v is None else self._code.get(text_of(v), -2) for v in values], np.int64
