@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vista_sql.functions._training import find_model
 from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import Text
 from vista_sql.sql.quoting import identifier, text_literal
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def _double(value: float) -> str:
 
 FUNCTION = TableFunction(
     name="vista_model_sql",
-    arguments=(Argument("model", "a kept model: name, name/layer, name@version", required=True),),
+    arguments=(
+        Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
+    ),
     expand=expand,
     meaning="the model as a macro of plain DuckDB SQL that scores stored features",
 )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from vista_sql.errors import ModelError
 from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, find_model, scored, text, texts
+from vista_sql.functions._training import data_of, find_model, scored
 from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import KeyNames, RelationText, StoreChoice, Text
 from vista_sql.sql.quoting import literal
 
 TRANSFER_ARGUMENTS = ("cnn", "pool", "weights", "dtype", "prefix", "seed")
 """Arguments of TRANSFER that decide a feature's value or its column's name."""
+
+PASSED_ON = ("images", "structured", "image", "store", "key")
+"""Arguments that are TRANSFER's and mean the same here."""
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -19,12 +23,12 @@ def expand(call: Call, planner: Planner) -> str:
     if call.get("data") is None and call.get("images") is None:
         raise call.error("", "VISTA_PREDICT needs data => …, or images => … to transfer itself")
     if call.get("data") is None:
-        transfer = f"(SELECT * FROM {_transfer(model, call)})"
-        return scored(model, planner.relation(transfer, call, "images"), planner)
+        made = f"(SELECT * FROM {_transfer(model, call)})"
+        return scored(model, planner.relation(made, call, "images"), planner)
     if call.get("images") is not None:
         raise call.error("images", "data and images exclude each other")
     data = data_of(call, planner)
-    _provenance.check(model, text(call, "data") or "", planner)
+    _provenance.check(model, call.get("data"), planner)
     return scored(model, data, planner)
 
 
@@ -44,12 +48,7 @@ def _transfer(model: Model, call: Call) -> str:
         name: known[name] for name in TRANSFER_ARGUMENTS if known.get(name) not in (None, "")
     }
     given["layers"] = [name.removeprefix(known.get("prefix", "")) for name in model.layers]
-    given["images"] = text(call, "images")
-    for name in ("structured", "image"):
-        given[name] = text(call, name)
-    given["store"] = call.get("store")
-    key = texts(call, "key")
-    given["key"] = None if key is None else (key[0] if len(key) == 1 else list(key))
+    given |= {name: call.values.get(name) for name in PASSED_ON}
     shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
     return f"TRANSFER({shown})"
 
@@ -57,13 +56,13 @@ def _transfer(model: Model, call: Call) -> str:
 FUNCTION = TableFunction(
     name="vista_predict",
     arguments=(
-        Argument("model", "a kept model: name, name/layer, name@version", required=True),
-        Argument("data", "the rows: a table's name or a query", kind="relation"),
-        Argument("images", "in place of data: images for its own TRANSFER", kind="relation"),
-        Argument("structured", "the structured relation of that TRANSFER", kind="relation"),
-        Argument("key", "the key of that TRANSFER"),
-        Argument("image", "the image column of that TRANSFER"),
-        Argument("store", "its feature store: true, false or a folder"),
+        Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
+        Argument("data", "the rows", RelationText()),
+        Argument("images", "in place of data: images for its own TRANSFER", RelationText()),
+        Argument("structured", "the structured relation of that TRANSFER", RelationText()),
+        Argument("key", "the key of that TRANSFER", KeyNames()),
+        Argument("image", "the image column of that TRANSFER", Text("a column's name")),
+        Argument("store", "the feature store of that TRANSFER", StoreChoice()),
     ),
     expand=expand,
     meaning="every column of the rows, predicted_label, probability, probabilities, error",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vista_sql.functions.transfer import store_of
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import StoreChoice
 from vista_sql.sql.quoting import values_table
 from vista_sql.store import Store
 
@@ -41,7 +42,7 @@ def expand(call: Call, planner: Planner) -> str:
 
 FUNCTION = TableFunction(
     name="vista_store",
-    arguments=(Argument("store", "another store than the session's: a folder"),),
+    arguments=(Argument("store", "another store than the session's", StoreChoice()),),
     expand=expand,
     meaning="what the feature store holds: images and bytes by CNN, layer and pooling",
 )
