@@ -114,7 +114,7 @@ def sql_functions() -> str:
                     (f"`{a.name}`", a.kind.words, _default(a), a.meaning)
                     for a in function.arguments
                 ]
-                parts.append(table(("argument", "value", "default", "meaning"), *rows))
+                parts.append(table(("argument", "type", "default", "meaning"), *rows))
             parts.append(f"Columns of `{call}`: {shown}\n")
     return "\n".join(parts)
 
@@ -172,7 +172,7 @@ def all_settings() -> str:
         "## Settings\n\nThe argument of a statement, where the function has it, comes before "
         "`SET VARIABLE vista_… = …`, that before the environment, that before the default. Where "
         "there is none, it is decided by the statement and the machine; `explain` shows how.\n\n"
-        + table(("variable", "environment", "value", "default", "meaning"), *rows)
+        + table(("variable", "environment", "type", "default", "meaning"), *rows)
     )
 
 

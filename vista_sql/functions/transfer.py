@@ -30,7 +30,7 @@ from vista_sql.store import Choice
 
 ARGUMENTS = (
     Argument("cnn", "a roster name, or the path of a .keras file", Text("a name"), required=True),
-    Argument("layers", "of the CNN; -1 is the topmost", LayerNames()),
+    Argument("layers", "-1 is the topmost; default: the roster's choice", LayerNames()),
     Argument(
         "images",
         "the image relation: the key, and a column of BLOBs or paths",

@@ -21,7 +21,7 @@ from vista_sql.sql.quoting import identifier, literal
 TRANSFER = transfer.FUNCTION.argument
 
 PASSED_ON = ("image", "join_type", "pool", "weights", "dtype", "store", "batch_rows", "device")
-"""Arguments that are TRANSFER's and mean the same here; a file of weights only for one CNN."""
+"""Arguments that are TRANSFER's and mean the same here."""
 
 OWN = (
     replace(TRANSFER("images"), default=None, required=True),
@@ -30,7 +30,9 @@ OWN = (
     Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
     Argument("label", "the column to learn", Text(), required=True),
     Argument("budget_seconds", "stop by then, or when the winner is clear", Number(0.001)),
-    *map(TRANSFER, PASSED_ON),
+    *map(TRANSFER, ("image", "join_type", "pool")),
+    replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
+    *map(TRANSFER, ("dtype", "store", "batch_rows", "device")),
 )
 TRAINING = tuple(
     argument

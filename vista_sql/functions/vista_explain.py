@@ -34,7 +34,7 @@ FUNCTION = TableFunction(
     name="vista_explain",
     arguments=(
         Argument(
-            "sql", "the SELECT, as text", Text("a SELECT as text, $$SELECT …$$"), required=True
+            "sql", "the statement to explain", Text("a SELECT as text, $$SELECT …$$"), required=True
         ),
         Argument("measure", "run it once, all columns, and show what it took", Flag(), False),
     ),

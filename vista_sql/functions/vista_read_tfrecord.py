@@ -24,13 +24,16 @@ class ColumnTypes:
 
     def read(self, name: str, value: object) -> dict[str, str]:
         """Return the columns in their order; DuckDB's MAPs come as pairs."""
-        try:
-            types: dict[object, object] = dict(value)  # type: ignore[call-overload]
-        except (TypeError, ValueError):
-            types = {}
+        match value:
+            case Mapping():
+                types = list(value.items())
+            case list() if all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+                types = value
+            case _:
+                types = []
         if not types:
             raise wrong(name, self.words, value)
-        return {str(column): str(kind) for column, kind in types.items()}
+        return {str(column): str(kind) for column, kind in types}
 
 
 def expand(call: Call, planner: Planner) -> str:

@@ -39,7 +39,7 @@ ARGUMENTS = (
     Argument("baselines", "models beside the layers': 'structured', 'hog', 'tree'", Names()),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
-    Argument("class_weight", "'balanced': classes count alike", OneOf(("balanced",))),
+    Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
     Argument("standardize", "columns to mean 0, deviation 1 over training rows", Flag(), True),
     Argument(
         "folds",
