@@ -53,8 +53,8 @@ class Place:
         if len(line) > room:
             first = max(0, min(start - room // 3, len(line) - room))
             before, after = "…" if first else "", "…" if first + room < len(line) else ""
-            kept = line[first + len(before) : first + room - len(after)]
-            line, start = f"{before}{kept}{after}", start - first
+            part = line[first + len(before) : first + room - len(after)]
+            line, start = f"{before}{part}{after}", start - first
             carets = min(carets, len(line) - start)
         return f"{head}{line}\n{' ' * (len(head) + start)}{'^' * carets}"
 
@@ -137,13 +137,13 @@ class UnknownNameError(QueryError):
         return type(self)(kind, name, known, place, where, argument)
 
     def _sentence(self) -> str:
-        by_lower = {known.lower(): known for known in self.known}
+        by_lower = {name.lower(): name for name in self.known}
         close = get_close_matches(self.name.lower(), by_lower, n=1, cutoff=0.5)
         hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
-        shown = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
+        first = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
         where = f" in {self.where}" if self.where else ""
-        there = f"there is: {shown}" if self.known else "there is none"
-        return f"unknown {self.kind} {self.name!r}{where}; {hint}{there}"
+        choice = f"there is: {first}" if self.known else "there is none"
+        return f"unknown {self.kind} {self.name!r}{where}; {hint}{choice}"
 
 
 class PlanError(VistaError):

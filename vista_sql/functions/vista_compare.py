@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from vista_sql import roster
 from vista_sql.errors import UnknownNameError
@@ -37,18 +36,18 @@ OWN = (
 TRAINING = tuple(
     argument
     for argument in vista_train.ARGUMENTS
-    if argument.name not in ("model", "data", "by_layer", *(own.name for own in OWN))
+    if argument.name not in ("model", "data", "by_layer", *(other.name for other in OWN))
 )
 
 
 def expand(call: Call, planner: Planner) -> str:
-    """Return the one statement that transfers, trains and compares."""
+    """Return a SELECT that transfers, trains and compares, a row per model."""
     budget_seconds = call.get("budget_seconds") or 0.0
     key = call.get("key")
     values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
     data = f"SELECT * FROM {_transfer(call, key, in_random_order=bool(budget_seconds))}"
-    made = {"model": "comparison", "label": call.get("label"), "data": data, "key": key[0]}
-    training, hog = vista_train.with_hog(Call("vista_train", {**values, **made}, call.places))
+    values |= {"model": "comparison", "label": call.get("label"), "data": data, "key": key[0]}
+    training, hog = vista_train.with_hog(Call("vista_train", values, call.places))
     gate = planner.fresh_name("gate") if budget_seconds else ""
     spec = replace(
         vista_train.spec_of(training, planner),
@@ -66,18 +65,18 @@ def expand(call: Call, planner: Planner) -> str:
 def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> str:
     """Return one TRANSFER of all layers: one join, one stream of rows for all CNNs."""
     cnns = _cnns(call)
-    given: dict[str, Any] = {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
+    arguments: dict[str, object] = {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
     for name, column in (("images", key[-1]), ("structured", key[0])):
         relation = call.get(name)
         if relation is not None and in_random_order:
             relation = _shuffled(relation, column, call)
-        given[name] = relation
-    given["key"] = call.values.get("key")
-    given |= {name: call.values.get(name) for name in (*PASSED_ON, "memory_limit", "seed")}
+        arguments[name] = relation
+    arguments["key"] = call.values.get("key")
+    arguments |= {name: call.values.get(name) for name in (*PASSED_ON, "memory_limit", "seed")}
     if in_random_order:
-        given["plan"] = "fused"  # no plan that brings rows of one image together
-    shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
-    return f"TRANSFER({shown})"
+        arguments["plan"] = "fused"  # no plan that brings rows of one image together
+    text = ", ".join(f"{name} => {literal(v)}" for name, v in arguments.items() if v is not None)
+    return f"TRANSFER({text})"
 
 
 def _shuffled(relation: str, key: str, call: Call) -> str:

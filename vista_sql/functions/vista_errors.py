@@ -12,10 +12,10 @@ COLUMNS = {"run_id": "VARCHAR", "key": "VARCHAR", "error": "VARCHAR"}
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each unreadable image of each run, newest run first."""
     del call
-    found = [
+    rows = [
         (run.run_id, key, reason) for run in runs.read(planner.home) for key, reason in run.reasons
     ]
-    return values_table(COLUMNS, found)
+    return values_table(COLUMNS, rows)
 
 
 FUNCTION = TableFunction("vista_errors", (), expand, "the images that could not be read")

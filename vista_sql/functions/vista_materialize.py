@@ -25,7 +25,7 @@ def expand(call: Call, planner: Planner) -> str:
         raise call.error(
             "store", "VISTA_MATERIALIZE keeps maps in the feature store, which is off: store => …"
         )
-    found = workload.image_column is None
+    image_unknown = workload.image_column is None  # the kernel finds it
     threads = planner.setting("threads", call).value
     spec = InferSpec(
         cnn=workload.cnn.name,
@@ -40,11 +40,11 @@ def expand(call: Call, planner: Planner) -> str:
         store_bytes=choice.limit_bytes,
         store_required=True,
         materialize=tuple(tap.layer.name for tap in workload.taps),
-        image_key=workload.image_key if found else "",
-        image_name=ASSUMED_IMAGE if found else "",
+        image_key=workload.image_key if image_unknown else "",
+        image_name=ASSUMED_IMAGE if image_unknown else "",
     )
     rows, map_ = (identifier(planner.fresh_name(role)) for role in ("rows", "map"))
-    image = rows if found else f"{rows}.{identifier(workload.image_column or '')}"
+    image = rows if image_unknown else f"{rows}.{identifier(workload.image_column or '')}"
     key = f"CAST({rows}.{identifier(workload.image_key)} AS VARCHAR)"
     kernel = f"vista_keep({text_literal(spec.to_text())}, {image}, {key})"
     return (

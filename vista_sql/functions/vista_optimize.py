@@ -24,7 +24,7 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a row for each variable of the paper's optimizer, and for each table."""
     cnn = load_cnn(call)
     cluster = Cluster(*map(call.get, ("memory", "cores", "nodes", "gpu_memory")))
-    found = paper.apportion(
+    apportioned = paper.apportion(
         cluster,
         cnn,
         _layers(call, cnn),
@@ -32,50 +32,50 @@ def expand(call: Call, planner: Planner) -> str:
         call.get("structured_columns"),
         call.get("image_bytes"),
     )
-    rows = [*_decisions(found), *_tables(found)]
+    rows = [*_decisions(apportioned), *_tables(apportioned)]
     return values_table(COLUMNS, [(name, str(value), *rest) for name, value, *rest in rows])
 
 
-def _decisions(found: Apportioned) -> list[Row]:
-    tables, cluster, constants = found.tables, found.cluster, found.constants
+def _decisions(apportioned: Apportioned) -> list[Row]:
+    tables, cluster, constants = apportioned.tables, apportioned.cluster, apportioned.constants
     usable = min(cluster.cores, constants.most_cores) - 1
     capped = f"the most that fit, of {usable}: one core stays to the system"
     if cluster.cores > constants.most_cores:
         capped += f", and more than {constants.most_cores} bring little"
     if cluster.gpu_memory_bytes is not None:
         capped += f"; a replica each in {format_bytes(cluster.gpu_memory_bytes)} of GPU memory"
-    share = tables.single_bytes / found.partitions
-    model = found.cpu * constants.model_bytes
-    buffers = found.user_bytes > model or not model
-    all_storage = found.storage_bytes * cluster.nodes
-    fits = found.persistence == "deserialized"
-    small = found.join == "broadcast"
+    share = tables.single_bytes / apportioned.partitions
+    model = apportioned.cpu * constants.model_bytes
+    buffers = apportioned.user_bytes > model or not model
+    all_storage = apportioned.storage_bytes * cluster.nodes
+    fits = apportioned.persistence == "deserialized"
+    small = apportioned.join == "broadcast"
     return [
-        ("cpu", found.cpu, "cores", capped),
+        ("cpu", apportioned.cpu, "cores", capped),
         (
             "np",
-            found.partitions,
+            apportioned.partitions,
             "partitions",
-            f"a multiple of {found.cpu} cores x {cluster.nodes} nodes; {format_bytes(share)} of "
-            f"s_single in each, at most {format_bytes(constants.partition_bytes)}",
+            f"a multiple of {apportioned.cpu} cores x {cluster.nodes} nodes; {format_bytes(share)} "
+            f"of s_single in each, at most {format_bytes(constants.partition_bytes)}",
         ),
         (
             "join",
-            found.join,
+            apportioned.join,
             "",
             f"T_str is {'below' if small else 'not below'} "
             f"{format_bytes(constants.broadcast_bytes)}",
         ),
         (
             "pers",
-            found.persistence,
+            apportioned.persistence,
             "",
             f"s_double {'fits' if fits else 'does not fit'} in the {format_bytes(all_storage)} of "
             "storage of all nodes",
         ),
         (
             "mem_storage",
-            found.storage_bytes,
+            apportioned.storage_bytes,
             "bytes",
             f"of a node: its {format_bytes(cluster.memory_bytes)} less mem_dl, mem_user, "
             f"{format_bytes(constants.core_bytes)} for queries and "
@@ -83,7 +83,7 @@ def _decisions(found: Apportioned) -> list[Row]:
         ),
         (
             "mem_user",
-            found.user_bytes,
+            apportioned.user_bytes,
             "bytes",
             "of a node: the CNN as sent, and each core's partition as objects"
             if buffers
@@ -91,10 +91,10 @@ def _decisions(found: Apportioned) -> list[Row]:
         ),
         (
             "mem_dl",
-            found.dl_bytes,
+            apportioned.dl_bytes,
             "bytes",
-            f"of a node: a replica of {format_bytes(found.footprint.replica_bytes)} per core "
-            f"({found.footprint.source})",
+            f"of a node: a replica of {format_bytes(apportioned.footprint.replica_bytes)} per core "
+            f"({apportioned.footprint.source})",
         ),
         ("s_single", tables.single_bytes, "bytes", "the largest table"),
         (
@@ -108,8 +108,8 @@ def _decisions(found: Apportioned) -> list[Row]:
     ]
 
 
-def _tables(found: Apportioned) -> list[Row]:
-    tables = found.tables
+def _tables(apportioned: Apportioned) -> list[Row]:
+    tables = apportioned.tables
     return [
         ("T_str", tables.structured_bytes, "bytes", "the structured table"),
         ("T_img", tables.images_bytes, "bytes", "the images as they are read, joined"),
@@ -122,7 +122,7 @@ def _tables(found: Apportioned) -> list[Row]:
 
 
 def _layers(call: Call, cnn: Cnn) -> dict[str, Layer]:
-    """Return the layers asked for, from the bottom, by the name they are asked under."""
+    """Return the layers of a call, from the bottom, by the names that the call gives them."""
     layers: dict[str, Layer] = {}
     for name in layer_names(call, cnn):
         try:

@@ -23,8 +23,8 @@ def expand(call: Call, planner: Planner) -> str:
     if call.get("data") is None and call.get("images") is None:
         raise call.error("", "VISTA_PREDICT needs data => …, or images => … to transfer itself")
     if call.get("data") is None:
-        made = f"(SELECT * FROM {_transfer(model, call)})"
-        return scored(model, planner.relation(made, call, "images"), planner)
+        relation = f"(SELECT * FROM {_transfer(model, call)})"
+        return scored(model, planner.relation(relation, call, "images"), planner)
     if call.get("images") is not None:
         raise call.error("images", "data and images exclude each other")
     data = data_of(call, planner)
@@ -34,23 +34,23 @@ def expand(call: Call, planner: Planner) -> str:
 
 def _transfer(model: Model, call: Call) -> str:
     """Return the text of the TRANSFER that makes the model's layers from images."""
-    made = _provenance.own_transfer(model)
-    if made is None or not model.layers:
+    trained_on = _provenance.own_transfer(model)
+    if trained_on is None or not model.layers:
         why = "uses no layer" if not model.layers else "was not trained on one TRANSFER's layers"
         raise call.error(
             "images", f"model {model.reference!r} {why}: give it data => … with its columns"
         )
-    known = made.get("arguments")
-    columns = made.get("columns")
-    if not isinstance(known, dict) or not isinstance(columns, dict):
+    recorded = trained_on.get("arguments")
+    columns = trained_on.get("columns")
+    if not isinstance(recorded, dict) or not isinstance(columns, dict):
         raise ModelError(f"model {model.reference!r} has a damaged provenance: train it again")
-    given: dict[str, object] = {
-        name: known[name] for name in TRANSFER_ARGUMENTS if known.get(name) not in (None, "")
+    arguments: dict[str, object] = {
+        name: recorded[name] for name in TRANSFER_ARGUMENTS if recorded.get(name) not in (None, "")
     }
-    given["layers"] = [name.removeprefix(known.get("prefix", "")) for name in model.layers]
-    given |= {name: call.values.get(name) for name in PASSED_ON}
-    shown = ", ".join(f"{name} => {literal(v)}" for name, v in given.items() if v is not None)
-    return f"TRANSFER({shown})"
+    arguments["layers"] = [name.removeprefix(recorded.get("prefix", "")) for name in model.layers]
+    arguments |= {name: call.values.get(name) for name in PASSED_ON}
+    text = ", ".join(f"{name} => {literal(v)}" for name, v in arguments.items() if v is not None)
+    return f"TRANSFER({text})"
 
 
 FUNCTION = TableFunction(

@@ -49,23 +49,23 @@ def expand(call: Call, planner: Planner) -> str:
     if not patterns:
         raise call.error("files", "files is an empty list; name at least one file")
     try:
-        found = files.find(patterns)
-        columns = _inferred(call, found) if declared is None else _declared(call, declared)
+        paths = files.find(patterns)
+        columns = _inferred(call, paths) if declared is None else _declared(call, declared)
     except TFRecordError as error:
         raise call.error("files", str(error)) from error
     spec = {
-        "files": found,
+        "files": paths,
         "columns": [[column.name, column.type] for column in columns],
         "others_allowed": declared is not None,
     }
     order = text_literal(json.dumps(spec, ensure_ascii=False))
     chunks, chunk, row = (identifier(planner.fresh_name(r)) for r in ("chunks", "chunk", "row"))
-    shown = [*_values(columns, row), *_origin(call, columns, row)]
+    selected = [*_values(columns, row), *_origin(call, columns, row)]
     return (
         f"WITH RECURSIVE {chunks} AS (SELECT vista_records({order}, NULL) AS {chunk} UNION ALL "
         f"SELECT vista_records({order}, {chunk}.next) FROM {chunks} "
         f"WHERE {chunk}.next IS NOT NULL) "
-        f"SELECT {', '.join(shown)} FROM (SELECT {chunk}.filename AS filename, "
+        f"SELECT {', '.join(selected)} FROM (SELECT {chunk}.filename AS filename, "
         f"unnest({chunk}.rows) AS {row} FROM {chunks})"
     )
 
@@ -119,25 +119,25 @@ def _distinct(call: Call, columns: tuple[Column, ...]) -> tuple[Column, ...]:
 def _values(columns: Sequence[Column], row: str) -> list[str]:
     """Return the columns out of the kinds that the kernel returns them by."""
     places: dict[str, int] = {}
-    shown = []
+    values = []
     for column in columns:
         place = places[column.kind] = places.get(column.kind, 0) + 1
         value = f"{row}.{column.kind}[{place}]" + ("[1]" if column.is_scalar else "")
-        shown.append(f"CAST({value} AS {column.type}) AS {identifier(column.name)}")
-    return shown
+        values.append(f"CAST({value} AS {column.type}) AS {identifier(column.name)}")
+    return values
 
 
 def _origin(call: Call, columns: Sequence[Column], row: str) -> list[str]:
     """Return the columns that say where a row comes from, where they are asked for."""
-    shown = []
+    values = []
     for name, value in (("filename", "filename"), ("file_row_number", f"{row}.record")):
         if call.get(name):
             if name in (column.name.lower() for column in columns):
                 raise call.error(
                     name, f"the records have a feature {name!r}: leave {name} => true out"
                 )
-            shown.append(f"{value} AS {identifier(name)}")
-    return shown
+            values.append(f"{value} AS {identifier(name)}")
+    return values
 
 
 FUNCTION = TableFunction(

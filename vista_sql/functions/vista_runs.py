@@ -24,8 +24,8 @@ COLUMNS = {
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each run of the database's home folder."""
     del call
-    found = runs.read(planner.home)
-    return values_table(COLUMNS, [[getattr(run, name) for name in COLUMNS] for run in found])
+    rows = [[getattr(run, name) for name in COLUMNS] for run in runs.read(planner.home)]
+    return values_table(COLUMNS, rows)
 
 
 FUNCTION = TableFunction("vista_runs", (), expand, "a row per run, newest first")

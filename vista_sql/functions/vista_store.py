@@ -18,24 +18,21 @@ COLUMNS = {
     "bytes": "BIGINT",
     "made_by": "VARCHAR",
 }
+SPACE = ("cnn", "weights", "layer", "pool", "dtype")
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of the spaces of the store, by CNN and layer."""
     choice = store_of(call, planner)
-    held = Store(choice.folder, choice.limit_bytes).held() if choice.folder else []
+    stored = Store(choice.folder, choice.limit_bytes).held() if choice.folder else []
     rows = [
-        (
-            one.space.cnn,
-            one.space.weights,
-            one.space.layer,
-            one.space.pool,
-            one.space.dtype,
-            one.images,
-            one.bytes,
-            one.space.made_by,
-        )
-        for one in held
+        [
+            *(getattr(part.space, name) for name in SPACE),
+            part.images,
+            part.bytes,
+            part.space.made_by,
+        ]
+        for part in stored
     ]
     return values_table(COLUMNS, rows)
 

@@ -56,7 +56,7 @@ ARGUMENTS = (
 
 
 def spec_of(call: Call, planner: Planner) -> TrainSpec:
-    """Return the order of a call.
+    """Return a call's arguments as the spec that its kernels get.
 
     Raises:
         ArgumentError: an argument has a value that it cannot have.
@@ -135,7 +135,7 @@ def _layer_names(call: Call) -> tuple[str, ...]:
 
 
 def expand(call: Call, planner: Planner) -> str:
-    """Return the one statement that trains."""
+    """Return a SELECT that trains, a row per model."""
     call, hog = with_hog(call)
     with planner.training(call):
         data = data_of(call, planner)

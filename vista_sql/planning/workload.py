@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -154,11 +154,11 @@ class Workload:
     @cached_property
     def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
         """The layers that must be computed, grouped by CNN."""
-        found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
+        passes: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
         for tap in self.used_taps:
             cnn = tap.cnn or self.cnn
-            found[cnn.name] = (cnn, (*found.get(cnn.name, (cnn, ()))[1], tap))
-        return tuple(found.values())
+            passes[cnn.name] = (cnn, (*passes.get(cnn.name, (cnn, ()))[1], tap))
+        return tuple(passes.values())
 
     def weights_of(self, cnn: Cnn) -> str | None:
         """Return which weights `cnn` has in this call, None for its own choice.
@@ -249,7 +249,7 @@ def bind(
 
 
 def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
-    """Return the names of the layers that a call asks for, else those that the CNN is known for.
+    """Return the names of the layers that a call asks for; where it names none, the roster's.
 
     Raises:
         ArgumentError: an integer counts further down than the CNN has layers.
@@ -327,7 +327,9 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
     return find_image_column(images.columns, image_key, call.error)
 
 
-def find_image_column(columns: Mapping[str, str], key: str, error: Any) -> str:
+def find_image_column(
+    columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
+) -> str:
     """Return the only BLOB column, else the only VARCHAR that is not the key.
 
     Args:
@@ -337,12 +339,12 @@ def find_image_column(columns: Mapping[str, str], key: str, error: Any) -> str:
     """
     blobs = [name for name, kind in columns.items() if kind == "BLOB"]
     texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
-    found = blobs or texts
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(found or columns)
+    candidates = blobs or texts
+    if len(candidates) == 1:
+        return candidates[0]
+    shown = ", ".join(candidates or columns)
     kind = "BLOB" if blobs else "VARCHAR"
-    what = f"{len(found)} {kind} columns" if found else "no column of BLOBs or paths"
+    what = f"{len(candidates)} {kind} columns" if candidates else "no column of BLOBs or paths"
     raise error(
         "images", f"the image relation has {what} ({shown}): say which holds the images, image => …"
     )

@@ -49,7 +49,7 @@ class Call:
     """
 
     function: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     places: Mapping[str, Place]
 
     def get(self, name: str) -> Any:

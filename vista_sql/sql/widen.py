@@ -26,10 +26,10 @@ def widened(text: str, layer: str, layers_of: Callable[[Call], Sequence[str]]) -
     cleaned = parse.clean_relation(text)
     statement = parse.parse(cleaned[1:-1])[0] if cleaned.startswith("(") else None
     calls = statement.calls if statement is not None else ()
-    found = next((found for found in calls if found.call.function == "transfer"), None)
-    if found is None or statement is None or statement.tree is None:
+    transfer = next((part for part in calls if part.call.function == "transfer"), None)
+    if transfer is None or statement is None or statement.tree is None:
         raise QueryError("there is none")
-    call = found.call
+    call = transfer.call
     if _written(call, "format") not in (None, "wide"):
         raise QueryError("its format is not 'wide'")
     layers = call.values.get("layers")
@@ -40,8 +40,8 @@ def widened(text: str, layer: str, layers_of: Callable[[Call], Sequence[str]]) -
         names = layers_of(call)
     column = f"{_written(call, 'prefix') or ''}{layer}"
     if layer not in [name.lower() for name in names]:
-        _set_layers(found.node, [*names, layer])
-    _pass_on(found.node, column, statement.tree)
+        _set_layers(transfer.node, [*names, layer])
+    _pass_on(transfer.node, column, statement.tree)
     return statement.tree.sql(DIALECT, comments=False), column
 
 
