@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from vista_sql import catalog
@@ -58,10 +59,13 @@ class Call:
         Raises:
             ArgumentError, UnknownNameError: it is none of the argument's kind; at its place.
         """
+        return self._read(load(self.function).argument(name))
+
+    def _read(self, argument: Argument) -> object:
         try:
-            return load(self.function).argument(name).read(self.values.get(name))
+            return argument.read(self.values.get(argument.name))
         except QueryError as error:
-            raise error.at(self.place(name)) from None
+            raise error.at(self.place(argument.name)) from None
 
     def place(self, argument: str = "") -> Place | None:
         """Return where an argument stands, else where the call does; None: not known."""
@@ -95,8 +99,8 @@ class Call:
                     "",
                     f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
                 )
-        for name in known:
-            self.get(name)
+        for argument in arguments:
+            self._read(argument)
         return self
 
 
@@ -200,6 +204,7 @@ def names() -> tuple[str, ...]:
     return catalog.names(PACKAGE)
 
 
+@cache  # asked for with every argument that is read
 def load(name: str) -> TableFunction:
     """Return the function called `name`, any case."""
     return catalog.load(PACKAGE, name.lower(), "FUNCTION", TableFunction)
