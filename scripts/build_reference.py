@@ -98,8 +98,7 @@ def sql_functions() -> str:
     """Return the section on SQL functions: arguments, and the columns that a call is bound to."""
     parts = [
         "## SQL functions\n\n`name => value` and `name := value` are the same; arguments may also "
-        "stand in the order shown. NULL means the default. A relation is a table's name or a "
-        "query, as text.\n"
+        "stand in the order shown. NULL means the default.\n"
     ]
     with tempfile.TemporaryDirectory() as folder, chdir(folder), vista_sql.connect() as db:
         db.query(TABLES).arrow()
@@ -111,8 +110,11 @@ def sql_functions() -> str:
             shown = ", ".join(f"`{column} {kind}`" for column, kind in columns)
             parts.append(f"### {name.upper()}\n\n{_sentence(function.meaning)}\n")
             if function.arguments:
-                rows = [(f"`{a.name}`", _default(a), a.meaning) for a in function.arguments]
-                parts.append(table(("argument", "default", "meaning"), *rows))
+                rows = [
+                    (f"`{a.name}`", a.kind.words, _default(a), a.meaning)
+                    for a in function.arguments
+                ]
+                parts.append(table(("argument", "type", "default", "meaning"), *rows))
             parts.append(f"Columns of `{call}`: {shown}\n")
     return "\n".join(parts)
 
@@ -158,18 +160,19 @@ def all_settings() -> str:
     """Return the section on settings."""
     rows = [
         (
-            f"`vista_{one.name}`",
-            f"`VISTA_SQL_{one.name.upper()}`",
-            "" if one.default is None else f"`{literal(one.default)}`",
-            one.meaning,
+            f"`vista_{setting.name}`",
+            f"`VISTA_SQL_{setting.name.upper()}`",
+            setting.values,
+            "" if setting.default is None else f"`{literal(setting.default)}`",
+            setting.meaning,
         )
-        for one in settings.SETTINGS
+        for setting in settings.SETTINGS
     ]
     return (
         "## Settings\n\nThe argument of a statement, where the function has it, comes before "
         "`SET VARIABLE vista_… = …`, that before the environment, that before the default. Where "
         "there is none, it is decided by the statement and the machine; `explain` shows how.\n\n"
-        + table(("variable", "environment", "default", "meaning"), *rows)
+        + table(("variable", "environment", "type", "default", "meaning"), *rows)
     )
 
 

@@ -15,6 +15,9 @@
 
 A message is one sentence: what is wrong, where, what was found, what to do. `args` equal the
 constructor's arguments, so that an error survives pickling and crosses processes unchanged.
+
+Who raises an error often knows the name at fault and not where it stands in the statement. Who
+knows that adds it: `raise error.at(place) from None`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,35 @@ class Place:
         if len(line) > room:
             first = max(0, min(start - room // 3, len(line) - room))
             before, after = "…" if first else "", "…" if first + room < len(line) else ""
-            kept = line[first + len(before) : first + room - len(after)]
-            line, start = f"{before}{kept}{after}", start - first
+            part = line[first + len(before) : first + room - len(after)]
+            line, start = f"{before}{part}{after}", start - first
             carets = min(carets, len(line) - start)
         return f"{head}{line}\n{' ' * (len(head) + start)}{'^' * carets}"
 
 
 class VistaError(Exception):
     """Base of every error that vista_sql raises on purpose."""
+
+    place: Place | None = None
+
+    def at(self, place: Place | None) -> Self:
+        """Return the error with the place in the statement that it is about.
+
+        Args:
+            place: where; None: not known, and the error stays as it is.
+
+        Returns:
+            An error of the same class, fields and traceback. A place that is there already stays,
+            and an error that is not about a statement's text has none.
+        """
+        if place is None or self.place is not None:
+            return self
+        return self._at(place).with_traceback(self.__traceback__)
+
+    def _at(self, place: Place) -> Self:
+        """Return a copy with a place; the classes whose errors have one say how."""
+        del place
+        return self
 
 
 class QueryError(VistaError):
@@ -65,6 +90,9 @@ class QueryError(VistaError):
     def __init__(self, message: str, place: Place | None = None) -> None:
         super().__init__(message, place)
         self.message, self.place = message, place
+
+    def _at(self, place: Place) -> Self:
+        return type(self)(self.message, place)
 
     def __str__(self) -> str:
         return self.message if self.place is None else f"{self.message}\n{self.place.underline()}"
@@ -75,7 +103,19 @@ class ArgumentError(QueryError):
 
 
 class UnknownNameError(QueryError):
-    """A statement names something that does not exist; the nearest name is offered."""
+    """A statement names something that does not exist; the nearest name is offered.
+
+    Attributes:
+        kind: what the name should be one of, in a user's words: 'cnn', 'label column'.
+        name: the name that does not exist, as it is written.
+        known: the names that do.
+        where: what was searched, in a user's words; "" where that goes without saying.
+        argument: the argument of a SQL function that holds the name.
+
+    Example:
+        >>> print(UnknownNameError("label column", "pricee", ["price", "id"], argument="label"))
+        unknown label column 'pricee'; did you mean 'price'? there is: price, id
+    """
 
     def __init__(
         self,
@@ -84,20 +124,26 @@ class UnknownNameError(QueryError):
         known: Iterable[str],
         place: Place | None = None,
         where: str = "",
+        argument: str = "",  # "": it is called as the kind is
     ) -> None:
         known = tuple(known)
         self.kind, self.name, self.known, self.where = kind, name, known, where
+        self.argument = argument or kind
         super().__init__(self._sentence(), place)
-        self.args = (kind, name, known, place, where)
+        self.args = (kind, name, known, place, where, argument)
+
+    def _at(self, place: Place) -> Self:
+        kind, name, known, _, where, argument = self.args
+        return type(self)(kind, name, known, place, where, argument)
 
     def _sentence(self) -> str:
-        by_lower = {known.lower(): known for known in self.known}
+        by_lower = {name.lower(): name for name in self.known}
         close = get_close_matches(self.name.lower(), by_lower, n=1, cutoff=0.5)
         hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
-        shown = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
+        first = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")
         where = f" in {self.where}" if self.where else ""
-        there = f"there is: {shown}" if self.known else "there is none"
-        return f"unknown {self.kind} {self.name!r}{where}; {hint}{there}"
+        choice = f"there is: {first}" if self.known else "there is none"
+        return f"unknown {self.kind} {self.name!r}{where}; {hint}{choice}"
 
 
 class PlanError(VistaError):

@@ -22,8 +22,16 @@ LAYER_SLOTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 RECENT_BYTES = 48 << 20
 """Results of the latest images that the kernels keep, for streams in which images repeat."""
 
-POOLS = ("max2x2", "avg2x2", "gap", "gmp", "gem", "none")
+Pool = Literal["max2x2", "avg2x2", "gap", "gmp", "gem", "none"]
 """Poolings of a feature map; max2x2 is the Vista paper's g_l (section 3.2, footnote 4)."""
+
+POOLS: tuple[Pool, ...] = get_args(Pool)
+
+Dtype = Literal["float32", "bfloat16"]
+"""The arithmetic of inference."""
+
+Device = Literal["auto", "cpu", "gpu"]
+"""Where inference runs; 'auto' is a GPU where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,11 @@ class InferSpec:
     cnn: str  # a roster name, or the path of a .keras file
     layers: tuple[str, ...]
     start: str | None = None  # None: the image; else the layer whose raw map is the input
-    pool: str = "max2x2"
+    pool: Pool = "max2x2"
     weights: str | None = None  # None: the CNN's default; 'imagenet', 'bundled', 'random' or a file
     seed: int = 0  # of weights => 'random'
-    dtype: str = "float32"
-    device: str = "auto"
+    dtype: Dtype = "float32"
+    device: Device = "auto"
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None

@@ -7,12 +7,25 @@ default. `None` as a default means that the optimizer decides.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vista_sql.errors import SettingError
+from vista_sql.kernels import Device
 from vista_sql.units import parse_bytes
+
+Placement = Literal["before", "after"]
+"""Where inference stands: before the join or after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value and where it came from."""
+
+    name: str
+    value: Any
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +33,34 @@ class Setting:
     """One thing that can be configured."""
 
     name: str
+    values: str  # what it can be, in a user's words
     meaning: str
     default: Any
-    read: Callable[[str], Any]
+    read: Callable[[str], Any]  # from text; ValueError where it cannot be
+
+    def value(self, given: object, source: str) -> Value:
+        """Return a given value as the setting reads it.
+
+        Raises:
+            SettingError: it cannot be; names the setting and the source.
+        """
+        try:
+            return Value(self.name, self.read(str(given)), source)
+        except ValueError as error:
+            raise SettingError(
+                f"{self.name} is {given!r} (from {source}), which cannot be: {error}"
+            ) from None
+
+
+def alternatives(values: Sequence[str]) -> str:
+    """Return a few words as a choice between them.
+
+    Example:
+        >>> alternatives(("auto", "cpu", "gpu"))
+        "'auto', 'cpu' or 'gpu'"
+    """
+    *first, last = map(repr, values)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _name(text: str) -> str:
@@ -57,42 +95,48 @@ def _one_of(*values: str) -> Callable[[str], str]:
     return read
 
 
+COUNT = "a whole number of at least 1"
+DEVICES: tuple[str, ...] = get_args(Device)
+PLACEMENTS: tuple[str, ...] = get_args(Placement)
+
 SETTINGS = (
-    Setting("plan", "the plan to use", None, lambda text: _name(text).lower()),
+    Setting("plan", "text", "the plan to use", None, lambda text: _name(text).lower()),
     Setting(
-        "placement", "inference 'before' or 'after' the join", None, _one_of("before", "after")
+        "placement",
+        alternatives(PLACEMENTS),
+        "inference before or after the join",
+        None,
+        _one_of(*PLACEMENTS),
     ),
-    Setting("batch_rows", "most rows in one micro-batch", None, _positive),
-    Setting("threads", "threads of inference and decoding", None, _positive),
-    Setting("memory_limit", "most memory to use, like '4GB'", None, parse_bytes),
-    Setting(
-        "device", "where inference runs: auto, cpu or gpu", "auto", _one_of("auto", "cpu", "gpu")
-    ),
-    Setting("seed", "seed of weights => 'random'", 0, _whole),
-    Setting("home", "folder of models, runs and errors", None, _name),
+    Setting("batch_rows", COUNT, "most rows in one micro-batch", None, _positive),
+    Setting("threads", COUNT, "threads of inference and decoding", None, _positive),
+    Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, parse_bytes),
+    Setting("device", alternatives(DEVICES), "where inference runs", "auto", _one_of(*DEVICES)),
+    Setting("seed", "a whole number", "seed of weights => 'random'", 0, _whole),
+    Setting("home", "a folder", "where models, runs and errors are", None, _name),
     Setting(
         "store",
-        "the feature store: true (the user's own), false or a folder",
+        "true, false or a folder",
+        "the feature store; true: the user's own",
         True,
         _flag_or_path,
     ),
-    Setting("store_limit", "most bytes of the feature store, like '20GB'", None, parse_bytes),
+    Setting(
+        "store_limit", "a size, like '20GB'", "most bytes of the feature store", None, parse_bytes
+    ),
     Setting(
         "calibration",
-        "seconds measured on this machine: true, false (defaults stand), or their file",
+        "true, false or a file",
+        "seconds measured on this machine; false: defaults stand",
         True,
         _flag_or_path,
     ),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting's value and where it came from."""
-
-    name: str
-    value: Any
-    source: str
+def setting(name: str) -> Setting:
+    """Return the setting called `name`."""
+    return next(setting for setting in SETTINGS if setting.name == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +152,6 @@ class Settings:
         Raises:
             SettingError: the value that wins cannot be read; names the setting and the source.
         """
-        setting = next(setting for setting in SETTINGS if setting.name == name)
         variable, environment = f"vista_{name}", f"VISTA_SQL_{name.upper()}"
         for source, value in (
             (f"{name} => …", argument),
@@ -116,10 +159,5 @@ class Settings:
             (environment, self.environment.get(environment)),
         ):
             if value is not None and value != "":
-                try:
-                    return Value(name, setting.read(str(value)), source)
-                except ValueError as error:
-                    raise SettingError(
-                        f"{name} is {value!r} (from {source}), which cannot be: {error}"
-                    ) from None
-        return Value(name, setting.default, "default")
+                return setting(name).value(value, source)
+        return Value(name, setting(name).default, "default")

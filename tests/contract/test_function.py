@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 import vista_sql
-from vista_sql.errors import ArgumentError, UnknownNameError
+from vista_sql.errors import ArgumentError, Place, UnknownNameError
 from vista_sql.sql import calls
 from vista_sql.sql.calls import Call
 
@@ -31,8 +31,9 @@ def test_facts_fit_together(name):
         assert argument.name.isidentifier()
         assert argument.name.islower()
         assert argument.meaning
-        assert argument.kind in {"value", "relation"}
+        assert argument.kind.words
         assert not (argument.required and argument.default is not None)
+        assert (argument.read(None) is None) == (argument.default is None)
 
 
 @every_function
@@ -44,6 +45,15 @@ def test_call_is_checked_before_it_is_expanded(name):
         if argument.required:
             with pytest.raises(ArgumentError, match=r" needs \w+ => …: "):
                 Call(name, {argument.name: None}, {}).checked()
+
+
+@every_function
+def test_every_argument_refuses_what_is_none_of_its_kind(name):
+    for argument in calls.load(name).arguments:
+        place = Place(f"{argument.name} => …", 0, 1)
+        with pytest.raises((ArgumentError, UnknownNameError), match=argument.name) as caught:
+            Call(name, {argument.name: [[]]}, {argument.name: place}).get(argument.name)
+        assert caught.value.place == place
 
 
 @every_function

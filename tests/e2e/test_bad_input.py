@@ -37,7 +37,7 @@ CASES = (  # (inside the parentheses, error, what it says, what is underlined)
     ("cnn => 'lenet5', layers => ['f6', -1]", ArgumentError, "all names or all integers", "'f6', -1"),
     ("cnn => 'lenet5', layers => [-99]", ArgumentError, "from -1 (fc6) to -4 (conv2)", "99"),
     ("cnn => 'lenet5', layers => [1]", ArgumentError, "from -1 (fc6) to -4 (conv2)", "1"),
-    ("cnn => 'lenet5', layers => [1.5]", ArgumentError, "a name or a negative integer", "1.5"),
+    ("cnn => 'lenet5', layers => [1.5]", ArgumentError, "names or negative integers, not [1.5]", "1.5"),
     ("cnn => 'lenet5', layers => []", ArgumentError, "names or negative integers", "layers"),
     ("cnn => 'lenet5', layers => true", ArgumentError, "names or negative integers", "layers"),
     ("cnn => 'lenet5', layers => (SELECT ['f6'])", ArgumentError, "cannot be a sub-query", "'f6'"),

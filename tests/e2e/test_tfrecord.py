@@ -330,7 +330,7 @@ def test_a_record_that_does_not_fit_what_was_inferred_is_named(db, later, reason
         ("[]", "files is an empty list"),
         ("'f.tfrecord', columns => 'x'", "columns must be {'name': 'TYPE', …}"),
         ("'f.tfrecord', columns => {'x': 'DATE'}", "'x' cannot be 'DATE'; a feature is one of"),
-        ("'f.tfrecord', filename => 'yes'", "filename => takes true or false"),
+        ("'f.tfrecord', filename => 'yes'", "filename must be true or false"),
     ],
 )
 def test_wrong_arguments_are_refused(db, call, words):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vista_sql.errors import ArgumentError, UnknownNameError
+from vista_sql.errors import ArgumentError, Place, UnknownNameError
 from vista_sql.planning import workload
 from vista_sql.planning.workload import Relation, array_type, pooled_values
 from vista_sql.sql.calls import Call
@@ -56,6 +56,50 @@ def test_used_layers_come_from_the_bottom():
     assert [tap.column for tap in some.used_taps] == ["conv1", "fc6"]
     assert not some.error_used
     assert bound.error_used
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (None, ("conv2", "pool2", "conv3", "fc6")),
+        ("F6", ("F6",)),
+        (-1, ("fc6",)),
+        ([-2, -1], ("conv3", "fc6")),
+    ],
+)
+def test_layers_are_named_or_counted_from_the_top_or_the_rosters(layers, names):
+    call = Call("transfer", {"cnn": "lenet5", "layers": layers}, {})
+    assert workload.layer_names(call, workload.load_cnn(call)) == names
+    assert [tap.column for tap in bind(layers=layers).taps] == list(names)
+
+
+LAYERS = Place("layers => …", 10, 11)
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind", "says"),
+    [
+        ([-5], ArgumentError, "layer -5 of lenet5: integers count from the top, from -1"),
+        ("f66", UnknownNameError, "unknown layer 'f66' in cnn 'lenet5'; did you mean 'f6'"),
+        ("vgg16.fc66", UnknownNameError, "unknown layer 'fc66' in cnn 'vgg16'"),
+        (["f6", "fc6"], ArgumentError, "layers 'f6' and 'fc6' are the same layer"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused_at_their_place(layers, kind, says):
+    call = Call("transfer", {"cnn": "lenet5", "layers": layers}, {"layers": LAYERS})
+    with pytest.raises(kind) as caught:
+        workload.bind(
+            call, workload.load_cnn(call), Relation("i", IMAGES), None, seed=0, device="auto"
+        )
+    assert says in str(caught.value)
+    assert caught.value.place == LAYERS
+
+
+def test_an_unknown_cnn_is_refused_at_its_place():
+    place = Place("cnn => 'lenet6'", 7, 15)
+    with pytest.raises(UnknownNameError, match="did you mean 'lenet5'") as caught:
+        workload.load_cnn(Call("transfer", {"cnn": "lenet6"}, {"cnn": place}))
+    assert caught.value.place == place
 
 
 @pytest.mark.parametrize(

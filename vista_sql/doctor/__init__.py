@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
 from vista_sql.errors import SettingError, StoreError, VistaError
+from vista_sql.kernels import Dtype
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.settings import SETTINGS, Settings, Value
@@ -242,11 +243,16 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
     choice = store.chosen(Settings().value("store").value, None)
     rates = measurement.measure(choice.folder)
     rates = replace(rates, trainer_bytes_per_second=measurement.trainer_rate())
-    met = [key.split("/")[:2] for key in known if key.split("/")[0] in roster.names()]
-    wanted = [[name.lower(), "float32"] for name in cnns] or met
+    asked: list[tuple[str, Dtype]] = [(name.lower(), "float32") for name in cnns]
+    met = [
+        (name, dtype)
+        for name in roster.names()
+        for dtype in get_args(Dtype)
+        if any(key.startswith(f"{name}/{dtype}/") for key in known)
+    ]
     networks = {
         network_key(name, dtype, "auto"): measurement.measure_network(name, dtype)
-        for name, dtype in wanted
+        for name, dtype in asked or met
     }
     calibration.save(path, replace(rates, networks={**known, **networks}))
     yield from _rates(calibration.load(path))

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from vista_sql import catalog, kernels, roster, store, train
+from vista_sql.kernels import Dtype
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import machine
 
@@ -52,7 +53,7 @@ def measure(store_folder: str = "") -> Rates:
     )
 
 
-def measure_network(name: str, dtype: str = "float32") -> dict[str, tuple[int, float]]:
+def measure_network(name: str, dtype: Dtype = "float32") -> dict[str, tuple[int, float]]:
     """Return a CNN's seconds from layer to layer, with random weights: they cost the same.
 
     Args:

@@ -24,7 +24,7 @@ PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
 
 
 def record(text: str, planner: Planner) -> dict[str, Any]:
-    """Return what is known of a relation's features, from its text alone.
+    """Return the provenance of a relation's features, from its text alone.
 
     Call it after `planner.relation`, which reports what is wrong with the text.
 
@@ -39,12 +39,11 @@ def record(text: str, planner: Planner) -> dict[str, Any]:
     cleaned = parse.clean_relation(text)
     if not cleaned.startswith("("):
         return {}
-    calls = [found.call for found in parse.parse(cleaned[1:-1])[0].calls]
     transfers = [
         transfer
-        for call in calls
-        if call.function == "transfer"
-        for transfer in _transfers(call, planner)
+        for part in parse.parse(cleaned[1:-1])[0].calls
+        if part.call.function == "transfer"
+        for transfer in _transfers(part.call, planner)
         if transfer["columns"]
     ]
     if not transfers:
@@ -106,17 +105,17 @@ def _absolute(path: str) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def own_transfer(model: Model) -> dict[str, object] | None:
-    """Return what is known of the TRANSFER that made the model's layers."""
+    """Return the record of the TRANSFER that made all the model's layers; None: there is none."""
     for transfer in model.document["provenance"].get("transfers", ()):
         if set(model.layers) <= set(transfer.get("columns", ())):
             return dict(transfer)
@@ -124,7 +123,7 @@ def own_transfer(model: Model) -> dict[str, object] | None:
 
 
 def check(model: Model, text: str, planner: Planner) -> None:
-    """Refuse data whose TRANSFER makes the model's columns in another way.
+    """Raise an error where data's TRANSFER makes the model's columns in another way.
 
     Args:
         model: the kept model.
@@ -134,11 +133,14 @@ def check(model: Model, text: str, planner: Planner) -> None:
     Raises:
         ModelError: says which of cnn, layer, pool, weights, dtype … differ.
     """
-    made = own_transfer(model)
-    for transfer in record(text, planner).get("transfers", ()) if made is not None else ():
+    trained_on = own_transfer(model)
+    if trained_on is None:
+        return
+    old = _facts(trained_on, model)
+    for transfer in record(text, planner).get("transfers", ()):
         if not set(model.layers) & set(transfer.get("columns", ())):
             continue
-        old, new = _facts(made or {}, model), _facts(transfer, model)
+        new = _facts(transfer, model)
         differing = [
             f"{name} is {new.get(name)!r}, was {old.get(name)!r}"
             for name in sorted(old)

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from vista_sql.kernels import POOLS, Dtype
+from vista_sql.planning.workload import Format, JoinType, OnError
 from vista_sql.sql.calls import Argument, TableFunction
+from vista_sql.sql.kinds import (
+    KeyNames,
+    LayerNames,
+    OneOf,
+    RelationText,
+    SettingValue,
+    StoreChoice,
+    Text,
+)
 
 ARGUMENTS = (
-    Argument("cnn", "a roster name, or the path of a .keras file", required=True),
-    Argument("layers", "layer names, or negative integers counted from the top (-1 = last)"),
+    Argument("cnn", "a roster name, or the path of a .keras file", Text("a name"), required=True),
+    Argument("layers", "-1 is the topmost; default: the roster's choice", LayerNames()),
     Argument(
         "images",
         "the image relation: the key, and a column of BLOBs or paths",
+        RelationText(),
         "images",
-        kind="relation",
     ),
-    Argument("image", "the image column; found if absent"),
-    Argument("structured", "the structured relation to join on the key", kind="relation"),
-    Argument("key", "the join key: a name, or ['structured_name', 'image_name']", "id"),
-    Argument("join_type", "'inner' or 'left'", "inner"),
-    Argument("pool", "for feature maps: max2x2, avg2x2, gap, gmp, gem or none", "max2x2"),
-    Argument("format", "'wide': a column per layer; 'long': layer, features", "wide"),
-    Argument("prefix", "put before every column that TRANSFER adds", ""),
-    Argument("weights", "'imagenet', 'bundled', 'random' or a file"),
-    Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'", "float32"),
-    Argument("on_error", "an unreadable image: 'null', 'skip' or 'raise'", "null"),
-    Argument("store", "the feature store: true, false or a folder"),
-    Argument("plan", "a hint: the plan to use"),
-    Argument("placement", "a hint: inference 'before' or 'after' the join"),
-    Argument("batch_rows", "a hint: most images in one micro-batch"),
-    Argument("threads", "a hint: threads of inference and decoding"),
-    Argument("memory_limit", "a hint: most memory to use, like '4GB'"),
-    Argument("device", "'auto', 'cpu' or 'gpu'"),
-    Argument("seed", "seed of weights => 'random'"),
-)  # fmt: skip
+    Argument("image", "the image column; found if absent", Text("a column's name")),
+    Argument("structured", "the structured relation to join on the key", RelationText()),
+    Argument("key", "the join key", KeyNames(), "id"),
+    Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),
+    Argument("pool", "what a feature map is reduced to", OneOf(POOLS), "max2x2"),
+    Argument(
+        "format",
+        "'wide': a column per layer; 'long': layer, features",
+        OneOf(get_args(Format)),
+        "wide",
+    ),
+    Argument("prefix", "put before every column that TRANSFER adds", Text(), ""),
+    Argument("weights", "'imagenet', 'bundled', 'random' or a file", Text()),
+    Argument("dtype", "the arithmetic", OneOf(get_args(Dtype)), "float32"),
+    Argument(
+        "on_error",
+        "an unreadable image: features NULL, no row, or an error",
+        OneOf(get_args(OnError)),
+        "null",
+    ),
+    Argument("store", "the feature store", StoreChoice()),
+    Argument("plan", "a hint: the plan to use", SettingValue("plan")),
+    Argument("placement", "a hint: inference before or after the join", SettingValue("placement")),
+    Argument("batch_rows", "a hint: most images in one micro-batch", SettingValue("batch_rows")),
+    Argument("threads", "a hint: threads of inference and decoding", SettingValue("threads")),
+    Argument("memory_limit", "a hint: most memory to use", SettingValue("memory_limit")),
+    Argument("device", "where inference runs", SettingValue("device")),
+    Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
+)
 
 FUNCTION = TableFunction(
     "transfer", ARGUMENTS, None, "the features of images, beside structured columns"

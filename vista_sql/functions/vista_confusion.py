@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, find_model, scored, text
+from vista_sql.functions._training import data_of, find_model, scored
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import RelationText, Text
 from vista_sql.sql.quoting import identifier
 
 
@@ -12,7 +13,7 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of expected, predicted, n; rows without label or prediction are left out."""
     model = find_model(call, planner)
     data = data_of(call, planner)
-    _provenance.check(model, text(call, "data") or "", planner)
+    _provenance.check(model, call.get("data"), planner)
     rows = scored(model, data, planner)
     label = identifier(model.label)
     return (
@@ -24,8 +25,8 @@ def expand(call: Call, planner: Planner) -> str:
 FUNCTION = TableFunction(
     name="vista_confusion",
     arguments=(
-        Argument("model", "a kept model: name, name/layer, name@version", required=True),
-        Argument("data", "labelled rows: a table or a query", required=True, kind="relation"),
+        Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
+        Argument("data", "labelled rows", RelationText(), required=True),
     ),
     expand=expand,
     meaning="expected, predicted, n over labelled rows",

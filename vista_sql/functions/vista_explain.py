@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
-from vista_sql.functions._training import flag
 from vista_sql.kernels import EXPLANATION, MeasureSpec
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import Flag, Text
 from vista_sql.sql.quoting import identifier, text_literal, values_table
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return the facts as a constant table; measured, a SELECT that runs the statement first."""
-    measure = flag(call, "measure")
+    measure = call.get("measure")
     explained = planner.explained(call, "sql", runs=measure)
     if not measure:
         return values_table(EXPLANATION, [astuple(fact) for fact in explained.facts])
@@ -32,8 +32,10 @@ def expand(call: Call, planner: Planner) -> str:
 FUNCTION = TableFunction(
     name="vista_explain",
     arguments=(
-        Argument("sql", "the SELECT, as text", required=True),
-        Argument("measure", "run it once, all columns, and show what it took", default=False),
+        Argument(
+            "sql", "the statement to explain", Text("a SELECT as text, $$SELECT …$$"), required=True
+        ),
+        Argument("measure", "run it once, all columns, and show what it took", Flag(), False),
     ),
     expand=expand,
     meaning="how a SELECT would run, and why; measured, how it ran",

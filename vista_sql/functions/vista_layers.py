@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from vista_sql.functions import transfer
+from vista_sql.kernels import Pool
 from vista_sql.planning.workload import load_cnn, pooled_values
-from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.calls import Call, Planner, TableFunction
 from vista_sql.sql.quoting import values_table
 
 COLUMNS = {
@@ -19,12 +21,12 @@ COLUMNS = {
     "gflops_from_previous": "DOUBLE",
 }
 
-DEFAULT_POOL = "max2x2"
+DEFAULT_POOL: Pool = "max2x2"
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each layer, bottom to top; `alias` is the paper's name."""
-    cnn = load_cnn(call.checked())
+    cnn = load_cnn(call)
     alias = {layer: name for name, layer in cnn.aliases.items()}
     counted = [cnn.canonical(name) for name in cnn.counted_layers]
     features = {cnn.canonical(name) for name in cnn.feature_layers}
@@ -51,7 +53,7 @@ def expand(call: Call, planner: Planner) -> str:
 
 FUNCTION = TableFunction(
     "vista_layers",
-    (Argument("cnn", "a roster name, or the path of a .keras file", required=True),),
+    (transfer.FUNCTION.argument("cnn"),),
     expand,
     "the layers of a CNN: names, shapes, bytes, FLOPs",
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vista_sql.functions._training import texts
+from vista_sql.functions import transfer
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import KeyNames, Names
 from vista_sql.sql.quoting import identifier, text_literal
 
 PASSED_ON = ("cnn", "images", "image", "key", "weights", "dtype", "device", "seed", "store")
@@ -14,8 +15,7 @@ PASSED_ON = ("cnn", "images", "image", "key", "weights", "dtype", "device", "see
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that infers what the store lacks, when it runs."""
-    layers = texts(call, "layer") or ()
-    values = {name: call.values.get(name) for name in PASSED_ON} | {"layers": list(layers)}
+    values = {name: call.values.get(name) for name in PASSED_ON} | {"layers": call.get("layer")}
     places = {**call.places}
     if "layer" in places:
         places["layers"] = places["layer"]
@@ -49,24 +49,16 @@ def expand(call: Call, planner: Planner) -> str:
     )
 
 
+TRANSFER = transfer.FUNCTION.argument
+
 FUNCTION = TableFunction(
     name="vista_materialize",
     arguments=(
-        Argument("cnn", "a roster name, or the path of a .keras file", required=True),
-        Argument("layer", "the layer whose raw maps are kept, or a list of them", required=True),
-        Argument(
-            "images",
-            "the image relation: the key, and a column of BLOBs or paths",
-            "images",
-            kind="relation",
-        ),
-        Argument("image", "the image column; found if absent"),
-        Argument("key", "the key of the image relation", "id"),
-        Argument("weights", "'imagenet', 'bundled', 'random' or a file"),
-        Argument("dtype", "the arithmetic: 'float32' or 'bfloat16'", "float32"),
-        Argument("device", "'auto', 'cpu' or 'gpu'"),
-        Argument("seed", "seed of weights => 'random'"),
-        Argument("store", "the feature store: true or a folder"),
+        TRANSFER("cnn"),
+        Argument("layer", "the layers whose raw maps are kept", Names(), required=True),
+        *map(TRANSFER, ("images", "image")),
+        Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
+        *map(TRANSFER, ("weights", "dtype", "device", "seed", "store")),
     ),
     expand=expand,
     meaning="keep a layer's raw maps in the feature store: images, bytes, seconds, errors",

@@ -7,6 +7,7 @@ from vista_sql.errors import ModelError
 from vista_sql.functions._training import find_model
 from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import Text
 from vista_sql.sql.quoting import identifier, text_literal
 
 
@@ -61,7 +62,9 @@ def macro(model: Model) -> str:
 
 FUNCTION = TableFunction(
     name="vista_model_sql",
-    arguments=(Argument("model", "a kept model: name, name/layer, name@version", required=True),),
+    arguments=(
+        Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
+    ),
     expand=expand,
     meaning="the model as a macro of plain DuckDB SQL that scores stored features",
 )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vista_sql.errors import UnknownNameError
+from vista_sql.functions import transfer
 from vista_sql.planning import paper
 from vista_sql.planning.paper import Apportioned, Cluster
-from vista_sql.planning.workload import counted, load_cnn
+from vista_sql.planning.workload import layer_names, load_cnn
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import ByteSize, Number
 from vista_sql.sql.quoting import values_table
-from vista_sql.units import format_bytes, parse_bytes
+from vista_sql.units import format_bytes
+
+COUNT = Number(1, whole=True)
 
 COLUMNS = {"variable": "VARCHAR", "value": "VARCHAR", "unit": "VARCHAR", "why": "VARCHAR"}
 
@@ -20,66 +22,60 @@ Row = tuple[str, int | str, str, str]
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each variable of the paper's optimizer, and for each table."""
-    cnn = load_cnn(call.checked())
-    gpu = call.get("gpu_memory")
-    cluster = Cluster(
-        _bytes(call, "memory"),
-        _count(call, "cores"),
-        _count(call, "nodes"),
-        None if gpu is None else _bytes(call, "gpu_memory"),
-    )
-    found = paper.apportion(
+    cnn = load_cnn(call)
+    cluster = Cluster(*map(call.get, ("memory", "cores", "nodes", "gpu_memory")))
+    apportioned = paper.apportion(
         cluster,
         cnn,
         _layers(call, cnn),
-        _count(call, "n_rows"),
-        _count(call, "structured_columns", least=0),
-        _bytes(call, "image_bytes"),
+        call.get("n_rows"),
+        call.get("structured_columns"),
+        call.get("image_bytes"),
     )
-    rows = [*_decisions(found), *_tables(found)]
+    rows = [*_decisions(apportioned), *_tables(apportioned)]
     return values_table(COLUMNS, [(name, str(value), *rest) for name, value, *rest in rows])
 
 
-def _decisions(found: Apportioned) -> list[Row]:
-    tables, cluster, constants = found.tables, found.cluster, found.constants
+def _decisions(apportioned: Apportioned) -> list[Row]:
+    tables, cluster, constants = apportioned.tables, apportioned.cluster, apportioned.constants
     usable = min(cluster.cores, constants.most_cores) - 1
     capped = f"the most that fit, of {usable}: one core stays to the system"
     if cluster.cores > constants.most_cores:
         capped += f", and more than {constants.most_cores} bring little"
     if cluster.gpu_memory_bytes is not None:
         capped += f"; a replica each in {format_bytes(cluster.gpu_memory_bytes)} of GPU memory"
-    share = tables.single_bytes / found.partitions
-    model = found.cpu * constants.model_bytes
-    buffers = found.user_bytes > model or not model
-    all_storage = found.storage_bytes * cluster.nodes
-    fits = found.persistence == "deserialized"
-    small = found.join == "broadcast"
+    share = tables.single_bytes / apportioned.partitions
+    model = apportioned.cpu * constants.model_bytes
+    buffers = apportioned.user_bytes > model or not model
+    all_storage = apportioned.storage_bytes * cluster.nodes
+    fits = apportioned.persistence == "deserialized"
+    small = apportioned.join == "broadcast"
     return [
-        ("cpu", found.cpu, "cores", capped),
+        ("cpu", apportioned.cpu, "cores", capped),
         (
             "np",
-            found.partitions,
+            apportioned.partitions,
             "partitions",
-            f"a multiple of {found.cpu} cores x {cluster.nodes} nodes; {format_bytes(share)} of "
-            f"s_single in each, at most {format_bytes(constants.partition_bytes)}",
+            f"a multiple of {apportioned.cpu} cores x {cluster.nodes} nodes; {format_bytes(share)} "
+            f"of s_single in each, at most {format_bytes(constants.partition_bytes)}",
         ),
         (
             "join",
-            found.join,
+            apportioned.join,
             "",
             f"T_str is {'below' if small else 'not below'} "
             f"{format_bytes(constants.broadcast_bytes)}",
         ),
         (
             "pers",
-            found.persistence,
+            apportioned.persistence,
             "",
             f"s_double {'fits' if fits else 'does not fit'} in the {format_bytes(all_storage)} of "
             "storage of all nodes",
         ),
         (
             "mem_storage",
-            found.storage_bytes,
+            apportioned.storage_bytes,
             "bytes",
             f"of a node: its {format_bytes(cluster.memory_bytes)} less mem_dl, mem_user, "
             f"{format_bytes(constants.core_bytes)} for queries and "
@@ -87,7 +83,7 @@ def _decisions(found: Apportioned) -> list[Row]:
         ),
         (
             "mem_user",
-            found.user_bytes,
+            apportioned.user_bytes,
             "bytes",
             "of a node: the CNN as sent, and each core's partition as objects"
             if buffers
@@ -95,10 +91,10 @@ def _decisions(found: Apportioned) -> list[Row]:
         ),
         (
             "mem_dl",
-            found.dl_bytes,
+            apportioned.dl_bytes,
             "bytes",
-            f"of a node: a replica of {format_bytes(found.footprint.replica_bytes)} per core "
-            f"({found.footprint.source})",
+            f"of a node: a replica of {format_bytes(apportioned.footprint.replica_bytes)} per core "
+            f"({apportioned.footprint.source})",
         ),
         ("s_single", tables.single_bytes, "bytes", "the largest table"),
         (
@@ -112,8 +108,8 @@ def _decisions(found: Apportioned) -> list[Row]:
     ]
 
 
-def _tables(found: Apportioned) -> list[Row]:
-    tables = found.tables
+def _tables(apportioned: Apportioned) -> list[Row]:
+    tables = apportioned.tables
     return [
         ("T_str", tables.structured_bytes, "bytes", "the structured table"),
         ("T_img", tables.images_bytes, "bytes", "the images as they are read, joined"),
@@ -126,64 +122,35 @@ def _tables(found: Apportioned) -> list[Row]:
 
 
 def _layers(call: Call, cnn: Cnn) -> dict[str, Layer]:
-    """Return the layers asked for, from the bottom, by the name they are asked under."""
-    asked = call.get("layers")
-    if isinstance(asked, (str, int)):
-        asked = [asked]
-    if asked is None:
-        asked = list(cnn.feature_layers)
-    if not isinstance(asked, list) or not asked:
-        raise call.error("layers", f"layers must be names or negative integers, not {asked!r}")
-    found: dict[str, Layer] = {}
-    for item in asked:
-        name = counted(call, cnn, item) if isinstance(item, int) else item
-        if not isinstance(name, str):
-            raise call.error("layers", f"a layer is a name or a negative integer, not {item!r}")
+    """Return the layers of a call, from the bottom, by the names that the call gives them."""
+    layers: dict[str, Layer] = {}
+    for name in layer_names(call, cnn):
         try:
             layer = cnn.layer(name)
         except UnknownNameError as error:
-            raise UnknownNameError(
-                error.kind, error.name, error.known, call.places.get("layers"), error.where
-            ) from None
-        if layer in found.values():
-            raise call.error("layers", f"layer {item!r} is asked for twice")
-        found[name] = layer
-    return dict(sorted(found.items(), key=lambda entry: cnn.layers.index(entry[1])))
-
-
-def _count(call: Call, name: str, least: int = 1) -> int:
-    value = call.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise call.error(name, f"{name} must be a whole number from {least} up, not {value!r}")
-    return int(value)
-
-
-def _bytes(call: Call, name: str) -> int:
-    value: Any = call.get(name)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return int(value)
-    try:
-        if isinstance(value, str) and (size := parse_bytes(value)) > 0:
-            return size
-    except ValueError:
-        pass
-    raise call.error(
-        name, f"{name} must be a size, like '32GB' or a number of bytes, not {value!r}"
-    )
+            raise error.at(call.place("layers")) from None
+        if layer in layers.values():
+            raise call.error("layers", f"layer {name!r} is asked for twice")
+        layers[name] = layer
+    return dict(sorted(layers.items(), key=lambda entry: cnn.layers.index(entry[1])))
 
 
 FUNCTION = TableFunction(
     "vista_optimize",
     (
-        Argument("cnn", "a roster name, or the path of a .keras file", required=True),
-        Argument("layers", "names, or -1, -2 … from the top; default: the roster's"),
-        Argument("n_rows", "rows of images and structured table joined", required=True),
-        Argument("structured_columns", "numbers in a structured row, with the label", 0),
-        Argument("image_bytes", "mean size of an image as stored", paper.IMAGE_BYTES),
-        Argument("memory", "of a node, '32GB' or bytes; the paper's", "32GB"),
-        Argument("cores", "of a node; the paper's", 8),
-        Argument("nodes", "of the cluster; the paper's", 8),
-        Argument("gpu_memory", "of a node; default: inference on the CPU"),
+        *map(transfer.FUNCTION.argument, ("cnn", "layers")),
+        Argument("n_rows", "rows of images and structured table joined", COUNT, required=True),
+        Argument(
+            "structured_columns",
+            "numbers in a structured row, with the label",
+            Number(0, whole=True),
+            0,
+        ),
+        Argument("image_bytes", "mean size of an image as stored", ByteSize(), paper.IMAGE_BYTES),
+        Argument("memory", "of a node; the paper's", ByteSize(), "32GB"),
+        Argument("cores", "of a node; the paper's", COUNT, 8),
+        Argument("nodes", "of the cluster; the paper's", COUNT, 8),
+        Argument("gpu_memory", "of a node; default: inference on the CPU", ByteSize()),
     ),
     expand,
     "how the Vista paper's optimizer apportions a cluster",

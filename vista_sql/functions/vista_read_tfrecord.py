@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vista_sql.errors import ArgumentError, TFRecordError
-from vista_sql.functions._training import flag
+from vista_sql.errors import TFRecordError
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import Flag, Names, wrong
 from vista_sql.sql.quoting import identifier, text_literal
 
 if TYPE_CHECKING:
     from vista_sql.tfrecord.examples import Column
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTypes:
+    """Columns and their types, read as a mapping of str to str."""
+
+    words: str = "{'name': 'TYPE', …}"
+
+    def read(self, name: str, value: object) -> dict[str, str]:
+        """Return the columns in their order; DuckDB's MAPs come as pairs."""
+        match value:
+            case Mapping():
+                types = list(value.items())
+            case list() if all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+                types = value
+            case _:
+                types = []
+        if not types:
+            raise wrong(name, self.words, value)
+        return {str(column): str(kind) for column, kind in types}
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -23,51 +44,39 @@ def expand(call: Call, planner: Planner) -> str:
     """
     from vista_sql.tfrecord import files
 
-    call.checked()
+    declared = call.get("columns")
+    patterns = call.get("files")
+    if not patterns:
+        raise call.error("files", "files is an empty list; name at least one file")
     try:
-        found = files.find(_patterns(call))
-        columns = _declared(call) if call.get("columns") is not None else _inferred(call, found)
+        paths = files.find(patterns)
+        columns = _inferred(call, paths) if declared is None else _declared(call, declared)
     except TFRecordError as error:
         raise call.error("files", str(error)) from error
     spec = {
-        "files": found,
+        "files": paths,
         "columns": [[column.name, column.type] for column in columns],
-        "others_allowed": call.get("columns") is not None,
+        "others_allowed": declared is not None,
     }
     order = text_literal(json.dumps(spec, ensure_ascii=False))
     chunks, chunk, row = (identifier(planner.fresh_name(r)) for r in ("chunks", "chunk", "row"))
-    shown = [*_values(columns, row), *_origin(call, columns, row)]
+    selected = [*_values(columns, row), *_origin(call, columns, row)]
     return (
         f"WITH RECURSIVE {chunks} AS (SELECT vista_records({order}, NULL) AS {chunk} UNION ALL "
         f"SELECT vista_records({order}, {chunk}.next) FROM {chunks} "
         f"WHERE {chunk}.next IS NOT NULL) "
-        f"SELECT {', '.join(shown)} FROM (SELECT {chunk}.filename AS filename, "
+        f"SELECT {', '.join(selected)} FROM (SELECT {chunk}.filename AS filename, "
         f"unnest({chunk}.rows) AS {row} FROM {chunks})"
     )
 
 
-def _patterns(call: Call) -> list[str]:
-    given = call.get("files")
-    patterns = [given] if isinstance(given, str) else given
-    if not isinstance(patterns, list) or not all(isinstance(p, str) and p for p in patterns):
-        raise call.error("files", f"files must be a file, a pattern, or a list of them: {given!r}")
-    if not patterns:
-        raise call.error("files", "files is an empty list; name at least one file")
-    return patterns
-
-
-def _declared(call: Call) -> tuple[Column, ...]:
-    """Return the columns that `columns` declares, in its order."""
+def _declared(call: Call, declared: Mapping[str, str]) -> tuple[Column, ...]:
+    """Return the columns that the argument `columns` declares, in its order."""
     from vista_sql.tfrecord import examples
 
-    given: Any = call.get("columns")
-    if isinstance(given, list) and all(isinstance(p, tuple) and len(p) == 2 for p in given):
-        given = dict(given)  # a MAP, as Arrow has it
-    if not isinstance(given, Mapping) or not given:
-        raise call.error("columns", f"columns must be {{'name': 'TYPE', …}}, not {given!r}")
     columns = []
-    for name, kind in given.items():
-        column = examples.declared(str(name), str(kind))
+    for name, kind in declared.items():
+        column = examples.declared(name, kind)
         if column is None:
             raise call.error(
                 "columns",
@@ -110,35 +119,39 @@ def _distinct(call: Call, columns: tuple[Column, ...]) -> tuple[Column, ...]:
 def _values(columns: Sequence[Column], row: str) -> list[str]:
     """Return the columns out of the kinds that the kernel returns them by."""
     places: dict[str, int] = {}
-    shown = []
+    values = []
     for column in columns:
         place = places[column.kind] = places.get(column.kind, 0) + 1
         value = f"{row}.{column.kind}[{place}]" + ("[1]" if column.is_scalar else "")
-        shown.append(f"CAST({value} AS {column.type}) AS {identifier(column.name)}")
-    return shown
+        values.append(f"CAST({value} AS {column.type}) AS {identifier(column.name)}")
+    return values
 
 
 def _origin(call: Call, columns: Sequence[Column], row: str) -> list[str]:
     """Return the columns that say where a row comes from, where they are asked for."""
-    shown = []
+    values = []
     for name, value in (("filename", "filename"), ("file_row_number", f"{row}.record")):
-        if flag(call, name):
+        if call.get(name):
             if name in (column.name.lower() for column in columns):
-                raise ArgumentError(
-                    f"the records have a feature {name!r}: leave {name} => true out",
-                    call.places.get(name) or call.places.get(""),
+                raise call.error(
+                    name, f"the records have a feature {name!r}: leave {name} => true out"
                 )
-            shown.append(f"{value} AS {identifier(name)}")
-    return shown
+            values.append(f"{value} AS {identifier(name)}")
+    return values
 
 
 FUNCTION = TableFunction(
     "vista_read_tfrecord",
     (
-        Argument("files", "a file, a pattern, or a list of them; paths or URIs", required=True),
-        Argument("columns", "{'name': 'TYPE', …}; default: as the first 100 records have it"),
-        Argument("filename", "add a column with the file", default=False),
-        Argument("file_row_number", "add a column with the record's number, from 0", default=False),
+        Argument(
+            "files",
+            "paths or URIs of the files",
+            Names("a file, a pattern, or a list of them"),
+            required=True,
+        ),
+        Argument("columns", "default: as the first 100 records have it", ColumnTypes()),
+        Argument("filename", "add a column with the file", Flag(), False),
+        Argument("file_row_number", "add a column with the record's number, from 0", Flag(), False),
     ),
     expand,
     "the records of TFRecord files",

@@ -23,7 +23,7 @@ COLUMNS = {
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a row for each run of the database's home folder."""
-    call.checked()
+    del call
     rows = [[getattr(run, name) for name in COLUMNS] for run in runs.read(planner.home)]
     return values_table(COLUMNS, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vista_sql.planning.bind import store_of
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import StoreChoice
 from vista_sql.sql.quoting import values_table
 from vista_sql.store import Store
 
@@ -17,31 +18,28 @@ COLUMNS = {
     "bytes": "BIGINT",
     "made_by": "VARCHAR",
 }
+SPACE = ("cnn", "weights", "layer", "pool", "dtype")
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of the spaces of the store, by CNN and layer."""
     choice = store_of(call, planner)
-    held = Store(choice.folder, choice.limit_bytes).held() if choice.folder else []
+    stored = Store(choice.folder, choice.limit_bytes).held() if choice.folder else []
     rows = [
-        (
-            one.space.cnn,
-            one.space.weights,
-            one.space.layer,
-            one.space.pool,
-            one.space.dtype,
-            one.images,
-            one.bytes,
-            one.space.made_by,
-        )
-        for one in held
+        [
+            *(getattr(part.space, name) for name in SPACE),
+            part.images,
+            part.bytes,
+            part.space.made_by,
+        ]
+        for part in stored
     ]
     return values_table(COLUMNS, rows)
 
 
 FUNCTION = TableFunction(
     name="vista_store",
-    arguments=(Argument("store", "another store than the session's: a folder"),),
+    arguments=(Argument("store", "another store than the session's", StoreChoice()),),
     expand=expand,
     meaning="what the feature store holds: images and bytes by CNN, layer and pooling",
 )

@@ -3,92 +3,109 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 
 from vista_sql import models, train
 from vista_sql.errors import QueryError, UnknownNameError
 from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, flag, number, numbers, streamed, text, texts
+from vista_sql.functions._training import data_of, streamed
 from vista_sql.planning import workload
 from vista_sql.planning.memory import trainer_bytes
 from vista_sql.sql import widen
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import (
+    Flag,
+    Names,
+    Number,
+    Numbers,
+    OneOf,
+    RelationText,
+    SettingValue,
+    Text,
+)
 from vista_sql.train.spec import TrainSpec
 
+SHARE = Number(0, 1)
+
 ARGUMENTS = (
-    Argument("model", "the name under which the models are kept", required=True),
-    Argument("label", "the column to learn", required=True),
-    Argument("data", "the rows: a table's name or a query", required=True, kind="relation"),
-    Argument("key", "the column that identifies a row, no feature ('id' where there is one)"),
-    Argument("features", "the feature columns, in place of all that can be"),
-    Argument("exclude", "columns that are no features"),
-    Argument("by_layer", "a model per layer; false: one of all feature columns", default=True),
-    Argument("baselines", "models beside the layers': 'structured', 'hog', or trainers ('tree')"),
-    Argument("reg", "strength of the penalty, a number or a list", default=0.01),
-    Argument("l1_ratio", "share of the L1 norm in the penalty", default=0.5),
-    Argument("class_weight", "'balanced': classes count alike"),
-    Argument("standardize", "columns to mean 0, deviation 1 over training rows", default=True),
-    Argument("folds", "cross-validation over so many folds, in place of a test side"),
-    Argument("max_iterations", "most iterations of the optimizer", default=100),
-    Argument("tolerance", "largest pseudo-gradient entry of a converged model", default=1e-6),
-    Argument("test_fraction", "share of rows, by hash, that test and do not train", default=0.2),
-    Argument("split_by", "columns: rows with equal values fall on one side"),
-    Argument("seed", "of the split", default=0),
-    Argument("memory_limit", "bytes that the planner may plan with"),
+    Argument("model", "the name under which the models are kept", Text(), required=True),
+    Argument("label", "the column to learn", Text(), required=True),
+    Argument("data", "the rows", RelationText(), required=True),
+    Argument(
+        "key", "the column that identifies a row, no feature ('id' where there is one)", Text()
+    ),
+    Argument("features", "the feature columns, in place of all that can be", Names()),
+    Argument("exclude", "columns that are no features", Names()),
+    Argument("by_layer", "a model per layer; false: one of all feature columns", Flag(), True),
+    Argument(
+        "baselines", "models beside the layers': 'structured', 'hog', or trainers ('tree')", Names()
+    ),
+    Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
+    Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
+    Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
+    Argument("standardize", "columns to mean 0, deviation 1 over training rows", Flag(), True),
+    Argument(
+        "folds",
+        "cross-validation over so many folds, in place of a test side",
+        Number(0, 100, whole=True),
+    ),
+    Argument("max_iterations", "most iterations of the optimizer", Number(1, whole=True), 100),
+    Argument("tolerance", "largest pseudo-gradient entry of a converged model", SHARE, 1e-6),
+    Argument("test_fraction", "share of rows, by hash, that test and do not train", SHARE, 0.2),
+    Argument("split_by", "columns: rows with equal values fall on one side", Names()),
+    Argument("seed", "of the split", Number(whole=True), 0),
+    Argument("memory_limit", "most memory that is planned with", SettingValue("memory_limit")),
 )
 
 
 def spec_of(call: Call, planner: Planner) -> TrainSpec:
-    """Return the order of a call.
+    """Return a call's arguments as the spec that its kernels get.
 
     Raises:
         ArgumentError: an argument has a value that it cannot have.
         UnknownNameError: a baseline that does not exist.
     """
-    name = text(call, "model") or ""
+    name = call.get("model")
     if not models.is_name(name):
         raise call.error(
             "model",
             f"model => {name!r}: a model's name is letters, digits, '_', '-', '.' and spaces; its "
             "layers and versions are named by vista_sql",
         )
-    baselines = texts(call, "baselines")
+    baselines = call.get("baselines")
     for baseline in baselines or ():
         if baseline not in (known := train.baselines()):
-            raise UnknownNameError("baseline", baseline, known, call.places.get("baselines"))
-    class_weight = text(call, "class_weight")
-    if class_weight not in (None, "balanced"):
-        raise call.error("class_weight", f"class_weight => takes 'balanced', not {class_weight!r}")
-    folds = int(number(call, "folds", 2, 100, whole=True)) if call.get("folds") else 0
+            raise UnknownNameError("baseline", baseline, known, call.place("baselines"))
+    folds = call.get("folds") or 0
+    if folds == 1:
+        raise call.error("folds", "folds => 1 leaves no rows to train on")
     if folds and call.values.get("test_fraction") is not None:
         raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
-    test_fraction = number(call, "test_fraction", 0, 1)
+    test_fraction = call.get("test_fraction")
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
-    tolerance = number(call, "tolerance", 0, 1)
     limit = planner.setting("memory_limit", call).value
     return TrainSpec(
         model=name,
-        label=text(call, "label") or "",
-        key=text(call, "key"),
-        features=texts(call, "features"),
-        exclude=texts(call, "exclude") or (),
-        by_layer=flag(call, "by_layer"),
+        label=call.get("label"),
+        key=call.get("key"),
+        features=call.get("features"),
+        exclude=call.get("exclude") or (),
+        by_layer=call.get("by_layer"),
         baselines=None if baselines is None else tuple(dict.fromkeys(baselines)),
-        reg=numbers(call, "reg", 0, inf),
-        l1_ratio=number(call, "l1_ratio", 0, 1),
-        class_weight=class_weight,
-        standardize=flag(call, "standardize"),
+        reg=call.get("reg"),
+        l1_ratio=call.get("l1_ratio"),
+        class_weight=call.get("class_weight"),
+        standardize=call.get("standardize"),
         folds=folds,
-        max_iterations=int(number(call, "max_iterations", 1, inf, whole=True)),
-        tolerance=tolerance,
+        max_iterations=call.get("max_iterations"),
+        tolerance=call.get("tolerance"),
         test_fraction=test_fraction,
-        split_by=texts(call, "split_by") or (),
-        seed=int(number(call, "seed", -(2**63), 2**63, whole=True)),
+        split_by=call.get("split_by") or (),
+        seed=call.get("seed"),
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run
         run=planner.new_run(),
-        provenance=_provenance.record(text(call, "data") or "", planner),
+        provenance=_provenance.record(call.get("data"), planner),
     )
 
 
@@ -101,10 +118,10 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     Raises:
         ArgumentError: its data has no TRANSFER whose images could be read in the same stream.
     """
-    if "hog" not in (texts(call, "baselines") or ()):
+    if "hog" not in (call.get("baselines") or ()):
         return call, None
     try:
-        data, column = widen.widened(text(call, "data") or "", "hog", _layer_names)
+        data, column = widen.widened(call.get("data"), "hog", _layer_names)
     except QueryError as error:
         raise call.error(
             "baselines",
@@ -115,17 +132,12 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     return replace(call, values={**call.values, "data": data}), column
 
 
-def _layer_names(call: Call) -> list[str]:
-    cnn = workload.load_cnn(call)
-    asked = call.get("layers")
-    if asked is None:
-        return list(cnn.feature_layers)
-    asked = [asked] if isinstance(asked, int) else asked
-    return [cnn.counted_layers[index] for index in asked]
+def _layer_names(call: Call) -> tuple[str, ...]:
+    return workload.layer_names(call, workload.load_cnn(call))
 
 
 def expand(call: Call, planner: Planner) -> str:
-    """Return the one statement that trains."""
+    """Return a SELECT that trains, a row per model."""
     call, hog = with_hog(call)
     data = data_of(call, planner.feeding(call))
     spec = replace(spec_of(call, planner), hog=hog)

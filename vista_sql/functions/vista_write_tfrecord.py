@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
-from vista_sql.errors import UnknownNameError
-from vista_sql.functions._training import data_of, number, text
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import Number, OneOf, RelationText, Text
 from vista_sql.sql.quoting import identifier, text_literal
+from vista_sql.tfrecord.files import Compression
+
+MOST_SHARDS = 1000  # all are open at once
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -17,25 +20,17 @@ def expand(call: Call, planner: Planner) -> str:
     Numbering the rows keeps them in one thread's hands and in order; the outer join writes an empty
     file where there are none.
     """
-    from vista_sql.tfrecord import writing
-
-    call.checked()
-    file = text(call, "file") or ""
+    file, compression, shards = (call.get(name) for name in ("file", "compression", "shards"))
     if not file:
         raise call.error("file", "file must be a path to write to, not ''")
-    compression = (text(call, "compression") or "").lower()
-    if compression not in writing.COMPRESSIONS:
-        place = call.places.get("compression")
-        raise UnknownNameError("compression", compression, writing.COMPRESSIONS, place)
     path = Path(file).expanduser().absolute()
     if not path.parent.is_dir():
         raise call.error("file", f"there is no folder {path.parent}; create it, or name another")
     if path.is_dir():
         raise call.error("file", f"{path} is a folder; name a file in it")
-    shards = int(number(call, "shards", 1, writing.MOST_SHARDS, whole=True))
     order = {"file": str(path), "compression": compression, "shards": shards}
     spec = text_literal(json.dumps(order | {"run": planner.new_run()}, ensure_ascii=False))
-    relation = data_of(call, planner)
+    relation = planner.relation(call.get("data"), call, "data")
     begun, fed, row, n, id_ = (
         identifier(planner.fresh_name(role)) for role in ("begun", "fed", "row", "n", "id")
     )
@@ -53,10 +48,15 @@ def expand(call: Call, planner: Planner) -> str:
 FUNCTION = TableFunction(
     "vista_write_tfrecord",
     (
-        Argument("data", "a table's name, or a query as text", required=True, kind="relation"),
-        Argument("file", "the file to write", required=True),
-        Argument("compression", "'none', 'gzip' or 'zlib'", "none"),
-        Argument("shards", "how many files: out-00000-of-00004.tfrecord …", 1),
+        Argument("data", "the rows", RelationText(), required=True),
+        Argument("file", "the file to write", Text("a path to write to"), required=True),
+        Argument("compression", "of the files", OneOf(get_args(Compression)), "none"),
+        Argument(
+            "shards",
+            "how many files: out-00000-of-00004.tfrecord …",
+            Number(1, MOST_SHARDS, whole=True),
+            1,
+        ),
     ),
     expand,
     "write rows to TFRecord files; returns the files with their rows and bytes",

@@ -98,26 +98,16 @@ def located(call: Call) -> Iterator[None]:
     try:
         yield
     except QueryError as error:
-        if error.place is None:
-            named = error.kind if isinstance(error, UnknownNameError) else ""
-            error.place = call.places.get(named) or call.places.get("")
-        raise
+        raise call.located(error) from error.__cause__
 
 
 def _relation(call: Call, argument: str, nested: Nested) -> Relation:
     """Return the relation that an argument names, with its columns where they can be seen."""
-    text = call.get(argument)
-    if not isinstance(text, str):
-        raise call.error(
-            argument, f"{argument} must be a relation as text, 'name' or '(SELECT …)', not {text!r}"
-        )
     try:
-        relation = nested.subquery(text, call, argument)
+        relation = nested.subquery(call.get(argument), call, argument)
         return replace(relation, columns=columns_of(relation.text, nested.database))
     except QueryError as error:
-        if error.place is None:
-            error.place = call.places.get(argument)
-        raise
+        raise error.at(call.place(argument)) from error.__cause__
 
 
 def columns_of(relation: str, database: Database) -> dict[str, str] | None:
@@ -142,9 +132,6 @@ def store_of(call: Call, context: HasSettings) -> Choice:
     Raises:
         ArgumentError: the argument is none, or a folder that cannot be.
     """
-    argument = call.get("store")
-    if argument is not None and not isinstance(argument, (bool, str)):
-        raise call.error("store", f"store must be true, false or a folder, not {argument!r}")
     try:
         return store.chosen(
             context.setting("store", call).value, context.setting("store_limit", call).value

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Capabilities, Resources
 from vista_sql.planning import cost, memory, paper, plans
-from vista_sql.planning.plans import Infer, Placement, Stage
+from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
-from vista_sql.settings import Value
+from vista_sql.settings import Placement, Value
 
 
 @dataclass(frozen=True, slots=True)

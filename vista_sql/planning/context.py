@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from vista_sql.errors import SettingError
 from vista_sql.machine import resources
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Capabilities, Resources
@@ -64,13 +63,7 @@ class Context:
             ArgumentError: that is the call's own.
         """
         has = any(argument.name == name for argument in load(call.function).arguments)
-        given = call.get(name) if has else None
-        try:
-            return self.settings.value(name, given)
-        except SettingError as error:
-            if given is None:
-                raise
-            raise call.error(name, str(error)) from None
+        return self.settings.value(name, call.get(name) if has else None)
 
     def resources(self, call: Call) -> Resources:
         """Return the cores and the memory that a call may use: a training has a share of it."""

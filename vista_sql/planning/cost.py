@@ -14,9 +14,10 @@ from math import ceil
 from vista_sql.kernels import RECENT_BYTES
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.planning import memory
-from vista_sql.planning.plans import Infer, Placement, Pool, Sort, Stage
+from vista_sql.planning.plans import Infer, Pool, Sort, Stage
 from vista_sql.planning.workload import StoredShare, Workload, pooled_values
 from vista_sql.roster import Cnn, Layer
+from vista_sql.settings import Placement
 
 ASSUMED_ROWS = 1000
 """Rows where the data cannot be seen (a call that is planned while DuckDB binds its statement)."""

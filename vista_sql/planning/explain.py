@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
+from vista_sql import kernels
 from vista_sql.kernels import Fact
 from vista_sql.planning.candidates import Candidate
 from vista_sql.planning.optimizer import Decision
@@ -135,7 +136,7 @@ def _decision(decision: Decision) -> Fact:
     return Fact(topic="decision", item=decision.what, why=decision.why, detail=decision.chosen)
 
 
-def describe(stage: Stage, pool: str) -> str:
+def describe(stage: Stage, pool: kernels.Pool) -> str:
     """Return a stage, and the pooling of the features it gives, as one line of text.
 
     Example:

@@ -28,9 +28,9 @@ from vista_sql import roster
 from vista_sql.errors import PlanError
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory
-from vista_sql.planning.plans import Placement
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Cnn, Layer
+from vista_sql.settings import Placement
 from vista_sql.units import format_bytes
 
 MB, GB = 10**6, 10**9  # the paper's; p_max = 1e8 bytes gives its np, 100 MiB does not

@@ -62,7 +62,7 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
 
 def plan_call(call: Call, database: Database, context: Context) -> Script:
     """Return how to run one call whose statement is not known: all of it is needed."""
-    bound = _bound(call, Planner(Naming(database, ()), context))
+    bound = _bound(call.checked(), Planner(Naming(database, ()), context))
     part = bound if isinstance(bound, Expanded) else stage(bound, EVERYTHING)
     return Script(part.text, _transfers([part]))
 
@@ -100,7 +100,7 @@ def bind(found: FoundCall, database: Database, context: Context) -> Bound | Expa
 
 def _bound(call: Call, planner: Planner) -> Bound | Expanded:
     context, database = planner.context, planner.database
-    call = context.located(call.checked())
+    call = context.located(call)
     with located(call):
         expand = load(call.function).expand
         if expand is None:
@@ -301,9 +301,7 @@ def _select(call: Call, argument: str) -> Statement:
     Raises:
         ArgumentError: it holds something else, or what cannot be read.
     """
-    text = call.get(argument)
-    if not isinstance(text, str):
-        raise call.error(argument, f"{argument} must be a SELECT as text, $$SELECT …$$")
+    text: str = call.get(argument)
     statements = parse.parse(text)
     if len(statements) != 1:
         raise call.error(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from vista_sql import kernels, roster
 from vista_sql.errors import ArgumentError, UnknownNameError
+from vista_sql.kernels import Device, Dtype, Pool
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.store import OFF, Choice
 
-JOIN_TYPES = ("inner", "left")
-FORMATS = ("wide", "long")
-ON_ERROR = ("null", "skip", "raise")
-DTYPES = ("float32", "bfloat16")
+JoinType = Literal["inner", "left"]
+Format = Literal["wide", "long"]
+"""A column per layer, or a row per image and layer."""
+OnError = Literal["null", "skip", "raise"]
+"""What becomes of a row whose image cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Relation:
                 "column",
                 name,
                 self.columns,
-                call.places.get(argument) or call.places.get(""),
+                call.place(argument),
                 where=f"{what} => {self.text}",
             )
         return by_lower[name.lower()]
@@ -95,15 +97,15 @@ class Workload:
     image_column: str | None  # None: the kernel finds it
     structured: Relation | None
     structured_key: str
-    join_type: str
-    pool: str
-    format: str
+    join_type: JoinType
+    pool: Pool
+    format: Format
     prefix: str
     weights: str | None
     seed: int
-    dtype: str
-    device: str
-    on_error: str
+    dtype: Dtype
+    device: Device
+    on_error: OnError
     store: Choice = OFF
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
@@ -152,11 +154,11 @@ class Workload:
     @cached_property
     def passes(self) -> tuple[tuple[Cnn, tuple[Tap, ...]], ...]:
         """The used layers grouped by CNN, in the network's order from the bottom."""
-        found: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
+        passes: dict[str, tuple[Cnn, tuple[Tap, ...]]] = {}
         for tap in self.used_taps:
             cnn = tap.cnn or self.cnn
-            found[cnn.name] = (cnn, (*found.get(cnn.name, (cnn, ()))[1], tap))
-        return tuple(found.values())
+            passes[cnn.name] = (cnn, (*passes.get(cnn.name, (cnn, ()))[1], tap))
+        return tuple(passes.values())
 
     def weights_of(self, cnn: Cnn) -> str | None:
         """Return the weights of a CNN in this call; None: the CNN's default.
@@ -179,7 +181,7 @@ def array_type(values: int, limit: int = 100_000) -> str:
     return f"FLOAT[{values}]" if values <= limit else "FLOAT[]"
 
 
-def pooled_values(shape: Sequence[int], pool: str) -> int:
+def pooled_values(shape: Sequence[int], pool: Pool) -> int:
     """Return how many values a layer of `shape` has after `pool`; vectors are left as they are.
 
     Example:
@@ -219,13 +221,12 @@ def bind(
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
-    structured_key, image_key = _keys(call)
+    structured_key, image_key = call.get("key")
     image_key = images.column(image_key, call, "key", "images")
     if structured is not None:
         structured_key = structured.column(structured_key, call, "key", "structured")
     seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
-    pool = _choice(call, "pool", kernels.POOLS)
-    prefix = _text(call, "prefix")
+    pool, prefix = call.get("pool"), call.get("prefix")
     workload = Workload(
         cnn=cnn,
         taps=_taps(call, cnn, pool, prefix),
@@ -234,74 +235,42 @@ def bind(
         image_column=_image_column(call, seen, image_key),
         structured=structured,
         structured_key=structured_key,
-        join_type=_choice(call, "join_type", JOIN_TYPES),
+        join_type=call.get("join_type"),
         pool=pool,
-        format=_choice(call, "format", FORMATS),
+        format=call.get("format"),
         prefix=prefix,
-        weights=_weights(call),
-        dtype=_choice(call, "dtype", DTYPES),
-        on_error=_choice(call, "on_error", ON_ERROR),
+        weights=call.get("weights"),
+        dtype=call.get("dtype"),
+        on_error=call.get("on_error"),
         **given,
     )
     _refuse_collisions(call, workload)
     return workload
 
 
-def _choice(call: Call, name: str, values: tuple[str, ...]) -> str:
-    value = call.get(name)
-    if not isinstance(value, str) or value.lower() not in values:
-        raise UnknownNameError(name, str(value), values, call.places.get(name))
-    return value.lower()
+def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
+    """Return the names of the layers that a call asks for; where it names none, the roster's.
+
+    Raises:
+        ArgumentError: an integer counts further down than the CNN has layers.
+    """
+    layers = call.get("layers")
+    if layers is None:
+        return tuple(cnn.feature_layers)
+    return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _text(call: Call, name: str) -> str:
-    value = call.get(name)
-    if not isinstance(value, str):
-        raise call.error(name, f"{name} must be text, not {value!r}")
-    return value
-
-
-def _weights(call: Call) -> str | None:
-    return None if call.get("weights") is None else _text(call, "weights")
-
-
-def _keys(call: Call) -> tuple[str, str]:
-    """Return (structured key, image key)."""
-    key = call.get("key")
-    if isinstance(key, str):
-        return key, key
-    if isinstance(key, list) and len(key) == 2 and all(isinstance(name, str) for name in key):
-        return key[0], key[1]
-    if isinstance(key, list) and len(key) == 1 and isinstance(key[0], str):
-        return key[0], key[0]
-    raise call.error("key", f"key must be 'name' or ['structured_name', 'image_name'], not {key!r}")
-
-
-def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
-    asked = call.get("layers")
-    if isinstance(asked, (str, int)) and not isinstance(asked, bool):
-        asked = [asked]
-    if asked is None:
-        asked = list(cnn.feature_layers)
-    if not isinstance(asked, list) or not asked:
-        raise call.error("layers", f"layers must be names or negative integers, not {asked!r}")
-    if {type(item) for item in asked} == {int, str}:
-        raise call.error("layers", f"layers are all names or all integers, not both: {asked!r}")
+def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
+    """Return the layers that a call asks for, each with the column that it becomes."""
     taps: dict[tuple[str, str], Tap] = {}
-    for item in asked:
-        name = counted(call, cnn, item) if isinstance(item, int) else item
-        if not isinstance(name, str):
-            raise call.error("layers", f"a layer is a name or a negative integer, not {item!r}")
+    for name in layer_names(call, cnn):
         try:
             owner, layer = _layer(cnn, name)
         except UnknownNameError as error:
-            place = call.places.get("layers")
-            raise UnknownNameError(
-                error.kind, error.name, error.known, place, error.where
-            ) from None
+            raise error.at(call.place("layers")) from None
         if (owner.name, layer.name) in taps:
             other = taps[owner.name, layer.name].column.removeprefix(prefix)
-            raise call.error("layers", f"layers {other!r} and {item!r} are the same layer")
+            raise call.error("layers", f"layers {other!r} and {name!r} are the same layer")
         foreign = None if owner.name == cnn.name else owner
         values = pooled_values(layer.shape, pool)
         taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
@@ -311,7 +280,7 @@ def _taps(call: Call, cnn: Cnn, pool: str, prefix: str) -> tuple[Tap, ...]:
 
 
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
-    """Return a layer and whose it is: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
+    """Return a layer's CNN and the layer: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
 
     Raises:
         UnknownNameError: there is no such layer.
@@ -335,7 +304,7 @@ def counted(call: Call, cnn: Cnn, index: int) -> str:
         ArgumentError: the CNN has not so many.
     """
     n_layers = len(cnn.counted_layers)
-    if isinstance(index, bool) or not -n_layers <= index <= -1:
+    if not -n_layers <= index <= -1:
         raise call.error(
             "layers",
             f"layer {index} of {cnn.name}: integers count from the top, from -1 "
@@ -348,8 +317,6 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
     """Return the image column: the one named, else the only BLOB, else the only other VARCHAR."""
     named = call.get("image")
     if named is not None:
-        if not isinstance(named, str):
-            raise call.error("image", f"image must be a column's name, not {named!r}")
         column = images.column(named, call, "image", "images")
         kind = (images.columns or {}).get(column, "BLOB")
         if kind not in ("BLOB", "VARCHAR"):
@@ -360,7 +327,9 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
     return find_image_column(images.columns, image_key, call.error)
 
 
-def find_image_column(columns: Mapping[str, str], key: str, error: Any) -> str:
+def find_image_column(
+    columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
+) -> str:
     """Return the only BLOB column, else the only VARCHAR that is not the key.
 
     Args:
@@ -370,12 +339,12 @@ def find_image_column(columns: Mapping[str, str], key: str, error: Any) -> str:
     """
     blobs = [name for name, kind in columns.items() if kind == "BLOB"]
     texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
-    found = blobs or texts
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(found or columns)
+    candidates = blobs or texts
+    if len(candidates) == 1:
+        return candidates[0]
+    shown = ", ".join(candidates or columns)
     kind = "BLOB" if blobs else "VARCHAR"
-    what = f"{len(found)} {kind} columns" if found else "no column of BLOBs or paths"
+    what = f"{len(candidates)} {kind} columns" if candidates else "no column of BLOBs or paths"
     raise error(
         "images", f"the image relation has {what} ({shown}): say which holds the images, image => …"
     )
@@ -390,23 +359,28 @@ def _refuse_collisions(call: Call, workload: Workload) -> None:
                 f"TRANSFER adds a column {name!r}, which the "
                 f"{'structured' if workload.structured else 'image'} relation has already; "
                 "give prefix => '…' for the columns that TRANSFER adds",
-                call.places.get("layers") or call.places.get(""),
+                call.place("layers"),
             )
         seen.add(name.lower())
 
 
 def load_cnn(call: Call) -> Cnn:
-    """Return the CNN that a call names.
+    """Return the CNN that a call's argument `cnn` names.
 
     Raises:
-        ArgumentError, UnknownNameError: it names none.
+        UnknownNameError: the roster has none of that name.
+        WeightsError: it is a .keras file that cannot be read.
     """
-    name = call.get("cnn")
-    place = call.places.get("cnn") or call.places.get("")
-    if isinstance(name, bool):
-        raise call.error("cnn", "cnn = … is a comparison in DuckDB; write cnn => '…'")
-    if not isinstance(name, str):
-        raise call.error("cnn", f"cnn must be a name, not {name!r}")
+    return named_cnn(call, call.get("cnn"))
+
+
+def named_cnn(call: Call, name: str) -> Cnn:
+    """Return the CNN of a name in a call's argument `cnn`, or of a .keras file.
+
+    Raises:
+        UnknownNameError: the roster has none of that name.
+        WeightsError: it is a .keras file that cannot be read.
+    """
     if name.lower().endswith(".keras"):
         from vista_sql import weights
 
@@ -414,4 +388,4 @@ def load_cnn(call: Call) -> Cnn:
     try:
         return roster.load(name)
     except UnknownNameError as error:
-        raise UnknownNameError(error.kind, name, error.known, place) from None
+        raise call.located(error) from None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
 from vista_sql import catalog
-from vista_sql.errors import ArgumentError, Place, UnknownNameError
+from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
 from vista_sql.kernels import Fact, InferSpec
 from vista_sql.settings import Value
+from vista_sql.sql.kinds import Kind, RelationText
 
 PACKAGE = "vista_sql.functions"
+
+E = TypeVar("E", bound=VistaError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,52 +24,80 @@ class Argument:
 
     name: str
     meaning: str
-    default: Any = None
+    kind: Kind
+    default: object = None  # as it would be written
     required: bool = False
-    kind: str = "value"  # 'value', or 'relation': the text of a table name or of a query
+
+    def read(self, value: object) -> object:
+        """Return what a written value means, None where it is NULL and there is no default.
+
+        Raises:
+            ArgumentError, UnknownNameError: it is none of the argument's kind.
+        """
+        written = self.default if value is None else value
+        return None if written is None else self.kind.read(self.name, written)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call as the user wrote it: argument values as Python values, and where each stands.
 
-    Values are None, bool, int, float, str, or lists of them; a relation is its text.
+    Values are None, bool, int, float, str, or lists or mappings of them; a relation is its text.
+    Places are by argument; the call's own is that of "".
     """
 
     function: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     places: Mapping[str, Place]
 
     def get(self, name: str) -> Any:
-        """Return the value of an argument, or its default."""
-        value = self.values.get(name)
-        if value is not None:
-            return value
-        return next(a.default for a in load(self.function).arguments if a.name == name)
+        """Return the value of an argument, of the Python type that its kind reads.
+
+        Raises:
+            ArgumentError, UnknownNameError: it is none of the argument's kind; at its place.
+        """
+        return self._read(load(self.function).argument(name))
+
+    def _read(self, argument: Argument) -> object:
+        try:
+            return argument.read(self.values.get(argument.name))
+        except QueryError as error:
+            raise error.at(self.place(argument.name)) from None
+
+    def place(self, argument: str = "") -> Place | None:
+        """Return where an argument stands, else where the call does; None: not known."""
+        return self.places.get(argument) or self.places.get("")
 
     def error(self, name: str, message: str) -> ArgumentError:
         """Return (not raise) an error about the argument `name`, at its place."""
-        return ArgumentError(message, self.places.get(name) or self.places.get(""))
+        return ArgumentError(message, self.place(name))
+
+    def located(self, error: E) -> E:
+        """Return an error about the call with the place of the argument that it is about."""
+        return error.at(self.place(error.argument if isinstance(error, UnknownNameError) else ""))
 
     def checked(self) -> Call:
-        """Return the call itself if all its arguments are known and the required ones there.
+        """Return the call itself if all of it can be: it is read once, before it is expanded.
 
         Raises:
             UnknownNameError: an argument that the function does not have.
-            ArgumentError: a required argument is missing.
+            ArgumentError: a required argument is missing, or a value is none of its kind.
         """
-        known = [argument.name for argument in load(self.function).arguments]
+        arguments = load(self.function).arguments
+        known = [argument.name for argument in arguments]
         for name in self.values:
             if name not in known:
                 raise UnknownNameError(
                     "argument", name, known, self.places.get(name), where=self.function.upper()
                 )
-        for argument in load(self.function).arguments:
+        for argument in arguments:
             if argument.required and self.values.get(argument.name) is None:
                 raise self.error(
                     "",
                     f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
                 )
+        for argument in arguments:
+            self._read(argument)
         return self
 
 
@@ -153,12 +185,22 @@ class TableFunction:
     expand: Callable[[Call, Planner], str] | None
     meaning: str
 
+    def argument(self, name: str) -> Argument:
+        """Return the argument called `name`."""
+        return next(argument for argument in self.arguments if argument.name == name)
+
+    def takes_relation(self, name: str) -> bool:
+        """Return whether there is an argument called `name` that is a relation's text."""
+        kinds = (argument.kind for argument in self.arguments if argument.name == name)
+        return isinstance(next(kinds, None), RelationText)
+
 
 def names() -> tuple[str, ...]:
     """Return the names of the functions, sorted."""
     return catalog.names(PACKAGE)
 
 
+@cache  # asked for with every argument that is read
 def load(name: str) -> TableFunction:
     """Return the function called `name`, any case."""
     return catalog.load(PACKAGE, name.lower(), "FUNCTION", TableFunction)

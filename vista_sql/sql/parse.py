@@ -200,10 +200,9 @@ def _value(node: exp.Expr, function: calls.TableFunction, name: str, place: Plac
             return Unresolved(node.sql(DIALECT))
         return values
     if isinstance(node, exp.Column):
-        relation = any(a.name == name and a.kind == "relation" for a in function.arguments)
-        return node.sql(DIALECT) if relation else node.name
+        return node.sql(DIALECT) if function.takes_relation(name) else node.name
     if isinstance(node, (exp.Subquery, exp.Select)):
-        if any(a.name == name and a.kind == "relation" for a in function.arguments):
+        if function.takes_relation(name):
             raise ArgumentError(
                 f"{name} takes a query as text: {name} => '(SELECT …)' or $$SELECT …$$", place
             )
@@ -370,9 +369,9 @@ def table_names(statement: Statement) -> list[str]:
     """Return the unqualified names in a statement that may be tables, our calls' included."""
     trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]
     for found in statement.calls:
-        for argument in calls.load(found.call.function).arguments:
-            text = found.call.values.get(argument.name)
-            if argument.kind == "relation" and isinstance(text, str):
+        function = calls.load(found.call.function)
+        for name, text in found.call.values.items():
+            if function.takes_relation(name) and isinstance(text, str):
                 with contextlib.suppress(SqlglotError, QueryError):
                     relation = clean_relation(text)
                     trees.append(sqlglot.parse_one(f"SELECT * FROM {relation}", dialect=DIALECT))

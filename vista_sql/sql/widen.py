@@ -12,13 +12,13 @@ from vista_sql.sql.calls import Call
 from vista_sql.sql.parse import DIALECT, Unresolved
 
 
-def widened(text: str, layer: str, default: Callable[[Call], Sequence[str]]) -> tuple[str, str]:
+def widened(text: str, layer: str, layers_of: Callable[[Call], Sequence[str]]) -> tuple[str, str]:
     """Return a query with one more layer in its first TRANSFER, and that layer's column.
 
     Args:
         text: a relation, as the user wrote it.
         layer: the layer; a call that names it already stays as it is.
-        default: returns the names of the layers of a call that does not name them.
+        layers_of: returns the names of the layers of a call that counts them, or leaves them out.
 
     Raises:
         QueryError: there is no TRANSFER in the text, or its rows do not come through one by one.
@@ -26,24 +26,31 @@ def widened(text: str, layer: str, default: Callable[[Call], Sequence[str]]) -> 
     cleaned = parse.clean_relation(text)
     statement = parse.parse(cleaned[1:-1])[0] if cleaned.startswith("(") else None
     calls = statement.calls if statement is not None else ()
-    found = next((found for found in calls if found.call.function == "transfer"), None)
-    if found is None or statement is None or statement.tree is None:
+    transfer = next((part for part in calls if part.call.function == "transfer"), None)
+    if transfer is None or statement is None or statement.tree is None:
         raise QueryError("there is none")
-    call = found.call.checked()
-    if isinstance(call.get("format"), str) and call.get("format").lower() != "wide":
+    call = transfer.call
+    if _written(call, "format") not in (None, "wide"):
         raise QueryError("its format is not 'wide'")
-    asked = call.get("layers")
-    names = [asked] if isinstance(asked, (str, int)) else asked
-    if isinstance(names, Unresolved):
-        raise QueryError(f"its layers are {names.sql}, not written out")
-    if names is None or any(isinstance(name, int) for name in names):
-        names = list(default(call))
-    prefix = call.get("prefix")
-    column = f"{prefix if isinstance(prefix, str) else ''}{layer}"
-    if layer not in [str(name).lower() for name in names]:
-        _set_layers(found.node, [*map(str, names), layer])
-    _pass_on(found.node, column, statement.tree)
+    layers = call.values.get("layers")
+    if isinstance(layers, Unresolved):
+        raise QueryError(f"its layers are {layers.sql}, not written out")
+    names = call.get("layers")
+    if names is None or isinstance(names[0], int):
+        names = layers_of(call)
+    column = f"{_written(call, 'prefix') or ''}{layer}"
+    if layer not in [name.lower() for name in names]:
+        _set_layers(transfer.node, [*names, layer])
+    _pass_on(transfer.node, column, statement.tree)
     return statement.tree.sql(DIALECT, comments=False), column
+
+
+def _written(call: Call, argument: str) -> str | None:
+    """Return the value of an argument that is text, None where only the host can tell it."""
+    if isinstance(call.values.get(argument), Unresolved):
+        return None
+    value: str | None = call.get(argument)
+    return value
 
 
 def _set_layers(table: exp.Table, names: Sequence[str]) -> None:

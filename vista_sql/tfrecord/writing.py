@@ -25,9 +25,6 @@ from vista_sql.tfrecord.records import framed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COMPRESSIONS = ("none", "gzip", "zlib")
-MOST_SHARDS = 1000  # all are open at once
-
 ROWS = 64
 """Rows that are Python values at once."""
 

@@ -72,8 +72,14 @@ def is_structured(kind: pa.DataType) -> bool:
     )
 
 
-def resolve(name: str, known: Iterable[str], kind: str = "column", where: str = "") -> str:
+def resolve(name: str, known: Iterable[str], argument: str, where: str) -> str:
     """Return the column that is called `name`, any case.
+
+    Args:
+        name: the name.
+        known: the columns there are.
+        argument: of the SQL function, that names the column.
+        where: what has these columns, in a user's words.
 
     Raises:
         UnknownNameError: there is none; the nearest names are offered.
@@ -83,7 +89,8 @@ def resolve(name: str, known: Iterable[str], kind: str = "column", where: str = 
         return name
     column = next((column for column in known if column.lower() == name.lower()), None)
     if column is None:
-        raise UnknownNameError(kind, name, known, where=where)
+        kind = f"{argument} column"
+        raise UnknownNameError(kind, name, known, where=where, argument=argument)
     return column
 
 
@@ -111,7 +118,7 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
     where = "the data to train on"
 
     def named(name: str, argument: str) -> str:
-        return resolve(name, types, f"{argument} column", where)
+        return resolve(name, types, argument, where)
 
     label = named(spec.label, "label")
     label_type = sql_type(types[label])

@@ -35,7 +35,7 @@ class EvaluationRun:
             ModelError: a label that the model does not know, or columns that it cannot read.
         """
         batch = columns_of(rows)
-        name = resolve(self._model.label, batch, "label column", "the data of VISTA_EVALUATE")
+        name = resolve(self._model.label, batch, "label", "the data of VISTA_EVALUATE")
         values = batch[name].to_pylist()
         codes = np.array(
             [-1 if v is None else self._code.get(text_of(v), -2) for v in values], np.int64

@@ -53,5 +53,5 @@ def test_types():
 
 
 def test_an_exact_name_comes_before_one_of_another_case():
-    assert resolve("a", ["A", "a"]) == "a"
-    assert resolve("A", ["b", "a"]) == "a"
+    assert resolve("a", ["A", "a"], "label", "the data") == "a"
+    assert resolve("A", ["b", "a"], "label", "the data") == "a"

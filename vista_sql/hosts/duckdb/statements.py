@@ -133,7 +133,7 @@ class Statements:
         for transfer in transfers:
             narrow_rows = self._rows(transfer, params, handed_out)
             self._lent.lend(transfer.staged.rows_name, narrow_rows, undo)
-        if script.transfers:  # else the text is the user's own
+        if script.text != statement.text:  # else it is the user's own
             params = left_in(script.text, params)
         if statement.kind != "select":
             undo.enter_context(self._share(allowed))
@@ -213,11 +213,10 @@ def placed(statement: Statement) -> Iterator[None]:
     try:
         yield
     except UnknownNameError as error:
-        argument = error.kind.split()[0]  # 'label column' is what the argument `label` names
-        place = error.place or parse.value_place(statement, error.name, argument)
-        if error.place is not None or place is None:
+        if error.place is not None:
             raise
-        raise UnknownNameError(error.kind, error.name, error.known, place, error.where) from None
+        place = parse.value_place(statement, error.name, error.argument)
+        raise error.at(place) from error.__cause__
 
 
 def _located(error: duckdb.Error, statement: Statement) -> Exception:

@@ -17,9 +17,6 @@ from vista_sql.roster import Layer
 
 PACKAGE = "vista_sql.planning.plans"
 
-Placement = Literal["after", "before"]
-"""Where inference stands to the join."""
-
 Form = Literal["features", "maps"]
 """What leaves a call of the network: pooled features, or raw maps for a later stage."""
 
