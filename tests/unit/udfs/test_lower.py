@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from toys import TOYS, cnn, lowered, network, pixels
-from vista_sql.udfs.network import networks, ops, tensorflow
+from vista_sql.udfs.network import keras_reader
+from vista_sql.udfs.network.engines.tensorflow import ops, runner
 
 from vista_sql.errors import PlanError, SettingError, UnknownNameError
 
@@ -14,12 +15,13 @@ RELATIVE = 1e-4  # of a layer's largest value, in float32: folding rounds each w
 
 def keras_layers(name, images):
     """Every layer's output by Keras itself, flattened."""
-    _, keras = tensorflow.load()
     model = network(name)
     names = [layer.name for layer in model.layers[1:]]
     preprocessing = cnn(name).preprocessing
     values = (images - np.float32(preprocessing.mean)) * np.float32(preprocessing.scale)
-    part = keras.Model(model.input, [model.get_layer(layer).output for layer in names])
+    part = keras_reader.keras().Model(
+        model.input, [model.get_layer(layer).output for layer in names]
+    )
     found = part(values)
     return {n: np.asarray(v).reshape(len(images), -1) for n, v in zip(names, found, strict=True)}
 
@@ -50,7 +52,7 @@ def test_without_onednn_the_layers_are_the_same(monkeypatch):
 
 
 def test_convolutions_take_in_what_follows_them():
-    groups = {group.core: group for group in lowered("residual")._graph.groups}
+    groups = {group.core: group for group in lowered("residual").graph.groups}
     assert groups["first_conv"].pad == "pad"
     assert groups["first_conv"].members == ("first_conv", "first_bn", "first_relu")
     assert groups["b_conv"].members == ("b_conv", "b_bn", "add", "block")
@@ -60,10 +62,10 @@ def test_convolutions_take_in_what_follows_them():
 
 
 def test_cuts_are_what_every_path_passes():
-    assert lowered("residual")._graph.cuts == (
+    assert lowered("residual").graph.cuts == (
         "image", "first_relu", "block", "block2", "max", "mean", "dropout", "top",
     )  # fmt: skip
-    assert lowered("inception")._graph.cuts[:3] == ("image", "stem", "joined")
+    assert lowered("inception").graph.cuts[:3] == ("image", "stem", "joined")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_unknown_layers_and_settings_are_named():
     with pytest.raises(SettingError, match="'float16' is neither"):
         lowered("residual", "float16")
     with pytest.raises(SettingError, match="device 'tpu'"):
-        networks.device_name("tpu")
+        runner.device_name("tpu")
 
 
 def test_no_batch_length_and_no_repetition_traces_again():
@@ -101,14 +103,14 @@ def test_no_batch_length_and_no_repetition_traces_again():
         for layers in (["silu"], ["top"], ["gated", "top"], ["silu", "gated"]):
             found.features(layers, "max2x2", pixels(n))
             if n == 1 and layers == ["silu", "gated"]:
-                traces = found.traces
-    assert found.traces == traces
+                traces = found.runner.lowered.traces
+    assert found.runner.lowered.traces == traces
 
 
 def test_weights_are_not_copied_where_they_are_used_as_they_are():
     found = lowered("inception")
     found.features(["top"], "none", pixels(2))
-    kernel, _ = found._lowered._weights["stem"]
-    steps = found._graph.steps
+    kernel, _ = found.runner.lowered._weights["stem"]
+    steps = found.graph.steps
     assert kernel is steps["stem"].operation.kernel.value
-    assert found._lowered._weights["dense_bn"][0] is not steps["dense"].operation.kernel.value
+    assert found.runner.lowered._weights["dense_bn"][0] is not steps["dense"].operation.kernel.value
