@@ -10,7 +10,7 @@ import numpy as np
 
 from vista_sql.errors import PlanError
 
-from .engines.tensorflow.process import Module, Tensor, load
+from .engines.tensorflow.process import Module, Tensor, load, on_thread
 from .graph import Graph
 from .steps import (
     Activate,
@@ -36,6 +36,7 @@ from .steps import (
     ScaleChannels,
     Standardize,
     Step,
+    Subnetwork,
     Subsample,
     Weight,
 )
@@ -53,7 +54,7 @@ def keras(threads: int | None = None) -> Module:
     Args:
         threads: of one operation, set by the first call in a process; None: one per core.
     """
-    return load(threads)[1]
+    return on_thread(load, threads)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +89,12 @@ def read(model: KerasModel) -> Graph:
     inputs = getattr(model, "inputs", None)
     if not inputs or len(inputs) != 1:
         raise PlanError(f"network {model.name!r} must be functional and have one input, an image")
+    steps, output = _steps(model)
+    return Graph(model.name, steps, output)
+
+
+def _steps(model: KerasModel) -> tuple[tuple[Step, ...], str]:
+    """Return a functional network's steps, each after its inputs, and the name of its result."""
     names: dict[int, str] = {}  # id of a node → its step
     uses: dict[int, int] = {}  # id of a layer → how often it was used so far
     steps = []
@@ -100,7 +107,7 @@ def read(model: KerasModel) -> Graph:
         shape = tuple(node.outputs[0].shape[1:]) if len(node.outputs) == 1 else None
         call = KerasCall(layer, node, tuple(history.tensor_index for history in histories))
         steps.append(Step(name, operation(layer, shape), needed, shape, call))
-    return Graph(model.name, steps, names[id(_node(model.outputs[0]))])
+    return tuple(steps), names[id(_node(model.outputs[0]))]
 
 
 def _nodes(outputs: Iterable[KerasTensor]) -> list[KerasNode]:
@@ -196,12 +203,16 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
         case "PartialConv2D":
             pairs = tuple(map(tuple, layer.connections))
             return PartialConvolution(layer.kernel, layer.bias, pairs)
+        case "Sequential" | "Functional" if len(layer.inputs) == len(layer.outputs) == 1:
+            return Subnetwork(*_steps(layer))
     return Foreign(kind)
 
 
 def kind_of(layer: KerasLayer) -> str:
-    """Return the name of a class of Keras or of the roster; "" of a subclass or any other class."""
+    """Return the name of a class of Keras or the roster; "" of a subclass or any other class."""
     kind = type(layer)
+    if isinstance(layer, keras().Model) and kind.__module__.startswith("keras."):
+        return kind.__name__
     if kind.__module__.startswith("vista_sql."):
         return {"GroupedConv2D": "Conv2D"}.get(kind.__name__, kind.__name__)
     return kind.__name__ if getattr(keras().layers, kind.__name__, None) is kind else ""

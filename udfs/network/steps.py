@@ -216,6 +216,14 @@ class PartialConvolution:
     connections: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Subnetwork:
+    """A network in the network: its steps, the first of which takes the input, and their result."""
+
+    steps: tuple[Step, ...]
+    output: str
+
+
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """What only the step's origin can compute; `kind` is Keras's name of it, "" if it has none."""
@@ -245,6 +253,7 @@ Operation: TypeAlias = (
     | ScaleChannels
     | Subsample
     | PartialConvolution
+    | Subnetwork
     | Foreign
 )
 

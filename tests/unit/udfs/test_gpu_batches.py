@@ -10,10 +10,10 @@ import pynvml
 import pytest
 import toys
 from numpy.testing import assert_array_equal
-from vista_sql.udfs.network.engines.tensorflow import gpu, process, runner
+from vista_sql.udfs.network.engines.tensorflow import gpu, process
 from vista_sql.udfs.network.networks import Network
 
-from vista_sql.errors import PlanError, SettingError
+from vista_sql.errors import PlanError
 from vista_sql.kernels import InferSpec
 
 LENGTHS = (2, 4, 8, 16)
@@ -229,24 +229,3 @@ def test_without_the_library_or_a_driver_free_memory_is_unknown(monkeypatch):
     assert gpu.free_bytes() is None
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert gpu.free_bytes() is None
-
-
-def test_device_gpu_where_there_is_none_is_named(monkeypatch):
-    tf, _ = process.load()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    with pytest.raises(
-        SettingError, match="device 'gpu' was asked for, but TensorFlow sees no GPU"
-    ):
-        runner.device_name("gpu")
-    assert runner.device_name("auto") == runner.device_name("CPU") == "/CPU:0"
-
-
-def test_auto_is_the_first_gpu_in_full_precision(monkeypatch):
-    tf, _ = process.load()
-    kept = tf.config.experimental.tensor_float_32_execution_enabled()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"])
-    try:
-        assert runner.device_name("auto") == runner.device_name("gpu") == "/GPU:0"
-        assert not tf.config.experimental.tensor_float_32_execution_enabled()
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(kept)

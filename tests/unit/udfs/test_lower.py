@@ -1,4 +1,4 @@
-"""A lowered network computes what Keras does, and is cut only where it may be."""
+"""A lowered network computes what Keras does, is traced once and copies no weights for nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from toys import TOYS, cnn, lowered, network, pixels
 from vista_sql.udfs.network import keras_reader
-from vista_sql.udfs.network.engines.tensorflow import ops, runner
-
-from vista_sql.errors import PlanError, SettingError, UnknownNameError
+from vista_sql.udfs.network.engines.tensorflow import ops
 
 RELATIVE = 1e-4  # of a layer's largest value, in float32: folding rounds each weight once more
 
@@ -49,52 +47,6 @@ def test_without_onednn_the_layers_are_the_same(monkeypatch):
                 assert np.abs(own - values).max() <= RELATIVE * np.abs(values).max(), layer
     finally:
         lowered.cache_clear()
-
-
-def test_convolutions_take_in_what_follows_them():
-    groups = {group.core: group for group in lowered("residual").graph.groups}
-    assert groups["first_conv"].pad == "pad"
-    assert groups["first_conv"].members == ("first_conv", "first_bn", "first_relu")
-    assert groups["b_conv"].members == ("b_conv", "b_bn", "add", "block")
-    assert groups["b_conv"].other == "short_bn"
-    assert groups["short_conv"].members == ("short_conv", "short_bn")
-    assert groups["c_conv"].other == "block"
-
-
-def test_cuts_are_what_every_path_passes():
-    assert lowered("residual").graph.cuts == (
-        "image", "first_relu", "block", "block2", "max", "mean", "dropout", "top",
-    )  # fmt: skip
-    assert lowered("inception").graph.cuts[:3] == ("image", "stem", "joined")
-
-
-@pytest.mark.parametrize(
-    ("start", "layer", "why"),
-    [
-        ("a_relu", "block", "not every path from the image to 'block' passes 'a_relu'"),
-        ("short_bn", "top", "not every path"),
-        ("first_conv", "first_relu", "the batch norm after it is folded into 'first_conv'"),
-        ("top", "block", "not every path"),
-    ],
-)
-def test_illegal_starts_name_the_nearest_legal_one(start, layer, why):
-    with pytest.raises(PlanError, match=why) as found:
-        lowered("residual").check_start(start, [layer])
-    nearest = str(found.value).rpartition("start from ")[2].strip("'")
-    if nearest != "the image":
-        lowered("residual").check_start(nearest, [layer])
-    assert "\n" not in str(found.value)
-
-
-def test_unknown_layers_and_settings_are_named():
-    with pytest.raises(
-        UnknownNameError, match="'blok' in network 'residual'; did you mean 'block'"
-    ):
-        lowered("residual").features(["blok"], "gap", pixels(1))
-    with pytest.raises(SettingError, match="'float16' is neither"):
-        lowered("residual", "float16")
-    with pytest.raises(SettingError, match="device 'tpu'"):
-        runner.device_name("tpu")
 
 
 def test_no_batch_length_and_no_repetition_traces_again():

@@ -49,7 +49,7 @@ def open_network(
     from .process import load, on_thread
     from .runner import TensorFlowRunner
 
-    load(threads)
+    on_thread(load, threads)
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 
 

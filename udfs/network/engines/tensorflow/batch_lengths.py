@@ -17,6 +17,7 @@ from ...steps import (
     PartialConvolution,
     ScaleChannels,
     Step,
+    Subnetwork,
     Subsample,
 )
 
@@ -65,7 +66,7 @@ def is_even(step: Step) -> bool:
             return step.operation.activation in ("linear", "relu", "relu6")
         case Foreign():
             return step.operation.kind in EVEN_KINDS
-        case LayerNorm() | ScaleChannels() | Subsample() | PartialConvolution():
+        case LayerNorm() | ScaleChannels() | Subsample() | PartialConvolution() | Subnetwork():
             return False
     return True  # sums, products, maxima, copies
 
