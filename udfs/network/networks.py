@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -184,7 +183,7 @@ class Network:
                 matrices[layer, pool] = self.runner.leave(value, layer, pool, len(values))
         return [matrices[output] for output in outputs]
 
-    def _walk(self, start: str, value: Any, wanted: set[str]) -> Iterator[tuple[str, Any]]:
+    def _walk(self, start: str, value: Sized, wanted: set[str]) -> Iterator[tuple[str, Sized]]:
         """Yield each wanted layer with the engine's value, going up once from cut to cut."""
         segment = self.runner.segment
         if start in wanted:

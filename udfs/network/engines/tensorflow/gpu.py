@@ -22,6 +22,7 @@ from .process import load
 
 Nvml: TypeAlias = Any
 """The module `pynvml`, which has no types."""
+NvmlDevice: TypeAlias = Any
 
 MARGIN = 2
 """Room for what shapes do not say: a convolution's result beside its biased copy, branches that run
@@ -96,7 +97,7 @@ def free_bytes() -> int | None:
     return int(free + used["peak"] - used["current"])
 
 
-def _first(nvml: Nvml) -> list[Any]:
+def _first(nvml: Nvml) -> list[NvmlDevice]:
     """Return the GPU that CUDA counts first, or all that it may be.
 
     CUDA counts the fastest first, the driver by slots; they agree where all are of one model, or
