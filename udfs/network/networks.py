@@ -31,7 +31,7 @@ class OpenCnn:
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
-    """Find the CNN and the weights that a spec names; loads no network, and Keras for its files.
+    """Find the CNN and the weights that a spec names; imports Keras only to read a .keras file.
 
     Raises:
         UnknownNameError: there is no such CNN, or there are no such weights.
