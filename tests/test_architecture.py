@@ -287,7 +287,7 @@ def test_files_stay_readable(file):
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 CHANGES |= {"setdefault", "sort", "update"}
 
-PER_PROCESS = {"vista_sql.udfs.network.tensorflow._loaded"}
+PER_PROCESS = {"vista_sql.udfs.network.engines.tensorflow.process._loaded"}
 """What Python itself has once in a process: the imported TensorFlow."""
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from vista_sql.udfs.network import tensorflow
+from vista_sql.udfs.network import keras_reader
 from vista_sql.udfs.network.networks import Network, OpenCnn
 from vista_sql.udfs.passes.runtime import Runtime
 
@@ -119,8 +119,9 @@ def cnn(name: str) -> Cnn:
 
 def open_toy(spec: InferSpec) -> OpenCnn:
     """Stand in for `vista_sql.udfs.network.networks.open_cnn`, which knows the roster only."""
-    tensorflow.load()
-    return OpenCnn(cnn(spec.cnn), f"toy/{spec.cnn}", lambda: network(spec.cnn))
+    keras_reader.keras()
+    read = lambda: keras_reader.read(network(spec.cnn))  # noqa: E731
+    return OpenCnn(cnn(spec.cnn), f"toy/{spec.cnn}", read)
 
 
 def runtime(**options: Any) -> Runtime:
@@ -131,8 +132,7 @@ def runtime(**options: Any) -> Runtime:
 @cache
 def lowered(name: str, dtype: str = "float32") -> Network:
     """Return a toy as the kernels run it."""
-    opened = open_toy(InferSpec(name, ()))
-    return tensorflow.on_thread(Network, opened, dtype, "cpu")
+    return Network(open_toy(InferSpec(name, ())), dtype, "cpu")
 
 
 def feature_layers(cnn: Cnn) -> list[str]:

@@ -1,4 +1,4 @@
-"""Find the entries of an open set (CNNs, plans, functions, kernels …): one entry is one file."""
+"""Find the entries of an open set (CNNs, plans, kernels, engines …): one file each, or folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ T = TypeVar("T")
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """Return the names of the entries of `package`, sorted, without importing them."""
-    path = import_module(package).__path__
-    found = {module.name for module in iter_modules(path) if not module.ispkg}
+    """Return the names of the entries of `package`, sorted, without importing them.
+
+    Files, or folders where the package says so: `ENTRIES = "folders"`.
+    """
+    home = import_module(package)
+    are_folders = getattr(home, "ENTRIES", "files") == "folders"
+    found = {module.name for module in iter_modules(home.__path__) if module.ispkg == are_folders}
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
@@ -26,7 +30,7 @@ def module(package: str, name: str) -> Any:
 
 
 def load(package: str, name: str, attribute: str, kind: type[T]) -> T:
-    """Import the one file that holds the entry `name` and return its `attribute`.
+    """Import the one file or folder that holds the entry `name` and return its `attribute`.
 
     Raises:
         UnknownNameError: `package` has no entry of that name.

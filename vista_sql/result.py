@@ -209,7 +209,7 @@ class Result:
             HostError: TensorFlow is not installed; while it is read: the rows were streamed before.
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
-        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.tensorflow").load()
+        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
         return batches.tf_dataset(lambda: self._arrays(rows), self._columns, tensorflow)
 
     def _arrays(self, rows: int) -> Iterator[batches.Arrays]:

@@ -166,9 +166,9 @@ def test_errors_have_their_own_text(shell, database):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network
 def test_settings_and_paths_are_the_shells_own(shell, database, tmp_path):
-    from vista_sql.udfs.network import tensorflow
+    from vista_sql.udfs.network import keras_reader
 
-    _, keras = tensorflow.load()
+    keras = keras_reader.keras()
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(name="top")]
     keras.Sequential(layers).save(tmp_path / "own.keras")
     (tmp_path / "sub").mkdir()

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vista_sql.udfs import records as kernel
-from vista_sql.udfs.network.tensorflow import load, on_thread
+from vista_sql.udfs.network.engines.tensorflow.process import load, on_thread
 
 import vista_sql
 from vista_sql.cli import app

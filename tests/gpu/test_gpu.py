@@ -13,7 +13,8 @@ import foods
 import numpy as np
 import pytest
 import toys
-from vista_sql.udfs.network import gpu, networks, tensorflow
+from vista_sql.udfs.network import networks
+from vista_sql.udfs.network.engines.tensorflow import gpu, process
 
 from vista_sql import roster, store
 from vista_sql.kernels import InferSpec
@@ -25,7 +26,7 @@ CNNS = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "dens
 
 
 def has_gpu():
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -37,7 +38,7 @@ pytestmark = [
 
 def network(name, device, dtype="float32"):
     found = networks.open_cnn(InferSpec(name, (), weights="random"))
-    return tensorflow.on_thread(networks.Network, found, dtype, device)
+    return networks.Network(found, dtype, device)
 
 
 def pixels(name, n):
@@ -82,7 +83,7 @@ def test_partial_inference_equals_inference_from_the_image(both):
     name, gpu, expected = both
     maps = dict(zip(feature_layers(name), expected, strict=True))
     for start, layer in pairwise(maps):
-        if gpu._graph.reachable(start, layer):
+        if gpu.graph.reachable(start, layer):
             found = gpu.resume(start, [layer], "none", maps[start])
             check([layer], found, [maps[layer]], FLOAT32)
 
@@ -103,7 +104,7 @@ def test_auto_is_the_gpu():
 
 
 def test_memory_grows_and_single_precision_is_whole():
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     network("lenet5", "gpu")
     for device in tf.config.list_physical_devices("GPU"):
         assert tf.config.experimental.get_memory_growth(device)
@@ -113,7 +114,7 @@ def test_memory_grows_and_single_precision_is_whole():
 @pytest.fixture
 def little_memory():
     """Take the GPU's memory but for 3 GiB."""
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     free = gpu.free_bytes()
     assert free is not None, "the driver does not say what memory is free"
     with tf.device("/GPU:0"):
@@ -128,9 +129,9 @@ def test_batches_fit_the_free_memory(little_memory, monkeypatch, guarded):
     expected = network("vgg16", "cpu").features(["fc8"], "none", pixels("vgg16", 200))
     gpu = network("vgg16", "gpu")
     if not guarded:
-        monkeypatch.setattr(gpu._batches, "_free", lambda: None)
+        monkeypatch.setattr(gpu.runner.guard, "_free", lambda: None)
     found = gpu.features(["fc8"], "none", pixels("vgg16", 200))
-    assert 2 <= gpu._batches.rows < 200
+    assert 2 <= gpu.runner.guard.rows < 200
     check(["fc8"], found, expected, FLOAT32)
 
 

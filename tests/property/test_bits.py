@@ -16,7 +16,7 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from vista_sql.udfs.network import networks, tensorflow
+from vista_sql.udfs.network import networks
 
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
@@ -33,7 +33,7 @@ def opened(name, dtype="float32"):
 def of_roster(name, dtype):
     gc.collect()
     found = networks.open_cnn(InferSpec(name, (), weights="random"))
-    return tensorflow.on_thread(networks.Network, found, dtype, "cpu")
+    return networks.Network(found, dtype, "cpu")
 
 
 def pixels(name, n):
@@ -43,7 +43,7 @@ def pixels(name, n):
 
 def asked(name):
     """The layers to compare: all of a toy's, of others the results that all paths pass."""
-    graph = opened(name)._graph
+    graph = opened(name).graph
     return [layer for layer in (graph.steps if name in toys.TOYS else graph.cuts)][1:]
 
 
@@ -73,7 +73,7 @@ def test_any_rows_in_any_batch_with_any_other_layers(name, dtype, data):
 
 def resumable(name):
     """Every pair of a start and a layer that may be computed from it."""
-    graph = opened(name)._graph
+    graph = opened(name).graph
     layers = asked(name)
     return [(a, b) for a in layers for b in layers if a != b and graph.reachable(a, b)]
 
@@ -119,7 +119,7 @@ def test_every_feature_layer_of_the_roster(name):
         for layer, values in zip(layers, found, strict=True):
             assert_array_equal(values, expected[layer][:length], layer)
     for start, layer in combinations(layers, 2):
-        if network._graph.reachable(start, layer):
+        if network.graph.reachable(start, layer):
             (values,) = network.resume(start, [layer], "none", expected[start][:9])
             assert_array_equal(values, expected[layer][:9], f"{layer} from {start}")
 
@@ -127,10 +127,10 @@ def test_every_feature_layer_of_the_roster(name):
 PROGRAM = """
 import sys
 sys.path[:0] = {path!r}
-from vista_sql.udfs import _tensorflow
-_tensorflow.load({threads})
+from vista_sql.udfs.network.engines.tensorflow import process
+process.load({threads})
 import test_bits
-tf, _ = _tensorflow.load()
+tf, _ = process.load()
 assert tf.config.threading.get_intra_op_parallelism_threads() == {threads}
 for name in {names!r}:
     print(name, test_bits.digest(name))

@@ -1,1 +1,1 @@
-"""A network as data, and what runs it."""
+"""A network as data (`steps`, `graph`), who runs it (`engines`), and what kernels ask of it."""

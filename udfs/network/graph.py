@@ -1,4 +1,4 @@
-"""Read a Keras network as a graph of steps and decide which steps run as one fused operation.
+"""A network as a graph of steps, and which of them run as one fused operation.
 
 A *group* is [zero padding] → convolution or dense layer → [batch norm] → [add] → [ReLU], as far as
 nothing but the next member uses a member's output. A group's last member is computed by one fused
@@ -7,6 +7,8 @@ on the layers a query asks for, so every layer always has the same arithmetic; a
 group is, if asked for, computed beside it by an operation of its own.
 
 A *cut* is a step that every path from the image to the network's output passes.
+
+Nothing here runs anything: who does is in `engines/`.
 """
 
 from __future__ import annotations
@@ -15,51 +17,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vista_sql.errors import PlanError, UnknownNameError
 
-from .tensorflow import load
+from .steps import (
+    Activate,
+    Add,
+    BatchNorm,
+    Convolution,
+    Dense,
+    Fused,
+    Pad,
+    Relu,
+    Step,
+    fused_activation,
+)
 
-KerasModel: TypeAlias = Any
-KerasOperation: TypeAlias = Any
-KerasNode: TypeAlias = Any
-KerasTensor: TypeAlias = Any
-
-ACTIVATION_BYTES = 256 << 20  # of the widest step's float32 value over one micro-batch
-MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (shared/reference/performance.md, part 2)
-
-OWN_LAYERS = {"GroupedConv2D": "Conv2D", "LocalResponseNorm": "LocalResponseNorm"}
-"""Layers of vista_sql.roster that are lowered too: class → the kind of step it is."""
-
-GRANULE = 16
-"""Rows whose values are computed alike wherever they stand in a batch of a multiple of so many.
-
-TensorFlow computes roots and exponentials of 16 float32 values at a time in another way than of the
-few left over at a tensor's end; a multiple of 16 rows leaves none over, whatever their shape.
-"""
-
-EVEN = frozenset({
-    "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "Add", "Subtract",
-    "Multiply", "Maximum", "Minimum", "Concatenate", "ReLU", "LeakyReLU", "MaxPooling2D",
-    "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D", "ZeroPadding2D",
-    "Cropping2D", "Flatten", "Reshape", "Permute", "UpSampling2D", "Dropout", "SpatialDropout2D",
-    "GaussianNoise", "GaussianDropout", "Rescaling", "Normalization",
-})  # fmt: skip
-"""Kinds of steps that compute every value alike, whatever the batch: sums, products, maxima."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One call of a layer or operation in a network."""
-
-    name: str  # the layer's; further calls of a shared layer are <name>#1, <name>#2 …
-    kind: str  # Keras's class name, "" where a subclass or foreign class may compute anything else
-    operation: KerasOperation
-    node: KerasNode
-    inputs: tuple[str, ...]  # steps, in the order of the node's input tensors
-    shape: tuple[int | None, ...] | None  # without the batch axis; None: it has several outputs
+Core: TypeAlias = Convolution | Dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +42,13 @@ class Group:
     """Steps that run as one operation; `members` starts at the core, `pad` comes before it."""
 
     core: str
+    operation: Core  # the core's
     pad: str | None
+    padding: Pad | None  # the pad's
     norm: str | None
     add: str | None
     other: str | None  # what `add` adds
-    activation: str  # "", "Relu" or "Relu6": fused
+    activation: Fused
     members: tuple[str, ...]
 
     @property
@@ -81,30 +58,38 @@ class Group:
 
 
 class Graph:
-    """A functional Keras network's steps, groups and cuts."""
+    """A network's steps, groups and cuts.
 
-    def __init__(self, model: KerasModel) -> None:
-        """Read the network; it must have one input.
+    Example:
+        >>> import numpy as np
+        >>> from .steps import Image
+        >>> kernel = np.zeros((3, 3, 1, 2), np.float32)
+        >>> steps = (
+        ...     Step("image", Image(), (), (5, 5, 1)),
+        ...     Step("conv", Convolution(kernel, None), ("image",), (3, 3, 2)),
+        ...     Step("relu", Activate("relu"), ("conv",), (3, 3, 2)),
+        ... )
+        >>> graph = Graph("tiny", steps, output="relu")
+        >>> graph.cuts, graph.groups[0].members
+        (('image', 'relu'), ('conv', 'relu'))
+    """
 
-        Raises:
-            PlanError: the network has several inputs, or is not functional.
+    def __init__(self, name: str, steps: Iterable[Step], output: str) -> None:
+        """Find groups.
+
+        Args:
+            name: the network's, for errors.
+            steps: each after its inputs; one has none, the image.
+            output: the step at the top.
         """
-        inputs = getattr(model, "inputs", None)
-        if not inputs or len(inputs) != 1:
-            raise PlanError(
-                f"network {model.name!r} must be functional and have one input, an image"
-            )
-        self.name: str = model.name
-        self._names: dict[int, str] = {}  # id of node → step
-        self.steps: dict[str, Step] = {}  # in topological order
-        for tensor in model.outputs:
-            self._read(tensor)
+        self.name = name
+        self.steps = {step.name: step for step in steps}
         self.input = next(step.name for step in self.steps.values() if not step.inputs)
-        self.output = self._step_of(model.outputs[0])
+        self.output = output
         self._used: defaultdict[str, list[str]] = defaultdict(list)
         for step in self.steps.values():
-            for name in step.inputs:
-                self._used[name].append(step.name)
+            for needed in step.inputs:
+                self._used[needed].append(step.name)
         self.groups = self._find_groups()
         self._member_of = {name: group for group in self.groups for name in group.members}
 
@@ -148,26 +133,12 @@ class Graph:
         for place, name in enumerate(wanted):
             for need in self.needs(name):
                 furthest[need] = place
-        found, reach = [], 0
+        cuts, reach = [], 0
         for place, name in enumerate(wanted):
             if reach <= place and self.steps[name].shape is not None:
-                found.append(name)
+                cuts.append(name)
             reach = max(reach, furthest[name])
-        return tuple(found)
-
-    @cached_property
-    def granule(self) -> int:
-        """What the length of a batch is padded to a multiple of, for its rows' bits to stay."""
-        uneven = (step for step in self.steps.values() if not is_even(step))
-        return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else 2
-
-    @cached_property
-    def batch_rows(self) -> int:
-        """The most images in one micro-batch: a power of two, by the widest step's bytes."""
-        shapes = [step.shape for step in self.steps.values() if step.shape]
-        widest = max(prod(side or 1 for side in shape) * 4 for shape in shapes)
-        rows = max(2, min(MAX_BATCH_ROWS, ACTIVATION_BYTES // widest))
-        return 1 << (rows.bit_length() - 1)
+        return tuple(cuts)
 
     def order(self, targets: Iterable[str], source: str | None) -> list[str]:
         """Return the steps to compute for `targets`, each after what it needs; `source` is given.
@@ -242,126 +213,67 @@ class Graph:
         if step is None or step.shape is None:
             raise UnknownNameError("layer", name, self.steps, where=f"network {self.name!r}")
 
-    def _read(self, output: KerasTensor) -> None:
-        history = output._keras_history
-        stack = [(history.operation._inbound_nodes[history.node_index], False)]
-        while stack:
-            node, ready = stack.pop()
-            if id(node) in self._names:
-                continue
-            if not ready:
-                stack.append((node, True))
-                stack.extend((parent, False) for parent in reversed(node.parent_nodes))
-                continue
-            operation = node.operation
-            inputs = tuple(self._step_of(tensor) for tensor in node.input_tensors)
-            calls = sum(step.operation is operation for step in self.steps.values())
-            name = f"{operation.name}#{calls}" if calls else operation.name
-            shape = tuple(node.outputs[0].shape[1:]) if len(node.outputs) == 1 else None
-            self._names[id(node)] = name
-            self.steps[name] = Step(name, _kind(operation), operation, node, inputs, shape)
-
-    def _step_of(self, tensor: KerasTensor) -> str:
-        history = tensor._keras_history
-        return self._names[id(history.operation._inbound_nodes[history.node_index])]
-
     def _next(self, name: str) -> Step | None:
         users = self._used[name]
         return self.steps[users[0]] if len(users) == 1 else None
 
     def _find_groups(self) -> tuple[Group, ...]:
-        found: list[Group] = []
+        groups: list[Group] = []
         claimed: set[str] = set()
         for step in reversed(self.steps.values()):  # of an add's inputs the later one is fused
-            if _is_core(step):
-                group = self._group(step, claimed)
+            if (core := _core(step)) is not None:
+                group = self._group(step, core, claimed)
                 claimed.update(group.members)
-                found.append(group)
-        return tuple(reversed(found))
+                groups.append(group)
+        return tuple(reversed(groups))
 
-    def _group(self, core: Step, claimed: set[str]) -> Group:
-        before = self.steps[core.inputs[0]]
-        padded = (
-            before.kind == "ZeroPadding2D" and core.operation.__dict__.get("padding") == "valid"
-        )
-        pad = before.name if padded and core.kind == "Conv2D" else None
+    def _group(self, step: Step, core: Core, claimed: set[str]) -> Group:
+        full = core if isinstance(core, Convolution) and not core.depthwise else None
+        before = self.steps[step.inputs[0]]
+        padding = None
+        if full is not None and full.padding == "valid" and isinstance(before.operation, Pad):
+            padding = before.operation
         norm = add = other = None
-        members = [core.name]
+        members = [step.name]
         activation = fused_activation(core)
-        if activation == "" and _is_linear(core):
+        if core.activation == "linear":
             following = self._next(members[-1])
             if following is not None and _is_foldable(following):
                 norm = following.name
                 members.append(norm)
                 following = self._next(norm)
-            if following is not None and core.kind == "Conv2D" and self._is_sum(following, claimed):
+            if following is not None and full is not None and self._is_sum(following, claimed):
                 add = following.name
                 other = next(name for name in following.inputs if name != members[-1])
                 members.append(add)
                 following = self._next(add)
-            if following is not None and following.kind in ("Activation", "ReLU"):
-                activation = fused_activation(following)
+            if following is not None and isinstance(following.operation, Activate | Relu):
+                activation = fused_activation(following.operation)
                 if activation:
                     members.append(following.name)
-        return Group(core.name, pad, norm, add, other, activation, tuple(members))
+        pad = None if padding is None else before.name
+        return Group(step.name, core, pad, padding, norm, add, other, activation, tuple(members))
 
     def _is_sum(self, step: Step, claimed: set[str]) -> bool:
-        if step.kind != "Add" or step.name in claimed or len(set(step.inputs)) != 2:
+        if not isinstance(step.operation, Add) or step.name in claimed:
             return False
-        return len(step.inputs) == 2 and len({self.steps[name].shape for name in step.inputs}) == 1
+        shapes = {self.steps[name].shape for name in step.inputs}
+        return len(step.inputs) == len(set(step.inputs)) == 2 and len(shapes) == 1
 
 
-def fused_activation(step: Step) -> str:
-    """Return "Relu" or "Relu6" where a step ends in that activation, else ""."""
-    operation = step.operation
-    if step.kind == "ReLU":
-        plain = not operation.negative_slope and not operation.threshold
-        limits = {None: "Relu", 6: "Relu6"}
-        return limits.get(operation.max_value, "") if plain else ""
-    name = getattr(getattr(operation, "activation", None), "__name__", "")
-    return {"relu": "Relu", "relu6": "Relu6"}.get(name, "")
-
-
-def is_even(step: Step) -> bool:
-    """Return whether a step computes every value alike, wherever it stands in a batch."""
-    if step.kind == "LocalResponseNorm":
-        return (step.shape or (1,))[-1] % GRANULE == 0  # type: ignore[operator]
-    activation = getattr(getattr(step.operation, "activation", None), "__name__", "linear")
-    return step.kind in EVEN | {"Activation"} and activation in ("linear", "relu", "relu6")
-
-
-def _is_linear(step: Step) -> bool:
-    return getattr(step.operation.activation, "__name__", "") == "linear"
+def _core(step: Step) -> Core | None:
+    """Return the operation of a step that a group can be built around."""
+    match step.operation:
+        case Dense() as core if len(step.shape or ()) == 1:
+            return core
+        case Convolution() as core:
+            height, width = core.strides
+            fits = not core.depthwise or (core.kernel.shape[-1] == 1 and height == width)
+            return core if fits else None
+    return None
 
 
 def _is_foldable(step: Step) -> bool:
-    if step.kind != "BatchNormalization":
+    if not isinstance(step.operation, BatchNorm):
         return False
-    axis = step.operation.axis
-    return axis in (-1, len(step.shape or ()))
-
-
-def _is_core(step: Step) -> bool:
-    operation = step.operation
-    if step.kind == "Dense":
-        return len(step.shape or ()) == 1 and not getattr(operation, "quantization_mode", None)
-    if step.kind == "DepthwiseConv2D" and operation.depth_multiplier != 1:
-        return False
-    if step.kind not in ("Conv2D", "DepthwiseConv2D"):
-        return False
-    square = operation.strides[0] == operation.strides[1]
-    return (
-        operation.data_format == "channels_last"
-        and operation.padding in ("same", "valid")
-        and (square or step.kind == "Conv2D")
-        and not getattr(operation, "quantization_mode", None)
-        and not getattr(operation, "lora_enabled", False)
-    )
-
-
-def _kind(operation: KerasOperation) -> str:
-    _, keras = load()
-    found = type(operation)
-    if found.__module__.startswith("vista_sql."):
-        return OWN_LAYERS.get(found.__name__, "")
-    return found.__name__ if getattr(keras.layers, found.__name__, None) is found else ""
+    return step.operation.axis in (-1, len(step.shape or ()))

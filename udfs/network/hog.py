@@ -54,7 +54,7 @@ def _norm(values: np.ndarray) -> np.ndarray:
 
 
 class Hog:
-    """What a `Network` is for a CNN; needs no TensorFlow, and any thread may run it."""
+    """Images → descriptors, by the methods of `networks.Network`; no engine, and any thread."""
 
     batch_rows = 256
     on_gpu = False

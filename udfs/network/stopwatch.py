@@ -14,7 +14,7 @@ MOST_BATCHES = 64  # the latest ones count
 
 
 class Stopwatch:
-    """Seconds per image between cuts; used by the one thread that runs the network."""
+    """Batches as they are timed → seconds of one image between cuts; one thread runs a network."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -35,15 +35,15 @@ class Stopwatch:
             self._seconds[start, stop].append(spent / rows)
 
     def from_start(self, start: str) -> dict[str, float]:
-        """Return the seconds of one image from a cut to every cut that can be told, medians."""
-        found = {start: 0.0}
-        steps = {key: median(taken) for key, taken in list(self._seconds.items())}
+        """Return the median seconds of one image from a cut to each that timed segments lead to."""
+        reached = {start: 0.0}
+        segments = {key: median(taken) for key, taken in list(self._seconds.items())}
         pending = [start]
         while pending:
             here = pending.pop()
-            for (below, above), seconds in steps.items():
-                if below == here and above not in found:
-                    found[above] = found[here] + seconds
+            for (below, above), seconds in segments.items():
+                if below == here and above not in reached:
+                    reached[above] = reached[here] + seconds
                     pending.append(above)
-        del found[start]
-        return found
+        del reached[start]
+        return reached

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
+from vista_sql.machine.resources import machine
 from vista_sql.store import Store
 from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
 
-from ..network import hog, networks, tensorflow
+from ..network import hog, networks
 from .clock import Clock
 from .decoded import Decoded
 from .sharing import Sharing
@@ -117,7 +118,7 @@ class Runtime:
             journal: told of each image that cannot be read.
             open_cnn: finds a spec's CNN and weights; None: the roster and `vista_sql.weights`.
         """
-        self.threads = threads or tensorflow.cores()
+        self.threads = threads or machine().cores
         self._journal = journal
         self._open = open_cnn or networks.open_cnn
         self._lock = threading.Lock()  # of the tables below, never held for long
@@ -153,8 +154,8 @@ class Runtime:
                 if opened.cnn.name == hog.NAME:
                     self._networks[key] = hog.Hog(opened.cnn)
                 else:
-                    self._networks[key] = tensorflow.on_thread(
-                        networks.Network, opened, spec.dtype, spec.device
+                    self._networks[key] = networks.Network(
+                        opened, spec.dtype, spec.device, spec.threads
                     )
                 self.count(spec.run, load_seconds=time.perf_counter() - began)
             return self._networks[key]

@@ -297,7 +297,7 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
         return None, [Finding("TensorFlow", "tensorflow", "not installed", "broken", remedy)]
     began = time.perf_counter()
     try:
-        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.tensorflow").load()
+        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
     except Exception as error:  # whatever a damaged installation raises
         told = f"{_version(name)} cannot be imported: {type(error).__name__}: {error}"
         remedy = f"pip install --force-reinstall {name}=={_version(name)}"

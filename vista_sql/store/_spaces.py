@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from vista_sql import catalog, kernels
 from vista_sql.roster import Cnn
 
 VERSION = 1
@@ -111,12 +112,10 @@ def _decoder() -> str:
     return f"vista-sql {_version('vista-sql')}.{VERSION}, opencv {opencv}"
 
 
-@cache
 def _arithmetic() -> str:
-    names = ("tensorflow-cpu", "tensorflow")
-    found = next((f"{name} {v}" for name in names if (v := _version(name))), "no tensorflow")
-    told = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    return ", ".join([found, *(f"{n}={os.environ[n]}" for n in told if n in os.environ)])
+    """Return the identity of the engine that runs networks."""
+    engine: str = catalog.module(kernels.PACKAGE, "network.engines.tensorflow").ENGINE.identity()
+    return engine
 
 
 def _version(package: str) -> str | None:

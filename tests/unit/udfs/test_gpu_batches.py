@@ -10,9 +10,10 @@ import pynvml
 import pytest
 import toys
 from numpy.testing import assert_array_equal
-from vista_sql.udfs.network import gpu, networks, tensorflow
+from vista_sql.udfs.network.engines.tensorflow import gpu, process
+from vista_sql.udfs.network.networks import Network
 
-from vista_sql.errors import PlanError, SettingError
+from vista_sql.errors import PlanError
 from vista_sql.kernels import InferSpec
 
 LENGTHS = (2, 4, 8, 16)
@@ -52,7 +53,7 @@ class Memory:
     def __call__(self, values):
         self.given.append(len(values))
         if len(values) > self.most:
-            tf, _ = tensorflow.load()
+            tf, _ = process.load()
             if self.message is None:
                 raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
             raise tf.errors.NotFoundError(None, None, self.message)
@@ -60,7 +61,7 @@ class Memory:
 
 
 def batches(free):
-    return gpu.Batches("toy", NEED, LENGTHS, lambda: free)
+    return gpu.Guard("toy", NEED, LENGTHS, lambda: free)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 16, 21])
@@ -108,13 +109,13 @@ def test_a_gpu_that_takes_no_batch_is_an_error_that_says_what_would_do(monkeypat
         batches(None).run(Memory(0), np.zeros((5, 1)))
     assert "with 2 images it holds about 1020 B" in str(e.value)
     assert "device => 'cpu'" in str(e.value)
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     with pytest.raises(PlanError, match=r"toy does not fit .* no image"), gpu.loading("toy", 5):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
 
 def test_other_errors_pass():
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
 
     def call(values):
         raise tf.errors.InvalidArgumentError(None, None, "shapes differ")
@@ -127,23 +128,24 @@ def test_other_errors_pass():
 
 def test_a_network_on_a_gpu_runs_in_batches_that_fit(monkeypatch):
     opened = toys.open_toy(InferSpec("residual", ()))
-    network = tensorflow.on_thread(networks.Network, opened, "float32", "cpu")
+    network = Network(opened, "float32", "cpu")
     images = toys.pixels(21)
     expected = network.features(["block", "top"], "max2x2", images)
-    network.on_gpu, lengths = True, []  # its arithmetic stays the CPU's, so the bits are the same
+    lengths = []
+    network.runner.on_gpu = True  # its arithmetic stays the CPU's, so the bits are the same
     straight = network._pass
 
     def counted(start, outputs, values):
         lengths.append(len(values))
         if len(lengths) == 2:
-            tf, _ = tensorflow.load()
+            tf, _ = process.load()
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return straight(start, outputs, values)
 
     monkeypatch.setattr(network, "_pass", counted)
-    need = network._batches._need
+    need = network.runner.guard._need
     monkeypatch.setattr(
-        network._batches, "_free", lambda: need.weights_bytes + 9 * need.row_bytes + 1
+        network.runner.guard, "_free", lambda: need.weights_bytes + 9 * need.row_bytes + 1
     )
     found = network.features(["block", "top"], "max2x2", images)
     assert lengths == [8, 8, 4, 4, 4, 1]
@@ -215,7 +217,7 @@ def test_free_memory_is_that_of_cudas_first_gpu(monkeypatch, gpus, visible, orde
             monkeypatch.setenv(name, value)
     nvml = Nvml(*gpus)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     used = {"peak": 7, "current": 3}  # four bytes of TensorFlow's pool are free for us
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda device: used)
     assert gpu.free_bytes() == (None if free is None else free + 4)
@@ -227,24 +229,3 @@ def test_without_the_library_or_a_driver_free_memory_is_unknown(monkeypatch):
     assert gpu.free_bytes() is None
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert gpu.free_bytes() is None
-
-
-def test_device_gpu_where_there_is_none_is_named(monkeypatch):
-    tf, _ = tensorflow.load()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    with pytest.raises(
-        SettingError, match="device 'gpu' was asked for, but TensorFlow sees no GPU"
-    ):
-        networks.device_name("gpu")
-    assert networks.device_name("auto") == networks.device_name("CPU") == "/CPU:0"
-
-
-def test_auto_is_the_first_gpu_in_full_precision(monkeypatch):
-    tf, _ = tensorflow.load()
-    kept = tf.config.experimental.tensor_float_32_execution_enabled()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"])
-    try:
-        assert networks.device_name("auto") == networks.device_name("gpu") == "/GPU:0"
-        assert not tf.config.experimental.tensor_float_32_execution_enabled()
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(kept)

@@ -1,25 +1,25 @@
-"""A lowered network computes what Keras does, and is cut only where it may be."""
+"""A lowered network computes what Keras does, is traced once and copies no weights for nothing."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from toys import TOYS, cnn, lowered, network, pixels
-from vista_sql.udfs.network import networks, ops, tensorflow
-
-from vista_sql.errors import PlanError, SettingError, UnknownNameError
+from vista_sql.udfs.network import keras_reader
+from vista_sql.udfs.network.engines.tensorflow import ops
 
 RELATIVE = 1e-4  # of a layer's largest value, in float32: folding rounds each weight once more
 
 
 def keras_layers(name, images):
     """Every layer's output by Keras itself, flattened."""
-    _, keras = tensorflow.load()
     model = network(name)
     names = [layer.name for layer in model.layers[1:]]
     preprocessing = cnn(name).preprocessing
     values = (images - np.float32(preprocessing.mean)) * np.float32(preprocessing.scale)
-    part = keras.Model(model.input, [model.get_layer(layer).output for layer in names])
+    part = keras_reader.keras().Model(
+        model.input, [model.get_layer(layer).output for layer in names]
+    )
     found = part(values)
     return {n: np.asarray(v).reshape(len(images), -1) for n, v in zip(names, found, strict=True)}
 
@@ -49,66 +49,20 @@ def test_without_onednn_the_layers_are_the_same(monkeypatch):
         lowered.cache_clear()
 
 
-def test_convolutions_take_in_what_follows_them():
-    groups = {group.core: group for group in lowered("residual")._graph.groups}
-    assert groups["first_conv"].pad == "pad"
-    assert groups["first_conv"].members == ("first_conv", "first_bn", "first_relu")
-    assert groups["b_conv"].members == ("b_conv", "b_bn", "add", "block")
-    assert groups["b_conv"].other == "short_bn"
-    assert groups["short_conv"].members == ("short_conv", "short_bn")
-    assert groups["c_conv"].other == "block"
-
-
-def test_cuts_are_what_every_path_passes():
-    assert lowered("residual")._graph.cuts == (
-        "image", "first_relu", "block", "block2", "max", "mean", "dropout", "top",
-    )  # fmt: skip
-    assert lowered("inception")._graph.cuts[:3] == ("image", "stem", "joined")
-
-
-@pytest.mark.parametrize(
-    ("start", "layer", "why"),
-    [
-        ("a_relu", "block", "not every path from the image to 'block' passes 'a_relu'"),
-        ("short_bn", "top", "not every path"),
-        ("first_conv", "first_relu", "the batch norm after it is folded into 'first_conv'"),
-        ("top", "block", "not every path"),
-    ],
-)
-def test_illegal_starts_name_the_nearest_legal_one(start, layer, why):
-    with pytest.raises(PlanError, match=why) as found:
-        lowered("residual").check_start(start, [layer])
-    nearest = str(found.value).rpartition("start from ")[2].strip("'")
-    if nearest != "the image":
-        lowered("residual").check_start(nearest, [layer])
-    assert "\n" not in str(found.value)
-
-
-def test_unknown_layers_and_settings_are_named():
-    with pytest.raises(
-        UnknownNameError, match="'blok' in network 'residual'; did you mean 'block'"
-    ):
-        lowered("residual").features(["blok"], "gap", pixels(1))
-    with pytest.raises(SettingError, match="'float16' is neither"):
-        lowered("residual", "float16")
-    with pytest.raises(SettingError, match="device 'tpu'"):
-        networks.device_name("tpu")
-
-
 def test_no_batch_length_and_no_repetition_traces_again():
     found = lowered("mobile")
     for n in (1, 2, 3, 7, 12, 31):
         for layers in (["silu"], ["top"], ["gated", "top"], ["silu", "gated"]):
             found.features(layers, "max2x2", pixels(n))
             if n == 1 and layers == ["silu", "gated"]:
-                traces = found.traces
-    assert found.traces == traces
+                traces = found.runner.lowered.traces
+    assert found.runner.lowered.traces == traces
 
 
 def test_weights_are_not_copied_where_they_are_used_as_they_are():
     found = lowered("inception")
     found.features(["top"], "none", pixels(2))
-    kernel, _ = found._lowered._weights["stem"]
-    steps = found._graph.steps
+    kernel, _ = found.runner.lowered._weights["stem"]
+    steps = found.graph.steps
     assert kernel is steps["stem"].operation.kernel.value
-    assert found._lowered._weights["dense_bn"][0] is not steps["dense"].operation.kernel.value
+    assert found.runner.lowered._weights["dense_bn"][0] is not steps["dense"].operation.kernel.value

@@ -19,7 +19,7 @@ def bytes_of(name):
     with open("/proc/self/status") as status:
         return int(re.search(name + r":\\s+(\\d+)", status.read())[1]) * 1024
 
-catalog.module("vista_sql.udfs", "network.tensorflow").load()
+catalog.module("vista_sql.udfs", "network.engines.tensorflow.process").load()
 tensorflow = bytes_of("VmRSS")
 runtime = catalog.module("vista_sql.udfs", "passes.runtime").Runtime()
 network = runtime.network(InferSpec("vgg16", ("fc8",), weights="random"))

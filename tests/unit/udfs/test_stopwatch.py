@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from vista_sql.udfs.network import stopwatch, tensorflow
+from vista_sql.udfs.network import stopwatch
 from vista_sql.udfs.network.networks import Network, open_cnn
 from vista_sql.udfs.network.stopwatch import Stopwatch
 
@@ -34,8 +34,7 @@ def test_first_and_small_batches_do_not_count():
 
 
 def test_a_network_is_timed_while_it_runs():
-    opened = open_cnn(InferSpec("lenet5", ()))
-    network = tensorflow.on_thread(Network, opened, "float32", "cpu")
+    network = Network(open_cnn(InferSpec("lenet5", ())), "float32", "cpu")
     height, width, _ = network.cnn.input_shape
     for _ in range(stopwatch.WARM_UP + 2):
         network.features(["c5", "f6"], "max2x2", np.zeros((8, height, width, 1), np.uint8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from vista_sql.udfs.network import pooling, tensorflow
+from vista_sql.udfs.network.engines.tensorflow import pooling, process
 
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
@@ -36,7 +36,7 @@ def by_numpy(maps, pool):
     "shape", [(4, 4, 3), (7, 7, 2), (5, 2, 3), (1, 1, 4), (1, 3, 2), (2, 2, 1), (6,)]
 )
 def test_poolings_are_their_definitions(pool, shape):
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     maps = np.random.default_rng(1).standard_normal((3, *shape)).astype(np.float32)
     found = pooling.pooled(tf.constant(maps), pool).numpy()
     expected = by_numpy(maps, pool)
@@ -49,6 +49,6 @@ def test_poolings_are_their_definitions(pool, shape):
 
 
 def test_unknown_poolings_are_named():
-    tf, _ = tensorflow.load()
+    tf, _ = process.load()
     with pytest.raises(ArgumentError, match="unknown pool 'max3x3'; there is: max2x2"):
         pooling.pooled(tf.zeros((1, 2, 2, 1)), "max3x3")

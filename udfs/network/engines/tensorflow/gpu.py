@@ -18,10 +18,11 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.units import format_bytes
 
-from .tensorflow import load
+from .process import load
 
 Nvml: TypeAlias = Any
 """The module `pynvml`, which has no types."""
+NvmlDevice: TypeAlias = Any
 
 MARGIN = 2
 """Room for what shapes do not say: a convolution's result beside its biased copy, branches that run
@@ -68,9 +69,9 @@ def live_values(steps: Sequence[tuple[str, Sequence[str], int]]) -> int:
     return most
 
 
-def fitting_rows(need: Need, free: int) -> int:
-    """Return the most images with weights + activations × images < `free` bytes; may be none."""
-    return max(0, (free - need.weights_bytes - 1) // need.row_bytes)
+def fitting_rows(need: Need, free_bytes: int) -> int:
+    """Return the most images with weights + activations × images < `free_bytes`; may be 0."""
+    return max(0, (free_bytes - need.weights_bytes - 1) // need.row_bytes)
 
 
 def free_bytes() -> int | None:
@@ -96,7 +97,7 @@ def free_bytes() -> int | None:
     return int(free + used["peak"] - used["current"])
 
 
-def _first(nvml: Nvml) -> list[Any]:
+def _first(nvml: Nvml) -> list[NvmlDevice]:
     """Return the GPU that CUDA counts first, or all that it may be.
 
     CUDA counts the fastest first, the driver by slots; they agree where all are of one model, or
@@ -112,7 +113,7 @@ def _first(nvml: Nvml) -> list[Any]:
     return gpus
 
 
-class Batches:
+class Guard:
     """How many images of a network a GPU takes at once; used in TensorFlow's thread only."""
 
     def __init__(
@@ -154,12 +155,12 @@ class Batches:
         done = 0
         while done < len(values) or not parts:
             piece = values[done : done + self.rows]
-            if (found := self._attempt(call, piece)) is not None:
-                parts.append(found)
+            if (matrices := self._attempt(call, piece)) is not None:
+                parts.append(matrices)
                 done += len(piece)
         if len(parts) == 1:
             return parts[0]
-        return [np.concatenate(matrices) for matrices in zip(*parts, strict=True)]
+        return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _attempt(
         self, call: Callable[[np.ndarray], list[np.ndarray]], piece: np.ndarray
@@ -175,8 +176,8 @@ class Batches:
             if not is_out_of_memory(error):
                 raise
             if len(piece) <= self._lengths[0]:
-                held = self._need.weights_bytes + self._lengths[0] * self._need.row_bytes
-                raise _refusal(self._cnn, f"{self._lengths[0]} images", held) from error
+                held_bytes = self._need.weights_bytes + self._lengths[0] * self._need.row_bytes
+                raise _refusal(self._cnn, f"{self._lengths[0]} images", held_bytes) from error
         self.rows = self._longest(len(piece) // 2)
         return None
 
@@ -197,18 +198,19 @@ def loading(cnn: str, weights_bytes: int) -> Iterator[None]:
         raise _refusal(cnn, "no image", weights_bytes) from error
 
 
-def _refusal(cnn: str, what: str, held: int) -> PlanError:
+def _refusal(cnn: str, what: str, held_bytes: int) -> PlanError:
     free = free_bytes()
     has = "" if free is None else f", of which {format_bytes(free)} are free"
     return PlanError(
         f"{cnn} does not fit the GPU's memory{has}: with {what} it holds about "
-        f"{format_bytes(held)}; end what else uses the GPU, take dtype => 'bfloat16' or a smaller "
-        "CNN, or give device => 'cpu'"
+        f"{format_bytes(held_bytes)}; end what else uses the GPU, take dtype => 'bfloat16' or a "
+        "smaller CNN, or give device => 'cpu'"
     )
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error of TensorFlow (a tf.errors.OpError) says that memory ran out."""
     tf, _ = load()
-    said = str(error)
-    return isinstance(error, tf.errors.ResourceExhaustedError) or any(m in said for m in MESSAGES)
+    text = str(error)
+    exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+    return exhausted or any(message in text for message in MESSAGES)

@@ -1,7 +1,7 @@
 """Emit the fused operations that networks are lowered to.
 
 On a CPU these are oneDNN's own operations, written into the graph directly instead of leaving it
-to TensorFlow's rewriting to find them: what is fused then depends on `_graph.Group` alone, and the
+to TensorFlow's rewriting to find them: what is fused then depends on `graph.Group` alone, and the
 weights can be marked as constant, so that each is brought into oneDNN's layout once, while they
 stay variables (VGG16 as graph constants took 12 GB; TF_ONEDNN_ASSUME_FROZEN_WEIGHTS would also
 freeze the weights of networks that the process trains). Elsewhere they are TensorFlow's public
@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
-from .tensorflow import Tensor, load
+from ...steps import Fused
+from .process import Tensor, load
 
 Padding: TypeAlias = Literal["SAME", "VALID"] | Sequence[int]
 """A scheme, or (top, bottom, left, right) in pixels."""
 Attribute: TypeAlias = Any
-AttributeValue: TypeAlias = Any
+"""A tf.compat.v1.AttrValue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def has_onednn() -> bool:
 
     def probe() -> Tensor:
         image, kernel, bias = tf.ones((2, 4, 4, 1)), tf.ones((1, 1, 1, 1)), tf.ones(1)
-        return _onednn_convolve(image, kernel, bias, plain, None, "Relu")
+        return _onednn_convolve(image, kernel, bias, plain, None, "relu")
 
     try:
         with tf.device("/CPU:0"):
@@ -56,7 +57,7 @@ def convolve(
     bias: Tensor,
     how: Convolution,
     added: Tensor | None,
-    activation: str,
+    activation: Fused,
     fused: bool,
 ) -> Tensor:
     """Return activation(convolution(image) + bias + added).
@@ -67,7 +68,7 @@ def convolve(
         bias: (filters,).
         how: the geometry.
         added: what has the result's shape and is added before the activation, or None.
-        activation: "", "Relu" or "Relu6".
+        activation: the last operation.
         fused: use oneDNN's fused operation.
     """
     tf, _ = load()
@@ -87,7 +88,7 @@ def convolve(
 
 
 def multiply(
-    rows: Tensor, matrix: Tensor, bias: Tensor, activation: str, fused: bool, block: int
+    rows: Tensor, matrix: Tensor, bias: Tensor, activation: Fused, fused: bool, block: int
 ) -> Tensor:
     """Return activation(rows × matrix + bias) for (batch, values), (values, units), (units,).
 
@@ -107,12 +108,18 @@ def multiply(
     return tf.reshape(result, (-1, units))[:length]
 
 
-def activate(values: Tensor, activation: str) -> Tensor:
-    """Return the values after "", "Relu" or "Relu6"."""
+def activate(values: Tensor, activation: Fused) -> Tensor:
+    """Return the values after an activation."""
     tf, _ = load()
-    if not activation:
-        return values
-    return tf.nn.relu(values) if activation == "Relu" else tf.nn.relu6(values)
+    match activation:
+        case "":
+            return values
+        case "relu":
+            return tf.nn.relu(values)
+        case "relu6":
+            return tf.nn.relu6(values)
+        case _:
+            assert_never(activation)
 
 
 def _onednn_convolve(
@@ -121,11 +128,13 @@ def _onednn_convolve(
     bias: Tensor,
     how: Convolution,
     added: Tensor | None,
-    activation: str,
+    activation: Fused,
 ) -> Tensor:
     kind = image.dtype.as_datatype_enum
     arguments = [bias] if added is None else [bias, added]
-    fused_ops = ["BiasAdd", *(["Add"] if added is not None else [])]
+    fused = ["BiasAdd", *([] if added is None else ["Add"])]
+    if activation:
+        fused.append(activation.capitalize())  # TensorFlow's names: Relu, Relu6
     explicit = not isinstance(how.padding, str)
     attributes = {
         "T": _attribute(type=kind),
@@ -136,7 +145,7 @@ def _onednn_convolve(
         "explicit_paddings": _integers([0, 0, *how.padding, 0, 0] if explicit else []),
         "data_format": _attribute(s=b"NHWC"),
         "is_filter_const": _attribute(b=True),
-        "fused_ops": _strings([*fused_ops, *([activation] if activation else [])]),
+        "fused_ops": _strings(fused),
         "epsilon": _attribute(f=0.0),
         "leakyrelu_alpha": _attribute(f=0.2),
     }
@@ -157,12 +166,12 @@ def _emit(name: str, inputs: Sequence[Tensor], attributes: dict[str, Attribute])
     return graph.create_op(name, list(inputs), dtypes, attrs=attributes, name="fused").outputs[0]
 
 
-def _attribute(**value: AttributeValue) -> Attribute:
+def _attribute(**value: object) -> Attribute:
     tf, _ = load()
     return tf.compat.v1.AttrValue(**value)
 
 
-def _list(**values: AttributeValue) -> Attribute:
+def _list(**values: object) -> Attribute:
     tf, _ = load()
     return tf.compat.v1.AttrValue.ListValue(**values)
 

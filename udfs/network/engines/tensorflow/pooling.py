@@ -1,4 +1,4 @@
-"""Pool feature maps inside the TensorFlow graph; the one definition of every pooling.
+"""Feature maps → features, inside the TensorFlow graph: every pooling.
 
 A map (batch, height, width, channels) becomes a vector (batch, cells × channels) in the order
 (cell_y, cell_x, channel), row-major. The 2 × 2 grid halves each side; the middle row or column of
@@ -14,7 +14,7 @@ from itertools import product
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
 
-from .tensorflow import Tensor, load
+from .process import Tensor, load
 
 GEM_POWER = 3.0  # Radenović et al., Fine-tuning CNN Image Retrieval, TPAMI 2018: p = 3
 GEM_FLOOR = 1e-6  # … and their clamp, below which a power of a negative value would be undefined

@@ -1,10 +1,12 @@
-"""Lower a Keras network: functions from one stored value to another, made of fused operations.
+"""A network's graph → TensorFlow functions from one step's value to another's.
+
+They are made of fused operations, a group of the graph each.
 
 The functions run between cuts of the network, so that one set of them serves every plan: all layers
 in one pass, each alone, or each from the map of the one before. A layer's value comes from the same
 operations whichever other layers are asked for. What the lowering does not know runs as the Keras
-layer that it is, in float32, inside the same function. A batch's length is left open: each function
-is traced once.
+layer that it was read from, in float32, inside the same function. A batch's length is left open:
+each function is traced once.
 """
 
 from __future__ import annotations
@@ -17,24 +19,36 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from vista_sql.errors import PlanError
 from vista_sql.roster import Preprocessing
 
-from . import ops
-from .graph import (
-    GRANULE,
-    Graph,
-    Group,
-    KerasModel,
-    KerasOperation,
+from ...engine import Dtype
+from ...graph import Core, Graph, Group
+from ...keras_reader import KerasCall
+from ...steps import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concatenate,
+    Convolution,
+    Dense,
+    Identity,
+    LocalResponseNorm,
+    Pad,
+    Pool,
+    Relu,
+    Reshape,
     Step,
+    Weight,
     fused_activation,
-    is_even,
 )
-from .tensorflow import Tensor, load
+from . import ops
+from .batch_lengths import GRANULE, is_even
+from .process import Tensor, load
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 Variable: TypeAlias = Any
-KerasVariable: TypeAlias = Any
+"""A tf.Variable."""
 TensorSpec: TypeAlias = Any
 
 MAX_FUNCTIONS = 64
@@ -47,25 +61,28 @@ class Lowered:
 
     def __init__(
         self,
-        model: KerasModel,
+        graph: Graph,
         preprocessing: Preprocessing,
-        dtype: str = "float32",
-        device: str = "/CPU:0",
+        dtype: Dtype,
+        device: str,
+        block_rows: int,
     ) -> None:
-        """Read the network; nothing is traced yet.
+        """Trace nothing yet.
 
         Args:
-            model: takes preprocessed float32 (batch, height, width, channels).
+            graph: the network.
             preprocessing: from uint8 pixels to the network's input.
-            dtype: of the arithmetic, 'float32' or 'bfloat16'.
+            dtype: of the arithmetic.
             device: TensorFlow's name of the device.
+            block_rows: as `ops.multiply` takes them.
         """
         tf, _ = load()
-        self.graph = Graph(model)
+        self.graph = graph
         self.traces = 0  # functions traced so far
         self._preprocessing = preprocessing
         self._dtype = tf.as_dtype(dtype)
         self._device = device
+        self._block_rows = block_rows
         self._fused = "CPU" in device.upper() and ops.has_onednn()
         self._lock = threading.Lock()
         self._weights: dict[str, tuple[Variable, Variable]] = {}
@@ -166,39 +183,41 @@ class Lowered:
         kernel, bias = (
             variable.read_value() for variable in self._weights[self._weights_key(name)]
         )
-        own = fused_activation(core)
+        own = fused_activation(group.operation)
         activation = group.activation if own or name == group.head else ""
-        if core.kind == "Dense":
-            result = ops.multiply(
-                values, kernel, bias, activation, self._fused, self.graph.batch_rows
-            )
-        else:
-            how, values = self._geometry(core, group, source, values)
-            added = known[group.other][0] if group.other and group.add in members else None
-            result = ops.convolve(values, kernel, bias, how, added, activation, self._fused)
-        return result if own else self._activate(core, result)
+        match group.operation:
+            case Dense():
+                result = ops.multiply(
+                    values, kernel, bias, activation, self._fused, self._block_rows
+                )
+            case Convolution():
+                how, values = self._geometry(group.operation, group, source, values)
+                added = known[group.other][0] if group.other and group.add in members else None
+                result = ops.convolve(values, kernel, bias, how, added, activation, self._fused)
+        return result if own else self._activate(core, group.operation, result)
 
     def _geometry(
-        self, core: Step, group: Group, source: str, values: Tensor
+        self, core: Convolution, group: Group, source: str, values: Tensor
     ) -> tuple[ops.Convolution, Tensor]:
-        layer = core.operation
-        padding: ops.Padding = layer.padding.upper()
-        if group.pad is not None:
-            (top, bottom), (left, right) = self.graph.steps[group.pad].operation.padding
-            padding = (top, bottom, left, right)
+        scheme: ops.Padding = "SAME" if core.padding == "same" else "VALID"
+        if group.padding is not None:
+            top, bottom = group.padding.top, group.padding.bottom
+            left, right = group.padding.left, group.padding.right
+            scheme = (top, bottom, left, right)
             if source == group.pad:  # a stored padded map: take the padding off again
-                height, width = self.graph.steps[group.pad].shape[:2]  # type: ignore[index]
+                height, width = values.shape[1:3]
                 values = values[:, top : height - bottom, left : width - right, :]
-        depthwise = core.kind == "DepthwiseConv2D"
-        dilations = tuple(layer.dilation_rate)
-        return ops.Convolution(tuple(layer.strides), dilations, padding, depthwise), values
+        return ops.Convolution(core.strides, core.dilations, scheme, core.depthwise), values
 
-    def _activate(self, step: Step, values: Tensor) -> Tensor:
-        activation = step.operation.activation
-        if activation is None or getattr(activation, "__name__", "") == "linear":
+    def _activate(self, core: Step, operation: Core, values: Tensor) -> Tensor:
+        if operation.activation == "linear":
             return values
-        tf, _ = load()
-        alike = is_even(step) or values.shape.rank != 2
+        tf, keras = load()
+        if operation.activation:
+            activation = keras.activations.get(operation.activation)
+        else:  # of no name that Keras knows
+            activation = _keras_call(core).layer.activation
+        alike = is_even(core) or values.shape.rank != 2
         rows = values if alike else _in_granules(values)
         result = tf.cast(activation(tf.cast(rows, tf.float32)), self._dtype)
         return result if alike else result[: tf.shape(values)[0]]
@@ -206,31 +225,30 @@ class Lowered:
     def _emit_simple(self, step: Step, inputs: Sequence[Tensor]) -> Tensor | None:
         """Emit what needs no weights, in the arithmetic's own dtype; None: left to Keras."""
         tf, _ = load()
-        layer, kind = step.operation, step.kind
-        last = getattr(layer, "data_format", "channels_last") == "channels_last"
-        if kind in ("MaxPooling2D", "AveragePooling2D") and last:
-            pool = tf.nn.max_pool2d if kind == "MaxPooling2D" else tf.nn.avg_pool2d
-            return pool(inputs[0], layer.pool_size, layer.strides, layer.padding.upper())
-        if kind == "ZeroPadding2D" and last:
-            return tf.pad(inputs[0], ((0, 0), *layer.padding, (0, 0)))
-        if kind == "Flatten" and last and step.shape is not None and None not in step.shape:
-            return tf.reshape(inputs[0], (-1, *step.shape))
-        if kind in ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"):
-            return inputs[0]
-        if kind == "Concatenate" and layer.axis in (-1, len(step.shape or ())):
-            return tf.concat(inputs, -1)
-        if kind == "Add" and len({tuple(one.shape) for one in inputs}) == 1:
-            total = inputs[0]
-            for one in inputs[1:]:
-                total = total + one
-            return total
-        if kind == "LocalResponseNorm" and self._fused and layer.beta == 0.75:
-            return self._normalise_locally(layer, inputs[0])
-        if kind in ("Activation", "ReLU") and fused_activation(step):
-            return ops.activate(inputs[0], fused_activation(step))
+        match step.operation:
+            case Pool(reduction, size, strides, padding):
+                pool = tf.nn.max_pool2d if reduction == "max" else tf.nn.avg_pool2d
+                return pool(inputs[0], size, strides, padding.upper())
+            case Pad(top, bottom, left, right):
+                return tf.pad(inputs[0], ((0, 0), (top, bottom), (left, right), (0, 0)))
+            case Reshape():
+                return tf.reshape(inputs[0], (-1, *(step.shape or ())))
+            case Identity():
+                return inputs[0]
+            case Concatenate(axis) if axis in (-1, len(step.shape or ())):
+                return tf.concat(inputs, -1)
+            case Add() if len({tuple(one.shape) for one in inputs}) == 1:
+                total = inputs[0]
+                for one in inputs[1:]:
+                    total = total + one
+                return total
+            case LocalResponseNorm(beta=0.75) as norm if self._fused:
+                return self._normalise_locally(norm, inputs[0])
+            case Activate() | Relu() as operation if fused := fused_activation(operation):
+                return ops.activate(inputs[0], fused)
         return None
 
-    def _normalise_locally(self, layer: KerasOperation, values: Tensor) -> Tensor:
+    def _normalise_locally(self, norm: LocalResponseNorm, values: Tensor) -> Tensor:
         """Divide by (bias + alpha × sum of squares over neighbouring channels) ** 0.75.
 
         The sum is a 1 × 1 convolution with a band matrix, the power two square roots: TensorFlow's
@@ -239,25 +257,25 @@ class Lowered:
         tf, _ = load()
         single = tf.cast(values, tf.float32)
         places = np.arange(values.shape[-1])
-        band = np.abs(places[:, None] - places) <= layer.radius
-        kernel = tf.constant((band * layer.alpha)[None, None], tf.float32)
-        bias = tf.fill([len(places)], tf.constant(layer.bias, tf.float32))
+        band = np.abs(places[:, None] - places) <= norm.radius
+        kernel = tf.constant((band * norm.alpha)[None, None], tf.float32)
+        bias = tf.fill([len(places)], tf.constant(norm.bias, tf.float32))
         how = ops.Convolution((1, 1), (1, 1), "VALID")
         total = ops.convolve(single * single, kernel, bias, how, None, "", self._fused)
         root = tf.math.rsqrt(total)
         return tf.cast(single * root * tf.sqrt(root), self._dtype)
 
     def _call_keras(self, step: Step, known: dict[str, list[Tensor]]) -> list[Tensor]:
-        tf, keras = load()
-        tensors: dict[int, Tensor] = {}
+        tf, _ = load()
+        call = _keras_call(step)
         alike = is_even(step) or len(step.shape or ()) != 1
         rows = tf.shape(known[step.inputs[0]][0])[0]
-        for need, tensor in zip(step.inputs, step.node.input_tensors, strict=True):
-            value = known[need][tensor._keras_history.tensor_index]
+        values = []
+        for need, place in zip(step.inputs, call.output_places, strict=True):
+            value = known[need][place]
             value = value if alike else _in_granules(value)
-            tensors[id(tensor)] = tf.cast(value, tf.float32) if value.dtype.is_floating else value
-        args, kwargs = step.node.arguments.fill_in(tensors)
-        outputs = keras.tree.flatten(step.operation(*args, **kwargs))
+            values.append(tf.cast(value, tf.float32) if value.dtype.is_floating else value)
+        outputs = call(values)
         outputs = outputs if alike else [one[:rows] for one in outputs]
         return [tf.cast(one, self._dtype) if one.dtype.is_floating else one for one in outputs]
 
@@ -273,31 +291,32 @@ class Lowered:
         if key in self._weights:
             return
         tf, _ = load()
-        layer = self.graph.steps[group.core].operation
+        core, norm = group.operation, self.graph.steps[key].operation
         with tf.device(self._device), tf.init_scope():
-            depthwise = self.graph.steps[group.core].kind == "DepthwiseConv2D"
-            channels = layer.kernel.shape[2 if depthwise else -1]
-            bias = tf.zeros(channels) if layer.bias is None else _read(layer.bias)
-            if key == group.norm:
-                kernel, bias = folded(_read(layer.kernel), bias, self.graph.steps[key].operation)
-            elif self._dtype == tf.float32 and _on(layer.kernel, self._device):
-                self._weights[key] = (layer.kernel.value, tf.Variable(bias, trainable=False))
+            depthwise = isinstance(core, Convolution) and core.depthwise
+            channels = core.kernel.shape[2 if depthwise else -1]
+            bias = tf.zeros(channels) if core.bias is None else _read(core.bias)
+            if isinstance(norm, BatchNorm):
+                kernel, bias = folded(_read(core.kernel), bias, norm)
+            elif self._dtype == tf.float32 and _is_variable_on(core.kernel, self._device):
+                variable = core.kernel.value  # type: ignore[attr-defined]
+                self._weights[key] = (variable, tf.Variable(bias, trainable=False))
                 return  # the network's own variable: no second copy
             else:
-                kernel = _read(layer.kernel)
+                kernel = _read(core.kernel)
             self._weights[key] = (
                 tf.Variable(tf.cast(kernel, self._dtype), trainable=False),
                 tf.Variable(tf.cast(bias, self._dtype), trainable=False),
             )
 
 
-def folded(kernel: Tensor, bias: Tensor, norm: KerasOperation) -> tuple[Tensor, Tensor]:
+def folded(kernel: Tensor, bias: Tensor, norm: BatchNorm) -> tuple[Tensor, Tensor]:
     """Fold a batch norm into the weights of the layer before it.
 
     Args:
         kernel: float32, its last axis (or, of a depthwise convolution, its third) the channels.
         bias: float32 (channels,).
-        norm: a keras.layers.BatchNormalization over the channels.
+        norm: over the channels.
 
     Returns:
         kernel × factor and (bias - mean) × factor + beta, with factor = gamma / sqrt(variance +
@@ -305,16 +324,28 @@ def folded(kernel: Tensor, bias: Tensor, norm: KerasOperation) -> tuple[Tensor, 
     """
     tf, _ = load()
     double = tf.float64
-    factor = 1 / tf.sqrt(tf.cast(_read(norm.moving_variance), double) + norm.epsilon)
-    if norm.scale:
+    factor = 1 / tf.sqrt(tf.cast(_read(norm.variance), double) + norm.epsilon)
+    if norm.gamma is not None:
         factor = factor * tf.cast(_read(norm.gamma), double)
-    shift = (tf.cast(bias, double) - tf.cast(_read(norm.moving_mean), double)) * factor
-    if norm.center:
+    shift = (tf.cast(bias, double) - tf.cast(_read(norm.mean), double)) * factor
+    if norm.beta is not None:
         shift = shift + tf.cast(_read(norm.beta), double)
     single = tf.cast(factor, tf.float32)
     if kernel.shape[-1] != single.shape[0]:  # depthwise: (height, width, channels, 1)
         single = single[:, None]
     return kernel * single, tf.cast(shift, tf.float32)
+
+
+def _keras_call(step: Step) -> KerasCall:
+    """Return the Keras layer that a step was read from.
+
+    Raises:
+        PlanError: it was not read from Keras.
+    """
+    if not isinstance(step.origin, KerasCall):
+        kind = type(step.operation).__name__
+        raise PlanError(f"engine 'tensorflow' cannot compute layer {step.name!r} ({kind})")
+    return step.origin
 
 
 def _in_granules(values: Tensor) -> Tensor:
@@ -324,14 +355,18 @@ def _in_granules(values: Tensor) -> Tensor:
     return tf.pad(values, [(0, more), *[(0, 0)] * (values.shape.rank - 1)])
 
 
-def _read(variable: KerasVariable) -> Tensor:
-    tf, _ = load()
-    return tf.cast(tf.convert_to_tensor(variable.value), tf.float32)
+def _read(weight: Weight) -> Tensor:
+    tf, keras = load()
+    values = weight.value if isinstance(weight, keras.Variable) else weight
+    return tf.cast(tf.convert_to_tensor(values), tf.float32)
 
 
-def _on(variable: KerasVariable, device: str) -> bool:
+def _is_variable_on(weight: Weight, device: str) -> bool:
+    _, keras = load()
     kind = "CPU" if "CPU" in device.upper() else "GPU"
-    return variable.dtype == "float32" and kind in (variable.value.device or "CPU").upper()
+    if not isinstance(weight, keras.Variable) or weight.dtype != "float32":
+        return False
+    return kind in (weight.value.device or "CPU").upper()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The only place that imports TensorFlow: environment first, then the import, then its threads.
 
 oneDNN stays on. `TF_ONEDNN_ASSUME_FROZEN_WEIGHTS` is left alone: it would freeze the weights of
-every convolution of the process, a user's own training included; `_ops` marks ours as constant.
+every convolution of the process, a user's own training included; `ops` marks ours as constant.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from vista_sql.errors import HostError
+from vista_sql.machine.resources import machine
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 Tensor: TypeAlias = Any
 """A tf.Tensor, eager or symbolic."""
@@ -33,6 +34,9 @@ _NOISE = re.compile(
 )
 _lock = threading.Lock()
 _loaded: list[tuple[Module, Module]] = []  # one entry once imported: a process has one TensorFlow
+
+_THREAD = "vista-tensorflow"
+_executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)  # its thread starts at the first use
 
 
 def load(threads: int | None = None) -> tuple[Module, Module]:
@@ -48,7 +52,7 @@ def load(threads: int | None = None) -> tuple[Module, Module]:
         return _loaded[0]
 
 
-def on_thread(function: Callable[..., T], *arguments: Any) -> T:
+def on_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Run a function in the one thread of this process that uses TensorFlow; return its result.
 
     An engine calls kernels from threads that are not Python's: their thread states end with each
@@ -56,21 +60,8 @@ def on_thread(function: Callable[..., T], *arguments: Any) -> T:
     it crashed in about one run of four.
     """
     if threading.current_thread().name.startswith(_THREAD):
-        return function(*arguments)
-    return _executor().submit(function, *arguments).result()
-
-
-_THREAD = "vista-tensorflow"
-
-
-@cache
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
-
-
-def is_loaded() -> bool:
-    """Return whether `load` has imported TensorFlow."""
-    return bool(_loaded)
+        return function(*arguments, **options)
+    return _executor.submit(function, *arguments, **options).result()
 
 
 def _import(threads: int | None) -> tuple[Module, Module]:
@@ -89,18 +80,13 @@ def _import(threads: int | None) -> tuple[Module, Module]:
 
         try:
             tf.config.threading.set_inter_op_parallelism_threads(1)
-            tf.config.threading.set_intra_op_parallelism_threads(threads or cores())
+            tf.config.threading.set_intra_op_parallelism_threads(threads or machine().cores)
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)
             tf.config.list_logical_devices()  # starts the runtime, which logs, in here
         except (RuntimeError, ValueError):
             pass  # the host program started TensorFlow before; its threads stay as they are
     return tf, keras
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,0 +1,3 @@
+"""The engines that run networks, a folder each; `../engine.py` says what one holds."""
+
+ENTRIES = "folders"

@@ -1,0 +1,56 @@
+"""TensorFlow, on a CPU by oneDNN's fused operations or on a GPU; what is imported by running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from ...engine import Dtype, Engine
+
+if TYPE_CHECKING:
+    from vista_sql.roster import Cnn
+
+    from ...graph import Graph
+    from .runner import TensorFlowRunner
+
+DISTRIBUTIONS = ("tensorflow-cpu", "tensorflow")
+SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables of the environment that decide which kernels compute."""
+
+
+@cache
+def identity() -> str:
+    """Return the installed distribution with its version, and the switches that are set."""
+    versions = (f"{name} {version}" for name in DISTRIBUTIONS if (version := _version(name)))
+    switches = (f"{name}={os.environ[name]}" for name in SWITCHES if name in os.environ)
+    return ", ".join([next(versions, "no tensorflow"), *switches])
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def open_network(
+    cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
+) -> TensorFlowRunner:
+    """Load a network in TensorFlow's thread; TensorFlow is imported by the first one.
+
+    Raises:
+        SettingError: there is no such device.
+        PlanError: the weights do not fit the GPU's memory.
+        HostError: TensorFlow is not installed.
+    """
+    from .process import load, on_thread
+    from .runner import TensorFlowRunner
+
+    on_thread(load, threads)
+    return on_thread(TensorFlowRunner, cnn, read, dtype, device)
+
+
+ENGINE = Engine("tensorflow", identity, open_network)

@@ -1,0 +1,243 @@
+"""A Keras network → its graph, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vista_sql.errors import PlanError
+
+from .engines.tensorflow.process import Module, Tensor, load, on_thread
+from .graph import Graph
+from .steps import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concatenate,
+    Convolution,
+    Dense,
+    Foreign,
+    GlobalPool,
+    Identity,
+    Image,
+    LayerNorm,
+    LocalResponseNorm,
+    Multiply,
+    Operation,
+    Pad,
+    PartialConvolution,
+    Pool,
+    Relu,
+    Rescale,
+    Reshape,
+    ScaleChannels,
+    Standardize,
+    Step,
+    Subnetwork,
+    Subsample,
+    Weight,
+)
+
+KerasModel: TypeAlias = Any
+KerasLayer: TypeAlias = Any
+"""A layer, or an operation that is none."""
+KerasNode: TypeAlias = Any
+KerasTensor: TypeAlias = Any
+
+
+def keras(threads: int | None = None) -> Module:
+    """Return Keras, imported once with TensorFlow below it, and quietly.
+
+    Args:
+        threads: of one operation, set by the first call in a process; None: one per core.
+    """
+    return on_thread(load, threads)[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KerasCall:
+    """The use of a layer that a step was read from: what its operation does not say, this can run.
+
+    `output_places` tells of each input which of its step's outputs it is.
+    """
+
+    layer: KerasLayer
+    node: KerasNode
+    output_places: tuple[int, ...]
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the layer's outputs in float32."""
+        tensors = dict(zip(map(id, self.node.input_tensors), inputs, strict=True))
+        args, kwargs = self.node.arguments.fill_in(tensors)
+        outputs: list[Tensor] = keras().tree.flatten(self.layer(*args, **kwargs))
+        return outputs
+
+
+def read(model: KerasModel) -> Graph:
+    """Read a functional Keras network of one input.
+
+    Args:
+        model: takes preprocessed float32 (batch, height, width, channels); the graph refers to its
+            variables, and copies none.
+
+    Raises:
+        PlanError: the network has several inputs, or is not functional.
+    """
+    inputs = getattr(model, "inputs", None)
+    if not inputs or len(inputs) != 1:
+        raise PlanError(f"network {model.name!r} must be functional and have one input, an image")
+    steps, output = _steps(model)
+    return Graph(model.name, steps, output)
+
+
+def _steps(model: KerasModel) -> tuple[tuple[Step, ...], str]:
+    """Return a functional network's steps, each after its inputs, and the name of its result."""
+    names: dict[int, str] = {}  # id of a node → its step
+    uses: dict[int, int] = {}  # id of a layer → how often it was used so far
+    steps = []
+    for node in _nodes(model.outputs):
+        layer = node.operation
+        n_uses = uses[id(layer)] = uses.get(id(layer), -1) + 1
+        name = names[id(node)] = f"{layer.name}#{n_uses}" if n_uses else layer.name
+        histories = [tensor._keras_history for tensor in node.input_tensors]
+        needed = tuple(names[id(_node(tensor))] for tensor in node.input_tensors)
+        shape = tuple(node.outputs[0].shape[1:]) if len(node.outputs) == 1 else None
+        call = KerasCall(layer, node, tuple(history.tensor_index for history in histories))
+        steps.append(Step(name, operation(layer, shape), needed, shape, call))
+    return tuple(steps), names[id(_node(model.outputs[0]))]
+
+
+def _nodes(outputs: Iterable[KerasTensor]) -> list[KerasNode]:
+    """Return the nodes that outputs come from, each after those that it needs."""
+    nodes: dict[int, KerasNode] = {}
+    for output in outputs:
+        stack = [(_node(output), False)]
+        while stack:
+            node, ready = stack.pop()
+            if id(node) in nodes:
+                continue
+            if ready:
+                nodes[id(node)] = node
+                continue
+            stack.append((node, True))
+            stack.extend((parent, False) for parent in reversed(node.parent_nodes))
+    return list(nodes.values())
+
+
+def _node(tensor: KerasTensor) -> KerasNode:
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operation:
+    """Return what a layer computes, as data.
+
+    Args:
+        layer: built, of any class.
+        shape: of its result, without the batch axis; None: it has several.
+
+    Returns:
+        `Foreign` where the layer is of a class that is not described here, or is set to do what the
+        description does not say: channels first, quantized weights, several axes.
+    """
+    kind = kind_of(layer)
+    channels_last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    axis = getattr(layer, "axis", None)
+    match kind:
+        case "InputLayer":
+            return Image()
+        case "Conv2D" | "DepthwiseConv2D" if channels_last and _weights_are_plain(layer):
+            depthwise = kind == "DepthwiseConv2D"
+            return Convolution(
+                layer.kernel,
+                layer.bias,
+                tuple(layer.strides),
+                tuple(layer.dilation_rate),
+                layer.padding,
+                1 if depthwise else layer.groups,
+                depthwise,
+                _activation(layer),
+            )
+        case "Dense" if _weights_are_plain(layer):
+            return Dense(layer.kernel, layer.bias, _activation(layer))
+        case "BatchNormalization" if isinstance(axis, int):
+            mean, variance = layer.moving_mean, layer.moving_variance
+            return BatchNorm(mean, variance, *_scale_and_shift(layer), layer.epsilon, axis)
+        case "LayerNormalization" if _is_last(axis, shape) and not _only_scales(layer):
+            return LayerNorm(*_scale_and_shift(layer), layer.epsilon)
+        case "LocalResponseNorm":
+            return LocalResponseNorm(layer.radius, layer.bias, layer.alpha, layer.beta)
+        case "Activation":
+            return Activate(_activation(layer))
+        case "ReLU":
+            return Relu(layer.max_value, layer.negative_slope, layer.threshold)
+        case "MaxPooling2D" | "AveragePooling2D" if channels_last:
+            size, strides = tuple(layer.pool_size), tuple(layer.strides)
+            return Pool("max" if kind == "MaxPooling2D" else "mean", size, strides, layer.padding)
+        case "GlobalMaxPooling2D" | "GlobalAveragePooling2D" if channels_last:
+            return GlobalPool("max" if kind == "GlobalMaxPooling2D" else "mean", layer.keepdims)
+        case "ZeroPadding2D" if channels_last:
+            (top, bottom), (left, right) = layer.padding
+            return Pad(top, bottom, left, right)
+        case "Flatten" | "Reshape" if channels_last and shape and None not in shape:
+            return Reshape()
+        case "Dropout" | "SpatialDropout2D" | "GaussianNoise" | "GaussianDropout":
+            return Identity()
+        case "Add":
+            return Add()
+        case "Multiply":
+            return Multiply()
+        case "Concatenate":
+            return Concatenate(layer.axis)
+        case "Rescaling":
+            return Rescale(np.asarray(layer.scale), np.asarray(layer.offset))
+        case "Normalization" if hasattr(layer, "mean") and not layer.invert:
+            return Standardize(layer.mean, layer.variance)
+        case "LayerScale":
+            return ScaleChannels(layer.gamma)
+        case "Subsampling":
+            return Subsample(layer.coefficient, layer.bias)
+        case "PartialConv2D":
+            pairs = tuple(map(tuple, layer.connections))
+            return PartialConvolution(layer.kernel, layer.bias, pairs)
+        case "Sequential" | "Functional" if len(layer.inputs) == len(layer.outputs) == 1:
+            return Subnetwork(*_steps(layer))
+    return Foreign(kind)
+
+
+def kind_of(layer: KerasLayer) -> str:
+    """Return the name of a class of Keras or the roster; "" of a subclass or any other class."""
+    kind = type(layer)
+    if isinstance(layer, keras().Model) and kind.__module__.startswith("keras."):
+        return kind.__name__
+    if kind.__module__.startswith("vista_sql."):
+        return {"GroupedConv2D": "Conv2D"}.get(kind.__name__, kind.__name__)
+    return kind.__name__ if getattr(keras().layers, kind.__name__, None) is kind else ""
+
+
+def _activation(layer: KerasLayer) -> str:
+    """Return Keras's name of a layer's activation; "" of one that is not Keras's own."""
+    name = getattr(layer.activation, "__name__", "")
+    return name if getattr(keras().activations, name, None) is layer.activation else ""
+
+
+def _weights_are_plain(layer: KerasLayer) -> bool:
+    """Whether a layer computes with its kernel as it is: neither quantized nor adapted (LoRA)."""
+    quantized = getattr(layer, "quantization_mode", None)
+    return not quantized and not getattr(layer, "lora_enabled", False)
+
+
+def _scale_and_shift(norm: KerasLayer) -> tuple[Weight | None, Weight | None]:
+    return norm.gamma if norm.scale else None, norm.beta if norm.center else None
+
+
+def _is_last(axis: int | list[int] | None, shape: tuple[int | None, ...] | None) -> bool:
+    axes = [axis] if isinstance(axis, int) else axis
+    return axes in ([-1], [len(shape or ())])
+
+
+def _only_scales(norm: KerasLayer) -> bool:
+    return bool(getattr(norm, "rms_scaling", False))
