@@ -16,7 +16,7 @@ import pytest
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself, and parts on its own line or on lines above
-    ("errors", "units", "kernels", "progress", "catalog", "batches"),  # the words
+    ("errors", "units", "files", "kernels", "progress", "catalog", "batches"),  # the words
     ("settings", "tfrecord", "roster", "machine", "models", "runs"),  # what is known
     ("weights", "store", "train"),  # what is kept
     ("sql",),  # text, read and written
@@ -55,6 +55,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "matplotlib": ("", "report"),
     "numpy": ("hosts doctor train udfs", "batches models result roster weights datasets"),
     "pandas": ("", "result"),
+    "platformdirs": ("", "files"),
     "polars": ("", "result"),
     "pyarrow": (
         "batches hosts doctor session result train udfs",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from vista_sql import files
 from vista_sql.cli import _table
 from vista_sql.cli._app import Failure
 
@@ -153,13 +153,8 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         with path.open("wb") as stream:
             yield stream
         return
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
-    try:
-        with half.open("wb") as stream:
-            yield stream
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    with files.whole(path) as stream:
+        yield stream
 
 
 def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from vista_sql import catalog, kernels, roster, store, train
+from vista_sql.files import nearest_existing
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import machine
 
@@ -175,9 +175,7 @@ def _with_store(rates: Rates, folder: str) -> Rates:
     """Return rates with what the disk of a store takes, by one of its own that is removed again."""
     if not folder:
         return rates
-    place = Path(folder)
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest_existing(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".calibration-", dir=place) as own:
             return _measured_store(rates, own)

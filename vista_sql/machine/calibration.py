@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from vista_sql.machine.resources import user_cache
+from vista_sql import files
 from vista_sql.roster import Layer
 from vista_sql.settings import Value
 
@@ -103,7 +103,7 @@ def file_of(setting: Value) -> Path | None:
         return None
     if isinstance(setting.value, str):
         return Path(setting.value).expanduser()
-    return user_cache() / f"calibration-{fingerprint()}.json"
+    return files.user_cache() / f"calibration-{fingerprint()}.json"
 
 
 @lru_cache(maxsize=1)
@@ -150,10 +150,7 @@ def _read(path: Path, changed: int) -> Rates:
 def save(path: Path, rates: Rates) -> None:
     """Keep rates in a file; where that cannot be written, they are measured again next time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".{os.getpid()}.half")
-        half.write_text(json.dumps({"version": VERSION, **asdict(rates)}, indent=1))
-        half.replace(path)
+        files.write(path, json.dumps({"version": VERSION, **asdict(rates)}, indent=1))
     except OSError:
         return
 

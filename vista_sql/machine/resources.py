@@ -46,13 +46,6 @@ class Capabilities:
     sink: Sink = "rows"  # where the rows of the statement go
 
 
-def user_cache() -> Path:
-    """Return our folder of what can be made again: in `$XDG_CACHE_HOME`, `~/.cache` by default."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117
-    return cache / "vista_sql"
-
-
 def machine(memory_limit: int | None = None) -> Resources:
     """Return this machine's resources under the smallest of its limits.
 

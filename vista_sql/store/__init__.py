@@ -33,7 +33,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from vista_sql.errors import SettingError, StoreError
-from vista_sql.machine.resources import user_cache
+from vista_sql.files import nearest_existing, user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
 from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
 
@@ -277,10 +277,7 @@ class Store:
         """Return the bytes that entries may take."""
         if self._limit_bytes:
             return self._limit_bytes
-        place = Path(self.folder)
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(nearest_existing(self.folder)).free
         return min(DEFAULT_BYTES, (free + self.size_bytes()) // FREE_SHARE)
 
     def clear(self, cnn: str | None = None) -> int:

@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-from vista_sql import roster
+from vista_sql import files, roster
 from vista_sql.errors import UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
 from vista_sql.weights.checksums import Digests, digests, read_digests
@@ -26,6 +26,7 @@ from vista_sql.weights.checksums import Digests, digests, read_digests
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
+COPIED_BYTES = 1 << 20  # at a time
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
 KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
@@ -149,10 +150,8 @@ def add(path: Path) -> KnownFile:
     for known in known_files():
         if _matches(found, known.file):
             known.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=known.path.parent) as folder:
-                part = Path(folder) / known.file.file
-                shutil.copyfile(path, part)
-                part.replace(known.path)
+            with path.open("rb") as source, files.whole(known.path) as target:
+                shutil.copyfileobj(source, target, COPIED_BYTES)
             return known
     for known in known_files():
         if known.file.file == path.name:
@@ -283,7 +282,7 @@ def _download(file: WeightsFile, target: Path) -> None:
             urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response,
             part.open("wb") as out,
         ):
-            shutil.copyfileobj(response, out, 1 << 20)
+            shutil.copyfileobj(response, out, COPIED_BYTES)
         if not _matches(read_digests(part), file):
             raise OSError(f"what {file.url} returned has another checksum than was published")
         part.replace(target)

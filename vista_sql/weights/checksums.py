@@ -5,18 +5,16 @@ What is kept is believed as long as the file is the same by all that the file sy
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vista_sql.machine.resources import user_cache
+from vista_sql import files
 
 VERSION = 1
 """Of the file's meaning; a file of another version is not read."""
@@ -48,7 +46,7 @@ def digests(path: str | Path) -> Digests:
     """
     stat = Path(path).stat()
     seen = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino)
-    return _known(str(Path(path).absolute()), seen, user_cache() / "checksums.json")
+    return _known(str(Path(path).absolute()), seen, files.user_cache() / "checksums.json")
 
 
 def read_digests(path: str | Path) -> Digests:
@@ -102,14 +100,8 @@ def _hex(one: dict[str, str], name: str) -> str:
 
 def _keep(cache: Path, path: str, seen: tuple[int, ...], found: Digests) -> None:
     """Add a file's checksums; where that cannot be, it is read again next time."""
-    files = {p: known for p, known in _read(cache).items() if p != path and Path(p).is_file()}
-    latest = dict([*files.items(), (path, (seen, found))][-MOST_FILES:])
+    others = {p: known for p, known in _read(cache).items() if p != path and Path(p).is_file()}
+    latest = dict([*others.items(), (path, (seen, found))][-MOST_FILES:])
     shown = {p: {"seen": times, **asdict(one)} for p, (times, one) in latest.items()}
-    half = cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}.half")
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps({"version": VERSION, "files": shown}), encoding="utf-8")
-        half.replace(cache)
-    except OSError:
-        with contextlib.suppress(OSError):
-            half.unlink()
+    with suppress(OSError):
+        files.write(cache, json.dumps({"version": VERSION, "files": shown}))

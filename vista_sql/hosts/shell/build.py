@@ -17,9 +17,9 @@ from typing import Any
 
 import duckdb
 
+from vista_sql import files
 from vista_sql.errors import HostError
 from vista_sql.hosts.duckdb.functions import kernels
-from vista_sql.hosts.shell.places import user_data
 
 SOURCES = ("vista.c", "link.c", "columns.c")
 HEADERS = ("duckdb_api.h", "link.h", "columns.h")
@@ -83,7 +83,7 @@ def built(folder: Path | None = None) -> Path:
 
 def own() -> Path:
     """Return where the extension lies once it was compiled here."""
-    return user_data() / "extension" / digest() / FILE
+    return files.user_data() / "extension" / digest() / FILE
 
 
 @cache

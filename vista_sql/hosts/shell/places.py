@@ -1,4 +1,4 @@
-"""Where a user's files of the shell lie: the worker's socket and log, built extensions."""
+"""Where a user's files of the shell lie: the worker's socket and log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from importlib import metadata
 from pathlib import Path
 
 from vista_sql.errors import HostError
-
-
-def user_data() -> Path:
-    """Return the folder of built extensions and of what shells read first."""
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "vista_sql"
 
 
 def runtime_folder() -> Path:
