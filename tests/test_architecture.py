@@ -250,7 +250,7 @@ def test_statements_are_planned_where_no_engine_is_installed(in_python):
         (statement,) = parse.parse('''
             SELECT id, conv5_3 FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3', 'avg_pool'],
             images => 'photos', structured => 'foods') WHERE price < 10''')
-        host = Capabilities("fake", small_batches=True)
+        host = Capabilities(small_batches=True)
         planner = StatementPlanner(Settings({}, {}), "", host, "salt", database=Database())
         text = planner.expand(statement)
         print(explain.script(planner.transfers, text))

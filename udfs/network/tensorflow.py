@@ -19,6 +19,7 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from vista_sql.errors import HostError
+from vista_sql.machine.resources import cores
 
 T = TypeVar("T")
 
@@ -68,11 +69,6 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
 
 
-def is_loaded() -> bool:
-    """Return whether `load` has imported TensorFlow."""
-    return bool(_loaded)
-
-
 def _import(threads: int | None) -> tuple[Module, Module]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -96,11 +92,6 @@ def _import(threads: int | None) -> tuple[Module, Module]:
         except (RuntimeError, ValueError):
             pass  # the host program started TensorFlow before; its threads stay as they are
     return tf, keras
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -19,12 +18,13 @@ from vista_sql import catalog, kernels, roster, store, weights
 from vista_sql.errors import SettingError, StoreError, VistaError
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.machine.resources import own_version, package_version
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
 
 LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", "scikit-learn")
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
-CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 """Instructions that make inference faster; the last two are ARM's."""
 
 SAMPLE_CNN = "lenet5"  # its weights come with the package
@@ -63,22 +63,15 @@ def examine() -> Iterator[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "vista_sql", vista_sql.__version__)
+    yield Finding("versions", "vista_sql", own_version())
     yield Finding("versions", "Python", f"{platform.python_version()} ({platform.platform()})")
     for name in LIBRARIES:
-        found = _version(name)
+        found = package_version(name)
         if found is not None:
             yield Finding("versions", name, found)
         else:
             remedy = "install vista-sql again, with its dependencies"
             yield Finding("versions", name, "not installed", "broken", remedy)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _machine() -> Iterator[Finding]:
@@ -90,18 +83,10 @@ def _machine() -> Iterator[Finding]:
         yield Finding("machine", "memory", memory, "note", remedy)
     else:
         yield Finding("machine", "memory", memory)
-    flags = _cpu_flags()
-    shown = " ".join(flag for flag in CPU_FLAGS if flag in flags) or "unknown"
+    processor = resources.processor()
+    there = processor.instructions.split() if processor else []
+    shown = " ".join(name for name in INSTRUCTIONS if name in there) or "unknown"
     yield Finding("machine", "CPU instructions", shown)
-
-
-def _cpu_flags() -> frozenset[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line for line in lines if line.lower().startswith(("flags", "features")))
-    return frozenset(next(flags, "").partition(":")[2].split())
 
 
 def _settings() -> Iterator[Finding]:
@@ -256,7 +241,7 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
 def _hosts() -> Iterator[Finding]:
     """Yield the optional programs and libraries that are here."""
     for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
-        version = _version(name)
+        version = package_version(name)
         yield Finding("hosts", name, version or f"not installed (for {needed})")
 
 
@@ -285,7 +270,7 @@ def _weights() -> Iterator[Finding]:
 
 def _tensorflow() -> tuple[Any, list[Finding]]:
     """Import TensorFlow and return it (None where it cannot be) and what it says of itself."""
-    name = next((name for name in TENSORFLOWS if _version(name)), None)
+    name = next((name for name in TENSORFLOWS if package_version(name)), None)
     if name is None:
         remedy = "pip install 'vista-sql[cpu]', or 'vista-sql[gpu]'"
         return None, [Finding("TensorFlow", "tensorflow", "not installed", "broken", remedy)]
@@ -293,14 +278,14 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
     try:
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.tensorflow").load()
     except Exception as error:  # whatever a damaged installation raises
-        told = f"{_version(name)} cannot be imported: {type(error).__name__}: {error}"
-        remedy = f"pip install --force-reinstall {name}=={_version(name)}"
+        told = f"{package_version(name)} cannot be imported: {type(error).__name__}: {error}"
+        remedy = f"pip install --force-reinstall {name}=={package_version(name)}"
         return None, [Finding("TensorFlow", name, told, "broken", remedy)]
     seconds = time.perf_counter() - began
     gpus = [device.name for device in tensorflow.config.list_physical_devices("GPU")]
     return tensorflow, [
-        Finding("TensorFlow", name, f"{_version(name)}, imported in {seconds:.1f} s"),
-        Finding("TensorFlow", "Keras", _version("keras") or "not installed"),
+        Finding("TensorFlow", name, f"{package_version(name)}, imported in {seconds:.1f} s"),
+        Finding("TensorFlow", "Keras", package_version("keras") or "not installed"),
         Finding("TensorFlow", "GPU", ", ".join(gpus) or "none: inference runs on the CPU"),
     ]
 

@@ -8,16 +8,16 @@ rates before the first statement that infers, a CNN's seconds from layer to laye
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
 
 from vista_sql import files
-from vista_sql.roster import Layer
+from vista_sql.machine import resources
 from vista_sql.settings import Value
 
 VERSION = 1
@@ -28,6 +28,18 @@ Segments = Mapping[str, tuple[int, float]]
 
 
 DEFAULT_SOURCE = "defaults"
+
+
+class Reached(Protocol):
+    """A layer of a network, as far as its seconds depend on it."""
+
+    @property
+    def name(self) -> str:
+        """The network's own name of it."""
+
+    @property
+    def flops(self) -> int:
+        """Per image, from the image up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Rates:
     networks: Mapping[str, Segments] = field(default_factory=dict)  # see `network_key`
     source: str = DEFAULT_SOURCE
 
-    def infer_seconds(self, key: str, layer: Layer) -> float:
+    def infer_seconds(self, key: str, layer: Reached) -> float:
         """Return the seconds of one image from the image up to a layer.
 
         Between measured layers, and above the last, seconds grow as floating-point operations do.
@@ -106,17 +118,13 @@ def file_of(setting: Value) -> Path | None:
     return files.user_cache() / f"calibration-{fingerprint()}.json"
 
 
-@lru_cache(maxsize=1)
+@cache
 def fingerprint() -> str:
     """Return what tells this machine from others: its processor and how many cores there are."""
-    model = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{platform.machine()} {model or platform.processor()} {cores}"
+    known = resources.processor()
+    # as /proc/cpuinfo has the line, since the names of files that are there already do
+    model = f"model name\t: {known.model}" if known and known.model else platform.processor()
+    text = f"{platform.machine()} {model} {resources.cores()}"
     return blake2b(text.encode(), digest_size=6).hexdigest()
 
 

@@ -24,10 +24,10 @@ from vista_sql.planning.rewrite import PLANNED_AWAY
 from vista_sql.sql.calls import Call
 from vista_sql.sql.quoting import text_literal
 
-STATEMENTS = Capabilities("duckdb", small_batches=True)
+STATEMENTS = Capabilities(small_batches=True)
 """What `query()` can do: it sees the whole statement and stages rows itself."""
 
-BIND_TIME = Capabilities("duckdb, bound in the statement")
+BIND_TIME = Capabilities()
 """What a bare connection can do: one SELECT, planned while DuckDB binds it."""
 
 Expand = Callable[[Call, Mapping[str, Any]], str]

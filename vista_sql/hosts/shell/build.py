@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import duckdb
 from vista_sql import files
 from vista_sql.errors import HostError
 from vista_sql.hosts.duckdb.functions import kernels
+from vista_sql.machine.resources import own_version
 
 SOURCES = ("vista.c", "link.c", "columns.c")
 HEADERS = ("duckdb_api.h", "link.h", "columns.h")
@@ -56,11 +56,6 @@ def functions() -> Iterator[Function]:
     yield from PLANNING
     for kernel in kernels():
         yield Function(kernel.name, kernel.parameters, kernel.returns)
-
-
-def package_version() -> str:
-    """Return the version that the extension and the worker must share."""
-    return metadata.version("vista-sql")
 
 
 def built(folder: Path | None = None) -> Path:
@@ -105,7 +100,7 @@ def functions_header() -> str:
         "    bool is_volatile;",
         "};",
         "",
-        f'#define PACKAGE_VERSION "{package_version()}"',
+        f'#define PACKAGE_VERSION "{own_version()}"',
         "",
         "__attribute__((unused)) static const struct function functions[] = {",
     ]
@@ -181,7 +176,7 @@ def _compiled(folder: Path) -> Path:
 
 def _footer() -> bytes:
     """Return what DuckDB reads at a file's end: for whom it is; no signature."""
-    fields = ("", "", "", ABI, package_version(), API_VERSION, platform(), "4")
+    fields = ("", "", "", ABI, own_version(), API_VERSION, platform(), "4")
     head = b"\x00\x93\x04\x10duckdb_signature\x80\x04"  # a custom section, as in WebAssembly
     padded = b"".join(field.encode().ljust(32, b"\0") for field in fields)
     return head + padded + bytes(256)

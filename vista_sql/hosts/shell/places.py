@@ -6,10 +6,10 @@ import hashlib
 import os
 import stat
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from vista_sql.errors import HostError
+from vista_sql.machine.resources import own_version
 
 
 def runtime_folder() -> Path:
@@ -23,8 +23,7 @@ def runtime_folder() -> Path:
 def worker_name() -> str:
     """Return the name of this installation's worker: one for all shells that use it."""
     place = f"{sys.prefix}\0{Path(__file__).parent}"
-    version = metadata.version("vista-sql")
-    return f"{version}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    return f"{own_version()}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def socket_path() -> Path:

@@ -22,11 +22,11 @@ from vista_sql.hosts.duckdb.functions import kernels, process_runtime
 from vista_sql.hosts.shell import build, columns
 from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
-from vista_sql.machine.resources import Capabilities, machine
+from vista_sql.machine.resources import Capabilities, machine, own_version
 from vista_sql.planning.binding import Binder
 from vista_sql.settings import Settings
 
-SHELL = Capabilities("duckdb shell, bound in the statement")
+SHELL = Capabilities()
 """What the stock shell can do: one SELECT, planned while DuckDB binds it."""
 
 PLANNING = threading.Lock()
@@ -177,7 +177,7 @@ def serve(
     def open_shell(name: str, database: str) -> Shell:
         return Shell(name, database, functions)
 
-    server = Server(socket, open_shell, build.package_version(), idle_seconds)
+    server = Server(socket, open_shell, own_version(), idle_seconds)
     os.chdir("/")  # keeps no folder of a user's busy
     ready()
     server.serve()
