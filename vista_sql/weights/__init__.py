@@ -290,12 +290,12 @@ def _download(file: WeightsFile, target: Path) -> None:
 
 @lru_cache(maxsize=16)
 def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
-    from vista_sql.roster import _measure
+    from vista_sql.roster.catalogue.entries import entries
     from vista_sql.weights import keras_files
 
     with _kept_random_state():
         network = keras_files.read_network(path)
-    layers = _measure.measure(network)
+    layers = entries(network)
     height, width, channels = network.inputs[0].shape[1:]
     offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]
     return Cnn(
