@@ -14,8 +14,7 @@ order of their digests, until the batch fits. Among spaces in use that is a fixe
 of images on purpose: a loop over more images than fit would find nothing were the oldest dropped
 first; so it finds those that fit.
 
-Planning asks `Store.coverage(space(…), digests)`; it opens no folder that is not there, and needs
-neither numpy nor TensorFlow.
+Reading opens no folder that is not there, and needs neither numpy nor TensorFlow: planning does so.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from vista_sql.errors import SettingError, StoreError
+from vista_sql.errors import SettingError
 from vista_sql.files import nearest_existing, user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
 from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
@@ -145,19 +144,6 @@ class Store:
         self.folder, self._limit_bytes = folder, limit_bytes
         self._files = files(folder)
         self._touched: dict[bytes, float] = {}  # spaces, and when their last use was noted
-
-    def coverage(self, space: Space, digests: Sequence[bytes]) -> int:
-        """Return how many of the images are there; 0 as well where the store cannot be read.
-
-        About 3 µs an image, and some 300 µs when the process first opens the store.
-        """
-        try:
-            with self.reading() as reading:
-                if reading is None:
-                    return 0
-                return sum(reading.has(space, one) for one in digests)
-        except StoreError:
-            return 0
 
     @contextmanager
     def reading(self) -> Iterator[Reading | None]:

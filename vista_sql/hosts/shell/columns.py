@@ -24,7 +24,7 @@ Part: TypeAlias = bytes | memoryview | pa.Buffer
 NO_NULLS, SOME_NULLS, ALL_NULL = 0, 1, 2
 
 BOOLEAN, DATE, TIME, INTERVAL, HUGEINT, DECIMAL, ENUM = 1, 13, 14, 15, 16, 19, 23
-LIST, STRUCT, MAP, UUID, ARRAY, SQLNULL = 24, 25, 26, 27, 33, 36
+LIST, STRUCT, MAP, UUID, ARRAY = 24, 25, 26, 27, 33
 
 PLAIN = {
     2: pa.int8(),
