@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
+from vista_sql.units import format_count
+
 if TYPE_CHECKING:
     from rich.progress import Task
 
@@ -230,7 +232,7 @@ def _pace(progress: Progress) -> str:
         if progress.seconds_left is not None:
             parts.append(_clock(progress.seconds_left))
     if progress.errors:
-        parts.append(f"{progress.errors:,} error{'s' * (progress.errors != 1)}")
+        parts.append(format_count(progress.errors, "error"))
     return ", ".join(parts)
 
 

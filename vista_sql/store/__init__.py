@@ -200,7 +200,10 @@ class Store:
                 if old is not None and old == value:
                     continue
                 txn.put(key, value, db=tables.entries)
-                spaces.add(entry.space, int(old is None), len(value) - len(old or b""), len(key))
+                if old is None:
+                    spaces.add(entry.space, 1, len(value) + len(key))
+                else:
+                    spaces.add(entry.space, 0, len(value) - len(old))
                 written += len(value)
             spaces.write()
         if self.size_bytes() > 1.5 * limit + GROWTH_BYTES:  # its gaps are too small to be filled
@@ -338,7 +341,7 @@ class _Spaces:
             row = {"space": asdict(space), "images": 0, "bytes": 0}
         self._changed[space.key] = row | {"used": time.time()}
 
-    def add(self, space: Space, images: int, value_bytes: int, key_bytes: int) -> None:
+    def add(self, space: Space, images: int, n_bytes: int) -> None:
         row = self._changed[space.key]
         if row is None:  # evicted a moment ago
             self._changed[space.key] = None
@@ -346,7 +349,7 @@ class _Spaces:
             row = self._changed[space.key]
         assert row is not None  # noqa: S101  (`use` has made it)
         row["images"] += images
-        row["bytes"] += value_bytes + images * key_bytes
+        row["bytes"] += n_bytes
 
     def evict(self, entries: Any, n_bytes: int) -> None:
         """Remove entries until so many bytes are free, those of spaces unused for longest first.

@@ -195,14 +195,15 @@ def values(
         return TFRecordError(name, reason, record.number, record.offset)
 
     features = parse(record, name).features.feature
-    found: dict[Kind, list[list[Any] | None]] = {kind: [] for kind in FIELDS}
-    used = 0
+    by_kind: dict[Kind, list[list[Any] | None]] = {kind: [] for kind in FIELDS}
+    n_used = 0
     for column in columns:
         value = features.get(column.name)
-        used += value is not None
+        if value is not None:
+            n_used += 1
         field = value.WhichOneof("kind") if value is not None else None
         if field is None:
-            found[column.kind].append(None)
+            by_kind[column.kind].append(None)
             continue
         if field != FIELDS[column.kind]:
             raise misfit(
@@ -224,8 +225,8 @@ def values(
                     f"feature {column.name!r} is no UTF-8 text; give "
                     f"columns => {{'{column.name}': '{blob}', …}}"
                 ) from None
-        found[column.kind].append(listed)
-    if not others_allowed and used < len(features):
+        by_kind[column.kind].append(listed)
+    if not others_allowed and n_used < len(features):  # seldom: looking costs
         known = {column.name for column in columns}
         other = next(
             (
@@ -240,4 +241,4 @@ def values(
                 f"it has a feature {other!r}, which none of the first records has; give "
                 "columns => {…} with those that you want"
             )
-    return found
+    return by_kind

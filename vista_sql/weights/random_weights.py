@@ -117,8 +117,8 @@ def _gelu(x: Array) -> Array:
 
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda x: x * (x > 0),
-    "relu6": lambda x: (x * (x > 0)).clip(max=6),
+    "relu": lambda x: x.clip(min=0),
+    "relu6": lambda x: x.clip(min=0, max=6),
     "silu": lambda x: x * _sigmoid(x),
     "gelu": _gelu,
     "sigmoid": _sigmoid,
