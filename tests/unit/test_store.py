@@ -305,8 +305,8 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(kept, tmp_path):
     kept = t.Store({kept.folder!r})
     for i in range(25):
         kept.keep(t.entries([i]))
-    with kept._files.transaction(write=True) as (txn, tables):
-        txn.put(b"half", b"written" * 10000, db=tables.entries)
+    with kept._files.transaction(write=True) as transaction:
+        transaction.txn.put(b"half", b"written" * 10000, db=transaction.entries)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=60)
