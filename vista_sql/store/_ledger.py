@@ -51,10 +51,9 @@ class Ledger:
 
     def add(self, space: Space, images: int, n_bytes: int) -> None:
         """Count entries that were written."""
-        row = self.row(space.key) or Held(space, 0, 0, time.time())  # evicted a moment ago
-        self._changed[space.key] = replace(
-            row, images=row.images + images, bytes=row.bytes + n_bytes
-        )
+        key = space.key
+        row = self.row(key) or Held(space, 0, 0, time.time())  # evicted a moment ago
+        self._changed[key] = Held(space, row.images + images, row.bytes + n_bytes, row.used)
 
     def used_bytes(self) -> int:
         """Return the bytes of the pages that entries lie in."""
