@@ -16,8 +16,8 @@ T = TypeVar("T")
 def names(package: str) -> tuple[str, ...]:
     """Return the names of the entries of `package`, sorted, without importing them."""
     path = import_module(package).__path__
-    found = {module.name for module in iter_modules(path) if not module.ispkg}
-    return tuple(sorted(name for name in found if not name.startswith("_")))
+    entries = {module.name for module in iter_modules(path) if not module.ispkg}
+    return tuple(sorted(name for name in entries if not name.startswith("_")))
 
 
 def module(package: str, name: str) -> Any:

@@ -119,28 +119,28 @@ class Watch:
                 self._report(now)
 
     def _now(self) -> Progress:
-        found = self._counts()
-        clock = found.clock
+        counts = self._counts()
+        clock = counts.clock
         flowing = (
             clock.infer_seconds
             + clock.fetch_stall_seconds
             + clock.prep_stall_seconds
             + clock.rows_stall_seconds
         )
-        busy = flowing if found.images_inferred else time.perf_counter() - self._began
+        busy = flowing if counts.images_inferred else time.perf_counter() - self._began
         done = self._handed_out  # rows of a batch are counted when it ends, its images before
         if self._calls == 1:
-            done = min(done, max(found.rows, found.images_inferred))
-        stage = "infer" if found.rows or found.images_inferred else "load"
-        if self._total is not None and done >= self._total and found.rows:
+            done = min(done, max(counts.rows, counts.images_inferred))
+        stage = "infer" if counts.rows or counts.images_inferred else "load"
+        if self._total is not None and done >= self._total and counts.rows:
             stage = "train" if self._trains else "finish"
         if stage == "load":
             busy = 0.0
-        inferred = found.images_inferred
+        inferred = counts.images_inferred
         if not inferred:
             self._before = done
         before = self._before if inferred else 0
-        return Progress(stage, done, self._total, inferred, found.errors, busy, before)
+        return Progress(stage, done, self._total, inferred, counts.errors, busy, before)
 
 
 @contextmanager

@@ -123,10 +123,10 @@ class Result:
         return self._table
 
     def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kept = 0
+        kept_bytes = 0
         for batch in batches:
-            kept += batch.nbytes
-            if self._kept_bytes is not None and kept > self._kept_bytes:
+            kept_bytes += batch.nbytes
+            if self._kept_bytes is not None and kept_bytes > self._kept_bytes:
                 raise PlanError(
                     f"keeping these rows takes more than the {format_bytes(self._kept_bytes)} that "
                     "the memory limit leaves: read them in batches with reader(), write them with "
@@ -197,9 +197,9 @@ class Result:
         if layer.lower() not in by_lower:
             raise UnknownNameError("feature column", layer, vectors)
         column = table.column(by_lower[layer.lower()]).combine_chunks()
-        there = column.is_valid()
-        ids = table.column(0).filter(there).to_numpy(zero_copy_only=False)
-        values = matrix(column.filter(there), by_lower[layer.lower()])
+        has_features = column.is_valid()
+        ids = table.column(0).filter(has_features).to_numpy(zero_copy_only=False)
+        values = matrix(column.filter(has_features), by_lower[layer.lower()])
         return ids, values.astype(np.float32, copy=False)
 
     def torch(self, rows: int = DEFAULT_ROWS) -> torch.utils.data.IterableDataset[Any]:
@@ -286,20 +286,20 @@ def shapes(columns: dict[str, str]) -> dict[str, tuple[str, tuple[int | None, ..
         >>> shapes({"id": "INTEGER", "fc6": "FLOAT[84]", "error": "VARCHAR"})
         {'id': ('int32', ()), 'fc6': ('float32', (84,)), 'error': ('str', ())}
     """
-    found: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    by_name: dict[str, tuple[str, tuple[int | None, ...]]] = {}
     for name, kind in columns.items():
         if vector := _VECTOR.fullmatch(kind):
-            found[name] = NUMBERS[vector[1]], (int(vector[2]) if vector[2] else None,)
+            by_name[name] = NUMBERS[vector[1]], (int(vector[2]) if vector[2] else None,)
         elif kind in NUMBERS or kind.startswith("DECIMAL("):
-            found[name] = NUMBERS.get(kind, "float64"), ()
+            by_name[name] = NUMBERS.get(kind, "float64"), ()
         elif kind in TEXTS:
-            found[name] = "str", ()
+            by_name[name] = "str", ()
         else:
             raise QueryError(
                 f"column {name!r} is {kind}, which no tensor holds: leave it out of the SELECT, or "
                 "cast it to a number, a list of FLOAT, or a text"
             )
-    return found
+    return by_name
 
 
 def arrays(batch: pa.RecordBatch, columns: dict[str, str]) -> Arrays:
@@ -316,21 +316,21 @@ def arrays(batch: pa.RecordBatch, columns: dict[str, str]) -> Arrays:
     Raises:
         QueryError: a column cannot be an array: an integer is NULL, vectors differ in length, …
     """
-    wanted = shapes(columns)
-    vectors = [place for place, name in enumerate(columns) if wanted[name][1]]
+    by_column = shapes(columns)
+    vectors = [place for place, name in enumerate(columns) if by_column[name][1]]
     for place in vectors:
         if batch.column(place).null_count:
             batch = batch.filter(batch.column(place).is_valid())
-    found: Arrays = {}
+    by_name: Arrays = {}
     for name, column in zip(columns, batch.columns, strict=True):
-        dtype, shape = wanted[name]
+        dtype, shape = by_column[name]
         if shape:
-            found[name] = matrix(column, name).astype(dtype, copy=False)
+            by_name[name] = matrix(column, name).astype(dtype, copy=False)
         elif dtype == "str":
-            found[name] = column.to_pylist()
+            by_name[name] = column.to_pylist()
         else:
-            found[name] = _numbers(column, name, dtype)
-    return found
+            by_name[name] = _numbers(column, name, dtype)
+    return by_name
 
 
 def matrix(column: pa.Array, name: str) -> npt.NDArray[Any]:

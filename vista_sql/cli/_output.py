@@ -122,8 +122,8 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
         return lambda: None
     if target.is_table:
         limit = rows if target.path is None else 0
-        shown, more = _first_rows(result, limit)
-        text = _box(shown, in_terminal=target.path is None and sys.stdout.isatty())
+        table, more = _first_rows(result, limit)
+        text = _box(table, in_terminal=target.path is None and sys.stdout.isatty())
 
         def show() -> None:
             with _sink(target.path) as stream:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from vista_sql.session import Session
 
 
-def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]) -> dict[str, Any]:
     """Return the values of --var by name: JSON where it is, else text."""
     values: dict[str, Any] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{one!r} is no NAME=VALUE")
+            raise click.BadParameter(f"{assignment!r} is no NAME=VALUE")
         try:
             values[name] = json.loads(value)
         except ValueError:

@@ -66,26 +66,26 @@ def _versions() -> Iterator[Finding]:
     yield Finding("versions", "vista_sql", own_version())
     yield Finding("versions", "Python", f"{platform.python_version()} ({platform.platform()})")
     for name in LIBRARIES:
-        found = package_version(name)
-        if found is not None:
-            yield Finding("versions", name, found)
+        version = package_version(name)
+        if version is not None:
+            yield Finding("versions", name, version)
         else:
             remedy = "install vista-sql again, with its dependencies"
             yield Finding("versions", name, "not installed", "broken", remedy)
 
 
 def _machine() -> Iterator[Finding]:
-    found = resources.machine()
-    yield Finding("machine", "cores", str(found.cores))
-    memory = f"{format_bytes(found.memory_bytes)} ({found.memory_source})"
-    if found.memory_bytes < LEAST_MEMORY_BYTES:
+    machine = resources.machine()
+    yield Finding("machine", "cores", str(machine.cores))
+    memory = f"{format_bytes(machine.memory_bytes)} ({machine.memory_source})"
+    if machine.memory_bytes < LEAST_MEMORY_BYTES:
         remedy = f"give this machine or container {format_bytes(LEAST_MEMORY_BYTES)} or more"
         yield Finding("machine", "memory", memory, "note", remedy)
     else:
         yield Finding("machine", "memory", memory)
     processor = resources.processor()
-    there = processor.instructions.split() if processor else []
-    shown = " ".join(name for name in INSTRUCTIONS if name in there) or "unknown"
+    instructions = processor.instructions.split() if processor else []
+    shown = " ".join(name for name in INSTRUCTIONS if name in instructions) or "unknown"
     yield Finding("machine", "CPU instructions", shown)
 
 
@@ -105,10 +105,10 @@ def _settings() -> Iterator[Finding]:
         if setting.name == "home":
             home, shown = value, value.value or "<database>.vista beside each database file"
         yield Finding("settings", setting.name, f"{shown} ({value.source})")
-    known = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
+    names = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
     for name in sorted(os.environ):
-        if name.startswith("VISTA_SQL_") and name not in known:
-            close = get_close_matches(name, known, 1)
+        if name.startswith("VISTA_SQL_") and name not in names:
+            close = get_close_matches(name, names, 1)
             remedy = f"write {close[0]}" if close else "unset it"
             yield Finding("settings", name, "there is no such setting", "note", remedy)
     if home is not None and home.value is not None:
@@ -134,12 +134,13 @@ def _disks() -> Iterator[Finding]:
     except (SettingError, RuntimeError):
         return  # said among the settings, or there is no home folder
     if choice.folder:
-        kept = store.Store(choice.folder, choice.limit_bytes)
+        features = store.Store(choice.folder, choice.limit_bytes)
         try:
-            held = sum(one.images for one in kept.held())
+            n_images = sum(space.images for space in features.held())
             shown = (
-                f"{choice.folder}: {format_bytes(kept.size_bytes())} of at most "
-                f"{format_bytes(kept.limit_bytes())}, features of {held:,} images and layers"
+                f"{choice.folder}: {format_bytes(features.size_bytes())} of at most "
+                f"{format_bytes(features.limit_bytes())}, "
+                f"features of {n_images:,} images and layers"
             )
             yield Finding("disk", "feature store", shown)
         except StoreError as error:
@@ -249,15 +250,15 @@ def _weights() -> Iterator[Finding]:
     missing = []
     for name in roster.names():
         cnn = roster.load(name)
-        here = weights.available(cnn)
-        shown = ", ".join(here)
-        if "bundled" in here:
+        available = weights.available(cnn)
+        shown = ", ".join(available)
+        if "bundled" in available:
             try:
                 shown += f" (bundled: sha256 {weights.resolve(cnn, 'bundled').identity})"
             except VistaError as error:
                 yield Finding("weights", name, str(error), "broken", "install vista-sql again")
                 continue
-        elif cnn.default_weights in cnn.weights and cnn.default_weights not in here:
+        elif cnn.default_weights in cnn.weights and cnn.default_weights not in available:
             missing.append(name)
         yield Finding("weights", name, shown)
     if missing:
@@ -278,9 +279,9 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
     try:
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.tensorflow").load()
     except Exception as error:  # whatever a damaged installation raises
-        told = f"{package_version(name)} cannot be imported: {type(error).__name__}: {error}"
+        reason = f"{package_version(name)} cannot be imported: {type(error).__name__}: {error}"
         remedy = f"pip install --force-reinstall {name}=={package_version(name)}"
-        return None, [Finding("TensorFlow", name, told, "broken", remedy)]
+        return None, [Finding("TensorFlow", name, reason, "broken", remedy)]
     seconds = time.perf_counter() - began
     gpus = [device.name for device in tensorflow.config.list_physical_devices("GPU")]
     return tensorflow, [
@@ -303,8 +304,8 @@ def _sample() -> Iterator[Finding]:
             rest = _timed(session, infer)
     except Exception as error:  # the very thing to find out
         remedy = "run `vista --debug doctor`, and report what it shows"
-        told = f"{type(error).__name__}: {error}"
-        yield Finding("sample", SAMPLE_CNN, told, "broken", remedy)
+        reason = f"{type(error).__name__}: {error}"
+        yield Finding("sample", SAMPLE_CNN, reason, "broken", remedy)
         return
     rate = f"{SAMPLE_IMAGES / decode:,.0f} images/s"
     yield Finding("sample", "read and decode", f"{SAMPLE_IMAGES} PNG in {decode:.2f} s: {rate}")

@@ -121,9 +121,9 @@ def file_of(setting: Value) -> Path | None:
 @cache
 def fingerprint() -> str:
     """Return what tells this machine from others: its processor and how many cores there are."""
-    known = resources.processor()
-    # as /proc/cpuinfo has the line, since the names of files that are there already do
-    model = f"model name\t: {known.model}" if known and known.model else platform.processor()
+    processor, model = resources.processor(), platform.processor()
+    if processor and processor.model:  # the line of /proc/cpuinfo: files that are kept say so
+        model = f"model name\t: {processor.model}"
     text = f"{platform.machine()} {model} {resources.cores()}"
     return blake2b(text.encode(), digest_size=6).hexdigest()
 

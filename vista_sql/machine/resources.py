@@ -125,7 +125,7 @@ def cgroup_limits(
         lines = membership.read_text().splitlines()
     except OSError:
         return []
-    found = []
+    limits = []
     for line in lines:
         _, controllers, group = line.split(":", 2)
         for controller, mount, name in _CGROUPS:
@@ -139,8 +139,8 @@ def cgroup_limits(
                 except OSError:
                     continue
                 if text.isdigit() and int(text) < 2**60:
-                    found.append((path, int(text)))
-    return found
+                    limits.append((path, int(text)))
+    return limits
 
 
 def peak_bytes() -> int:

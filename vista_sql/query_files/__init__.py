@@ -240,7 +240,7 @@ class Project:
             declared.config.update(values)
             return ""
 
-        known: dict[str, Any] = {
+        context: dict[str, Any] = {
             **{function.__name__: function for function in (ref, source, var, env_var, config)},
             "this": Relation(self._alias(path, declared)),
             "is_incremental": lambda: incremental,
@@ -251,7 +251,7 @@ class Project:
             undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"]
         )
         try:
-            return environment.from_string(text).render(known)
+            return environment.from_string(text).render(context)
         except jinja2.TemplateSyntaxError as error:
             raise QueryError(f"{path}: {error.message}", _line(text, error.lineno)) from None
         except jinja2.UndefinedError as error:
@@ -316,8 +316,8 @@ def _queries(root: Path, *, deep: bool) -> Iterator[Path]:
 
 def _shown(path: Path) -> Path:
     """Return a path as people here call it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _materialized(config: Mapping[str, Any], path: Path) -> Materialized:

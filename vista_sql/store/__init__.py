@@ -205,19 +205,19 @@ class Store:
             StoreError: the store cannot be written to.
         """
         now = time.time()
-        wanted = {
+        due = {
             space.key: space
             for space in spaces
             if self._touched.get(space.key, 0) < now - TOUCH_SECONDS
         }
-        if not wanted:
+        if not due:
             return
-        self._touched |= dict.fromkeys(wanted, now)
+        self._touched |= dict.fromkeys(due, now)
         with self._files.transaction(write=False) as transaction:
             if transaction is None:
                 return
             ledger = Ledger(transaction)
-            rows = {space: ledger.row(space.key) for space in wanted.values()}
+            rows = {space: ledger.row(space.key) for space in due.values()}
             stale = [s for s, row in rows.items() if row and row.used < now - TOUCH_SECONDS]
         if not stale:
             return

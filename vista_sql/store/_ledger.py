@@ -96,10 +96,10 @@ class Ledger:
     def _sizes(self, key: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         """Yield a space's entries: digest, the space's key, bytes of the value."""
         with self._txn.cursor(self._entries) as cursor:
-            there = cursor.set_range(key)
-            while there and bytes(cursor.key()[: len(key)]) == key:
+            is_there = cursor.set_range(key)
+            while is_there and bytes(cursor.key()[: len(key)]) == key:
                 yield bytes(cursor.key()[len(key) :]), key, len(cursor.value())
-                there = cursor.next()
+                is_there = cursor.next()
 
     def _remove(self, keys: Sequence[bytes]) -> None:
         for key in keys:

@@ -62,7 +62,7 @@ def space(
     size = "x".join(map(str, cnn.input_shape))
     if not layer:  # decoding knows of the network only this
         return Space("", "", "", "", "", f"{pre.order} {size}", _decoder())
-    shape = next((one.shape for one in cnn.layers if one.name == layer), None)
+    shape = next((known.shape for known in cnn.layers if known.name == layer), None)
     return Space(
         cnn=cnn.title if cnn.name.lower().endswith(".keras") else cnn.name,
         weights=weights,
@@ -93,10 +93,10 @@ def device_class(device: str) -> str:
 @cache
 def _processor() -> str:
     """Return the processor's model and what instructions it has: kernels are chosen by these."""
-    known = processor()
-    if known is None:
+    described = processor()
+    if described is None:
         return platform.processor() or platform.machine()
-    return f"{known.model or platform.machine()} {crc32(known.instructions.encode()):08x}"
+    return f"{described.model or platform.machine()} {crc32(described.instructions.encode()):08x}"
 
 
 @cache
@@ -111,9 +111,11 @@ def _decoder() -> str:
 @cache
 def _arithmetic() -> str:
     names = ("tensorflow-cpu", "tensorflow")
-    found = next((f"{name} {v}" for name in names if (v := package_version(name))), "no tensorflow")
-    told = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    return ", ".join([found, *(f"{n}={os.environ[n]}" for n in told if n in os.environ)])
+    engine = next(
+        (f"{name} {v}" for name in names if (v := package_version(name))), "no tensorflow"
+    )
+    switches = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    return ", ".join([engine, *(f"{n}={os.environ[n]}" for n in switches if n in os.environ)])
 
 
 @lru_cache(maxsize=4096)

@@ -105,8 +105,8 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
 
 def available(cnn: Cnn) -> tuple[str, ...]:
     """Return the names of the weights that `cnn` can have here without a network, default first."""
-    here = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
-    return (*sorted(here, key=lambda name: name != cnn.default_weights), "random")
+    names = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
+    return (*sorted(names, key=lambda name: name != cnn.default_weights), "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def add(path: Path) -> KnownFile:
         WeightsError: it is no published file, or a damaged one.
         OSError: it cannot be read, or copied.
     """
-    found = read_digests(path)
+    digest = read_digests(path)
     for known in known_files():
-        if _matches(found, known.file):
+        if _matches(digest, known.file):
             known.path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("rb") as source, files.whole(known.path) as target:
                 shutil.copyfileobj(source, target, COPIED_BYTES)
@@ -157,11 +157,11 @@ def add(path: Path) -> KnownFile:
         if known.file.file == path.name:
             raise WeightsError(
                 f"{path} is not the file published as weights {known.name!r} of {known.cnn}, which "
-                f"has {known.checksum}; this has sha256 {found.sha256}, md5 {found.md5}: fetch "
+                f"has {known.checksum}; this has sha256 {digest.sha256}, md5 {digest.md5}: fetch "
                 f"{known.file.url} again"
             )
     raise WeightsError(
-        f"{path} (sha256 {found.sha256}) is no published file that the roster knows; name a file "
+        f"{path} (sha256 {digest.sha256}) is no published file that the roster knows; name a file "
         "of your own in the statement, weights => 'FILE'"
     )
 

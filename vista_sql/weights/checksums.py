@@ -68,14 +68,14 @@ def _known(path: str, seen: tuple[int, ...], cache: Path) -> Digests:
     size, changed = seen[0], max(seen[1:3]) / 1e9
     if size < KEPT_FROM_BYTES:
         return read_digests(path)
-    kept = _read(cache).get(path)
-    if kept is not None and kept[0] == seen:
-        return kept[1]
+    entry = _read(cache).get(path)
+    if entry is not None and entry[0] == seen:
+        return entry[1]
     began = time.time()
-    found = read_digests(path)
+    checksums = read_digests(path)
     if changed < began - SETTLED_SECONDS:
-        _keep(cache, path, seen, found)
-    return found
+        _keep(cache, path, seen, checksums)
+    return checksums
 
 
 def _read(cache: Path) -> dict[str, tuple[tuple[int, ...], Digests]]:

@@ -126,12 +126,14 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def _sum(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
-    mean = sum(one.mean for one in below)
-    return Moments(mean, mean**2 + sum(one.square - one.mean**2 for one in below))
+    mean = sum(moments.mean for moments in below)
+    return Moments(mean, mean**2 + sum(moments.square - moments.mean**2 for moments in below))
 
 
 def _product(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
-    return Moments(prod(one.mean for one in below), prod(one.square for one in below))
+    return Moments(
+        prod(moments.mean for moments in below), prod(moments.square for moments in below)
+    )
 
 
 def _joined(layer: KerasLayer, below: Sequence[Moments]) -> Moments:

@@ -84,8 +84,8 @@ def own() -> Path:
 @cache
 def digest() -> str:
     """Return what tells apart extensions that differ in source, functions or machine."""
-    here = Path(__file__).parent
-    parts = [(here / name).read_text() for name in (*SOURCES, *HEADERS)]
+    folder = Path(__file__).parent
+    parts = [(folder / name).read_text() for name in (*SOURCES, *HEADERS)]
     parts += [functions_header(), repr((FLAGS, LINKED, platform()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -104,12 +104,14 @@ def functions_header() -> str:
         "",
         "__attribute__((unused)) static const struct function functions[] = {",
     ]
-    for one in functions():
+    for function in functions():
         parameters = "NULL"
-        if one.parameters is not None:
-            parameters = f'"{"".join(short_form(kind) for kind in one.parameters)}"'
-        flag = "true" if one.is_volatile else "false"
-        lines.append(f'    {{"{one.name}", {parameters}, "{short_form(one.returns)}", {flag}}},')
+        if function.parameters is not None:
+            parameters = f'"{"".join(short_form(kind) for kind in function.parameters)}"'
+        flag = "true" if function.is_volatile else "false"
+        lines.append(
+            f'    {{"{function.name}", {parameters}, "{short_form(function.returns)}", {flag}}},'
+        )
     return "\n".join([*lines, "    {NULL, NULL, NULL, false},", "};", ""])
 
 
@@ -162,12 +164,12 @@ def _compiled(folder: Path) -> Path:
             shutil.copyfile(Path(__file__).parent / name, place / name)
         (place / "functions.h").write_text(functions_header())
         command = [*compiler, *FLAGS, "-o", "vista.so", *SOURCES, *LINKED]
-        done = subprocess.run(
+        compilation = subprocess.run(
             command, cwd=place, capture_output=True, text=True, check=False, timeout=300
         )
-        if done.returncode:
+        if compilation.returncode:
             raise HostError(
-                f"the C compiler refused the extension ({' '.join(command)}):\n{done.stderr}"
+                f"the C compiler refused the extension ({' '.join(command)}):\n{compilation.stderr}"
             )
         (place / FILE).write_bytes((place / "vista.so").read_bytes() + _footer())
         (place / FILE).replace(folder / FILE)  # another process may do the same
@@ -183,8 +185,8 @@ def _footer() -> bytes:
 
 
 def _compiler() -> list[str]:
-    wanted = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    for command in (wanted.split(), ["cc"], ["gcc"], ["clang"]):
+    chosen = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    for command in (chosen.split(), ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
             return command if os.environ.get("CC") else command[:1]
     raise HostError(

@@ -38,10 +38,10 @@ def make_private(folder: Path) -> None:
         HostError: somebody else owns it, or could enter it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise HostError(
             f"{folder} must be a folder of yours that nobody else can enter (mode 700; it has "
-            f"owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}): remove it, or set "
+            f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}): remove it, or set "
             "XDG_RUNTIME_DIR to another place"
         )

@@ -212,16 +212,16 @@ class Server:
         with self._lock:
             self._running[client] = cancelled
             self._lock.notify_all()
-        said, parts = "", None
+        sentence, parts = "", None
         try:
             parts = _answer(shell, text, body, cancelled)
         except Exception as error:
-            said = self._sentence(error)
+            sentence = self._sentence(error)
         finally:
             with self._lock:
                 del self._running[client]
                 self._last_call = time.monotonic()
-        _send(client, ERROR if parts is None else WELL, said, parts)
+        _send(client, ERROR if parts is None else WELL, sentence, parts)
 
     def _sentence(self, error: Exception) -> str:
         if isinstance(error, VistaError):
@@ -258,13 +258,13 @@ def _answer(
     shell: Shell, text: bytes, body: memoryview, cancelled: threading.Event
 ) -> list[columns.Part]:
     """Return the bytes of what a call returns."""
-    asked = _document(text)
+    document = _document(text)
     request = Request(
-        function=asked["call"],
-        rows=asked["rows"],
-        columns=columns.read(body, asked["types"], asked["rows"]),
-        folder=asked["folder"],
-        environment=asked["environment"],
+        function=document["call"],
+        rows=document["rows"],
+        columns=columns.read(body, document["types"], document["rows"]),
+        folder=document["folder"],
+        environment=document["environment"],
         cancelled=cancelled,
     )
     array, kind = shell.call(request)
@@ -344,21 +344,21 @@ def _exactly(client: socket.socket, n_bytes: int) -> memoryview:
 
 def _document(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise HostError(f"a request's text is no JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise HostError("a request's text is no JSON object")
-    return found
+    return document
 
 
 def _send(
     client: socket.socket, kind: int, text: str = "", parts: list[columns.Part] | None = None
 ) -> None:
-    said = text.encode()
+    encoded = text.encode()
     views = [memoryview(part).cast("B") for part in parts or ()]
-    pending = bytearray(FRAME.pack(MAGIC, kind, len(said), sum(view.nbytes for view in views)))
-    pending += said
+    pending = bytearray(FRAME.pack(MAGIC, kind, len(encoded), sum(view.nbytes for view in views)))
+    pending += encoded
     for view in views:
         if view.nbytes < SENT_AT_ONCE:
             pending += view

@@ -48,13 +48,13 @@ def _below(node: Node, known: dict[int, frozenset[int]]) -> frozenset[int]:
     """
     pending = [node]
     while pending:
-        missing = [one for one in pending[-1].parent_nodes if id(one) not in known]
+        missing = [parent for parent in pending[-1].parent_nodes if id(parent) not in known]
         if missing:
             pending += missing
             continue
-        done = pending.pop()
-        parents = (known[id(one)] for one in done.parent_nodes)
-        known[id(done)] = frozenset({id(done.operation)}).union(*parents)
+        call = pending.pop()
+        parents = (known[id(parent)] for parent in call.parent_nodes)
+        known[id(call)] = frozenset({id(call.operation)}).union(*parents)
     return known[id(node)]
 
 
