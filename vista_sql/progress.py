@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from vista_sql.units import format_count
 
@@ -61,13 +61,40 @@ def nothing(progress: Progress) -> None:
     """Report nothing."""
 
 
+class Clock(Protocol):
+    """Seconds that a statement's calls took, by what they waited for."""
+
+    infer_seconds: float
+    fetch_stall_seconds: float
+    prep_stall_seconds: float
+    rows_stall_seconds: float
+
+
+class Counts(Protocol):
+    """What the kernels have counted for a statement."""
+
+    images_inferred: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+
+    @property
+    def errors(self) -> int:
+        """How many images cannot be read."""
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time went."""
+
+
 class Watch:
     """Watches one statement while it runs, and reports what changed; safe in any thread."""
 
     def __init__(
-        self, report: Report, counts: Callable[[], Any], *, calls: int, trains: bool
+        self, report: Report, counts: Callable[[], Counts], *, calls: int, trains: bool
     ) -> None:
-        """Watch nothing yet: the first rows begin it.
+        """Prepare for a statement; its first rows begin the watch.
 
         Args:
             report: the user's callback.
@@ -86,7 +113,7 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def rows(self, handed_out: int, total: int | None) -> None:
-        """Hear how many rows the engine has handed out, of how many (None: unknown)."""
+        """Take note of how many rows the engine has handed out, of how many (None: unknown)."""
         if self._report is nothing:
             return
         self._handed_out, self._total = handed_out, total

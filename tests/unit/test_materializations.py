@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from vista_sql.errors import QueryError
-from vista_sql.query_files import QueryFile, Relation
+from vista_sql.query_files import QueryFile, TableName
 from vista_sql.query_files.materializations import Statements, statements
 
 NEW = '"foods__vista_new"'
@@ -16,7 +16,7 @@ NEW = '"foods__vista_new"'
 
 def file(materialized, **more):
     path = Path("foods.sql")
-    return QueryFile("foods", path, "", materialized, Relation("foods"), **more)
+    return QueryFile("foods", path, "", materialized, TableName("foods"), **more)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_new_rows_take_the_place_of_their_key(key, rows):
 
 
 def test_names_are_quoted():
-    odd = QueryFile("a", Path("a.sql"), "", "incremental", Relation('a "b"'), unique_key=("c d",))
+    odd = QueryFile("a", Path("a.sql"), "", "incremental", TableName('a "b"'), unique_key=("c d",))
     made = statements(odd, "SELECT 1", "table", ["c d"])
     assert made.swap[0] == (
         'DELETE FROM "a ""b""" WHERE ("c d") IN (SELECT ("c d") FROM "a ""b""__vista_new")'
@@ -84,4 +84,4 @@ def test_a_table_that_the_select_reads_is_not_replaced():
             statements(file("table"), sql, "table")
         assert statements(file("incremental"), sql, "table", ["id"]).make  # adds to it
     with pytest.raises(QueryError, match="it would replace"):
-        statements(file("view", sources=(Relation("Foods", "raw"),)), "SELECT 1", None)
+        statements(file("view", sources=(TableName("Foods", "raw"),)), "SELECT 1", None)

@@ -6,7 +6,7 @@ import csv
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +209,7 @@ def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
         _write_csv(stream, rows)
 
 
-def _write_csv(stream: BinaryIO, rows: list[Any]) -> None:
+def _write_csv(stream: BinaryIO, rows: Sequence[Sequence[object]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     stream.write(text.getvalue().encode())
@@ -246,7 +246,7 @@ def _json_query(schema: pa.Schema) -> str:
 
 def _queried(
     reader: pa.RecordBatchReader, query: Callable[[pa.Schema], str]
-) -> Iterator[list[Any]]:
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield what a query on each batch returns: DuckDB knows best how its values are written."""
     import duckdb
     import pyarrow as pa
@@ -276,7 +276,7 @@ def _arrow(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> Non
             writer.write_batch(batch)
 
 
-_WRITERS: dict[str, Callable[[Any, BinaryIO, bool], None]] = {
+_WRITERS: dict[str, Callable[[pa.RecordBatchReader, BinaryIO, bool], None]] = {
     "csv": _csv,
     "json": _json,
     "parquet": _parquet,

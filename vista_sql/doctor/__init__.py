@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
@@ -21,6 +21,9 @@ from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.machine.resources import own_version, package_version
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", "scikit-learn")
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
@@ -314,13 +317,13 @@ def _sample() -> Iterator[Finding]:
     yield Finding("sample", "infer", f"{SAMPLE_IMAGES} images in {rest:.2f} s: {rate}")
 
 
-def _timed(session: Any, sql: str) -> float:
+def _timed(session: vista_sql.Session, sql: str) -> float:
     began = time.perf_counter()
     session.query(sql).arrow()
     return time.perf_counter() - began
 
 
-def _noise() -> Any:
+def _noise() -> pa.Table:
     import cv2
     import numpy as np
     import pyarrow as pa

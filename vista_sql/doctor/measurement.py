@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -97,7 +96,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return min(once() for _ in range(ROUNDS))
 
 
-def _each(work: Callable[[Any], object], items: Sequence[Any]) -> None:
+def _each(work: Callable[[bytes], object], items: Sequence[bytes]) -> None:
     for item in items:
         work(item)
 
@@ -214,7 +213,7 @@ def _key(number: int) -> bytes:
     return store.digest(number.to_bytes(8, "little"))
 
 
-def _read(features: store.Store, space: store.Space, numbers: range) -> list[Any]:
+def _read(features: store.Store, space: store.Space, numbers: range) -> list[bytes]:
     with features.reading() as reading:
         packed = [reading.get(space, _key(number)) for number in numbers] if reading else []
         return [bytes(entry.payload) for entry in packed if entry is not None]

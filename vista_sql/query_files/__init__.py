@@ -34,7 +34,7 @@ _NAMES = "ref, source, var, env_var, config, this, is_incremental, execute and t
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class TableName:
     """A table or view by its names; printed as SQL has it."""
 
     identifier: str
@@ -58,10 +58,10 @@ class QueryFile:
     path: Path
     text: str
     materialized: Materialized
-    relation: Relation
+    relation: TableName
     unique_key: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # query files that it refers to, in the order of the text
-    sources: tuple[Relation, ...] = ()
+    sources: tuple[TableName, ...] = ()
     enabled: bool = True
 
 
@@ -71,7 +71,7 @@ class _Declared:
 
     config: dict[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
-    sources: list[Relation] = field(default_factory=list)
+    sources: list[TableName] = field(default_factory=list)
 
 
 class Project:
@@ -183,7 +183,7 @@ class Project:
             path=path,
             text=text,
             materialized=_materialized(declared.config, path),
-            relation=Relation(declared.config.get("alias", name)),
+            relation=TableName(declared.config.get("alias", name)),
             unique_key=_unique_key(declared.config, path),
             needs=tuple(dict.fromkeys(declared.needs)),
             sources=tuple(dict.fromkeys(declared.sources)),
@@ -205,22 +205,22 @@ class Project:
 
         declared = declared or _Declared()
 
-        def ref(*names: str, **_: Any) -> Relation:
+        def ref(*names: str, **_: Any) -> TableName:
             name = names[-1]  # the first of two is the package
             if name not in self._paths:
                 place = _place(text, rf"\bref\s*\([^)]*['\"]({re.escape(name)})['\"]")
                 raise UnknownNameError("query file", name, self.names, place)
             declared.needs.append(name)
             if parsing:  # what it refers to may refer to this file
-                return Relation(name)
+                return TableName(name)
             other = self.file(name)
             if not other.enabled:
                 raise QueryError(f"{path}: it needs {name}, which config(enabled=…) turns off")
             ephemeral = other.materialized == "ephemeral"
-            return Relation(_CTE + name) if ephemeral else other.relation
+            return TableName(_CTE + name) if ephemeral else other.relation
 
-        def source(schema: str, table: str) -> Relation:
-            declared.sources.append(Relation(table, schema))
+        def source(schema: str, table: str) -> TableName:
+            declared.sources.append(TableName(table, schema))
             return declared.sources[-1]
 
         def var(name: str, *default: Any) -> Any:
@@ -242,7 +242,7 @@ class Project:
 
         context: dict[str, Any] = {
             **{function.__name__: function for function in (ref, source, var, env_var, config)},
-            "this": Relation(self._alias(path, declared)),
+            "this": TableName(self._alias(path, declared)),
             "is_incremental": lambda: incremental,
             "execute": not parsing,
             "target": {"name": "vista", "type": "duckdb", "schema": "main"},

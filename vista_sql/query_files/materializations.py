@@ -48,8 +48,8 @@ def statements(
 
     Example:
         >>> from pathlib import Path
-        >>> from vista_sql.query_files import Relation
-        >>> file = QueryFile("foods", Path("foods.sql"), "", "table", Relation("foods"))
+        >>> from vista_sql.query_files import TableName
+        >>> file = QueryFile("foods", Path("foods.sql"), "", "table", TableName("foods"))
         >>> statements(file, "SELECT 1 AS id", existing="table").make
         ('CREATE OR REPLACE TABLE "foods" AS SELECT 1 AS id',)
         >>> statements(file, "SELECT 1 AS id", existing="view").swap

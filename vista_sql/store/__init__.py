@@ -32,7 +32,7 @@ from zlib import crc32
 from vista_sql.errors import SettingError
 from vista_sql.files import nearest_existing, user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, Transaction, files
-from vista_sql.store._ledger import TOUCH_SECONDS, Held, Ledger, on_disk_bytes
+from vista_sql.store._rows import TOUCH_SECONDS, Held, SpaceRows, on_disk_bytes
 from vista_sql.store._spaces import Space, device_class, digest, space
 
 __all__ = [
@@ -174,12 +174,12 @@ class Store:
             limit = self.limit_bytes()
             if needed_bytes > limit:
                 return 0
-            ledger = Ledger(transaction)
+            rows = SpaceRows(transaction)
             for space in {entry.space for entry in entries}:
-                ledger.use(space)
-            excess_bytes = ledger.used_bytes() + needed_bytes - limit
+                rows.use(space)
+            excess_bytes = rows.used_bytes() + needed_bytes - limit
             if excess_bytes > 0:
-                ledger.evict(excess_bytes + limit // EVICTED_SHARE)
+                rows.evict(excess_bytes + limit // EVICTED_SHARE)
             for entry in entries:
                 key = entry.space.key + entry.digest
                 value = _packed(key, entry)
@@ -189,11 +189,11 @@ class Store:
                 old_bytes = None if old is None else len(old)  # the memory is LMDB's until `put`
                 transaction.txn.put(key, value, db=transaction.entries)
                 if old_bytes is None:
-                    ledger.add(entry.space, 1, len(value) + len(key))
+                    rows.add(entry.space, 1, len(value) + len(key))
                 else:
-                    ledger.add(entry.space, 0, len(value) - old_bytes)
+                    rows.add(entry.space, 0, len(value) - old_bytes)
                 written += len(value)
-            ledger.write()
+            rows.write()
         if self.size_bytes() > 1.5 * limit + GROWTH_BYTES:  # its gaps are too small to be filled
             self._files.compact()
         return written
@@ -216,17 +216,17 @@ class Store:
         with self._files.transaction(write=False) as transaction:
             if transaction is None:
                 return
-            ledger = Ledger(transaction)
-            rows = {space: ledger.row(space.key) for space in due.values()}
-            stale = [s for s, row in rows.items() if row and row.used < now - TOUCH_SECONDS]
+            rows = SpaceRows(transaction)
+            by_space = {space: rows.row(space.key) for space in due.values()}
+            stale = [s for s, row in by_space.items() if row and row.used < now - TOUCH_SECONDS]
         if not stale:
             return
         with self._files.transaction(write=True) as transaction:
             if transaction is not None:
-                ledger = Ledger(transaction)
+                rows = SpaceRows(transaction)
                 for space in stale:
-                    ledger.use(space)
-                ledger.write()
+                    rows.use(space)
+                rows.write()
 
     def held(self) -> list[Held]:
         """Return what the store holds, by space; the images that can be decoded are left out.
@@ -237,8 +237,7 @@ class Store:
         with self._files.transaction(write=False) as transaction:
             if transaction is None:
                 return []
-            rows = Ledger(transaction).rows()
-        held = [row for _, row in rows if row.space.layer]
+            held = [row for _, row in SpaceRows(transaction).rows() if row.space.layer]
         return sorted(held, key=lambda row: (row.space.cnn, row.space.layer, astuple(row.space)))
 
     def size_bytes(self) -> int:
@@ -268,10 +267,10 @@ class Store:
         gone = [row for row in held if row.space.cnn.lower() == cnn.lower()]
         with self._files.transaction(write=True) as transaction:
             if transaction is not None and gone:
-                ledger = Ledger(transaction)
+                rows = SpaceRows(transaction)
                 for row in gone:
-                    ledger.empty(row.space.key)
-                ledger.write()
+                    rows.empty(row.space.key)
+                rows.write()
         if gone:
             self._files.compact()
         return sum(row.images for row in gone)

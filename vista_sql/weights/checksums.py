@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from vista_sql import files
 
@@ -81,7 +80,7 @@ def _known(path: str, seen: tuple[int, ...], cache: Path) -> Digests:
 def _read(cache: Path) -> dict[str, tuple[tuple[int, ...], Digests]]:
     """Return what is kept by path; nothing where the file is absent or damaged."""
     try:
-        record: Any = json.loads(cache.read_text(encoding="utf-8"))
+        record = json.loads(cache.read_text(encoding="utf-8"))
         if record["version"] != VERSION:
             return {}
         return {

@@ -125,7 +125,7 @@ def short_form(kind: str) -> str:
     return _short(duckdb.sqltype(kind))
 
 
-def _short(kind: Any) -> str:
+def _short(kind: Any) -> str:  # DuckDB's stub leaves open what its children are
     if kind.id == "struct":
         return f"{{{''.join(f'{name}={_short(part)}' for name, part in kind.children)}}}"
     if kind.id == "list":

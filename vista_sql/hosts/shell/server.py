@@ -54,8 +54,8 @@ class Request:
     cancelled: threading.Event
 
 
-class Shell(Protocol):
-    """What a shell's calls reach; one per database that a shell has open."""
+class Handler(Protocol):
+    """What answers the calls of a shell; one per database that a shell has open."""
 
     def call(self, request: Request) -> tuple[pa.Array, pa.DataType]:
         """Return a column of `request.rows` rows, and the type in which it travels.
@@ -69,8 +69,8 @@ class Shell(Protocol):
         """Give back what belongs to the shell: nobody is connected any more."""
 
 
-OpenShell = Callable[[str, str], Shell]
-"""(a shell's id, the path of its database or "") → the shell."""
+OpenShell = Callable[[str, str], Handler]
+"""(a shell's id, the path of its database or "") → what answers its calls."""
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
         """
         self._path, self._open, self._package = path, open_shell, package
         self._idle_seconds = idle_seconds
-        self._shells: dict[str, tuple[Shell, int]] = {}  # by id, with its number of connections
+        self._shells: dict[str, tuple[Handler, int]] = {}  # by id, with its number of connections
         self._opening = threading.Lock()
         self._running: dict[socket.socket, threading.Event] = {}  # calls under way
         self._lock = threading.Condition()
@@ -162,7 +162,7 @@ class Server:
             if joined:
                 self._leave(joined)
 
-    def _greeted(self, client: socket.socket) -> tuple[str, Shell | None]:
+    def _greeted(self, client: socket.socket) -> tuple[str, Handler | None]:
         kind, text, _ = _head(client)
         if kind == STOP:
             self.stop()
@@ -197,7 +197,7 @@ class Server:
             elif shell is not None:
                 shell.close()
 
-    def _served(self, client: socket.socket, shell: Shell) -> None:
+    def _served(self, client: socket.socket, shell: Handler) -> None:
         kind, text, n_body = _head(client)
         if kind != CALL:
             raise HostError(f"a request of kind {kind} is no call")
@@ -255,7 +255,7 @@ class Server:
 
 
 def _answer(
-    shell: Shell, text: bytes, body: memoryview, cancelled: threading.Event
+    shell: Handler, text: bytes, body: memoryview, cancelled: threading.Event
 ) -> list[columns.Part]:
     """Return the bytes of what a call returns."""
     document = _document(text)

@@ -24,7 +24,7 @@ class Held:
     used: float  # when it was last used, seconds since 1970, to the hour
 
 
-class Ledger:
+class SpaceRows:
     """The rows about spaces within one transaction; what changes is written by `write`."""
 
     def __init__(self, transaction: Transaction) -> None:
