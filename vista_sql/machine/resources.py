@@ -37,7 +37,7 @@ class Resources:
     share: float = 1.0  # of memory_limit, where a training has the rest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a host can do; differences between hosts are data, not branches."""
 
