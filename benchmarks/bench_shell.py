@@ -25,6 +25,7 @@ from photos import photos
 
 import vista_sql
 from vista_sql.hosts.shell import binary, build, columns, init, places, server
+from vista_sql.machine.resources import own_version
 
 VALUES = 2048  # of one row's features: ResNet50's avg_pool
 IMAGE_BYTES = 100_000
@@ -68,7 +69,7 @@ def shell(*statements: str, database: str = ":memory:") -> list[float]:
 
 def crossing(rows: int, rounds: int) -> dict[str, float]:
     """Return GB/s of features into the shell and of images out of it."""
-    serving = server.Server(places.socket_path(), lambda *_: Idle(), build.package_version(), 1e6)
+    serving = server.Server(places.socket_path(), lambda *_: Idle(), own_version(), 1e6)
     threading.Thread(target=serving.serve, daemon=True).start()
     image = f"repeat('x', {IMAGE_BYTES})::BLOB AS image"
     table = f"CREATE TABLE i AS SELECT {image} FROM range({rows // 10})"

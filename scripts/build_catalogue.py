@@ -1,4 +1,4 @@
-"""Write the catalogue of CNNs: the shape and the cost of every layer, measured on the network.
+"""Write the catalogue of CNNs: the shape and the cost of every layer, counted on the network.
 
 Usage: python scripts/build_catalogue.py [NAME …]   (all CNNs of the roster when none is named)
 """
@@ -11,14 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vista_sql import roster
-from vista_sql.roster._measure import measure
+from vista_sql.roster.catalogue.entries import entries
 
 FOLDER = Path(roster.__file__).parent / "catalogue"
 
 
 def catalogue_text(network: roster.Network) -> str:
     """Return the text of the catalogue of a network."""
-    rows = (asdict(layer) for layer in measure(network))
+    rows = (asdict(layer) for layer in entries(network))
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
 

@@ -16,7 +16,7 @@ import pytest
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself, and parts on its own line or on lines above
-    ("errors", "units", "kernels", "progress", "catalog", "batches"),  # the words
+    ("errors", "units", "files", "kernels", "progress", "catalog"),  # the words
     ("settings", "tfrecord", "roster", "machine", "models", "runs"),  # what is known
     ("weights", "store", "train"),  # what is kept
     ("sql",),  # text, read and written
@@ -53,11 +53,12 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("hosts doctor train udfs", "batches models result roster weights datasets"),
+    "numpy": ("hosts doctor train udfs", "models result roster weights datasets"),
     "pandas": ("", "result"),
+    "platformdirs": ("", "files"),
     "polars": ("", "result"),
     "pyarrow": (
-        "batches hosts doctor session result train udfs",
+        "hosts doctor session result train udfs",
         "cli datasets doctor tfrecord",
     ),
     "pynvml": ("", "udfs"),  # with the extra gpu
@@ -67,7 +68,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
-    "torch": ("", "batches"),  # who wants tensors of PyTorch has it
+    "torch": ("", "result"),  # who wants tensors of PyTorch has it
 }
 
 HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")
@@ -250,7 +251,7 @@ def test_statements_are_planned_where_no_engine_is_installed(in_python):
         (statement,) = parse.parse('''
             SELECT id, conv5_3 FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3', 'avg_pool'],
             images => 'photos', structured => 'foods') WHERE price < 10''')
-        host = Capabilities("fake", small_batches=True)
+        host = Capabilities(small_batches=True)
         script = plan(statement, Database(), Context(Settings({}, {}), "", host, Names("salt")))
         print(explain.staged_sql(script))
         print(explain.render(script))

@@ -11,7 +11,8 @@ from vista_sql.udfs.network.networks import Network, OpenCnn
 from vista_sql.udfs.passes.runtime import Runtime
 
 from vista_sql.kernels import InferSpec
-from vista_sql.roster import Cnn, Preprocessing, _measure
+from vista_sql.roster import Cnn, Preprocessing
+from vista_sql.roster.catalogue.entries import entries
 
 SIDE = 13  # odd, so that paddings and poolings are uneven
 
@@ -113,7 +114,7 @@ def cnn(name: str) -> Cnn:
         preprocessing=Preprocessing("bgr", (100.0, 110.0, 120.0), (0.02, 0.02, 0.02)),
         build=lambda: network(name),
         default_weights="random",
-        catalogue=_measure.measure(network(name)),
+        catalogue=entries(network(name)),
     )
 
 

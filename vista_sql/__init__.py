@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from vista_sql.result import Result
     from vista_sql.session import Session, attach, connect, query
 
-__version__ = "0.1.0"
+__version__: str
+"""As pyproject.toml has it; read off the installation when it is asked for."""
 
 __all__ = [
     "Progress",
@@ -50,6 +51,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("vista_sql.machine.resources").own_version()
     if name == "errors":
         return import_module("vista_sql.errors")
     if name == "progress_bar":

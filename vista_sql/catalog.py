@@ -1,4 +1,4 @@
-"""Find the entries of an open set (CNNs, plans, kernels, engines …): one file each, or folder."""
+"""A package → the names of its entries; a name → its entry. An open set is a folder of files."""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from vista_sql.units import format_count
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -59,13 +61,40 @@ def nothing(progress: Progress) -> None:
     """Report nothing."""
 
 
+class Clock(Protocol):
+    """Seconds that a statement's calls took, by what they waited for."""
+
+    infer_seconds: float
+    fetch_stall_seconds: float
+    prep_stall_seconds: float
+    rows_stall_seconds: float
+
+
+class Counts(Protocol):
+    """What the kernels have counted for a statement."""
+
+    images_inferred: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+
+    @property
+    def errors(self) -> int:
+        """How many images cannot be read."""
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time went."""
+
+
 class Watch:
     """Watches one statement while it runs, and reports what changed; safe in any thread."""
 
     def __init__(
-        self, report: Report, counts: Callable[[], Any], *, calls: int, trains: bool
+        self, report: Report, counts: Callable[[], Counts], *, calls: int, trains: bool
     ) -> None:
-        """Watch nothing yet: the first rows begin it.
+        """Prepare for a statement; its first rows begin the watch.
 
         Args:
             report: the user's callback.
@@ -84,7 +113,7 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def rows(self, handed_out: int, total: int | None) -> None:
-        """Hear how many rows the engine has handed out, of how many (None: unknown)."""
+        """Take note of how many rows the engine has handed out, of how many (None: unknown)."""
         if self._report is nothing:
             return
         self._handed_out, self._total = handed_out, total
@@ -117,28 +146,28 @@ class Watch:
                 self._report(now)
 
     def _now(self) -> Progress:
-        found = self._counts()
-        clock = found.clock
+        counts = self._counts()
+        clock = counts.clock
         flowing = (
             clock.infer_seconds
             + clock.fetch_stall_seconds
             + clock.prep_stall_seconds
             + clock.rows_stall_seconds
         )
-        busy = flowing if found.images_inferred else time.perf_counter() - self._began
+        busy = flowing if counts.images_inferred else time.perf_counter() - self._began
         done = self._handed_out  # rows of a batch are counted when it ends, its images before
         if self._calls == 1:
-            done = min(done, max(found.rows, found.images_inferred))
-        stage = "infer" if found.rows or found.images_inferred else "load"
-        if self._total is not None and done >= self._total and found.rows:
+            done = min(done, max(counts.rows, counts.images_inferred))
+        stage = "infer" if counts.rows or counts.images_inferred else "load"
+        if self._total is not None and done >= self._total and counts.rows:
             stage = "train" if self._trains else "finish"
         if stage == "load":
             busy = 0.0
-        inferred = found.images_inferred
+        inferred = counts.images_inferred
         if not inferred:
             self._before = done
         before = self._before if inferred else 0
-        return Progress(stage, done, self._total, inferred, found.errors, busy, before)
+        return Progress(stage, done, self._total, inferred, counts.errors, busy, before)
 
 
 @contextmanager
@@ -230,7 +259,7 @@ def _pace(progress: Progress) -> str:
         if progress.seconds_left is not None:
             parts.append(_clock(progress.seconds_left))
     if progress.errors:
-        parts.append(f"{progress.errors:,} error{'s' * (progress.errors != 1)}")
+        parts.append(format_count(progress.errors, "error"))
     return ", ".join(parts)
 
 

@@ -1,13 +1,15 @@
-"""The rows of a statement: executed once, then kept or streamed."""
+"""A bound statement → its rows: run once, kept or streamed, as Arrow, frames, arrays or tensors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from vista_sql import batches, catalog, kernels
+from vista_sql import catalog, kernels
 from vista_sql.errors import HostError, PlanError, QueryError, UnknownNameError
 from vista_sql.units import format_bytes
 
@@ -19,8 +21,29 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import torch
 
+    Arrays: TypeAlias = dict[str, npt.NDArray[Any] | list[str | bytes | None]]
+    Stream: TypeAlias = Callable[[], Iterator[Arrays]]
+
 DEFAULT_ROWS = 256
 """Rows in a batch: wide rows (100,000 floats are 400 KB) would not fit many at a time."""
+
+NUMBERS = {  # DuckDB type → NumPy's
+    "BOOLEAN": "bool",
+    "TINYINT": "int8",
+    "SMALLINT": "int16",
+    "INTEGER": "int32",
+    "BIGINT": "int64",
+    "HUGEINT": "float64",  # Arrow has no integer of 128 bits; sums of integers are HUGEINT
+    "UTINYINT": "uint8",
+    "USMALLINT": "uint16",
+    "UINTEGER": "uint32",
+    "UBIGINT": "uint64",
+    "FLOAT": "float32",
+    "DOUBLE": "float64",
+}
+TEXTS = ("VARCHAR", "BLOB")
+
+_VECTOR = re.compile(r"(FLOAT|DOUBLE)\[(\d*)\]")
 
 
 class Result:
@@ -100,10 +123,10 @@ class Result:
         return self._table
 
     def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kept = 0
+        kept_bytes = 0
         for batch in batches:
-            kept += batch.nbytes
-            if self._kept_bytes is not None and kept > self._kept_bytes:
+            kept_bytes += batch.nbytes
+            if self._kept_bytes is not None and kept_bytes > self._kept_bytes:
                 raise PlanError(
                     f"keeping these rows takes more than the {format_bytes(self._kept_bytes)} that "
                     "the memory limit leaves: read them in batches with reader(), write them with "
@@ -159,7 +182,7 @@ class Result:
         import numpy as np
 
         table = self.arrow()
-        vectors = [f.name for f in table.schema if _is_vector(f.type)]
+        vectors = [f.name for f in table.schema if is_vector(f.type)]
         if layer is None and len(vectors) == 1:
             layer = vectors[0]
         if layer is None:
@@ -174,9 +197,9 @@ class Result:
         if layer.lower() not in by_lower:
             raise UnknownNameError("feature column", layer, vectors)
         column = table.column(by_lower[layer.lower()]).combine_chunks()
-        there = column.is_valid()
-        ids = table.column(0).filter(there).to_numpy(zero_copy_only=False)
-        values = batches.matrix(column.filter(there), by_lower[layer.lower()])
+        has_features = column.is_valid()
+        ids = table.column(0).filter(has_features).to_numpy(zero_copy_only=False)
+        values = matrix(column.filter(has_features), by_lower[layer.lower()])
         return ids, values.astype(np.float32, copy=False)
 
     def torch(self, rows: int = DEFAULT_ROWS) -> torch.utils.data.IterableDataset[Any]:
@@ -194,8 +217,8 @@ class Result:
             HostError: PyTorch is not installed; while it is read: the rows were streamed before.
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
-        batches.shapes(self._columns)
-        return batches.torch_dataset(lambda: self._arrays(rows))
+        shapes(self._columns)
+        return _torch_dataset(lambda: self._arrays(rows))
 
     def tf(self, rows: int = DEFAULT_ROWS) -> tf.data.Dataset:
         """Return a TensorFlow dataset that streams the rows, a dict of tensors by column a batch.
@@ -210,10 +233,10 @@ class Result:
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
-        return batches.tf_dataset(lambda: self._arrays(rows), self._columns, tensorflow)
+        return _tf_dataset(lambda: self._arrays(rows), self._columns, tensorflow)
 
-    def _arrays(self, rows: int) -> Iterator[batches.Arrays]:
-        return (batches.arrays(batch, self._columns) for batch in self.reader(rows))
+    def _arrays(self, rows: int) -> Iterator[Arrays]:
+        return (arrays(batch, self._columns) for batch in self.reader(rows))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.reader().__arrow_c_stream__(requested_schema)
@@ -234,7 +257,8 @@ class Result:
         return f"<vista_sql.Result ({shown})>"
 
 
-def _is_vector(kind: pa.DataType) -> bool:
+def is_vector(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type is a list of floating-point numbers, of any length."""
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     return bool(
         (lists or pa.types.is_fixed_size_list(kind)) and pa.types.is_floating(kind.value_type)
@@ -244,3 +268,145 @@ def _is_vector(kind: pa.DataType) -> bool:
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield first
     yield from rest
+
+
+# ── batches as arrays, arrays as tensors ────────────────────────────────────────────────────────
+
+
+def shapes(columns: dict[str, str]) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Return what an array of each column is: NumPy's type (texts: 'str') and shape without rows.
+
+    Args:
+        columns: name → DuckDB type.
+
+    Raises:
+        QueryError: a column's type cannot be in a tensor, and is no text.
+
+    Example:
+        >>> shapes({"id": "INTEGER", "fc6": "FLOAT[84]", "error": "VARCHAR"})
+        {'id': ('int32', ()), 'fc6': ('float32', (84,)), 'error': ('str', ())}
+    """
+    by_name: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    for name, kind in columns.items():
+        if vector := _VECTOR.fullmatch(kind):
+            by_name[name] = NUMBERS[vector[1]], (int(vector[2]) if vector[2] else None,)
+        elif kind in NUMBERS or kind.startswith("DECIMAL("):
+            by_name[name] = NUMBERS.get(kind, "float64"), ()
+        elif kind in TEXTS:
+            by_name[name] = "str", ()
+        else:
+            raise QueryError(
+                f"column {name!r} is {kind}, which no tensor holds: leave it out of the SELECT, or "
+                "cast it to a number, a list of FLOAT, or a text"
+            )
+    return by_name
+
+
+def arrays(batch: pa.RecordBatch, columns: dict[str, str]) -> Arrays:
+    """Return a batch as arrays, without a copy where Arrow's memory can be used as it is.
+
+    Args:
+        batch: rows.
+        columns: name → DuckDB type of its columns.
+
+    Returns:
+        numbers (rows,), NULL in a FLOAT or DOUBLE being NaN; features (rows, values); texts and
+        BLOBs as lists. Rows whose features are NULL are left out of all. Arrays may be read-only.
+
+    Raises:
+        QueryError: a column cannot be an array: an integer is NULL, vectors differ in length, …
+    """
+    by_column = shapes(columns)
+    vectors = [place for place, name in enumerate(columns) if by_column[name][1]]
+    for place in vectors:
+        if batch.column(place).null_count:
+            batch = batch.filter(batch.column(place).is_valid())
+    by_name: Arrays = {}
+    for name, column in zip(columns, batch.columns, strict=True):
+        dtype, shape = by_column[name]
+        if shape:
+            by_name[name] = matrix(column, name).astype(dtype, copy=False)
+        elif dtype == "str":
+            by_name[name] = column.to_pylist()
+        else:
+            by_name[name] = _numbers(column, name, dtype)
+    return by_name
+
+
+def matrix(column: pa.Array, name: str) -> npt.NDArray[Any]:
+    """Return lists of one length, none of them NULL, as (rows, values).
+
+    Raises:
+        QueryError: they differ in length.
+    """
+    import numpy as np
+
+    if len(column) == 0:
+        size = column.type.list_size if pa.types.is_fixed_size_list(column.type) else 0
+        return np.zeros((0, size), np.float32)
+    if len(pc.list_value_length(column).unique()) > 1:
+        raise QueryError(f"the rows of {name!r} differ in length")
+    values: npt.NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), -1)
+
+
+def _numbers(column: pa.Array, name: str, dtype: str) -> npt.NDArray[Any]:
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if column.null_count and not pa.types.is_floating(column.type):
+        raise QueryError(
+            f"column {name!r} has a NULL, which no tensor of {dtype} holds: leave such rows out "
+            f"(WHERE {name} IS NOT NULL), or give them a value (coalesce)"
+        )
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values.astype(dtype, copy=False)
+
+
+def _torch_dataset(stream: Stream) -> torch.utils.data.IterableDataset[Any]:
+    """Return a torch.utils.data.IterableDataset over what `stream()` yields, batches of arrays."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise HostError(f".torch() needs PyTorch ({error}): pip install torch") from error
+
+    class Batches(torch.utils.data.IterableDataset):  # type: ignore[misc,name-defined,unused-ignore]
+        """A statement's rows, a dict of tensors a batch."""
+
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            if torch.utils.data.get_worker_info() is not None:
+                raise HostError(
+                    "a statement's rows are read in the process that runs it: give the DataLoader "
+                    "num_workers=0"
+                )
+            for batch in stream():
+                yield {
+                    name: values if isinstance(values, list) else torch.from_dlpack(values)
+                    for name, values in batch.items()
+                }
+
+    return Batches()
+
+
+def _tf_dataset(stream: Stream, columns: dict[str, str], tensorflow: Any) -> tf.data.Dataset:
+    """Return a tf.data.Dataset over what `stream()` yields, batches of arrays.
+
+    Args:
+        stream: starts the statement.
+        columns: name → DuckDB type.
+        tensorflow: the module.
+    """
+
+    def batches() -> Iterator[Arrays]:
+        for batch in stream():
+            yield {
+                name: ["" if v is None else v for v in values]
+                if isinstance(values, list)
+                else values
+                for name, values in batch.items()
+            }
+
+    signature = {
+        name: tensorflow.TensorSpec((None, *shape), "string" if dtype == "str" else dtype)
+        for name, (dtype, shape) in shapes(columns).items()
+    }
+    return tensorflow.data.Dataset.from_generator(batches, output_signature=signature)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from vista_sql import files
 from vista_sql.kernels import WALL, WORK, Timer
 from vista_sql.machine.resources import peak_bytes
 
@@ -167,14 +168,7 @@ class Runs:
 
     def _write_file(self, name: str, text: str) -> None:
         """Write a file, whole or not at all; drop the oldest beyond MOST_RUNS."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
-        half = path.with_suffix(f".{os.getpid()}.half")
-        try:
-            half.write_text(text, encoding="utf-8")
-            half.replace(path)
-        finally:
-            half.unlink(missing_ok=True)
+        files.write(self._folder / name, text)
         names = os.listdir(self._folder)  # noqa: PTH208 - names are enough, and quick
         for old in sorted(names)[:-MOST_RUNS]:
             (self._folder / old).unlink(missing_ok=True)

@@ -43,6 +43,16 @@ def format_bytes(n_bytes: float) -> str:
     return f"{size:.1f} TiB"
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return how many things there are as text.
+
+    Example:
+        >>> format_count(1, "row"), format_count(2500, "row")
+        ('1 row', '2,500 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def format_flops(flops: float) -> str:
     """Return floating-point operations as text.
 

@@ -19,6 +19,7 @@ from duckdb import func
 
 import vista_sql
 from vista_sql.hosts.shell import binary, build, places, server
+from vista_sql.machine.resources import own_version
 
 A = "cnn => 'lenet5', layers => ['f6']"
 
@@ -252,7 +253,7 @@ def test_columns_arrive_as_python_gets_them_from_duckdb(shell, monkeypatch):
     (shell.folder / "echo").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(shell.folder / "echo"))
     other = of_shells.Shells(shell.folder, more={"XDG_RUNTIME_DIR": str(shell.folder / "echo")})
-    serving = server.Server(places.socket_path(), lambda *_: Echo(), build.package_version(), 1000)
+    serving = server.Server(places.socket_path(), lambda *_: Echo(), own_version(), 1000)
     thread = threading.Thread(target=serving.serve)
     thread.start()
     try:

@@ -41,7 +41,7 @@ class Foods(Unseen):
 
 
 def context(**variables):
-    host = Capabilities("test")
+    host = Capabilities()
     return Context(Settings({"vista_store": False, **variables}, {}), "home", host, Names("salt"))
 
 

@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def context(variables=None, **given):
-    host = Capabilities("test", small_batches=True, sink="parquet")
+    host = Capabilities(small_batches=True, sink="parquet")
     return Context(Settings(variables or {}, {}), "home", host, Names("salt"), **given)
 
 
@@ -52,8 +52,8 @@ def test_what_feeds_a_training_has_a_share_of_the_smallest_limit():
 
 
 def test_rows_inside_of_a_call_go_to_the_call():
-    assert context().inside("vista_train").capabilities == Capabilities("test", small_batches=True)
-    assert context().inside("transfer").capabilities == Capabilities("test")
+    assert context().inside("vista_train").capabilities == Capabilities(small_batches=True)
+    assert context().inside("transfer").capabilities == Capabilities()
 
 
 def test_relative_files_are_those_of_the_users_folder(tmp_path):

@@ -16,8 +16,8 @@ from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import Needs
 
 ROOMY = Resources(2, 64 * 2**30, "the machine")
-STATEMENTS = Capabilities("duckdb", small_batches=True)
-BIND_TIME = Capabilities("duckdb")
+STATEMENTS = Capabilities(small_batches=True)
+BIND_TIME = Capabilities()
 
 
 def work(cnn="resnet50", layers=("conv4_6", "avg_pool"), **given):

@@ -66,7 +66,7 @@ def context(*, small_batches=True, sink="rows", variables=None, runs=None):
     return Context(
         Settings({"vista_store": False, **(variables or {})}, {}),
         "home",
-        Capabilities("test", small_batches=small_batches, sink=sink),
+        Capabilities(small_batches=small_batches, sink=sink),
         Names("salt"),
         open_run=open_run,
     )

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vista_sql import batches
 from vista_sql.errors import HostError, QueryError, UnknownNameError
+from vista_sql.result import arrays
 
 CALL = "TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => 'foods', join_type => 'left')"
 
@@ -200,7 +200,7 @@ def test_torch_itself(foods_db):
 
 def test_batches_are_arrows_own_memory(foods_db):
     (batch,) = foods_db.query("SELECT 1.5::FLOAT AS a, [1, 2]::FLOAT[2] AS f").arrow().to_batches()
-    made = batches.arrays(batch, {"a": "FLOAT", "f": "FLOAT[2]"})
+    made = arrays(batch, {"a": "FLOAT", "f": "FLOAT[2]"})
     assert made["a"].ctypes.data == batch.column(0).buffers()[1].address
     assert made["f"].ctypes.data == batch.column(1).values.buffers()[1].address
 

@@ -34,7 +34,7 @@ def staged(work, plan="fused", placement="after", **given):
         plan=Value("plan", plan, "plan => …"),
         placement=Value("placement", placement, "placement => …"),
     )
-    machine = Machine(Resources(2, 2**34, "test"), Capabilities("test"), hints)
+    machine = Machine(Resources(2, 2**34, "test"), Capabilities(), hints)
     return rewrite.stage(work, optimizer.choose(work, machine), "__v_", **given)
 
 

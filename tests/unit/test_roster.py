@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vista_sql import roster, weights
 from vista_sql.errors import UnknownNameError
-from vista_sql.roster._layers import custom_layers
-from vista_sql.roster._measure import measure, multiply_adds
+from vista_sql.roster.catalogue.entries import entries, multiply_adds
+from vista_sql.roster.parts.layers import custom_layers
 
 # Vista's table of layers: (cnn, the paper's name, index from the top, shape, bytes per image)
 VISTA_LAYERS = (
@@ -324,7 +324,7 @@ def test_operations_count_only_what_lies_below_a_layer():
     both = keras.layers.Add(name="both")([left, right])
     flat = keras.layers.Flatten(name="flat")(both)
     network = keras.Model(image, keras.layers.Dense(5, name="top")(flat))
-    operations = {layer.name: layer.flops for layer in measure(network)}
+    operations = {layer.name: layer.flops for layer in entries(network)}
     of_left, of_right = 2 * 64 * 9 * 4 * 6, 2 * 64 * 2 * 6
     assert operations == {
         "left": of_left,

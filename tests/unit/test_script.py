@@ -25,7 +25,7 @@ def transfer(cnn="lenet5", limit_bytes=8 * GIB, columns=None, **able):
     workload = bind(call, load_cnn(call), images, None, seed=0, device="auto")
     if columns is not None:
         workload = replace(workload, needs=Needs(frozenset(columns)))
-    capabilities = Capabilities("test", **able)
+    capabilities = Capabilities(**able)
     plan = optimizer.choose(workload, Machine(Resources(2, limit_bytes, "test"), capabilities))
     staged = rewrite.stage(workload, plan, f"__v_{cnn}_")
     return Transfer(workload, plan, staged, limit_bytes, capabilities)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vista_sql.errors import UnknownNameError
 from vista_sql.roster import Cnn
-from vista_sql.roster._hog import AVERAGED, BLOCK, CELL, ORIENTATIONS
+from vista_sql.roster.hog import AVERAGED, BLOCK, CELL, ORIENTATIONS
 
 NAME = "hog"
 EPSILON, CLIP = 1e-5, 0.2  # skimage.feature._hog._hog_normalize_block, 'L2-Hys'

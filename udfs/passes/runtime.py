@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 from vista_sql.kernels import InferSpec
-from vista_sql.machine.resources import machine
+from vista_sql.machine.resources import cores
 from vista_sql.store import Store
 from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
@@ -118,7 +118,7 @@ class Runtime:
             journal: told of each image that cannot be read.
             open_cnn: finds a spec's CNN and weights; None: the roster and `vista_sql.weights`.
         """
-        self.threads = threads or machine().cores
+        self.threads = threads or cores()
         self._journal = journal
         self._open = open_cnn or networks.open_cnn
         self._lock = threading.Lock()  # of the tables below, never held for long

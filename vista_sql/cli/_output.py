@@ -1,20 +1,20 @@
-"""Rows out: a table for people, and csv, json, parquet and arrow for programs."""
+"""Rows → stdout or a file: DuckDB's box for people; csv, json, parquet, arrow for programs."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from vista_sql.cli import _table
+from vista_sql import files
 from vista_sql.cli._app import Failure
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "parquet", "arrow")
 TEXT_FORMATS = ("table", "csv", "json")
 DEFAULT_ROWS = 50
+LEAST_WIDTH, COLUMN_WIDTH = 120, 40
+"""Characters of a line, and of each column, where no terminal says how wide a table may be."""
+
+ASCII = str.maketrans("┌┬┐├┼┤└┴┘│─…", "+++++++++|-.")
+"""For terminals that know no other frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +122,12 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
         return lambda: None
     if target.is_table:
         limit = rows if target.path is None else 0
-        console_width = _table.terminal_width() if target.path is None else None
-        shown, more = _table.first_rows(result, limit)
-        text = _table.render(shown, result.types, console_width)
+        table, more = _first_rows(result, limit)
+        text = _box(table, in_terminal=target.path is None and sys.stdout.isatty())
 
         def show() -> None:
             with _sink(target.path) as stream:
-                stream.write(text.encode(_encoding(target.path), "replace"))
+                stream.write(_encoded(text, target.path))
             if more:
                 click.echo(
                     f"vista: the first {limit} rows; --rows 0 shows all, -o FILE writes them",
@@ -137,8 +141,49 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     return lambda: None
 
 
-def _encoding(path: Path | None) -> str:
-    return "utf-8" if path is not None else sys.stdout.encoding or "utf-8"
+def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:
+    """Run a statement until `limit` rows (0: all) are there.
+
+    Returns:
+        (the rows, whether there are more).
+    """
+    import pyarrow as pa
+
+    reader = result.reader()
+    batches, n_rows = [], 0
+    for batch in reader:
+        batches.append(batch)
+        n_rows += batch.num_rows
+        if limit and n_rows > limit:
+            break
+    table = pa.Table.from_batches(batches, reader.schema)
+    reader.close()
+    return (table.slice(0, limit), True) if limit and n_rows > limit else (table, False)
+
+
+def _box(table: pa.Table, *, in_terminal: bool) -> str:
+    """Return all rows of a table in DuckDB's box, as `Result.show` prints it.
+
+    Values are cut to fit; in a terminal columns in the middle go where there are too many.
+    """
+    import duckdb
+
+    width = max(LEAST_WIDTH, COLUMN_WIDTH * table.num_columns)
+    if in_terminal:
+        width = shutil.get_terminal_size().columns
+    text = io.StringIO()
+    with duckdb.connect() as con, redirect_stdout(text):  # DuckDB prints, and returns no text
+        con.from_arrow(table).show(max_rows=max(table.num_rows, 1), max_width=width)
+    return text.getvalue().removesuffix("\n")
+
+
+def _encoded(text: str, path: Path | None) -> bytes:
+    """Return a text as a file, or this stdout, takes it."""
+    encoding = "utf-8" if path is not None else sys.stdout.encoding or "utf-8"
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(ASCII).encode(encoding, "replace")
 
 
 @contextmanager
@@ -153,13 +198,8 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         with path.open("wb") as stream:
             yield stream
         return
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
-    try:
-        with half.open("wb") as stream:
-            yield stream
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    with files.whole(path) as stream:
+        yield stream
 
 
 def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
@@ -169,7 +209,7 @@ def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
         _write_csv(stream, rows)
 
 
-def _write_csv(stream: BinaryIO, rows: list[Any]) -> None:
+def _write_csv(stream: BinaryIO, rows: Sequence[Sequence[object]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     stream.write(text.getvalue().encode())
@@ -189,6 +229,7 @@ def _json(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None
 def _json_query(schema: pa.Schema) -> str:
     import pyarrow as pa
 
+    from vista_sql.result import is_vector
     from vista_sql.sql.quoting import identifier
 
     finite = []
@@ -196,7 +237,7 @@ def _json_query(schema: pa.Schema) -> str:
         name, kind = identifier(field.name), field.type
         if pa.types.is_floating(kind):
             finite.append(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}")
-        elif _table.is_list(kind) and pa.types.is_floating(kind.value_type):
+        elif is_vector(kind):
             number = "lambda x: CASE WHEN isfinite(x) THEN x END"
             finite.append(f"list_transform({name}, {number}) AS {name}")
     replaced = f" REPLACE ({', '.join(finite)})" if finite else ""
@@ -205,7 +246,7 @@ def _json_query(schema: pa.Schema) -> str:
 
 def _queried(
     reader: pa.RecordBatchReader, query: Callable[[pa.Schema], str]
-) -> Iterator[list[Any]]:
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield what a query on each batch returns: DuckDB knows best how its values are written."""
     import duckdb
     import pyarrow as pa
@@ -235,7 +276,7 @@ def _arrow(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> Non
             writer.write_batch(batch)
 
 
-_WRITERS: dict[str, Callable[[Any, BinaryIO, bool], None]] = {
+_WRITERS: dict[str, Callable[[pa.RecordBatchReader, BinaryIO, bool], None]] = {
     "csv": _csv,
     "json": _json,
     "parquet": _parquet,

@@ -104,7 +104,7 @@ def tell_of_unreadable(session: Session, began: str) -> None:
 
     run = next(runs.read(session.home(session.settings())), None)
     if run is not None and run.started >= began and run.errors:
-        told = f"{run.errors:,} of {run.images:,} images cannot be read"
+        message = f"{run.errors:,} of {run.images:,} images cannot be read"
         for key, reason in run.reasons[:1]:
-            told += f", the first: key {key}: {reason}"
-        click.echo(f"vista: {told}", err=True)
+            message += f", the first: key {key}: {reason}"
+        click.echo(f"vista: {message}", err=True)

@@ -75,15 +75,15 @@ def _summary(rows: list[dict[str, Any]], seconds: float) -> str:
     """Return what the table says, in a sentence."""
     alone = next(row for row in rows if row["feature_set"] == "structured")
     best = max(rows, key=lambda row: row["f1_score"])
-    told = f"\nF1 on images that training did not see: {alone['f1_score']:.3f} by the structured "
+    text = f"\nF1 on images that training did not see: {alone['f1_score']:.3f} by the structured "
     if best is alone:
-        told += "columns alone; no layer helps."
+        text += "columns alone; no layer helps."
     else:
-        told += (
+        text += (
             f"columns alone, {best['f1_score']:.3f} with\nthe features of "
             f"{best['feature_set'].partition('+')[2]} beside them: a lift of {best['lift']:.3f}."
         )
-    return f"{told} {seconds:.0f} s in all."
+    return f"{text} {seconds:.0f} s in all."
 
 
 def _directions(folder: Path, db: Path, remedy: str | None) -> str:

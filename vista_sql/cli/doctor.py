@@ -35,7 +35,7 @@ def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
 
     if cnns and not calibrate:
         raise click.UsageError("CNNs are named with --calibrate only")
-    group, broken = "", 0
+    group, broken = "", []
     for finding in doctor.calibrate(cnns) if calibrate else doctor.examine():
         if finding.group != group:
             group = finding.group
@@ -43,7 +43,8 @@ def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
         click.echo(f"{MARKS[finding.state]} {finding.name:<{NAME_WIDTH}} {finding.value}")
         if finding.remedy:
             click.echo(f"  {'':<{NAME_WIDTH}} → {finding.remedy}")
-        broken += finding.state == "broken"
+        if finding.state == "broken":
+            broken.append(finding.name)
     if broken:
-        things = "1 thing is" if broken == 1 else f"{broken} things are"
+        things = "1 thing is" if len(broken) == 1 else f"{len(broken)} things are"
         raise Failure(f"{things} broken, marked {MARKS['broken']} above with what to do")

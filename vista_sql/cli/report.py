@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vista_sql import files
 from vista_sql.cli._app import Command
 from vista_sql.cli._statement import database, opened
 
@@ -64,11 +64,5 @@ def write(session: Session, what: str | None, output: Path | None) -> Path:
     page, name = report.render(home, what, comments)
     if output is None:
         output = Path(home) / FOLDER / name
-        output.parent.mkdir(parents=True, exist_ok=True)
-    half = output.with_name(f".{output.name}.{os.getpid()}.half")
-    try:
-        half.write_text(page, encoding="utf-8")
-        half.replace(output)
-    finally:
-        half.unlink(missing_ok=True)
+    files.write(output, page)
     return output

@@ -17,17 +17,17 @@ from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
     from vista_sql.query_files import Project, QueryFile
-    from vista_sql.query_files.materializations import Statements
+    from vista_sql.query_files.materializations import Existing, Statements
     from vista_sql.session import Session
 
 
-def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]) -> dict[str, Any]:
     """Return the values of --var by name: JSON where it is, else text."""
     values: dict[str, Any] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{one!r} is no NAME=VALUE")
+            raise click.BadParameter(f"{assignment!r} is no NAME=VALUE")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -90,18 +90,18 @@ def COMMAND(
     order = project.ordered(project.select(wanted, names) if wanted else names)
     for name in order:
         project.render(name)  # what is wrong in a file's text is told before anything runs
-    kept = [name for name in order if project.file(name).materialized != "ephemeral"]
+    stored = [name for name in order if project.file(name).materialized != "ephemeral"]
     missed: dict[str, str] = {}  # what failed or was skipped, and how
     with connect(db) as session:
-        for number, name in enumerate(kept, 1):
-            head = f"{number} of {len(kept)}  {name}"
+        for number, name in enumerate(stored, 1):
+            head = f"{number} of {len(stored)}  {name}"
             lacking = sorted(project.needed_by(name) & missed.keys())
             if lacking:
                 missed[name] = "skipped"
                 click.echo(f"{head}  skipped: it needs {', '.join(lacking)}")
                 continue
             try:
-                click.echo(f"{head}  {_made(session, project, name, kept, full_refresh)}")
+                click.echo(f"{head}  {_stored(session, project, name, full_refresh=full_refresh)}")
             except Exception as error:  # one file's; the others run
                 missed[name] = "failed"
                 click.echo(f"{head}  failed")
@@ -109,16 +109,15 @@ def COMMAND(
                 click.echo(f"vista: {project.file(name).path}: {sentence(error)}", err=True)
     if missed:
         counts = [(how, list(missed.values()).count(how)) for how in ("failed", "skipped")]
-        told = ", ".join(f"{count} {how}" for how, count in counts if count)
-        raise Failure(f"{told} of {len(kept)}; mend the first and run it again")
+        shown = ", ".join(f"{count} {how}" for how, count in counts if count)
+        raise Failure(f"{shown} of {len(stored)}; mend the first and run it again")
 
 
-def _made(
-    session: Session, project: Project, name: str, running: Sequence[str], full_refresh: bool
-) -> str:
-    """Make one file's table or view; return what is told of it."""
+def _stored(session: Session, project: Project, name: str, *, full_refresh: bool) -> str:
+    """Store one file's rows as its table or view; return the line's end that says how."""
     from vista_sql.errors import QueryError, VistaError
     from vista_sql.query_files import materializations
+    from vista_sql.units import format_count
 
     file = project.file(name)
     for other in project.file(name).needs:
@@ -134,10 +133,10 @@ def _made(
     columns = session.con.table(str(file.relation)).columns if adds else ()
     before = _rows(session, file) if adds else 0
     sql = project.render(name, incremental=adds)
-    told = materializations.statements(file, sql, existing, columns)
+    statements = materializations.statements(file, sql, existing, columns)
     try:
         with bar(name) as progress:
-            _carry_out(session, told, progress)
+            _carry_out(session, statements, progress)
     except VistaError:
         if file.materialized == "view":
             session.rewrite(f"CREATE TABLE it AS {sql}")  # DuckDB binds a view; this has the place
@@ -145,40 +144,42 @@ def _made(
     if file.materialized == "view":
         return "view"
     added = _rows(session, file) - before
-    rows = f"{added:{'+' if adds else ''},} row{'s' * (added != 1)}"
+    rows = f"{'+' if adds and added >= 0 else ''}{format_count(added, 'row')}"
     inferred = sum(_inferred(session, began))
-    images = f", {inferred:,} image{'s' * (inferred != 1)} inferred" if inferred else ""
+    images = f", {format_count(inferred, 'image')} inferred" if inferred else ""
     return f"{file.materialized}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
 
 
-def _carry_out(session: Session, told: Statements, progress: Report) -> None:
+def _carry_out(session: Session, statements: Statements, progress: Report) -> None:
     """Run what makes a table or view; nothing of it stays where it fails."""
     try:
-        for text in told.make:
+        for text in statements.make:
             session.query(text, progress=progress, scope=nothing_in_scope)
-        if told.swap:
+        if statements.swap:
             session.con.begin()
             try:
-                for text in told.swap:
+                for text in statements.swap:
                     session.query(text, scope=nothing_in_scope)
             except BaseException:
                 session.con.rollback()
                 raise
             session.con.commit()
     finally:
-        for text in told.tidy:
+        for text in statements.tidy:
             session.con.execute(text)
 
 
-def _existing(session: Session, file: QueryFile) -> str | None:
-    """Return what has a file's name in the database: 'table', 'view' or None."""
-    found = session.con.execute(
+def _existing(session: Session, file: QueryFile) -> Existing | None:
+    """Return what has a file's name in the database, if anything."""
+    kinds = session.con.execute(
         "SELECT lower(table_type) FROM information_schema.tables "
         "WHERE table_catalog = current_database() AND table_schema = current_schema() "
         "AND lower(table_name) = lower(?)",
         [file.relation.identifier],
     ).fetchall()
-    return None if not found else "view" if found[0][0] == "view" else "table"
+    if not kinds:
+        return None
+    return "view" if kinds[0][0] == "view" else "table"
 
 
 def _rows(session: Session, file: QueryFile) -> int:

@@ -38,5 +38,5 @@ def COMMAND(database: str | None, arguments: tuple[str, ...]) -> None:
     if database is not None:
         binary.check_readable(shell, Path(database))
     read = f".read '{init.written(build.built())}'"
-    given = [] if database is None else [database]
-    os.execv(shell, [str(shell), "-unsigned", "-cmd", read, *given, *arguments])
+    opened = [] if database is None else [database]
+    os.execv(shell, [str(shell), "-unsigned", "-cmd", read, *opened, *arguments])

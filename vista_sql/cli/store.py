@@ -47,13 +47,13 @@ def COMMAND(
     choice = store.chosen(settings.value("store").value, limit)
     if not choice.folder:
         raise Failure("the feature store is off: VISTA_SQL_STORE=true, or a folder")
-    kept = store.Store(choice.folder, choice.limit_bytes)
+    features = store.Store(choice.folder, choice.limit_bytes)
     if action == "clear":
-        n_entries = kept.clear(cnn)
+        n_entries = features.clear(cnn)
         click.echo(f"{n_entries:,} entries are gone from {choice.folder}", err=True)
         return
     target = _output.target(format_, output)
     with opened(None) as session:
         _output.write(session.query(QUERY, scope=nothing_in_scope), target, rows)()
-    size, most = format_bytes(kept.size_bytes()), format_bytes(kept.limit_bytes())
+    size, most = format_bytes(features.size_bytes()), format_bytes(features.limit_bytes())
     click.echo(f"{choice.folder}: {size}, the limit is {most}", err=True)

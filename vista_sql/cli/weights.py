@@ -56,17 +56,17 @@ def _list(files: tuple[KnownFile, ...], target: _output.Target) -> None:
 
     from vista_sql.result import Result
 
-    found = [{"cnn": one.cnn, "weights": one.name, "state": one.state()} for one in files]
-    for row, one in zip(found, files, strict=True):
+    rows = [{"cnn": file.cnn, "weights": file.name, "state": file.state()} for file in files]
+    for row, file in zip(rows, files, strict=True):
         if target.is_table:
-            kind, digits = one.checksum.split()
-            row |= {"checksum": f"{kind} {digits[:SHOWN_DIGITS]}…", "file": one.file.file}
+            kind, digits = file.checksum.split()
+            row |= {"checksum": f"{kind} {digits[:SHOWN_DIGITS]}…", "file": file.file.file}
         else:
-            row |= {"checksum": one.checksum, "path": str(one.path), "url": one.file.url}
-    table = pa.Table.from_pylist(found)
+            row |= {"checksum": file.checksum, "path": str(file.path), "url": file.file.url}
+    table = pa.Table.from_pylist(rows)
     columns = dict.fromkeys(table.column_names, "VARCHAR")
     _output.write(Result(columns, lambda _: iter(table.to_batches()), table.schema), target, 0)()
-    lacking = next((one for one in files if not one.path.is_file()), None)
-    if target.is_table and target.path is None and lacking is not None:
-        told = f"fetched at first use, or put into {lacking.path.parent} by `vista weights add`"
-        click.echo(f"vista: what is not here is {told}", err=True)
+    absent = next((file for file in files if not file.path.is_file()), None)
+    if target.is_table and target.path is None and absent is not None:
+        places = f"fetched at first use, or put into {absent.path.parent} by `vista weights add`"
+        click.echo(f"vista: what is not here is {places}", err=True)

@@ -1,4 +1,4 @@
-"""Real data that comes with what is installed: images as files, and tables about them.
+"""scikit-learn's handwritten digits → PNG files in a folder, and a DuckDB file about them.
 
 `digits` writes the handwritten digits 5 to 9 of scikit-learn, which the bundled LeNet-5 has never
 seen: it was trained on 0 to 4.

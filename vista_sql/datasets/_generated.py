@@ -7,7 +7,6 @@ chosen so that a model on either alone does about as well as the paper's (its Fi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vista_sql.datasets import _pictures
 from vista_sql.datasets._pictures import Painter
+from vista_sql.machine.resources import cores
 
 if TYPE_CHECKING:
     import duckdb
@@ -258,7 +258,7 @@ def _image_batches(
         return str(path)
 
     column, type_ = ("image", pa.binary()) if files is None else ("path", pa.string())
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV paints outside Python's lock
+    with ThreadPoolExecutor(cores()) as pool:  # OpenCV paints outside Python's lock
         for number in range(-(-rows // BLOCK_ROWS)):
             block = _block(kind, seed, number, rows)
             ids = pa.array(block.columns["id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
@@ -20,12 +19,16 @@ from vista_sql.errors import SettingError, StoreError, VistaError
 from vista_sql.kernels import Dtype
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.machine.resources import own_version, package_version
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", "scikit-learn")
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
-CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 """Instructions that make inference faster; the last two are ARM's."""
 
 SAMPLE_CNN = "lenet5"  # its weights come with the package
@@ -64,45 +67,30 @@ def examine() -> Iterator[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "vista_sql", vista_sql.__version__)
+    yield Finding("versions", "vista_sql", own_version())
     yield Finding("versions", "Python", f"{platform.python_version()} ({platform.platform()})")
     for name in LIBRARIES:
-        found = _version(name)
-        if found is not None:
-            yield Finding("versions", name, found)
+        version = package_version(name)
+        if version is not None:
+            yield Finding("versions", name, version)
         else:
             remedy = "install vista-sql again, with its dependencies"
             yield Finding("versions", name, "not installed", "broken", remedy)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _machine() -> Iterator[Finding]:
-    found = resources.machine()
-    yield Finding("machine", "cores", str(found.cores))
-    memory = f"{format_bytes(found.memory_bytes)} ({found.memory_source})"
-    if found.memory_bytes < LEAST_MEMORY_BYTES:
+    machine = resources.machine()
+    yield Finding("machine", "cores", str(machine.cores))
+    memory = f"{format_bytes(machine.memory_bytes)} ({machine.memory_source})"
+    if machine.memory_bytes < LEAST_MEMORY_BYTES:
         remedy = f"give this machine or container {format_bytes(LEAST_MEMORY_BYTES)} or more"
         yield Finding("machine", "memory", memory, "note", remedy)
     else:
         yield Finding("machine", "memory", memory)
-    flags = _cpu_flags()
-    shown = " ".join(flag for flag in CPU_FLAGS if flag in flags) or "unknown"
+    processor = resources.processor()
+    instructions = processor.instructions.split() if processor else []
+    shown = " ".join(name for name in INSTRUCTIONS if name in instructions) or "unknown"
     yield Finding("machine", "CPU instructions", shown)
-
-
-def _cpu_flags() -> frozenset[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line for line in lines if line.lower().startswith(("flags", "features")))
-    return frozenset(next(flags, "").partition(":")[2].split())
 
 
 def _settings() -> Iterator[Finding]:
@@ -121,10 +109,10 @@ def _settings() -> Iterator[Finding]:
         if setting.name == "home":
             home, shown = value, value.value or "<database>.vista beside each database file"
         yield Finding("settings", setting.name, f"{shown} ({value.source})")
-    known = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
+    names = [f"VISTA_SQL_{setting.name.upper()}" for setting in SETTINGS]
     for name in sorted(os.environ):
-        if name.startswith("VISTA_SQL_") and name not in known:
-            close = get_close_matches(name, known, 1)
+        if name.startswith("VISTA_SQL_") and name not in names:
+            close = get_close_matches(name, names, 1)
             remedy = f"write {close[0]}" if close else "unset it"
             yield Finding("settings", name, "there is no such setting", "note", remedy)
     if home is not None and home.value is not None:
@@ -150,12 +138,13 @@ def _disks() -> Iterator[Finding]:
     except (SettingError, RuntimeError):
         return  # said among the settings, or there is no home folder
     if choice.folder:
-        kept = store.Store(choice.folder, choice.limit_bytes)
+        features = store.Store(choice.folder, choice.limit_bytes)
         try:
-            held = sum(one.images for one in kept.held())
+            n_images = sum(space.images for space in features.held())
             shown = (
-                f"{choice.folder}: {format_bytes(kept.size_bytes())} of at most "
-                f"{format_bytes(kept.limit_bytes())}, features of {held:,} images and layers"
+                f"{choice.folder}: {format_bytes(features.size_bytes())} of at most "
+                f"{format_bytes(features.limit_bytes())}, "
+                f"features of {n_images:,} images and layers"
             )
             yield Finding("disk", "feature store", shown)
         except StoreError as error:
@@ -262,7 +251,7 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
 def _hosts() -> Iterator[Finding]:
     """Yield the optional programs and libraries that are here."""
     for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
-        version = _version(name)
+        version = package_version(name)
         yield Finding("hosts", name, version or f"not installed (for {needed})")
 
 
@@ -270,15 +259,15 @@ def _weights() -> Iterator[Finding]:
     missing = []
     for name in roster.names():
         cnn = roster.load(name)
-        here = weights.available(cnn)
-        shown = ", ".join(here)
-        if "bundled" in here:
+        available = weights.available(cnn)
+        shown = ", ".join(available)
+        if "bundled" in available:
             try:
                 shown += f" (bundled: sha256 {weights.resolve(cnn, 'bundled').identity})"
             except VistaError as error:
                 yield Finding("weights", name, str(error), "broken", "install vista-sql again")
                 continue
-        elif cnn.default_weights in cnn.weights and cnn.default_weights not in here:
+        elif cnn.default_weights in cnn.weights and cnn.default_weights not in available:
             missing.append(name)
         yield Finding("weights", name, shown)
     if missing:
@@ -291,7 +280,7 @@ def _weights() -> Iterator[Finding]:
 
 def _tensorflow() -> tuple[Any, list[Finding]]:
     """Import TensorFlow and return it (None where it cannot be) and what it says of itself."""
-    name = next((name for name in TENSORFLOWS if _version(name)), None)
+    name = next((name for name in TENSORFLOWS if package_version(name)), None)
     if name is None:
         remedy = "pip install 'vista-sql[cpu]', or 'vista-sql[gpu]'"
         return None, [Finding("TensorFlow", "tensorflow", "not installed", "broken", remedy)]
@@ -299,14 +288,14 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
     try:
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
     except Exception as error:  # whatever a damaged installation raises
-        told = f"{_version(name)} cannot be imported: {type(error).__name__}: {error}"
-        remedy = f"pip install --force-reinstall {name}=={_version(name)}"
-        return None, [Finding("TensorFlow", name, told, "broken", remedy)]
+        reason = f"{package_version(name)} cannot be imported: {type(error).__name__}: {error}"
+        remedy = f"pip install --force-reinstall {name}=={package_version(name)}"
+        return None, [Finding("TensorFlow", name, reason, "broken", remedy)]
     seconds = time.perf_counter() - began
     gpus = [device.name for device in tensorflow.config.list_physical_devices("GPU")]
     return tensorflow, [
-        Finding("TensorFlow", name, f"{_version(name)}, imported in {seconds:.1f} s"),
-        Finding("TensorFlow", "Keras", _version("keras") or "not installed"),
+        Finding("TensorFlow", name, f"{package_version(name)}, imported in {seconds:.1f} s"),
+        Finding("TensorFlow", "Keras", package_version("keras") or "not installed"),
         Finding("TensorFlow", "GPU", ", ".join(gpus) or "none: inference runs on the CPU"),
     ]
 
@@ -324,8 +313,8 @@ def _sample() -> Iterator[Finding]:
             rest = _timed(session, infer)
     except Exception as error:  # the very thing to find out
         remedy = "run `vista --debug doctor`, and report what it shows"
-        told = f"{type(error).__name__}: {error}"
-        yield Finding("sample", SAMPLE_CNN, told, "broken", remedy)
+        reason = f"{type(error).__name__}: {error}"
+        yield Finding("sample", SAMPLE_CNN, reason, "broken", remedy)
         return
     rate = f"{SAMPLE_IMAGES / decode:,.0f} images/s"
     yield Finding("sample", "read and decode", f"{SAMPLE_IMAGES} PNG in {decode:.2f} s: {rate}")
@@ -334,13 +323,13 @@ def _sample() -> Iterator[Finding]:
     yield Finding("sample", "infer", f"{SAMPLE_IMAGES} images in {rest:.2f} s: {rate}")
 
 
-def _timed(session: Any, sql: str) -> float:
+def _timed(session: vista_sql.Session, sql: str) -> float:
     began = time.perf_counter()
     session.query(sql).arrow()
     return time.perf_counter() - began
 
 
-def _noise() -> Any:
+def _noise() -> pa.Table:
     import cv2
     import numpy as np
     import pyarrow as pa

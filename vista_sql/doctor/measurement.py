@@ -12,14 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from vista_sql import catalog, kernels, roster, store, train
+from vista_sql.files import nearest_existing
 from vista_sql.kernels import Dtype
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import machine
@@ -98,7 +97,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return min(once() for _ in range(ROUNDS))
 
 
-def _each(work: Callable[[Any], object], items: Sequence[Any]) -> None:
+def _each(work: Callable[[bytes], object], items: Sequence[bytes]) -> None:
     for item in items:
         work(item)
 
@@ -141,13 +140,13 @@ def _maps_seconds() -> float:
     """Return the seconds that raw maps take from a stage of one network call to the next."""
     values = np.random.default_rng(0).standard_normal((MAPS, MAP_VALUES), dtype=np.float32)
     with duckdb.connect() as con:
-        made = pa.table({"raw": [row.tobytes() for row in values]})
+        maps = pa.table({"raw": [row.tobytes() for row in values]})
 
         def move() -> None:
             for batch in con.sql("SELECT raw FROM made").to_arrow_reader(MAPS):
-                np.stack([np.frombuffer(one.as_buffer(), "<f4") for one in batch.column(0)])
+                np.stack([np.frombuffer(raw.as_buffer(), "<f4") for raw in batch.column(0)])
 
-        con.register("made", made)
+        con.register("made", maps)
         return _seconds(move)
 
 
@@ -176,9 +175,7 @@ def _with_store(rates: Rates, folder: str) -> Rates:
     """Return rates with what the disk of a store takes, by one of its own that is removed again."""
     if not folder:
         return rates
-    place = Path(folder)
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest_existing(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".calibration-", dir=place) as own:
             return _measured_store(rates, own)
@@ -197,19 +194,19 @@ def _measured_store(rates: Rates, folder: str) -> Rates:
         for _ in range(n):
             yield store.Entry(space, _key(next(numbers)), 0, len(data), data)
 
-    own = store.Store(folder, 1 << 30)
+    features = store.Store(folder, 1 << 30)
     batch, small = 64, 1024
-    written = _seconds(lambda: own.keep(entries(batch, payload)))
-    read = _seconds(lambda: _read(own, space, range(batch)))
+    written = _seconds(lambda: features.keep(entries(batch, payload)))
+    read = _seconds(lambda: _read(features, space, range(batch)))
     first = next(numbers)
-    own.keep(entries(small, bytes(64)))
-    found = _seconds(lambda: _read(own, space, range(first + 1, first + small)))
-    own.clear()
+    features.keep(entries(small, bytes(64)))
+    looked_up = _seconds(lambda: _read(features, space, range(first + 1, first + small)))
+    features.clear()
     return replace(
         rates,
         store_write_bytes_per_second=batch * len(payload) / written,
         store_read_bytes_per_second=batch * len(payload) / read,
-        store_images_per_second=small / found,
+        store_images_per_second=small / looked_up,
     )
 
 
@@ -217,7 +214,7 @@ def _key(number: int) -> bytes:
     return store.digest(number.to_bytes(8, "little"))
 
 
-def _read(own: store.Store, space: store.Space, numbers: range) -> list[Any]:
-    with own.reading() as reading:
+def _read(features: store.Store, space: store.Space, numbers: range) -> list[bytes]:
+    with features.reading() as reading:
         packed = [reading.get(space, _key(number)) for number in numbers] if reading else []
-        return [bytes(one.payload) for one in packed if one is not None]
+        return [bytes(entry.payload) for entry in packed if entry is not None]

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from vista_sql import weights
 from vista_sql.errors import ModelError, WeightsError
+from vista_sql.machine.resources import package_version
 from vista_sql.models import Model
 from vista_sql.planning import workload
 from vista_sql.planning.workload import Relation, Tap, Workload
@@ -105,13 +105,8 @@ def _absolute(path: str) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    versions = ((package, package_version(package)) for package in PACKAGES)
+    return {package: version for package, version in versions if version is not None}
 
 
 def own_transfer(model: Model) -> dict[str, object] | None:

@@ -8,16 +8,16 @@ rates before the first statement that infers, a CNN's seconds from layer to laye
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
 
-from vista_sql.machine.resources import user_cache
-from vista_sql.roster import Layer
+from vista_sql import files
+from vista_sql.machine import resources
 from vista_sql.settings import Value
 
 VERSION = 1
@@ -28,6 +28,18 @@ Segments = Mapping[str, tuple[int, float]]
 
 
 DEFAULT_SOURCE = "defaults"
+
+
+class Reached(Protocol):
+    """A layer of a network, as far as its seconds depend on it."""
+
+    @property
+    def name(self) -> str:
+        """The network's own name of it."""
+
+    @property
+    def flops(self) -> int:
+        """Per image, from the image up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Rates:
     networks: Mapping[str, Segments] = field(default_factory=dict)  # see `network_key`
     source: str = DEFAULT_SOURCE
 
-    def infer_seconds(self, key: str, layer: Layer) -> float:
+    def infer_seconds(self, key: str, layer: Reached) -> float:
         """Return the seconds of one image from the image up to a layer.
 
         Between measured layers, and above the last, seconds grow as floating-point operations do.
@@ -103,20 +115,16 @@ def file_of(setting: Value) -> Path | None:
         return None
     if isinstance(setting.value, str):
         return Path(setting.value).expanduser()
-    return user_cache() / f"calibration-{fingerprint()}.json"
+    return files.user_cache() / f"calibration-{fingerprint()}.json"
 
 
-@lru_cache(maxsize=1)
+@cache
 def fingerprint() -> str:
     """Return what tells this machine from others: its processor and how many cores there are."""
-    model = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{platform.machine()} {model or platform.processor()} {cores}"
+    processor, model = resources.processor(), platform.processor()
+    if processor and processor.model:  # the line of /proc/cpuinfo: files that are kept say so
+        model = f"model name\t: {processor.model}"
+    text = f"{platform.machine()} {model} {resources.cores()}"
     return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -150,10 +158,7 @@ def _read(path: Path, changed: int) -> Rates:
 def save(path: Path, rates: Rates) -> None:
     """Keep rates in a file; where that cannot be written, they are measured again next time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".{os.getpid()}.half")
-        half.write_text(json.dumps({"version": VERSION, **asdict(rates)}, indent=1))
-        half.replace(path)
+        files.write(path, json.dumps({"version": VERSION, **asdict(rates)}, indent=1))
     except OSError:
         return
 

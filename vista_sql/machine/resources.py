@@ -1,4 +1,4 @@
-"""What there is to work with: the machine's cores and bytes, and what a host can do."""
+"""What there is to work with: cores, bytes, the processor, installed packages; what a host can."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import resource
 import sys
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -35,13 +37,11 @@ class Resources:
     share: float = 1.0  # of memory_limit, where a training has the rest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a host can do; differences between hosts are data, not branches."""
 
-    host: str
     vector_rows: int = 2048  # DuckDB's STANDARD_VECTOR_SIZE: most rows in one call of a kernel
-    array_limit: int = 100_000  # most values in an ARRAY; longer features are lists
     small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
     sink: Sink = "rows"  # where the rows of the statement go
 
@@ -50,11 +50,49 @@ class Capabilities:
         return batch_rows if self.small_batches else self.vector_rows
 
 
-def user_cache() -> Path:
-    """Return our folder of what can be made again: in `$XDG_CACHE_HOME`, `~/.cache` by default."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117
-    return cache / "vista_sql"
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """The first processor, as Linux describes it."""
+
+    model: str  # "" where it has no name, as on ARM
+    instructions: str  # the extensions that it has, in Linux's order, a space between two
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor | None:
+    """Return the processor; None where the system does not describe it so.
+
+    Args:
+        cpuinfo: the processors, as Linux lists them.
+    """
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    first = text.partition("\n\n")[0]
+    parts = (line.partition(":") for line in first.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in parts}
+    return Processor(facts.get("model name", ""), facts.get("flags", facts.get("Features", "")))
+
+
+@cache
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def own_version() -> str:
+    """Return the version of vista_sql itself, as pyproject.toml has it."""
+    return metadata.version("vista-sql")
 
 
 def machine(memory_limit: int | None = None) -> Resources:
@@ -63,7 +101,6 @@ def machine(memory_limit: int | None = None) -> Resources:
     Args:
         memory_limit: a limit in bytes that the user set, or None.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = []
     if hasattr(os, "sysconf"):
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -73,7 +110,7 @@ def machine(memory_limit: int | None = None) -> Resources:
     if memory_limit is not None:
         limits.append((memory_limit, "memory_limit"))
     memory_bytes, source = min(limits)
-    return Resources(cores or 1, max(memory_bytes, 0), source)
+    return Resources(cores(), max(memory_bytes, 0), source)
 
 
 def cgroup_limits(
@@ -92,7 +129,7 @@ def cgroup_limits(
         lines = membership.read_text().splitlines()
     except OSError:
         return []
-    found = []
+    limits = []
     for line in lines:
         _, controllers, group = line.split(":", 2)
         for controller, mount, name in _CGROUPS:
@@ -106,8 +143,8 @@ def cgroup_limits(
                 except OSError:
                     continue
                 if text.isdigit() and int(text) < 2**60:
-                    found.append((path, int(text)))
-    return found
+                    limits.append((path, int(text)))
+    return limits
 
 
 def peak_bytes() -> int:

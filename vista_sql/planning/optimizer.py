@@ -67,7 +67,7 @@ def choose(workload: Workload, machine: Machine) -> Plan:
         >>> images = Relation("photos", {"id": "INTEGER", "image": "BLOB"})
         >>> foods = Relation("foods", {"id": "INTEGER", "price": "DOUBLE"})
         >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
-        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities("duckdb"))
+        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities())
         >>> plan = choose(workload, machine)
         >>> plan.name, plan.chosen.batch_rows, len(plan.alternatives)
         ('fused/after', 256, 10)

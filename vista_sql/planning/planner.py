@@ -45,7 +45,7 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
         >>> from vista_sql.planning.database import Unseen
         >>> from vista_sql.settings import Settings
         >>> (statement,) = parse.parse("SELECT n FROM VISTA_RUNS() AS r WHERE rows > 9")
-        >>> context = Context(Settings(), "no such folder", Capabilities("duckdb"), Names("salt"))
+        >>> context = Context(Settings(), "no such folder", Capabilities(), Names("salt"))
         >>> print(plan(statement, Unseen(), context).text)  # doctest: +ELLIPSIS
         SELECT n FROM (
         SELECT CAST("run_id" AS VARCHAR) AS "run_id", ...

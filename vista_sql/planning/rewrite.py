@@ -51,7 +51,7 @@ def stage(
         >>> foods = Relation("foods", {"id": "INTEGER", "price": "DOUBLE"})
         >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
         >>> workload = replace(workload, needs=Needs(frozenset({"id", "f6"})))
-        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities("duckdb"))
+        >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities())
         >>> staged = stage(workload, choose(workload, machine), "__v_")
         >>> print(staged.rows)
         SELECT __v_structured."id", __v_structured."id" AS __v_key, __v_images."image" AS __v_image

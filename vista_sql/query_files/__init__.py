@@ -1,9 +1,9 @@
-"""dbt-style query files: one SELECT a file, in Jinja, and what each needs of the others.
+"""dbt-style query files, one SELECT in Jinja each → their order, and the SQL of each.
 
-A file's name without `.sql` is its own, and that of the table or view that it becomes. `read`
-finds the files, `Project.ordered` says in which order they run, `Project.render` gives the SQL of
-one. dbt runs the same files: `ref`, `source`, `var`, `env_var`, `config`, `this` and
-`is_incremental()` mean the same there. Nothing here runs SQL.
+A file's name without `.sql` is that of the table or view that it becomes. `read` finds the files,
+`Project.ordered` says in which order they run, `Project.render` gives the SQL of one,
+`materializations` what stores its rows. dbt runs the same files: `ref`, `source`, `var`, `env_var`,
+`config`, `this` and `is_incremental()` mean the same there.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vista_sql.errors import Place, QueryError, UnknownNameError, VistaError
 from vista_sql.sql import parse
 from vista_sql.sql.quoting import identifier
 
 PROJECT_FILE = "dbt_project.yml"
-MATERIALIZED = ("table", "view", "incremental", "ephemeral")
+Materialized = Literal["table", "view", "incremental", "ephemeral"]
+MATERIALIZED: tuple[Materialized, ...] = get_args(Materialized)
 STRATEGIES = ("append", "delete+insert")
 NO_QUERIES = {"analyses", "dbt_packages", "logs", "macros", "seeds", "snapshots", "target", "tests"}
 """Folders of a dbt project whose `.sql` files are no models."""
@@ -33,7 +34,7 @@ _NAMES = "ref, source, var, env_var, config, this, is_incremental, execute and t
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class TableName:
     """A table or view by its names; printed as SQL has it."""
 
     identifier: str
@@ -56,21 +57,21 @@ class QueryFile:
     name: str
     path: Path
     text: str
-    materialized: str
-    relation: Relation
-    unique_key: tuple[str, ...]
-    needs: tuple[str, ...]  # query files that it refers to, in the order of the text
-    sources: tuple[Relation, ...]
-    enabled: bool
+    materialized: Materialized
+    relation: TableName
+    unique_key: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # query files that it refers to, in the order of the text
+    sources: tuple[TableName, ...] = ()
+    enabled: bool = True
 
 
 @dataclass(slots=True)
-class _Said:
-    """What a file says of itself while it is rendered."""
+class _Declared:
+    """What a file declares by the functions that it calls while it is rendered."""
 
     config: dict[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
-    sources: list[Relation] = field(default_factory=list)
+    sources: list[TableName] = field(default_factory=list)
 
 
 class Project:
@@ -113,17 +114,17 @@ class Project:
         Raises:
             UnknownNameError: there is no such file.
         """
-        found: set[str] = set()
-        for one in wanted:
-            name = one.strip("+")
+        selected: set[str] = set()
+        for selector in wanted:
+            name = selector.strip("+")
             if name not in self._paths:
                 raise UnknownNameError("query file", name, self.names)
-            found.add(name)
-            if one.startswith("+"):
-                found |= self._upstream([name])
-            if one.endswith("+"):
-                found |= {other for other in among if name in self._upstream([other])}
-        return tuple(sorted(found))
+            selected.add(name)
+            if selector.startswith("+"):
+                selected |= self._upstream([name])
+            if selector.endswith("+"):
+                selected |= {other for other in among if name in self._upstream([other])}
+        return tuple(sorted(selected))
 
     def needed_by(self, name: str) -> set[str]:
         """Return what a file needs, directly or through others."""
@@ -140,30 +141,32 @@ class Project:
             QueryError: the file does not hold one SELECT.
         """
         file = self.file(name)
-        sql = _one_select(self._rendered(file.path, file.text, _Said(), incremental), file.path)
-        upstream = (*self.ordered(tuple(self._inlined(name))),)
+        sql = _one_select(self._rendered(file.path, file.text, _Declared(), incremental), file.path)
+        ephemeral = map(self.file, self.ordered(tuple(self._inlined(name))))
         ctes = [
-            f"{identifier(_CTE + one)} AS (\n"
-            f"{_one_select(self._rendered(self.file(one).path, self.file(one).text), one)}\n)"
-            for one in upstream
+            f"{identifier(_CTE + other.name)} AS (\n"
+            f"{_one_select(self._rendered(other.path, other.text), other.name)}\n)"
+            for other in ephemeral
         ]
         return _with(ctes, sql)
 
     def _inlined(self, name: str) -> Iterator[str]:
-        for one in self.file(name).needs:
-            if self.file(one).materialized == "ephemeral":
-                yield one
-                yield from self._inlined(one)
+        """Yield the ephemeral files that a file needs, directly or through ephemeral ones."""
+        for other in self.file(name).needs:
+            if self.file(other).materialized == "ephemeral":
+                yield other
+                yield from self._inlined(other)
 
     def _upstream(self, names: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+        """Return files and all that they need."""
+        reached: set[str] = set()
         waiting = list(names)
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found.add(name)
+            if name not in reached:
+                reached.add(name)
                 waiting.extend(self.file(name).needs)
-        return found
+        return reached
 
     def _read(self, name: str) -> QueryFile:
         path = self._paths[name]
@@ -171,29 +174,27 @@ class Project:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise QueryError(f"{path}: this is not UTF-8 text") from None
-        said = _Said()
-        for incremental in (True, False):  # what either way says is needed
-            said.config.clear()
-            self._rendered(path, text, said, incremental, parsing=True)
-        config = _checked(said.config, path)
-        key = config.get("unique_key") or ()
+        declared = _Declared()
+        for incremental in (True, False):  # files that are needed either way count
+            declared.config.clear()
+            self._rendered(path, text, declared, incremental, parsing=True)
         return QueryFile(
             name=name,
             path=path,
             text=text,
-            materialized=config.get("materialized", "view"),
-            relation=Relation(config.get("alias", name)),
-            unique_key=(key,) if isinstance(key, str) else tuple(key),
-            needs=tuple(dict.fromkeys(said.needs)),
-            sources=tuple(dict.fromkeys(said.sources)),
-            enabled=bool(config.get("enabled", True)),
+            materialized=_materialized(declared.config, path),
+            relation=TableName(declared.config.get("alias", name)),
+            unique_key=_unique_key(declared.config, path),
+            needs=tuple(dict.fromkeys(declared.needs)),
+            sources=tuple(dict.fromkeys(declared.sources)),
+            enabled=bool(declared.config.get("enabled", True)),
         )
 
     def _rendered(
         self,
         path: Path,
         text: str,
-        said: _Said | None = None,
+        declared: _Declared | None = None,
         incremental: bool = False,
         *,
         parsing: bool = False,
@@ -202,25 +203,25 @@ class Project:
         import jinja2
         from jinja2.sandbox import SandboxedEnvironment
 
-        said = said or _Said()
+        declared = declared or _Declared()
 
-        def ref(*names: str, **_: Any) -> Relation:
+        def ref(*names: str, **_: Any) -> TableName:
             name = names[-1]  # the first of two is the package
             if name not in self._paths:
                 place = _place(text, rf"\bref\s*\([^)]*['\"]({re.escape(name)})['\"]")
                 raise UnknownNameError("query file", name, self.names, place)
-            said.needs.append(name)
+            declared.needs.append(name)
             if parsing:  # what it refers to may refer to this file
-                return Relation(name)
+                return TableName(name)
             other = self.file(name)
             if not other.enabled:
                 raise QueryError(f"{path}: it needs {name}, which config(enabled=…) turns off")
             ephemeral = other.materialized == "ephemeral"
-            return Relation(_CTE + name) if ephemeral else other.relation
+            return TableName(_CTE + name) if ephemeral else other.relation
 
-        def source(schema: str, table: str) -> Relation:
-            said.sources.append(Relation(table, schema))
-            return said.sources[-1]
+        def source(schema: str, table: str) -> TableName:
+            declared.sources.append(TableName(table, schema))
+            return declared.sources[-1]
 
         def var(name: str, *default: Any) -> Any:
             if name in self._variables or default:
@@ -236,12 +237,12 @@ class Project:
             return value
 
         def config(**values: Any) -> str:
-            said.config.update(values)
+            declared.config.update(values)
             return ""
 
-        known: dict[str, Any] = {
-            **{one.__name__: one for one in (ref, source, var, env_var, config)},
-            "this": Relation(self._alias(path, said)),
+        context: dict[str, Any] = {
+            **{function.__name__: function for function in (ref, source, var, env_var, config)},
+            "this": TableName(self._alias(path, declared)),
             "is_incremental": lambda: incremental,
             "execute": not parsing,
             "target": {"name": "vista", "type": "duckdb", "schema": "main"},
@@ -250,23 +251,23 @@ class Project:
             undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"]
         )
         try:
-            return environment.from_string(text).render(known)
+            return environment.from_string(text).render(context)
         except jinja2.TemplateSyntaxError as error:
             raise QueryError(f"{path}: {error.message}", _line(text, error.lineno)) from None
         except jinja2.UndefinedError as error:
-            told = str(error.message)
-            name = re.match(r"'(\w+)' is undefined", told)
+            reason = str(error.message)
+            name = re.match(r"'(\w+)' is undefined", reason)
             place = _place(text, rf"\b({name[1]})\b") if name else None
             raise QueryError(
-                f"{path}: {told}; there is {_NAMES}, but none of dbt's macros and packages", place
+                f"{path}: {reason}; there is {_NAMES}, but none of dbt's macros and packages", place
             ) from None
         except (TypeError, jinja2.TemplateError) as error:
             raise QueryError(f"{path}: {error}") from None
 
-    def _alias(self, path: Path, said: _Said) -> str:
-        """Return the name of the table that a file becomes, as far as it said so."""
-        known = self._files.get(path.stem)
-        return said.config.get("alias", path.stem) if known is None else known.relation.identifier
+    def _alias(self, path: Path, declared: _Declared) -> str:
+        """Return the name of the table that a file becomes, as far as it says so."""
+        file = self._files.get(path.stem)
+        return declared.config.get("alias", path.stem) if file is None else file.relation.identifier
 
 
 def read(paths: Sequence[Path], variables: Mapping[str, Any]) -> tuple[Project, tuple[str, ...]]:
@@ -279,29 +280,28 @@ def read(paths: Sequence[Path], variables: Mapping[str, Any]) -> tuple[Project, 
         VistaError: there is nothing there, or two files have one name.
     """
     files: dict[str, Path] = {}
-    chosen: list[str] = []
+    meant: list[str] = []
     for path in paths:
         if not path.exists():
             raise VistaError(f"there is no file or folder {path}")
         start = path.absolute() if path.is_dir() else path.absolute().parent
         root = next((p for p in (start, *start.parents) if (p / PROJECT_FILE).is_file()), None)
         inside = sorted(_queries(root or start, deep=root is not None or path.is_dir()))
-        meant = [one for one in inside if one.is_relative_to(path.absolute())]
-        if path.is_file() and not meant:
-            inside, meant = [*inside, path.absolute()], [path.absolute()]
-        if not meant:
+        below = [file for file in inside if file.is_relative_to(path.absolute())]
+        if path.is_file() and not below:
+            inside, below = [*inside, path.absolute()], [path.absolute()]
+        if not below:
             raise VistaError(f"there is no query file (*.sql) in {path}")
-        for one in inside:
-            other = files.setdefault(one.stem, one)
-            if other != one:
+        for file in inside:
+            other = files.setdefault(file.stem, file)
+            if other != file:
                 raise VistaError(
-                    f"two query files are called {one.stem!r}, {_shown(other)} and {_shown(one)}: "
-                    "a file's name is its table's; rename one"
+                    f"two query files are called {file.stem!r}, {_shown(other)} and "
+                    f"{_shown(file)}: a file's name is its table's; rename one"
                 )
-        chosen.extend(one.stem for one in meant)
-    return Project({n: _shown(p) for n, p in files.items()}, variables), tuple(
-        dict.fromkeys(chosen)
-    )
+        meant.extend(file.stem for file in below)
+    shown = {name: _shown(file) for name, file in files.items()}
+    return Project(shown, variables), tuple(dict.fromkeys(meant))
 
 
 def _queries(root: Path, *, deep: bool) -> Iterator[Path]:
@@ -316,40 +316,54 @@ def _queries(root: Path, *, deep: bool) -> Iterator[Path]:
 
 def _shown(path: Path) -> Path:
     """Return a path as people here call it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
-def _checked(config: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a file's `config`; raise QueryError where it asks for what is not there."""
+def _materialized(config: Mapping[str, Any], path: Path) -> Materialized:
+    """Return what a file's `config` makes of its rows; QueryError where it asks for what is not."""
     for name in config:
         if name not in (*_KNOWN, *_WITHOUT_EFFECT):
             raise UnknownNameError("config", name, _KNOWN, None, str(path))
-    materialized = config.get("materialized", "view")
-    if materialized not in MATERIALIZED:
-        raise UnknownNameError("materialization", materialized, MATERIALIZED, None, str(path))
+    asked = config.get("materialized", "view")
+    for materialized in MATERIALIZED:
+        if asked == materialized:
+            return materialized
+    raise UnknownNameError("materialization", asked, MATERIALIZED, None, str(path))
+
+
+def _unique_key(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the columns whose values replace rows that are there; none: rows are appended."""
     strategy = config.get("incremental_strategy")
     if strategy is not None and strategy not in STRATEGIES:
         raise UnknownNameError("incremental strategy", strategy, STRATEGIES, None, str(path))
-    if strategy == "delete+insert" and not config.get("unique_key"):
+    key = config.get("unique_key") or ()
+    if strategy == "delete+insert" and not key:
         raise QueryError(f"{path}: incremental_strategy='delete+insert' needs a unique_key")
-    return {**config, **({"unique_key": None} if strategy == "append" else {})}
+    if strategy == "append":
+        return ()
+    return (key,) if isinstance(key, str) else tuple(key)
 
 
 def _one_select(sql: str, where: object) -> str:
     """Return a rendered text without its last `;`, if it is one SELECT."""
     statements = parse.parse(sql)
     if len(statements) != 1 or statements[0].kind != "select":
-        found = "nothing" if not statements else f"{len(statements)} statements"
+        content = "nothing" if not statements else f"{len(statements)} statements"
         if len(statements) == 1:
-            found = statements[0].text.split()[0].upper()
-        raise QueryError(f"{where}: a query file holds one SELECT, this one {found}")
+            content = statements[0].text.split()[0].upper()
+        raise QueryError(f"{where}: a query file holds one SELECT, this one {content}")
     end = sql.rindex(statements[0].text) + len(statements[0].text)
     return sql[:end]
 
 
 def _with(ctes: Sequence[str], sql: str) -> str:
-    """Return a SELECT with common table expressions before its own."""
+    """Return a SELECT with common table expressions before its own.
+
+    Example:
+        >>> print(_with(["a AS (SELECT 1)"], "WITH b AS (SELECT 2) SELECT * FROM a, b"))
+        WITH a AS (SELECT 1), b AS (SELECT 2) SELECT * FROM a, b
+    """
     if not ctes:
         return sql
     tokens = parse.tokenize(sql)
@@ -362,8 +376,8 @@ def _with(ctes: Sequence[str], sql: str) -> str:
 
 
 def _place(text: str, pattern: str) -> Place | None:
-    found = re.search(pattern, text)
-    return Place(text, found.start(1), found.end(1)) if found else None
+    match = re.search(pattern, text)
+    return Place(text, match.start(1), match.end(1)) if match else None
 
 
 def _line(text: str, number: int) -> Place:

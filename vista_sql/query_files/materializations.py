@@ -1,4 +1,4 @@
-"""What DuckDB is told, so that the rows of a query file are kept: as dbt-duckdb does it.
+"""A query file's SELECT → the SQL that stores its rows as a table or view, as dbt-duckdb does it.
 
 A table is replaced by one statement, so that the old one stays where the new one fails. New rows of
 an incremental file are made first, by themselves, and then join the others in one transaction.
@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from vista_sql.errors import QueryError
 from vista_sql.query_files import QueryFile
 from vista_sql.sql import parse
 from vista_sql.sql.quoting import identifier
 
+Existing = Literal["table", "view"]
+"""What has a file's name in the database before it runs."""
+
 _NEW = "__vista_new"
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What DuckDB is told: `make` first, by itself; then `swap`, all or nothing; `tidy` always."""
+    """SQL that stores rows: `make` runs first; then `swap`, all or nothing; `tidy` always."""
 
     make: tuple[str, ...]
     swap: tuple[str, ...] = ()
@@ -27,53 +31,72 @@ class Statements:
 
 
 def statements(
-    file: QueryFile, sql: str, existing: str | None, columns: Sequence[str] = ()
+    file: QueryFile, sql: str, existing: Existing | None, columns: Sequence[str] = ()
 ) -> Statements:
-    """Return what makes a file's rows a table or view, which is as before if any of it fails.
+    """Return the SQL that stores a SELECT's rows under a file's name; failing, it changes nothing.
 
     The SELECT begins on the first line of a statement, so that lines are counted as in `sql`.
 
     Args:
         file: the file.
         sql: its SELECT.
-        existing: what has its name in the database: 'table', 'view' or None.
+        existing: what has its name in the database.
         columns: those of the table that new rows are added to; none: it is made anew.
 
     Raises:
         QueryError: it would replace a table that it reads itself.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from vista_sql.query_files import TableName
+        >>> file = QueryFile("foods", Path("foods.sql"), "", "table", TableName("foods"))
+        >>> statements(file, "SELECT 1 AS id", existing="table").make
+        ('CREATE OR REPLACE TABLE "foods" AS SELECT 1 AS id',)
+        >>> statements(file, "SELECT 1 AS id", existing="view").swap
+        ('DROP VIEW "foods"', 'ALTER TABLE "foods__vista_new" RENAME TO "foods"')
     """
-    name = str(file.relation)
-    if not columns and any(
-        read.lower() == file.relation.identifier.lower()
-        for read in (
-            *parse.table_names(parse.parse(sql)[0]),
-            *(one.identifier for one in file.sources),
-        )
-    ):
-        raise QueryError(
-            f"it would replace {name}, which it reads: call the file otherwise, or give config an "
-            "alias"
-        )
-    new = identifier(f"{file.relation.identifier}{_NEW}")
     if columns:
-        shown = ", ".join(identifier(column) for column in columns)
-        keys = ", ".join(identifier(key) for key in file.unique_key)
-        same = f"({keys}) IN (SELECT ({keys}) FROM {new})" if keys else ""
-        return Statements(
-            (f"CREATE OR REPLACE TEMP TABLE {new} AS {sql}",),
-            (
-                *((f"DELETE FROM {name} WHERE {same}",) if keys else ()),
-                f"INSERT INTO {name} ({shown}) SELECT {shown} FROM {new}",
-            ),
-            (f"DROP TABLE IF EXISTS {new}",),
+        return _added(file, sql, columns)
+    read = (
+        *parse.table_names(parse.parse(sql)[0]),
+        *(source.identifier for source in file.sources),
+    )
+    if file.relation.identifier.lower() in (name.lower() for name in read):
+        raise QueryError(
+            f"it would replace {file.relation}, which it reads: call the file otherwise, or give "
+            "config an alias"
         )
-    kind = "VIEW" if file.materialized == "view" else "TABLE"
-    if existing in (None, kind.lower()):
-        return Statements((f"CREATE OR REPLACE {kind} {name} AS {sql}",))
-    if kind == "VIEW":
-        return Statements((), (f"DROP TABLE {name}", f"CREATE VIEW {name} AS {sql}"))
+    name, new = str(file.relation), _new(file)
+    wanted: Existing = "view" if file.materialized == "view" else "table"
+    match wanted, existing:
+        case "view", "table":  # CREATE OR REPLACE replaces nothing of another kind
+            return Statements((), (f"DROP TABLE {name}", f"CREATE VIEW {name} AS {sql}"))
+        case "table", "view":
+            return Statements(
+                (f"CREATE OR REPLACE TABLE {new} AS {sql}",),
+                (f"DROP VIEW {name}", f"ALTER TABLE {new} RENAME TO {name}"),
+                (f"DROP TABLE IF EXISTS {new}",),
+            )
+        case _:
+            return Statements((f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}",))
+
+
+def _added(file: QueryFile, sql: str, columns: Sequence[str]) -> Statements:
+    """Return the SQL that adds rows to a file's table, in place of those with the same key."""
+    name, new = str(file.relation), _new(file)
+    listed = ", ".join(identifier(column) for column in columns)
+    keys = ", ".join(identifier(key) for key in file.unique_key)
+    replaced = f"DELETE FROM {name} WHERE ({keys}) IN (SELECT ({keys}) FROM {new})"
     return Statements(
-        (f"CREATE OR REPLACE TABLE {new} AS {sql}",),
-        (f"DROP VIEW {name}", f"ALTER TABLE {new} RENAME TO {name}"),
+        (f"CREATE OR REPLACE TEMP TABLE {new} AS {sql}",),
+        (
+            *((replaced,) if keys else ()),
+            f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {new}",
+        ),
         (f"DROP TABLE IF EXISTS {new}",),
     )
+
+
+def _new(file: QueryFile) -> str:
+    """Return the name of the table in which new rows are made."""
+    return identifier(f"{file.relation.identifier}{_NEW}")

@@ -14,7 +14,7 @@ def _build() -> Network:
     import keras
     from keras import layers
 
-    from vista_sql.roster._layers import custom_layers
+    from vista_sql.roster.parts.layers import custom_layers
 
     custom = custom_layers()
     lrn = {"radius": 2, "bias": 1.0, "alpha": 2e-5, "beta": 0.75}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from vista_sql.roster import Cnn, Network, WeightsFile
-from vista_sql.roster._published import KERAS_URL, as_they_are
+from vista_sql.roster.parts.published import KERAS_URL, as_they_are
 
 Tensor: TypeAlias = Any
 
@@ -23,7 +23,7 @@ def _build() -> Network:
     import keras
     from keras import layers
 
-    from vista_sql.roster._layers import custom_layers
+    from vista_sql.roster.parts.layers import custom_layers
 
     custom = custom_layers()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vista_sql.roster import Cnn, Network
-from vista_sql.roster._published import keras_file, torch_mode
+from vista_sql.roster.parts.published import keras_file, torch_mode
 
 _BLOCKS = (6, 12, 24, 16)  # layers per dense block: the paper's table 1
 

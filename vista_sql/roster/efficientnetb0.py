@@ -10,7 +10,7 @@ from math import sqrt
 from typing import Any, NamedTuple, TypeAlias
 
 from vista_sql.roster import Cnn, Network, WeightsFile
-from vista_sql.roster._published import as_they_are
+from vista_sql.roster.parts.published import as_they_are
 
 Tensor: TypeAlias = Any
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from vista_sql.roster import Cnn, Network, TorchNames
-from vista_sql.roster._published import tf_mode
+from vista_sql.roster.parts.published import tf_mode
 
 Tensor: TypeAlias = Any
 

@@ -23,7 +23,7 @@ def _build() -> Network:
     import keras
     from keras import layers
 
-    from vista_sql.roster._layers import custom_layers
+    from vista_sql.roster.parts.layers import custom_layers
 
     custom = custom_layers()
     image = keras.Input((32, 32, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vista_sql.roster import Cnn, Network, WeightsFile
-from vista_sql.roster._published import KERAS_URL, tf_mode
+from vista_sql.roster.parts.published import KERAS_URL, tf_mode
 
 _REPEATS = (1, 2, 3, 4, 3, 3, 1)  # bottlenecks per row of the paper's table 2
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-from vista_sql.roster import Cnn, _resnets
-from vista_sql.roster._published import CAFFE, keras_file
+from vista_sql.roster import Cnn
+from vista_sql.roster.parts import resnets
+from vista_sql.roster.parts.published import CAFFE, keras_file
 
 _BLOCKS = (3, 4, 23, 3)
 
 CNN = Cnn(
     name="resnet101",
     title="ResNet101",
-    paper=_resnets.PAPER,
+    paper=resnets.PAPER,
     input_shape=(224, 224, 3),
     parameters=44_707_176,
-    aliases=_resnets.aliases(_BLOCKS),
-    feature_layers=(*_resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
-    counted_layers=(*_resnets.last_blocks(_BLOCKS), "fc6"),
+    aliases=resnets.aliases(_BLOCKS),
+    feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
+    counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
     preprocessing=CAFFE,
-    build=partial(_resnets.bottleneck_network, "ResNet101", "resnet101"),
+    build=partial(resnets.bottleneck_network, "ResNet101", "resnet101"),
     weights={
         # file name, place and hash: keras/src/applications/resnet.py
         "imagenet": keras_file(
@@ -28,5 +29,5 @@ CNN = Cnn(
             md5="f1aeb4b969a6efcfb50fad2f0c20cfc5",
         ),
     },
-    torch_names=_resnets.BOTTLENECKS_DIFFER,
+    torch_names=resnets.BOTTLENECKS_DIFFER,
 )

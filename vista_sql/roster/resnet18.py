@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from vista_sql.roster import Cnn, _resnets
-from vista_sql.roster._published import torch_mode
+from vista_sql.roster import Cnn
+from vista_sql.roster.parts import resnets
+from vista_sql.roster.parts.published import torch_mode
 
 _BLOCKS = (2, 2, 2, 2)
 
 CNN = Cnn(
     name="resnet18",
     title="ResNet18",
-    paper=_resnets.PAPER,
+    paper=resnets.PAPER,
     input_shape=(224, 224, 3),
     parameters=11_699_112,
-    aliases=_resnets.aliases(_BLOCKS),
-    feature_layers=(*_resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
-    counted_layers=(*_resnets.last_blocks(_BLOCKS), "fc6"),
+    aliases=resnets.aliases(_BLOCKS),
+    feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
+    counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
     preprocessing=torch_mode("torchvision, ResNet18_Weights.IMAGENET1K_V1's transforms"),
-    build=partial(_resnets.basic_network, _BLOCKS, "resnet18"),
-    torch_names=_resnets.basic_torch_names(_BLOCKS),
+    build=partial(resnets.basic_network, _BLOCKS, "resnet18"),
+    torch_names=resnets.basic_torch_names(_BLOCKS),
 )

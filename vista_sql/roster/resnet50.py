@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-from vista_sql.roster import Cnn, _resnets
-from vista_sql.roster._published import CAFFE, keras_file
+from vista_sql.roster import Cnn
+from vista_sql.roster.parts import resnets
+from vista_sql.roster.parts.published import CAFFE, keras_file
 
 _BLOCKS = (3, 4, 6, 3)
 
 CNN = Cnn(
     name="resnet50",
     title="ResNet50",
-    paper=_resnets.PAPER,
+    paper=resnets.PAPER,
     input_shape=(224, 224, 3),
     parameters=25_636_712,
-    aliases=_resnets.aliases(_BLOCKS),
-    feature_layers=(*_resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
-    counted_layers=(*_resnets.last_blocks(_BLOCKS), "fc6"),
+    aliases=resnets.aliases(_BLOCKS),
+    feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
+    counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
     preprocessing=CAFFE,
-    build=partial(_resnets.bottleneck_network, "ResNet50", "resnet50"),
+    build=partial(resnets.bottleneck_network, "ResNet50", "resnet50"),
     weights={
         # file name, place and hash: keras/src/applications/resnet.py
         "imagenet": keras_file(
@@ -28,5 +29,5 @@ CNN = Cnn(
             md5="2cb95161c43110f7111970584f804107",
         ),
     },
-    torch_names=_resnets.BOTTLENECKS_DIFFER,
+    torch_names=resnets.BOTTLENECKS_DIFFER,
 )

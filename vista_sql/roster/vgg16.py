@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-from vista_sql.roster import Cnn, _vggs
-from vista_sql.roster._published import CAFFE, keras_file
+from vista_sql.roster import Cnn
+from vista_sql.roster.parts import vggs
+from vista_sql.roster.parts.published import CAFFE, keras_file
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block: configuration D of the paper's table 1
 
 CNN = Cnn(
     name="vgg16",
     title="VGG16",
-    paper=_vggs.PAPER,
+    paper=vggs.PAPER,
     input_shape=(224, 224, 3),
     parameters=138_357_544,
-    aliases=_vggs.aliases(_CONVOLUTIONS),
+    aliases=vggs.aliases(_CONVOLUTIONS),
     feature_layers=("conv5_3", "fc6", "fc7", "fc8"),
     counted_layers=("conv5_3", "fc6", "fc7", "fc8"),
     preprocessing=CAFFE,
-    build=partial(_vggs.network, "VGG16", "vgg16"),
+    build=partial(vggs.network, "VGG16", "vgg16"),
     weights={
         # file name, place and hash: keras/src/applications/vgg16.py
         "imagenet": keras_file(

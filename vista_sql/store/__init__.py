@@ -14,28 +14,26 @@ order of their digests, until the batch fits. Among spaces in use that is a fixe
 of images on purpose: a loop over more images than fit would find nothing were the oldest dropped
 first; so it finds those that fit.
 
-Planning asks `Store.coverage(space(…), digests)`; it opens no folder that is not there, and needs
-neither numpy nor TensorFlow.
+Reading opens no folder that is not there, and needs neither numpy nor TensorFlow: planning does so.
 """
 
 from __future__ import annotations
 
-import heapq
-import json
 import shutil
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from zlib import crc32
 
-from vista_sql.errors import SettingError, StoreError
-from vista_sql.machine.resources import user_cache
-from vista_sql.store._files import GROWTH_BYTES, BegunAnew, files
-from vista_sql.store._spaces import DIGEST_BYTES, Space, device_class, digest, space
+from vista_sql.errors import SettingError
+from vista_sql.files import nearest_existing, user_cache
+from vista_sql.store._files import GROWTH_BYTES, BegunAnew, Transaction, files
+from vista_sql.store._rows import TOUCH_SECONDS, Held, SpaceRows, on_disk_bytes
+from vista_sql.store._spaces import Space, device_class, digest, space
 
 __all__ = [
     "OFF", "BegunAnew", "Choice", "Entry", "Held", "Packed", "Reading", "Space", "Store", "chosen",
@@ -47,7 +45,6 @@ Buffer: TypeAlias = bytes | memoryview
 DEFAULT_BYTES = 20 * 10**9
 FREE_SHARE = 2  # … but at most one part in so many of what the disk has free beside the store
 MAX_COMMIT_BYTES = 64 << 20  # written in one transaction: LMDB keeps its pages in memory
-TOUCH_SECONDS = 3600  # a space's last use is noted so often at most
 EVICTED_SHARE = 20  # one part in so many of the limit is freed at once
 
 _HEADER = struct.Struct("<BxxxIQ")  # form, checksum, bytes of the values before packing
@@ -63,16 +60,6 @@ class Choice:
 
 
 OFF = Choice()
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the store holds of one space."""
-
-    space: Space
-    images: int
-    bytes: int  # of keys and values, as packed
-    used: float  # when it was last used, seconds since 1970, to the hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +108,8 @@ def chosen(value: bool | str, limit_bytes: int | None) -> Choice:
 class Reading:
     """One consistent view of the store; used by one thread."""
 
-    def __init__(self, txn: Any, entries: Any) -> None:
-        self._txn, self._entries = txn, entries
+    def __init__(self, transaction: Transaction) -> None:
+        self._txn, self._entries = transaction.txn, transaction.entries
 
     def has(self, space: Space, digest: bytes) -> bool:
         """Return whether there is an entry; it may still prove damaged."""
@@ -146,19 +133,6 @@ class Store:
         self._files = files(folder)
         self._touched: dict[bytes, float] = {}  # spaces, and when their last use was noted
 
-    def coverage(self, space: Space, digests: Sequence[bytes]) -> int:
-        """Return how many of the images are there; 0 as well where the store cannot be read.
-
-        About 3 µs an image, and some 300 µs when the process first opens the store.
-        """
-        try:
-            with self.reading() as reading:
-                if reading is None:
-                    return 0
-                return sum(reading.has(space, one) for one in digests)
-        except StoreError:
-            return 0
-
     @contextmanager
     def reading(self) -> Iterator[Reading | None]:
         """Give a view of the store; None where there is no store yet.
@@ -166,8 +140,8 @@ class Store:
         Raises:
             StoreError: there is one that cannot be read.
         """
-        with self._files.transaction(write=False) as found:
-            yield None if found is None else Reading(found[0], found[1].entries)
+        with self._files.transaction(write=False) as transaction:
+            yield None if transaction is None else Reading(transaction)
 
     def keep(self, entries: Iterable[Entry]) -> int:
         """Write entries; when this returns they outlive the process, killed or not.
@@ -192,31 +166,34 @@ class Store:
         return written + (self._keep(part) if part else 0)
 
     def _keep(self, entries: Sequence[Entry]) -> int:
-        need = sum(_on_disk(len(entry.payload)) for entry in entries)
+        needed_bytes = sum(on_disk_bytes(len(entry.payload)) for entry in entries)
         written = 0
-        with self._files.transaction(write=True) as found:
-            if found is None:
+        with self._files.transaction(write=True) as transaction:
+            if transaction is None:
                 return 0
-            txn, tables = found
             limit = self.limit_bytes()
-            if need > limit:
+            if needed_bytes > limit:
                 return 0
-            spaces = _Spaces(txn, tables.spaces)
+            rows = SpaceRows(transaction)
             for space in {entry.space for entry in entries}:
-                spaces.use(space)
-            excess = _used(txn, tables.entries) + need - limit
-            if excess > 0:
-                spaces.evict(tables.entries, excess + limit // EVICTED_SHARE)
+                rows.use(space)
+            excess_bytes = rows.used_bytes() + needed_bytes - limit
+            if excess_bytes > 0:
+                rows.evict(excess_bytes + limit // EVICTED_SHARE)
             for entry in entries:
                 key = entry.space.key + entry.digest
                 value = _packed(key, entry)
-                old = txn.get(key, db=tables.entries)
+                old = transaction.txn.get(key, db=transaction.entries)
                 if old is not None and old == value:
                     continue
-                txn.put(key, value, db=tables.entries)
-                spaces.add(entry.space, int(old is None), len(value) - len(old or b""), len(key))
+                old_bytes = None if old is None else len(old)  # the memory is LMDB's until `put`
+                transaction.txn.put(key, value, db=transaction.entries)
+                if old_bytes is None:
+                    rows.add(entry.space, 1, len(value) + len(key))
+                else:
+                    rows.add(entry.space, 0, len(value) - old_bytes)
                 written += len(value)
-            spaces.write()
+            rows.write()
         if self.size_bytes() > 1.5 * limit + GROWTH_BYTES:  # its gaps are too small to be filled
             self._files.compact()
         return written
@@ -228,30 +205,26 @@ class Store:
             StoreError: the store cannot be written to.
         """
         now = time.time()
-        wanted = {
+        due = {
             space.key: space
             for space in spaces
             if self._touched.get(space.key, 0) < now - TOUCH_SECONDS
         }
-        if not wanted:
+        if not due:
             return
-        self._touched |= dict.fromkeys(wanted, now)
-        with self._files.transaction(write=False) as found:
-            if found is None:
+        self._touched |= dict.fromkeys(due, now)
+        with self._files.transaction(write=False) as transaction:
+            if transaction is None:
                 return
-            txn, tables = found
-            known = {key: txn.get(key, db=tables.spaces) for key in wanted}
-            old = [
-                wanted[key]
-                for key, row in known.items()
-                if row is not None and json.loads(bytes(row))["used"] < now - TOUCH_SECONDS
-            ]
-        if not old:
+            rows = SpaceRows(transaction)
+            by_space = {space: rows.row(space.key) for space in due.values()}
+            stale = [s for s, row in by_space.items() if row and row.used < now - TOUCH_SECONDS]
+        if not stale:
             return
-        with self._files.transaction(write=True) as found:
-            if found is not None:
-                rows = _Spaces(found[0], found[1].spaces)
-                for space in old:
+        with self._files.transaction(write=True) as transaction:
+            if transaction is not None:
+                rows = SpaceRows(transaction)
+                for space in stale:
                     rows.use(space)
                 rows.write()
 
@@ -261,13 +234,11 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._files.transaction(write=False) as found:
-            if found is None:
+        with self._files.transaction(write=False) as transaction:
+            if transaction is None:
                 return []
-            rows = _Spaces(found[0], found[1].spaces).rows()
-        held = [Held(Space(**r["space"]), r["images"], r["bytes"], r["used"]) for _, r in rows]
-        order = sorted(held, key=lambda one: (one.space.cnn, one.space.layer, astuple(one.space)))
-        return [one for one in order if one.space.layer]
+            held = [row for _, row in SpaceRows(transaction).rows() if row.space.layer]
+        return sorted(held, key=lambda row: (row.space.cnn, row.space.layer, astuple(row.space)))
 
     def size_bytes(self) -> int:
         """Return the bytes that the store takes on disk."""
@@ -277,10 +248,7 @@ class Store:
         """Return the bytes that entries may take."""
         if self._limit_bytes:
             return self._limit_bytes
-        place = Path(self.folder)
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(nearest_existing(self.folder)).free
         return min(DEFAULT_BYTES, (free + self.size_bytes()) // FREE_SHARE)
 
     def clear(self, cnn: str | None = None) -> int:
@@ -295,20 +263,17 @@ class Store:
         held = self.held()
         if cnn is None:
             self._files.remove()
-            return sum(one.images for one in held)
-        gone = [one for one in held if one.space.cnn.lower() == cnn.lower()]
-        with self._files.transaction(write=True) as found:
-            if found is not None and gone:
-                rows = _Spaces(found[0], found[1].spaces)
-                for one in gone:
-                    rows.empty(found[1].entries, one.space.key)
+            return sum(row.images for row in held)
+        gone = [row for row in held if row.space.cnn.lower() == cnn.lower()]
+        with self._files.transaction(write=True) as transaction:
+            if transaction is not None and gone:
+                rows = SpaceRows(transaction)
+                for row in gone:
+                    rows.empty(row.space.key)
                 rows.write()
         if gone:
             self._files.compact()
-        return sum(one.images for one in gone)
-
-
-# ── entries and spaces ──────────────────────────────────────────────────────────────────────────
+        return sum(row.images for row in gone)
 
 
 def _packed(key: bytes, entry: Entry) -> bytes:
@@ -324,96 +289,3 @@ def _unpacked(key: bytes, value: memoryview | None) -> Packed | None:
     if crc32(payload, crc32(_HEADER.pack(form, 0, size) + key)) != checksum:
         return None
     return Packed(form, size, payload)
-
-
-def _on_disk(payload_bytes: int) -> int:
-    """Return about what an entry takes: whole pages, where it is no small one."""
-    size = payload_bytes + 64
-    return size if size < 2000 else -(-size // 4096) * 4096 + 64
-
-
-def _used(txn: Any, table: Any) -> int:
-    stat = txn.stat(table)
-    pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-    return int(pages * stat["psize"])
-
-
-class _Spaces:
-    """The rows about spaces within one write transaction: key → space, images, bytes, last use."""
-
-    def __init__(self, txn: Any, table: Any) -> None:
-        self._txn, self._table = txn, table
-        self._changed: dict[bytes, dict[str, Any] | None] = {}
-
-    def rows(self) -> list[tuple[bytes, dict[str, Any]]]:
-        with self._txn.cursor(self._table) as cursor:
-            return [(bytes(key), json.loads(bytes(row))) for key, row in cursor]
-
-    def use(self, space: Space) -> None:
-        row = self._row(space.key)
-        if row is None:
-            row = {"space": asdict(space), "images": 0, "bytes": 0}
-        self._changed[space.key] = row | {"used": time.time()}
-
-    def add(self, space: Space, images: int, value_bytes: int, key_bytes: int) -> None:
-        row = self._changed[space.key]
-        if row is None:  # evicted a moment ago
-            self._changed[space.key] = None
-            self.use(space)
-            row = self._changed[space.key]
-        assert row is not None  # noqa: S101  (`use` has made it)
-        row["images"] += images
-        row["bytes"] += value_bytes + images * key_bytes
-
-    def evict(self, entries: Any, n_bytes: int) -> None:
-        """Remove entries until so many bytes are free, those of spaces unused for longest first.
-
-        Spaces that were used within an hour of each other give up the same images, by digest: the
-        layers of a statement go and stay together.
-        """
-        rows = [(row["used"], key) for key, row in self.rows() if key not in self._changed]
-        rows += [(row["used"], key) for key, row in self._changed.items() if row is not None]
-        while rows and n_bytes > 0:
-            oldest = min(rows)[0]
-            alike = [key for used, key in rows if used <= oldest + TOUCH_SECONDS]
-            rows = [row for row in rows if row[0] > oldest + TOUCH_SECONDS]
-            gone: list[bytes] = []
-            for image, key, size in heapq.merge(*(self._sizes(entries, key) for key in alike)):
-                if n_bytes <= 0:
-                    break
-                gone.append(key + image)
-                n_bytes -= _on_disk(size)
-            self._remove(entries, gone)
-
-    def empty(self, entries: Any, key: bytes) -> None:
-        """Remove all entries of a space."""
-        self._remove(entries, [key + image for image, _, _ in self._sizes(entries, key)])
-
-    def _sizes(self, entries: Any, key: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-        """Yield a space's entries: digest, the space's key, bytes of the value."""
-        with self._txn.cursor(entries) as cursor:
-            there = cursor.set_range(key)
-            while there and bytes(cursor.key()[: len(key)]) == key:
-                yield bytes(cursor.key()[len(key) :]), key, len(cursor.value())
-                there = cursor.next()
-
-    def _remove(self, entries: Any, keys: Sequence[bytes]) -> None:
-        for key in keys:
-            space_key, size = key[:-DIGEST_BYTES], len(self._txn.pop(key, db=entries))
-            row = self._row(space_key)
-            if row is not None:
-                row = row | {"images": row["images"] - 1, "bytes": row["bytes"] - size - len(key)}
-                self._changed[space_key] = row if row["images"] > 0 else None
-
-    def write(self) -> None:
-        for key, row in self._changed.items():
-            if row is None:
-                self._txn.delete(key, db=self._table)
-            else:
-                self._txn.put(key, json.dumps(row).encode(), db=self._table)
-
-    def _row(self, key: bytes) -> dict[str, Any] | None:
-        if key in self._changed:
-            return self._changed[key]
-        found = self._txn.get(key, db=self._table)
-        return None if found is None else json.loads(bytes(found))

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from vista_sql.errors import StoreError
 
 if TYPE_CHECKING:
     import lmdb
+    from lmdb import _Database as Table
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +33,18 @@ class Open:
     """An open LMDB environment."""
 
     env: lmdb.Environment
-    spaces: Any
-    entries: Any
+    spaces: Table
+    entries: Table
     file: tuple[int, int]  # device and inode of the data file
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction upon the tables of a store."""
+
+    txn: lmdb.Transaction[memoryview]
+    spaces: Table  # the key of a space → what is held of it
+    entries: Table  # the key of a space and an image's digest → values
 
 
 class Files:
@@ -51,14 +62,14 @@ class Files:
         self._stale = False  # another process made the file larger than our map
 
     def size_bytes(self) -> int:
+        """Return the bytes that the files take on disk."""
         try:
-            found = self._data.stat()
+            return self._data.stat().st_blocks * 512
         except OSError:
             return 0
-        return found.st_blocks * 512
 
     @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[tuple[Any, Open] | None]:
+    def transaction(self, *, write: bool) -> Iterator[Transaction | None]:
         """Enclose a transaction; None: there is no store, and none is made for reading.
 
         Raises:
@@ -70,21 +81,21 @@ class Files:
             yield None
             return
         with self._failing(lmdb):
-            found, txn = self._begun(write)
+            opened, txn = self._begun(write=write)
             try:
                 with txn:
-                    yield txn, found
+                    yield Transaction(txn, opened.spaces, opened.entries)
             finally:
                 self._leave()
 
-    def _begun(self, write: bool) -> tuple[Open, Any]:
+    def _begun(self, *, write: bool) -> tuple[Open, lmdb.Transaction[memoryview]]:
         """Begin a transaction, upon files opened anew where the ones that are open are no good."""
         import lmdb
 
         while True:
-            found = self._enter()
+            opened = self._enter()
             try:
-                return found, found.env.begin(write=write, buffers=True)
+                return opened, opened.env.begin(write=write, buffers=True)
             except lmdb.MapResizedError:
                 self._leave()
                 self._stale = True
@@ -93,7 +104,7 @@ class Files:
                 raise
 
     @contextmanager
-    def _failing(self, lmdb: Any) -> Iterator[None]:
+    def _failing(self, lmdb: ModuleType) -> Iterator[None]:
         broken = (
             lmdb.BadChecksumError,
             lmdb.CorruptedError,
@@ -198,16 +209,16 @@ class Files:
         with self._state:
             while self._active:
                 self._state.wait()
-            mine = self._opening if self._open is None else self._open.file
+            damaged = self._opening if self._open is None else self._open.file
             self._close()
             with self._moving(fcntl.LOCK_EX):
-                if mine == _file(self._data):  # else another process was quicker
+                if damaged == _file(self._data):  # else another process was quicker
                     aside = self._folder / "damaged"
                     shutil.rmtree(aside, ignore_errors=True)
                     self._place.rename(aside)
-        told = f"the feature store {self._folder} was damaged ({why}) and begins anew"
-        log.warning("%s; what there was is in %s", told, self._folder / "damaged")
-        return told
+        reason = f"the feature store {self._folder} was damaged ({why}) and begins anew"
+        log.warning("%s; what there was is in %s", reason, self._folder / "damaged")
+        return reason
 
     def compact(self) -> None:
         """Write the file anew without its gaps; what others write meanwhile is lost, as a cache."""
@@ -216,11 +227,11 @@ class Files:
         fresh = self._folder / f"compacted-{os.getpid()}"
         try:
             with self._failing(lmdb):
-                found = self._enter()
+                opened = self._enter()
                 try:
                     shutil.rmtree(fresh, ignore_errors=True)
                     fresh.mkdir(mode=0o700)
-                    found.env.copy(str(fresh), compact=True)
+                    opened.env.copy(str(fresh), compact=True)
                 finally:
                     self._leave()
                 self._replace(fresh)
@@ -260,12 +271,13 @@ class _Truncated(Exception):
 
 def _file(path: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - once per transaction
+        stat = os.stat(path)  # noqa: PTH116 - once per transaction
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino
 
 
 @cache
 def files(folder: str) -> Files:
+    """Return the files of a folder: the same object wherever this process asks."""
     return Files(os.path.realpath(folder))

@@ -8,12 +8,12 @@ import platform
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from vista_sql import catalog, kernels
+from vista_sql.machine.resources import own_version, package_version, processor
 from vista_sql.roster import Cnn
 
 VERSION = 1
@@ -63,7 +63,7 @@ def space(
     size = "x".join(map(str, cnn.input_shape))
     if not layer:  # decoding knows of the network only this
         return Space("", "", "", "", "", f"{pre.order} {size}", _decoder())
-    shape = next((one.shape for one in cnn.layers if one.name == layer), None)
+    shape = next((known.shape for known in cnn.layers if known.name == layer), None)
     return Space(
         cnn=cnn.title if cnn.name.lower().endswith(".keras") else cnn.name,
         weights=weights,
@@ -82,8 +82,9 @@ def device_class(device: str) -> str:
     Said without TensorFlow: from the driver's own files, and the package that is installed.
     """
     gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    able = _version("tensorflow-cpu") is None and os.environ.get("CUDA_VISIBLE_DEVICES") != "-1"
-    if device.lower() != "cpu" and gpus and able:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "-1"
+    for_gpus = package_version("tensorflow-cpu") is None
+    if device.lower() != "cpu" and gpus and for_gpus and not hidden:
         lines = gpus[0].read_text(encoding="utf-8", errors="replace").splitlines()
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
         return f"gpu {models[0] if models else 'NVIDIA'}"
@@ -93,36 +94,25 @@ def device_class(device: str) -> str:
 @cache
 def _processor() -> str:
     """Return the processor's model and what instructions it has: kernels are chosen by these."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    described = processor()
+    if described is None:
         return platform.processor() or platform.machine()
-    first = text.partition("\n\n")[0]
-    facts = {k.strip(): v.strip() for k, _, v in (x.partition(":") for x in first.splitlines())}
-    flags = facts.get("flags", facts.get("Features", ""))
-    return f"{facts.get('model name', platform.machine())} {crc32(flags.encode()):08x}"
+    return f"{described.model or platform.machine()} {crc32(described.instructions.encode()):08x}"
 
 
 @cache
 def _decoder() -> str:
     opencv = next(
         (v for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
-         if (v := _version(name))), "?",
+         if (v := package_version(name))), "?",
     )  # fmt: skip
-    return f"vista-sql {_version('vista-sql')}.{VERSION}, opencv {opencv}"
+    return f"vista-sql {own_version()}.{VERSION}, opencv {opencv}"
 
 
 def _arithmetic() -> str:
     """Return the identity of the engine that runs networks."""
     engine: str = catalog.module(kernels.PACKAGE, "network.engines.tensorflow").ENGINE.identity()
     return engine
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @lru_cache(maxsize=4096)

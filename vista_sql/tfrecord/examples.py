@@ -1,7 +1,6 @@
 """`tf.train.Example` as columns: which a file has, and the values of each record.
 
-The messages are described here (tensorflow/core/example/{example,feature}.proto), since the classes
-that TensorFlow brings import TensorFlow.
+The messages are described here, since the classes that TensorFlow brings import TensorFlow.
 """
 
 from __future__ import annotations
@@ -69,53 +68,40 @@ def declared(name: str, type_: str) -> Column | None:
     return Column(name, match[1].upper() + (match[2] or ""))
 
 
+_PROTO = """
+name: "vista_sql/example.proto"
+package: "vista_sql.tfrecord"
+syntax: "proto3"
+message_type { name: "BytesList"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES } }
+message_type { name: "FloatList"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_FLOAT } }
+message_type { name: "Int64List"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 } }
+message_type { name: "Feature"
+  oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 type_name: "BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 type_name: "FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 type_name: "Int64List" oneof_index: 0 } }
+message_type { name: "Features"
+  field { name: "feature" number: 1 label: LABEL_REPEATED type_name: "FeatureEntry" }
+  nested_type { name: "FeatureEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING }
+    field { name: "value" number: 2 type_name: "Feature" } } }
+message_type { name: "Example"
+  field { name: "features" number: 1 type_name: "Features" } }
+"""
+"""tensorflow/core/example/{feature,example}.proto, as protobuf describes a file of messages."""
+
+
 @cache
 def example_class() -> Any:
     """Return the class of tf.train.Example."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-    fields = descriptor_pb2.FieldDescriptorProto
-    package = "vista_sql.tfrecord"
-    file = descriptor_pb2.FileDescriptorProto(
-        name="vista_sql/example.proto", package=package, syntax="proto3"
-    )
-
-    def message(holder: Any, name: str, *parts: tuple[str, int, int, str]) -> Any:
-        made = holder.add(name=name)
-        for number, (part, label, kind, of) in enumerate(parts, 1):
-            made.field.add(
-                name=part, number=number, label=label, type=kind,
-                type_name=f".{package}.{of}" if of else None,
-            )  # fmt: skip
-        return made
-
-    one, many, of_message = fields.LABEL_OPTIONAL, fields.LABEL_REPEATED, fields.TYPE_MESSAGE
-    message(file.message_type, "BytesList", ("value", many, fields.TYPE_BYTES, ""))
-    message(file.message_type, "FloatList", ("value", many, fields.TYPE_FLOAT, ""))
-    message(file.message_type, "Int64List", ("value", many, fields.TYPE_INT64, ""))
-    feature = message(
-        file.message_type, "Feature",
-        ("bytes_list", one, of_message, "BytesList"),
-        ("float_list", one, of_message, "FloatList"),
-        ("int64_list", one, of_message, "Int64List"),
-    )  # fmt: skip
-    feature.oneof_decl.add(name="kind")
-    for part in feature.field:
-        part.oneof_index = 0
-    entry_name = "Features.FeatureEntry"
-    features = message(
-        file.message_type, "Features", ("feature", many, of_message, entry_name)
-    )  # fmt: skip
-    entry = message(
-        features.nested_type, "FeatureEntry",
-        ("key", one, fields.TYPE_STRING, ""),
-        ("value", one, of_message, "Feature"),
-    )  # fmt: skip
-    entry.options.map_entry = True
-    message(file.message_type, "Example", ("features", one, of_message, "Features"))
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.Example"))
+    pool.Add(text_format.Parse(_PROTO, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("vista_sql.tfrecord.Example"))
 
 
 def parse(record: Record, name: str) -> Example:
@@ -209,14 +195,15 @@ def values(
         return TFRecordError(name, reason, record.number, record.offset)
 
     features = parse(record, name).features.feature
-    found: dict[Kind, list[list[Any] | None]] = {kind: [] for kind in FIELDS}
-    used = 0
+    by_kind: dict[Kind, list[list[Any] | None]] = {kind: [] for kind in FIELDS}
+    n_used = 0
     for column in columns:
         value = features.get(column.name)
-        used += value is not None
+        if value is not None:
+            n_used += 1
         field = value.WhichOneof("kind") if value is not None else None
         if field is None:
-            found[column.kind].append(None)
+            by_kind[column.kind].append(None)
             continue
         if field != FIELDS[column.kind]:
             raise misfit(
@@ -238,8 +225,8 @@ def values(
                     f"feature {column.name!r} is no UTF-8 text; give "
                     f"columns => {{'{column.name}': '{blob}', …}}"
                 ) from None
-        found[column.kind].append(listed)
-    if not others_allowed and used < len(features):
+        by_kind[column.kind].append(listed)
+    if not others_allowed and n_used < len(features):  # seldom: looking costs
         known = {column.name for column in columns}
         other = next(
             (
@@ -254,4 +241,4 @@ def values(
                 f"it has a feature {other!r}, which none of the first records has; give "
                 "columns => {…} with those that you want"
             )
-    return found
+    return by_kind

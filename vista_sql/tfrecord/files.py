@@ -37,14 +37,14 @@ def find(patterns: Sequence[str]) -> tuple[str, ...]:
     Raises:
         TFRecordError: a name or a pattern stands for no file.
     """
-    found: list[str] = []
+    files: list[str] = []
     for pattern in patterns:
-        named = _remote(pattern) if _SCHEME.match(pattern) else _local(pattern)
-        if not named:
+        matches = _remote(pattern) if _SCHEME.match(pattern) else _local(pattern)
+        if not matches:
             place = "" if _SCHEME.match(pattern) else f" (relative paths start from {Path.cwd()})"
             raise TFRecordError(pattern, f"there is no such file{place}; check the path")
-        found += named
-    return tuple(dict.fromkeys(found))
+        files += matches
+    return tuple(dict.fromkeys(files))
 
 
 def _local(pattern: str) -> list[str]:
@@ -115,10 +115,10 @@ class Stream:
             self._file.seek(offset)
             self.offset = offset
         elif offset:
-            kept = positions.take(self._key(offset))
-            if kept is not None:
-                self._inflating, self.offset = kept, offset
-                self._file.seek(kept.compressed_offset)
+            position = positions.take(self._key(offset))
+            if position is not None:
+                self._inflating, self.offset = position, offset
+                self._file.seek(position.compressed_offset)
             while self.offset < offset and self.read(min(BLOCK_BYTES, offset - self.offset)):
                 pass
 

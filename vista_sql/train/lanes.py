@@ -7,12 +7,12 @@ other on every chunk, which costs a factor of ten where another process has one 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
+from vista_sql.machine.resources import cores
 from vista_sql.train.training_rows import Chunk, TrainingRows
 
 T = TypeVar("T")
@@ -48,13 +48,6 @@ def accumulate(
             for future in [pool.submit(run, lane) for lane in range(LANES)]:
                 future.result()
     return results
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @cache

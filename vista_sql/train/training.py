@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -33,14 +32,6 @@ from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
 FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
-
-
-def package_version() -> str:
-    """Return the installed version of vista_sql, "" in a bare checkout."""
-    try:
-        return metadata.version("vista-sql")
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +330,7 @@ class TrainingRun:
         """Hash what the models follow from: rows in any order, columns, options, versions."""
         whole = {
             "format": FORMAT,
-            "version": package_version(),
+            "version": resources.own_version(),
             "columns": asdict(reader.columns),
             "sizes": reader.sizes,
             "options": self.spec.identity(),

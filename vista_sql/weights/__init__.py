@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-from vista_sql import roster
+from vista_sql import files, roster
 from vista_sql.errors import UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
 from vista_sql.weights.checksums import Digests, digests, read_digests
@@ -26,6 +26,7 @@ from vista_sql.weights.checksums import Digests, digests, read_digests
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
+COPIED_BYTES = 1 << 20  # at a time
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
 KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
@@ -104,8 +105,8 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
 
 def available(cnn: Cnn) -> tuple[str, ...]:
     """Return the names of the weights that `cnn` can have here without a network, default first."""
-    here = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
-    return (*sorted(here, key=lambda name: name != cnn.default_weights), "random")
+    names = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
+    return (*sorted(names, key=lambda name: name != cnn.default_weights), "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,24 +146,22 @@ def add(path: Path) -> KnownFile:
         WeightsError: it is no published file, or a damaged one.
         OSError: it cannot be read, or copied.
     """
-    found = read_digests(path)
+    digest = read_digests(path)
     for known in known_files():
-        if _matches(found, known.file):
+        if _matches(digest, known.file):
             known.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=known.path.parent) as folder:
-                part = Path(folder) / known.file.file
-                shutil.copyfile(path, part)
-                part.replace(known.path)
+            with path.open("rb") as source, files.whole(known.path) as target:
+                shutil.copyfileobj(source, target, COPIED_BYTES)
             return known
     for known in known_files():
         if known.file.file == path.name:
             raise WeightsError(
                 f"{path} is not the file published as weights {known.name!r} of {known.cnn}, which "
-                f"has {known.checksum}; this has sha256 {found.sha256}, md5 {found.md5}: fetch "
+                f"has {known.checksum}; this has sha256 {digest.sha256}, md5 {digest.md5}: fetch "
                 f"{known.file.url} again"
             )
     raise WeightsError(
-        f"{path} (sha256 {found.sha256}) is no published file that the roster knows; name a file "
+        f"{path} (sha256 {digest.sha256}) is no published file that the roster knows; name a file "
         "of your own in the statement, weights => 'FILE'"
     )
 
@@ -283,7 +282,7 @@ def _download(file: WeightsFile, target: Path) -> None:
             urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response,
             part.open("wb") as out,
         ):
-            shutil.copyfileobj(response, out, 1 << 20)
+            shutil.copyfileobj(response, out, COPIED_BYTES)
         if not _matches(read_digests(part), file):
             raise OSError(f"what {file.url} returned has another checksum than was published")
         part.replace(target)
@@ -291,12 +290,12 @@ def _download(file: WeightsFile, target: Path) -> None:
 
 @lru_cache(maxsize=16)
 def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
-    from vista_sql.roster import _measure
+    from vista_sql.roster.catalogue.entries import entries
     from vista_sql.weights import keras_files
 
     with _kept_random_state():
         network = keras_files.read_network(path)
-    layers = _measure.measure(network)
+    layers = entries(network)
     height, width, channels = network.inputs[0].shape[1:]
     offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]
     return Cnn(

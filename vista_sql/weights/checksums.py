@@ -5,18 +5,15 @@ What is kept is believed as long as the file is the same by all that the file sy
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from vista_sql.machine.resources import user_cache
+from vista_sql import files
 
 VERSION = 1
 """Of the file's meaning; a file of another version is not read."""
@@ -48,7 +45,7 @@ def digests(path: str | Path) -> Digests:
     """
     stat = Path(path).stat()
     seen = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino)
-    return _known(str(Path(path).absolute()), seen, user_cache() / "checksums.json")
+    return _known(str(Path(path).absolute()), seen, files.user_cache() / "checksums.json")
 
 
 def read_digests(path: str | Path) -> Digests:
@@ -70,20 +67,20 @@ def _known(path: str, seen: tuple[int, ...], cache: Path) -> Digests:
     size, changed = seen[0], max(seen[1:3]) / 1e9
     if size < KEPT_FROM_BYTES:
         return read_digests(path)
-    kept = _read(cache).get(path)
-    if kept is not None and kept[0] == seen:
-        return kept[1]
+    entry = _read(cache).get(path)
+    if entry is not None and entry[0] == seen:
+        return entry[1]
     began = time.time()
-    found = read_digests(path)
+    checksums = read_digests(path)
     if changed < began - SETTLED_SECONDS:
-        _keep(cache, path, seen, found)
-    return found
+        _keep(cache, path, seen, checksums)
+    return checksums
 
 
 def _read(cache: Path) -> dict[str, tuple[tuple[int, ...], Digests]]:
     """Return what is kept by path; nothing where the file is absent or damaged."""
     try:
-        record: Any = json.loads(cache.read_text(encoding="utf-8"))
+        record = json.loads(cache.read_text(encoding="utf-8"))
         if record["version"] != VERSION:
             return {}
         return {
@@ -102,14 +99,8 @@ def _hex(one: dict[str, str], name: str) -> str:
 
 def _keep(cache: Path, path: str, seen: tuple[int, ...], found: Digests) -> None:
     """Add a file's checksums; where that cannot be, it is read again next time."""
-    files = {p: known for p, known in _read(cache).items() if p != path and Path(p).is_file()}
-    latest = dict([*files.items(), (path, (seen, found))][-MOST_FILES:])
+    others = {p: known for p, known in _read(cache).items() if p != path and Path(p).is_file()}
+    latest = dict([*others.items(), (path, (seen, found))][-MOST_FILES:])
     shown = {p: {"seen": times, **asdict(one)} for p, (times, one) in latest.items()}
-    half = cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}.half")
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps({"version": VERSION, "files": shown}), encoding="utf-8")
-        half.replace(cache)
-    except OSError:
-        with contextlib.suppress(OSError):
-            half.unlink()
+    with suppress(OSError):
+        files.write(cache, json.dumps({"version": VERSION, "files": shown}))

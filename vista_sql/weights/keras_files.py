@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Network
-from vista_sql.roster._layers import custom_layers
+from vista_sql.roster.parts.layers import custom_layers
 
 Group: TypeAlias = Any  # of an HDF5 file
 KerasLayer: TypeAlias = Any

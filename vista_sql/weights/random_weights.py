@@ -17,7 +17,7 @@ NODES = 64  # of the Gauss-Hermite rule, for the moments of an activation
 SMALLEST_VARIANCE = 1e-12
 
 
-class Moments(NamedTuple):
+class Expected(NamedTuple):
     """What a layer's values are expected to be like, over all channels and places."""
 
     mean: float
@@ -52,45 +52,45 @@ def randomise(network: Network, seed: int, preprocessing: Preprocessing | None =
         values *= 2 * limit
         values -= limit
         variable.assign(values)
-    start = Moments(0, 1) if preprocessing is None else input_moments(preprocessing)
+    start = Expected(0, 1) if preprocessing is None else input_moments(preprocessing)
     _set_batch_norms(network, start)
 
 
-def input_moments(preprocessing: Preprocessing) -> Moments:
+def input_moments(preprocessing: Preprocessing) -> Expected:
     """Return what a network's input is like where all pixel values are equally likely."""
     channels = list(zip(preprocessing.mean, preprocessing.scale, strict=True))
     means = [(PIXEL_MEAN - mean) * scale for mean, scale in channels]
     squares = [(PIXEL_VARIANCE + (PIXEL_MEAN - mean) ** 2) * scale**2 for mean, scale in channels]
-    return Moments(sum(means) / len(means), sum(squares) / len(squares))
+    return Expected(sum(means) / len(means), sum(squares) / len(squares))
 
 
-def _set_batch_norms(network: Network, start: Moments) -> None:
+def _set_batch_norms(network: Network, start: Expected) -> None:
     """Set the variances, bottom to top; `start` describes the network's input."""
-    known: dict[int, Moments] = {}
+    known: dict[int, Expected] = {}
     for layer in network.layers:
         parents = layer._inbound_nodes[0].parent_nodes
-        below = [known.get(id(node.operation), Moments(0, 1)) for node in parents] or [start]
+        below = [known.get(id(node.operation), Expected(0, 1)) for node in parents] or [start]
         for part in getattr(layer, "layers", None) or (layer,):
             below = [_after(part, below)]
         known[id(layer)] = below[0]
 
 
-def _after(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
+def _after(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
     """Return what a layer's output is expected to be like, given its inputs."""
     kind = type(layer).__name__
     if kind == "BatchNormalization":
         variance = layer.moving_variance
         variance.assign([max(below[0].square, SMALLEST_VARIANCE)] * variance.shape[0])
-        return Moments(0, 1)
+        return Expected(0, 1)
     if kind == "LayerNormalization":
-        return Moments(0, 1)
+        return Expected(0, 1)
     result = _COMBINED[kind](layer, below) if kind in _COMBINED else below[0]
     if any(len(weight.shape) > 1 for weight in layer.weights):  # a kernel: its mean is zero
-        result = Moments(0, result.square)
+        result = Expected(0, result.square)
     return _activated(layer, result)
 
 
-def _activated(layer: KerasLayer, moments: Moments) -> Moments:
+def _activated(layer: KerasLayer, moments: Expected) -> Expected:
     """Return the moments after a layer's activation, of normal values before it."""
     import numpy as np
 
@@ -103,7 +103,7 @@ def _activated(layer: KerasLayer, moments: Moments) -> Moments:
     deviation = max(moments.square - moments.mean**2, 0) ** 0.5
     values = _ACTIVATIONS[name](moments.mean + deviation * places)
     shares = shares / shares.sum()
-    return Moments(float(shares @ values), float(shares @ values**2))
+    return Expected(float(shares @ values), float(shares @ values**2))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -117,42 +117,44 @@ def _gelu(x: Array) -> Array:
 
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda x: x * (x > 0),
-    "relu6": lambda x: (x * (x > 0)).clip(max=6),
+    "relu": lambda x: x.clip(min=0),
+    "relu6": lambda x: x.clip(min=0, max=6),
     "silu": lambda x: x * _sigmoid(x),
     "gelu": _gelu,
     "sigmoid": _sigmoid,
 }
 
 
-def _sum(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
-    mean = sum(one.mean for one in below)
-    return Moments(mean, mean**2 + sum(one.square - one.mean**2 for one in below))
+def _sum(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
+    mean = sum(moments.mean for moments in below)
+    return Expected(mean, mean**2 + sum(moments.square - moments.mean**2 for moments in below))
 
 
-def _product(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
-    return Moments(prod(one.mean for one in below), prod(one.square for one in below))
+def _product(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
+    return Expected(
+        prod(moments.mean for moments in below), prod(moments.square for moments in below)
+    )
 
 
-def _joined(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
+def _joined(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
     channels = [tensor.shape[-1] for tensor in layer._inbound_nodes[0].input_tensors]
     shares = [count / sum(channels) for count in channels]
     pairs = list(zip(shares, below, strict=True))
-    return Moments(
+    return Expected(
         sum(share * one.mean for share, one in pairs),
         sum(share * one.square for share, one in pairs),
     )
 
 
-def _rescaled(layer: KerasLayer, below: Sequence[Moments]) -> Moments:
+def _rescaled(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
     import numpy as np
 
     scale = np.asarray(layer.scale, np.float64)
     mean, square = below[0]
-    return Moments(float(mean * np.mean(scale)), float(square * np.mean(scale**2)))
+    return Expected(float(mean * np.mean(scale)), float(square * np.mean(scale**2)))
 
 
-_COMBINED: dict[str, Callable[[KerasLayer, Sequence[Moments]], Moments]] = {
+_COMBINED: dict[str, Callable[[KerasLayer, Sequence[Expected]], Expected]] = {
     "Add": _sum,
     "Multiply": _product,
     "Concatenate": _joined,

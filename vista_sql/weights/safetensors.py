@@ -52,13 +52,13 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
     for name, why in names.others.items():
         if name in tensors:
             raise WeightsError(f"weights file {path} is not of {cnn.name}: {why}")
-    left = dict(tensors)
-    found: list[tuple[Variable, Array]] = []
+    unread = dict(tensors)
+    values: list[tuple[Variable, Array]] = []
     for module, layer_name in names.modules.items():
         layer = network.get_layer(layer_name)
         for variable in layer.weights:
             name = f"{module}.{SUFFIXES[variable.name]}"
-            tensor = left.pop(name, None)
+            tensor = unread.pop(name, None)
             if tensor is None:
                 raise WeightsError(
                     f"weights file {path} is not of {cnn.name}: it has no tensor {name!r}, which "
@@ -70,13 +70,13 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
                     f"weights file {path} is not of {cnn.name}: layer {layer_name!r} needs "
                     f"{tuple(variable.shape)}, and the file has {tensor.shape} in {name!r}"
                 )
-            found.append((variable, array))
-    for name in left:
+            values.append((variable, array))
+    for name in unread:
         if not name.endswith(COUNTER) and not name.startswith(names.unused):
             raise WeightsError(
                 f"weights file {path} is not of {cnn.name}: the file also has a tensor {name!r}"
             )
-    for variable, array in found:
+    for variable, array in values:
         variable.assign(array)
 
 

@@ -23,7 +23,7 @@ from vista_sql.sql.calls import Call
 HOST = HostKind(
     "connection",
     "a DuckDB connection of the user's, where each call is planned by itself",
-    Capabilities("duckdb, bound in the statement"),
+    Capabilities(),
 )
 
 

@@ -30,7 +30,7 @@ from vista_sql.sql.parse import Statement
 HOST = HostKind(
     "query",
     "DuckDB in this process: whole statements are planned, and rows staged in small batches",
-    Capabilities("duckdb", small_batches=True),
+    Capabilities(small_batches=True),
 )
 
 

@@ -35,10 +35,10 @@ def find() -> Path:
     for place in (*places, beside):
         if place.is_file():
             return place
-    found = shutil.which("duckdb")
-    if found is None:
+    on_path = shutil.which("duckdb")
+    if on_path is None:
         raise HostError("there is no duckdb shell: pip install duckdb-cli")
-    return Path(found)
+    return Path(on_path)
 
 
 def version(shell: Path) -> tuple[int, ...]:
@@ -47,10 +47,10 @@ def version(shell: Path) -> tuple[int, ...]:
     Raises:
         HostError: it says none.
     """
-    done = subprocess.run([shell, "-version"], capture_output=True, text=True, check=False)
-    match = re.match(r"v(\d+)\.(\d+)\.(\d+)", done.stdout)
+    printed = subprocess.run([shell, "-version"], capture_output=True, text=True, check=False)
+    match = re.match(r"v(\d+)\.(\d+)\.(\d+)", printed.stdout)
     if match is None:
-        raise HostError(f"{shell} is no duckdb shell: it says {done.stdout[:100]!r}")
+        raise HostError(f"{shell} is no duckdb shell: it says {printed.stdout[:100]!r}")
     return tuple(map(int, match.groups()))
 
 

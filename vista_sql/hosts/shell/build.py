@@ -11,15 +11,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from vista_sql import files
 from vista_sql.errors import HostError
 from vista_sql.hosts.duckdb.functions import kernels
-from vista_sql.hosts.shell.places import user_data
+from vista_sql.machine.resources import own_version
 
 SOURCES = ("vista.c", "link.c", "columns.c")
 HEADERS = ("duckdb_api.h", "link.h", "columns.h")
@@ -58,11 +58,6 @@ def functions() -> Iterator[Function]:
         yield Function(kernel.name, kernel.parameters, kernel.returns)
 
 
-def package_version() -> str:
-    """Return the version that the extension and the worker must share."""
-    return metadata.version("vista-sql")
-
-
 def built(folder: Path | None = None) -> Path:
     """Return the extension for this package and machine; compiled where it is not there yet.
 
@@ -83,14 +78,14 @@ def built(folder: Path | None = None) -> Path:
 
 def own() -> Path:
     """Return where the extension lies once it was compiled here."""
-    return user_data() / "extension" / digest() / FILE
+    return files.user_data() / "extension" / digest() / FILE
 
 
 @cache
 def digest() -> str:
     """Return what tells apart extensions that differ in source, functions or machine."""
-    here = Path(__file__).parent
-    parts = [(here / name).read_text() for name in (*SOURCES, *HEADERS)]
+    folder = Path(__file__).parent
+    parts = [(folder / name).read_text() for name in (*SOURCES, *HEADERS)]
     parts += [functions_header(), repr((FLAGS, LINKED, platform()))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -105,16 +100,18 @@ def functions_header() -> str:
         "    bool is_volatile;",
         "};",
         "",
-        f'#define PACKAGE_VERSION "{package_version()}"',
+        f'#define PACKAGE_VERSION "{own_version()}"',
         "",
         "__attribute__((unused)) static const struct function functions[] = {",
     ]
-    for one in functions():
+    for function in functions():
         parameters = "NULL"
-        if one.parameters is not None:
-            parameters = f'"{"".join(short_form(kind) for kind in one.parameters)}"'
-        flag = "true" if one.is_volatile else "false"
-        lines.append(f'    {{"{one.name}", {parameters}, "{short_form(one.returns)}", {flag}}},')
+        if function.parameters is not None:
+            parameters = f'"{"".join(short_form(kind) for kind in function.parameters)}"'
+        flag = "true" if function.is_volatile else "false"
+        lines.append(
+            f'    {{"{function.name}", {parameters}, "{short_form(function.returns)}", {flag}}},'
+        )
     return "\n".join([*lines, "    {NULL, NULL, NULL, false},", "};", ""])
 
 
@@ -128,7 +125,7 @@ def short_form(kind: str) -> str:
     return _short(duckdb.sqltype(kind))
 
 
-def _short(kind: Any) -> str:
+def _short(kind: Any) -> str:  # DuckDB's stub leaves open what its children are
     if kind.id == "struct":
         return f"{{{''.join(f'{name}={_short(part)}' for name, part in kind.children)}}}"
     if kind.id == "list":
@@ -167,12 +164,12 @@ def _compiled(folder: Path) -> Path:
             shutil.copyfile(Path(__file__).parent / name, place / name)
         (place / "functions.h").write_text(functions_header())
         command = [*compiler, *FLAGS, "-o", "vista.so", *SOURCES, *LINKED]
-        done = subprocess.run(
+        compilation = subprocess.run(
             command, cwd=place, capture_output=True, text=True, check=False, timeout=300
         )
-        if done.returncode:
+        if compilation.returncode:
             raise HostError(
-                f"the C compiler refused the extension ({' '.join(command)}):\n{done.stderr}"
+                f"the C compiler refused the extension ({' '.join(command)}):\n{compilation.stderr}"
             )
         (place / FILE).write_bytes((place / "vista.so").read_bytes() + _footer())
         (place / FILE).replace(folder / FILE)  # another process may do the same
@@ -181,15 +178,15 @@ def _compiled(folder: Path) -> Path:
 
 def _footer() -> bytes:
     """Return what DuckDB reads at a file's end: for whom it is; no signature."""
-    fields = ("", "", "", ABI, package_version(), API_VERSION, platform(), "4")
+    fields = ("", "", "", ABI, own_version(), API_VERSION, platform(), "4")
     head = b"\x00\x93\x04\x10duckdb_signature\x80\x04"  # a custom section, as in WebAssembly
     padded = b"".join(field.encode().ljust(32, b"\0") for field in fields)
     return head + padded + bytes(256)
 
 
 def _compiler() -> list[str]:
-    wanted = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    for command in (wanted.split(), ["cc"], ["gcc"], ["clang"]):
+    chosen = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    for command in (chosen.split(), ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
             return command if os.environ.get("CC") else command[:1]
     raise HostError(

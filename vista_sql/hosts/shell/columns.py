@@ -24,7 +24,7 @@ Part: TypeAlias = bytes | memoryview | pa.Buffer
 NO_NULLS, SOME_NULLS, ALL_NULL = 0, 1, 2
 
 BOOLEAN, DATE, TIME, INTERVAL, HUGEINT, DECIMAL, ENUM = 1, 13, 14, 15, 16, 19, 23
-LIST, STRUCT, MAP, UUID, ARRAY, SQLNULL = 24, 25, 26, 27, 33, 36
+LIST, STRUCT, MAP, UUID, ARRAY = 24, 25, 26, 27, 33
 
 PLAIN = {
     2: pa.int8(),
@@ -84,9 +84,9 @@ class _Reader:
     def _take(self, n_bytes: int) -> pa.Buffer:
         if n_bytes < 0 or self.at + n_bytes > self._body.size:
             raise HostError("a request ends in the middle of a column")
-        found = self._body.slice(self.at, n_bytes)
+        buffer = self._body.slice(self.at, n_bytes)
         self.at += n_bytes + -n_bytes % 8
-        return found
+        return buffer
 
     def _values(self, kind: Any, n: int) -> Any:
         return np.frombuffer(self._take(n * np.dtype(kind).itemsize), kind, n)
@@ -100,43 +100,43 @@ class _Reader:
 
     def column(self, kind: Type, n: int) -> pa.Array:
         """Return the next node as an array of n rows."""
-        own, (nulls,) = kind[0], self._values(np.uint64, 1)
+        type_id, (nulls,) = kind[0], self._values(np.uint64, 1)
         if nulls == ALL_NULL:
             return pa.nulls(n)
         valid = self._take((n + 63) // 64 * 8) if nulls == SOME_NULLS else None
-        if own in PLAIN:
-            width = PLAIN[own].bit_width // 8
-            return pa.Array.from_buffers(PLAIN[own], n, [valid, self._take(n * width)])
-        if own in TEXTS:
+        if type_id in PLAIN:
+            width = PLAIN[type_id].bit_width // 8
+            return pa.Array.from_buffers(PLAIN[type_id], n, [valid, self._take(n * width)])
+        if type_id in TEXTS:
             offsets, size = self._offsets(n)
-            return pa.Array.from_buffers(TEXTS[own], n, [valid, offsets, self._take(size)])
-        if own == LIST:
+            return pa.Array.from_buffers(TEXTS[type_id], n, [valid, offsets, self._take(size)])
+        if type_id == LIST:
             offsets, size = self._offsets(n)
             values = self.column(kind[1], size)
-            made = pa.large_list(values.type)
-            return pa.Array.from_buffers(made, n, [valid, offsets], children=[values])
-        if own == ARRAY:
+            arrow = pa.large_list(values.type)
+            return pa.Array.from_buffers(arrow, n, [valid, offsets], children=[values])
+        if type_id == ARRAY:
             values = self.column(kind[2], n * kind[1])
-            made = pa.list_(values.type, kind[1])
-            return pa.Array.from_buffers(made, n, [valid], children=[values])
-        if own == STRUCT:
+            arrow = pa.list_(values.type, kind[1])
+            return pa.Array.from_buffers(arrow, n, [valid], children=[values])
+        if type_id == STRUCT:
             fields = [self.column(part, n) for part in kind[2::2]]
-            made = pa.struct(
+            arrow = pa.struct(
                 [pa.field(name, f.type) for name, f in zip(kind[1::2], fields, strict=True)]
             )
-            return pa.Array.from_buffers(made, n, [valid], children=fields)
-        if own == MAP:
+            return pa.Array.from_buffers(arrow, n, [valid], children=fields)
+        if type_id == MAP:
             return self._map(kind, n, valid)
         return self._converted(kind, n, valid)
 
     def _map(self, kind: Type, n: int, valid: pa.Buffer | None) -> pa.Array:
         buffer, size = self._offsets(n)
-        found = self.column([STRUCT, "key", kind[1], "value", kind[2]], size)
-        made = pa.map_(*(field.type for field in found.type))
-        fields = [made.key_field, made.item_field]  # in Arrow a key is never NULL
-        entries = pa.StructArray.from_arrays(found.flatten(), fields=fields)
+        pairs = self.column([STRUCT, "key", kind[1], "value", kind[2]], size)
+        arrow = pa.map_(*(field.type for field in pairs.type))
+        fields = [arrow.key_field, arrow.item_field]  # in Arrow a key is never NULL
+        entries = pa.StructArray.from_arrays(pairs.flatten(), fields=fields)
         narrow = pa.py_buffer(np.frombuffer(buffer, np.int64).astype(np.int32))
-        return pa.Array.from_buffers(made, n, [valid, narrow], children=[entries])
+        return pa.Array.from_buffers(arrow, n, [valid, narrow], children=[entries])
 
     def _converted(self, kind: Type, n: int, valid: pa.Buffer | None) -> pa.Array:
         """Return a column whose values Arrow holds otherwise."""
@@ -225,8 +225,8 @@ def _lists(array: pa.Array, kind: pa.DataType) -> Iterator[Part]:
     yield (offsets - first).tobytes()
     if pa.types.is_map(kind):
         entries = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
-        found = pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"])
-        yield from write(found.slice(first, last - first), entries)
+        pairs = pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"])
+        yield from write(pairs.slice(first, last - first), entries)
     else:
         yield from write(array.values.slice(first, last - first), kind.value_type)
 
@@ -274,5 +274,5 @@ def _declared(form: str) -> tuple[pa.DataType, str]:
             kind, rest = _declared(rest)
             fields.append((name, kind))
         return pa.struct(fields), rest[1:]
-    own, _, rest = form.partition(";")
-    return (pa.bool_() if int(own) == BOOLEAN else {**PLAIN, **TEXTS}[int(own)]), rest
+    type_id, _, rest = form.partition(";")
+    return (pa.bool_() if int(type_id) == BOOLEAN else {**PLAIN, **TEXTS}[int(type_id)]), rest

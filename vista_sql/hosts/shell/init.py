@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
+from vista_sql import files
 from vista_sql.hosts import macros
 from vista_sql.hosts.shell import places
 from vista_sql.sql.quoting import text_literal
@@ -35,7 +35,7 @@ def resource_line(extension: Path) -> str:
     A shell that was not started with -unsigned cannot load the extension, and ends if a file that
     it reads at its start tries: such a shell reads an empty file.
     """
-    chosen = places.user_data() / "chosen.sql"
+    chosen = files.user_data() / "chosen.sql"
     read = text_literal(f".read '{written(extension)}'")
     text = (
         f"COPY (SELECT {read} WHERE current_setting('allow_unsigned_extensions')) "
@@ -45,10 +45,7 @@ def resource_line(extension: Path) -> str:
 
 
 def _written(name: str, text: str) -> Path:
-    path = places.user_data() / name
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".{os.getpid()}.half")
-        half.write_text(text)
-        half.replace(path)
+    path = files.user_data() / name
+    if not path.exists() or path.read_bytes() != text.encode():
+        files.write(path, text)
     return path

@@ -1,4 +1,4 @@
-"""Where a user's files of the shell lie: the worker's socket and log, built extensions."""
+"""Where a user's files of the shell lie: the worker's socket and log."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ import hashlib
 import os
 import stat
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from vista_sql.errors import HostError
-
-
-def user_data() -> Path:
-    """Return the folder of built extensions and of what shells read first."""
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "vista_sql"
+from vista_sql.machine.resources import own_version
 
 
 def runtime_folder() -> Path:
@@ -29,8 +23,7 @@ def runtime_folder() -> Path:
 def worker_name() -> str:
     """Return the name of this installation's worker: one for all shells that use it."""
     place = f"{sys.prefix}\0{Path(__file__).parent}"
-    version = metadata.version("vista-sql")
-    return f"{version}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    return f"{own_version()}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def socket_path() -> Path:
@@ -45,10 +38,10 @@ def make_private(folder: Path) -> None:
         HostError: somebody else owns it, or could enter it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise HostError(
             f"{folder} must be a folder of yours that nobody else can enter (mode 700; it has "
-            f"owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}): remove it, or set "
+            f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}): remove it, or set "
             "XDG_RUNTIME_DIR to another place"
         )

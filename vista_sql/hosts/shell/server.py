@@ -54,8 +54,8 @@ class Request:
     cancelled: threading.Event
 
 
-class Shell(Protocol):
-    """What a shell's calls reach; one per database that a shell has open."""
+class Handler(Protocol):
+    """What answers the calls of a shell; one per database that a shell has open."""
 
     def call(self, request: Request) -> tuple[pa.Array, pa.DataType]:
         """Return a column of `request.rows` rows, and the type in which it travels.
@@ -69,8 +69,8 @@ class Shell(Protocol):
         """Give back what belongs to the shell: nobody is connected any more."""
 
 
-OpenShell = Callable[[str, str], Shell]
-"""(a shell's id, the path of its database or "") → the shell."""
+OpenShell = Callable[[str, str], Handler]
+"""(a shell's id, the path of its database or "") → what answers its calls."""
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
         """
         self._path, self._open, self._package = path, open_shell, package
         self._idle_seconds = idle_seconds
-        self._shells: dict[str, tuple[Shell, int]] = {}  # by id, with its number of connections
+        self._shells: dict[str, tuple[Handler, int]] = {}  # by id, with its number of connections
         self._opening = threading.Lock()
         self._running: dict[socket.socket, threading.Event] = {}  # calls under way
         self._lock = threading.Condition()
@@ -162,7 +162,7 @@ class Server:
             if joined:
                 self._leave(joined)
 
-    def _greeted(self, client: socket.socket) -> tuple[str, Shell | None]:
+    def _greeted(self, client: socket.socket) -> tuple[str, Handler | None]:
         kind, text, _ = _head(client)
         if kind == STOP:
             self.stop()
@@ -197,7 +197,7 @@ class Server:
             elif shell is not None:
                 shell.close()
 
-    def _served(self, client: socket.socket, shell: Shell) -> None:
+    def _served(self, client: socket.socket, shell: Handler) -> None:
         kind, text, n_body = _head(client)
         if kind != CALL:
             raise HostError(f"a request of kind {kind} is no call")
@@ -212,16 +212,16 @@ class Server:
         with self._lock:
             self._running[client] = cancelled
             self._lock.notify_all()
-        said, parts = "", None
+        sentence, parts = "", None
         try:
             parts = _answer(shell, text, body, cancelled)
         except Exception as error:
-            said = self._sentence(error)
+            sentence = self._sentence(error)
         finally:
             with self._lock:
                 del self._running[client]
                 self._last_call = time.monotonic()
-        _send(client, ERROR if parts is None else WELL, said, parts)
+        _send(client, ERROR if parts is None else WELL, sentence, parts)
 
     def _sentence(self, error: Exception) -> str:
         if isinstance(error, VistaError):
@@ -255,16 +255,16 @@ class Server:
 
 
 def _answer(
-    shell: Shell, text: bytes, body: memoryview, cancelled: threading.Event
+    shell: Handler, text: bytes, body: memoryview, cancelled: threading.Event
 ) -> list[columns.Part]:
     """Return the bytes of what a call returns."""
-    asked = _document(text)
+    document = _document(text)
     request = Request(
-        function=asked["call"],
-        rows=asked["rows"],
-        columns=columns.read(body, asked["types"], asked["rows"]),
-        folder=asked["folder"],
-        environment=asked["environment"],
+        function=document["call"],
+        rows=document["rows"],
+        columns=columns.read(body, document["types"], document["rows"]),
+        folder=document["folder"],
+        environment=document["environment"],
         cancelled=cancelled,
     )
     array, kind = shell.call(request)
@@ -344,21 +344,21 @@ def _exactly(client: socket.socket, n_bytes: int) -> memoryview:
 
 def _document(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise HostError(f"a request's text is no JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise HostError("a request's text is no JSON object")
-    return found
+    return document
 
 
 def _send(
     client: socket.socket, kind: int, text: str = "", parts: list[columns.Part] | None = None
 ) -> None:
-    said = text.encode()
+    encoded = text.encode()
     views = [memoryview(part).cast("B") for part in parts or ()]
-    pending = bytearray(FRAME.pack(MAGIC, kind, len(said), sum(view.nbytes for view in views)))
-    pending += said
+    pending = bytearray(FRAME.pack(MAGIC, kind, len(encoded), sum(view.nbytes for view in views)))
+    pending += encoded
     for view in views:
         if view.nbytes < SENT_AT_ONCE:
             pending += view

@@ -24,13 +24,13 @@ from vista_sql.hosts.duckdb.process import process
 from vista_sql.hosts.shell import build, columns
 from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
-from vista_sql.machine.resources import Capabilities, machine
+from vista_sql.machine.resources import Capabilities, machine, own_version
 from vista_sql.settings import Settings
 
 HOST = HostKind(
     "shell",
     "the stock duckdb shell: one SELECT, planned by the worker while the shell binds it",
-    Capabilities("duckdb shell, bound in the statement"),
+    Capabilities(),
 )
 
 PLANNING = threading.Lock()
@@ -181,7 +181,7 @@ def serve(
     def open_shell(name: str, database: str) -> Shell:
         return Shell(name, database, functions)
 
-    server = Server(socket, open_shell, build.package_version(), idle_seconds)
+    server = Server(socket, open_shell, own_version(), idle_seconds)
     os.chdir("/")  # keeps no folder of a user's busy
     ready()
     server.serve()

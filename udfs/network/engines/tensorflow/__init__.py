@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING
+
+from vista_sql.machine.resources import package_version
 
 from ...engine import Dtype, Engine
 
@@ -24,16 +25,9 @@ SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 @cache
 def identity() -> str:
     """Return the installed distribution with its version, and the switches that are set."""
-    versions = (f"{name} {version}" for name in DISTRIBUTIONS if (version := _version(name)))
+    versions = (f"{name} {version}" for name in DISTRIBUTIONS if (version := package_version(name)))
     switches = (f"{name}={os.environ[name]}" for name in SWITCHES if name in os.environ)
     return ", ".join([next(versions, "no tensorflow"), *switches])
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def open_network(

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from vista_sql.errors import HostError
-from vista_sql.machine.resources import machine
+from vista_sql.machine.resources import cores
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -80,7 +80,7 @@ def _import(threads: int | None) -> tuple[Module, Module]:
 
         try:
             tf.config.threading.set_inter_op_parallelism_threads(1)
-            tf.config.threading.set_intra_op_parallelism_threads(threads or machine().cores)
+            tf.config.threading.set_intra_op_parallelism_threads(threads or cores())
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)
             tf.config.list_logical_devices()  # starts the runtime, which logs, in here

@@ -1,4 +1,4 @@
-"""Measure a Keras network: every layer's shape, parameters and floating-point operations."""
+"""A Keras network → its catalogue: each layer's shape, parameters and operations, counted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Node: TypeAlias = Any  # one call of a layer
 Tensor: TypeAlias = Any
 
 
-def measure(network: Network) -> tuple[Layer, ...]:
-    """Return the layers of a Keras functional or sequential network, bottom to top.
+def entries(network: Network) -> tuple[Layer, ...]:
+    """Return the catalogue of a Keras functional or sequential network, bottom to top.
 
     Left out: the input, and layers that do not return exactly one tensor of known shape. Operations
     are those of all layers between the image and the layer's output; a layer that is used more than
@@ -21,24 +21,24 @@ def measure(network: Network) -> tuple[Layer, ...]:
     """
     import keras
 
-    own = {id(layer): multiply_adds(layer) for layer in network.layers}
+    costs = {id(layer): multiply_adds(layer) for layer in network.layers}
     below: dict[int, frozenset[int]] = {}
-    found = []
+    rows = []
     for layer in network.layers:
         output = _output(layer)
         if output is None or isinstance(layer, keras.layers.InputLayer):
             continue
         operations = _below(layer._inbound_nodes[0], below)
-        found.append(
+        rows.append(
             Layer(
                 name=layer.name,
                 shape=tuple(output.shape[1:]),
-                flops=2 * sum(own.get(operation, 0) for operation in operations),
+                flops=2 * sum(costs.get(operation, 0) for operation in operations),
                 parameters=layer.count_params(),
                 inputs=_inputs(layer),
             )
         )
-    return tuple(found)
+    return tuple(rows)
 
 
 def _below(node: Node, known: dict[int, frozenset[int]]) -> frozenset[int]:
@@ -48,13 +48,13 @@ def _below(node: Node, known: dict[int, frozenset[int]]) -> frozenset[int]:
     """
     pending = [node]
     while pending:
-        missing = [one for one in pending[-1].parent_nodes if id(one) not in known]
+        missing = [parent for parent in pending[-1].parent_nodes if id(parent) not in known]
         if missing:
             pending += missing
             continue
-        done = pending.pop()
-        parents = (known[id(one)] for one in done.parent_nodes)
-        known[id(done)] = frozenset({id(done.operation)}).union(*parents)
+        call = pending.pop()
+        parents = (known[id(parent)] for parent in call.parent_nodes)
+        known[id(call)] = frozenset({id(call.operation)}).union(*parents)
     return known[id(node)]
 
 

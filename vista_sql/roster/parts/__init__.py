@@ -1,0 +1,1 @@
+"""What the networks of several CNNs share: their own layers, families, published weights."""
