@@ -21,46 +21,47 @@ import duckdb
 import foods
 import hosts
 import pytest
+from goldens import (
+    EXPLAINS,
+    FOLDER,
+    MARK,
+    MEMORY_LIMIT,
+    REWRITES,
+    SALT,
+    TABLES,
+    WRITTEN,
+    output_of,
+    statement_of,
+)
 from hosts import HOSTS, Client, Refused
 
 from vista_sql.planning import plans
 from vista_sql.session import Session
 from vista_sql.sql import parse
 
-FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-MARK = "\n-- output --\n"
 CHECK = re.compile(r"^-- check: (.*)$", re.MULTILINE)
-REWRITES = sorted(FOLDER.glob("rewrite/*.sql"))
-EXPLAINS = sorted(FOLDER.glob("explain/*.txt"))
-WRITTEN = "DROP TABLE IF EXISTS made; DELETE FROM kept"  # what golden statements change
 every_rewrite = pytest.mark.parametrize("case", REWRITES, ids=lambda case: case.stem)
 
 
 @pytest.fixture(scope="module")
 def db() -> Iterator[Session]:
-    with Session(duckdb.connect(), own=True, salt="golden") as session:
-        session.con.execute("SET VARIABLE vista_memory_limit = '4GB'")
+    with Session(duckdb.connect(), own=True, salt=SALT) as session:
+        session.con.execute(f"SET VARIABLE vista_memory_limit = '{MEMORY_LIMIT}'")
         fill(session.con)
         yield session
 
 
 def fill(con: duckdb.DuckDBPyConnection) -> None:
     foods.fill(con)
-    con.execute("CREATE TABLE kept (id INTEGER, price DOUBLE, f6 FLOAT[84])")
-    con.execute('CREATE SCHEMA my; CREATE TABLE my."More Foods" AS FROM foods')
-
-
-def statement_of(case: Path) -> str:
-    return case.read_text().partition(MARK)[0]
+    con.execute(TABLES)
 
 
 def compare(case: Path, actual: str, accept: bool) -> None:
-    statement, _, expected = case.read_text().partition(MARK)
     if accept:
-        case.write_text(f"{statement.rstrip()}{MARK}{actual}\n")
+        case.write_text(f"{statement_of(case).rstrip()}{MARK}{actual}\n")
     else:
-        assert actual == expected.rstrip("\n")
+        assert actual == output_of(case)
 
 
 @every_rewrite
@@ -156,7 +157,7 @@ def rows_of(case: Path, client: Client, text: str) -> list[str]:
     table = client.run(text)
     if check:
         table = client.run(check[1])
-        for statement in WRITTEN.split(";"):
+        for statement in WRITTEN:
             client.run(statement)
     rows = foods.texts(table.rows)
     if case.stem in TIES:
