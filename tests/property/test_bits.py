@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import hashlib
 import subprocess
 import sys
-from functools import lru_cache
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -16,42 +13,13 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from vista_sql.udfs.network import networks, tensorflow
+from seeded import asked, of_roster, opened, pixels, reference
 
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
 
 TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")]
 ROSTER = ["lenet5", "resnet50"]
-
-
-def opened(name, dtype="float32"):
-    return toys.lowered(name, dtype) if name in toys.TOYS else of_roster(name, dtype)
-
-
-@lru_cache(maxsize=2)  # each takes up to two gigabytes
-def of_roster(name, dtype):
-    gc.collect()
-    found = networks.open_cnn(InferSpec(name, (), weights="random"))
-    return tensorflow.on_thread(networks.Network, found, dtype, "cpu")
-
-
-def pixels(name, n):
-    shape = (toys.SIDE, toys.SIDE, 3) if name in toys.TOYS else roster.load(name).input_shape
-    return np.random.default_rng(3).integers(0, 256, (n, *shape), dtype=np.uint8)
-
-
-def asked(name):
-    """The layers to compare: all of a toy's, of others the results that all paths pass."""
-    graph = opened(name)._graph
-    return [layer for layer in (graph.steps if name in toys.TOYS else graph.cuts)][1:]
-
-
-@lru_cache(maxsize=1)  # the raw maps of all layers of 33 images
-def reference(name, dtype="float32", n=33):
-    layers = asked(name)
-    found = opened(name, dtype).features(layers, "none", pixels(name, n))
-    return dict(zip(layers, found, strict=True))
 
 
 def check(name, layers, found, rows, dtype="float32", n=33):
@@ -127,20 +95,14 @@ def test_every_feature_layer_of_the_roster(name):
 PROGRAM = """
 import sys
 sys.path[:0] = {path!r}
-from vista_sql.udfs import _tensorflow
-_tensorflow.load({threads})
-import test_bits
-tf, _ = _tensorflow.load()
+from vista_sql.udfs.network import tensorflow
+tensorflow.load({threads})
+import seeded
+tf, _ = tensorflow.load()
 assert tf.config.threading.get_intra_op_parallelism_threads() == {threads}
 for name in {names!r}:
-    print(name, test_bits.digest(name))
+    print(name, seeded.digest(name))
 """
-
-
-def digest(name):
-    """One text for all bits of a network's layers, of 5 images."""
-    found = reference(name, n=5)
-    return hashlib.sha256(b"".join(values.tobytes() for values in found.values())).hexdigest()
 
 
 @pytest.mark.parametrize(

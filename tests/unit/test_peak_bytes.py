@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from test_optimizer import BIND_TIME, STATEMENTS, hints, work
+from workloads import BIND_TIME, STATEMENTS, hints, work
 
 from vista_sql import store
 from vista_sql.errors import PlanError
