@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -106,20 +107,22 @@ for name in {names!r}:
 
 
 @pytest.mark.parametrize(
-    ("names", "counts"),
+    ("names", "counts", "at_once"),
     [
-        ([*toys.TOYS, "lenet5"], (1, 2)),
-        pytest.param(roster.names(), (1, 2, 3, 16), marks=pytest.mark.full),
+        ([*toys.TOYS, "lenet5"], (1, 2), 2),
+        pytest.param(roster.names(), (1, 2, 3, 16), 1, marks=pytest.mark.full),
     ],
     ids=["toys", "roster"],
 )
-def test_threads(names, counts):
-    found = set()
-    for threads in counts:
+def test_threads(names, counts, at_once):
+    def digests(threads):
         program = PROGRAM.format(path=sys.path, threads=threads, names=names)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        found.add(done.stdout)
+        return done.stdout
+
+    with ThreadPoolExecutor(at_once) as pool:
+        found = set(pool.map(digests, counts))
     assert len(found) == 1
     assert len(found.pop().splitlines()) == len(names)
 
