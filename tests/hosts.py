@@ -21,7 +21,6 @@ from shells import Shells
 
 import vista_sql
 from vista_sql import Session, VistaError
-from vista_sql.hosts.dbt import Plugin
 from vista_sql.hosts.duckdb.functions import create_file
 
 ROWS = (
@@ -69,7 +68,6 @@ class Host:
     module: str  # of the package, that makes it one
     open: Callable[[Path, Shells], AbstractContextManager[Client]]  # on a database file
     sees_whole_statements: bool = False  # else each TRANSFER is planned by itself
-    in_process: bool = True
 
 
 @dataclass
@@ -184,6 +182,8 @@ def _attach(database: Path, _: Shells) -> Iterator[Client]:
 @contextmanager
 def _dbt(database: Path, _: Shells) -> Iterator[Client]:
     """As dbt-duckdb does: its plugin gets the connection, then each cursor."""
+    from vista_sql.hosts.dbt import Plugin  # dbt takes a second to import
+
     plugin = Plugin("vista", {})
     con = duckdb.connect(str(database))
     try:
@@ -215,7 +215,7 @@ def _shell(database: Path, shell: Shells) -> Iterator[Client]:
 HOSTS = {
     "query": Host("vista_sql.session", _query, sees_whole_statements=True),
     "attach": Host("vista_sql.hosts.duckdb", _attach),
-    "shell": Host("vista_sql.hosts.shell", _shell, in_process=False),
+    "shell": Host("vista_sql.hosts.shell", _shell),
     "dbt": Host("vista_sql.hosts.dbt", _dbt),
 }
 

@@ -173,6 +173,7 @@ def run_python(script: Path, code: str) -> list[str]:
 
 def test_importing_the_package_loads_no_library(in_python):
     seconds, loaded = in_python(f"""
+        import sys
         import time
         before = time.perf_counter()
         import vista_sql
