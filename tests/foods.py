@@ -57,7 +57,13 @@ CALL = (
     "TRANSFER(cnn => 'lenet5', layers => ['f6', 'conv3'], structured => 'foods', "
     "join_type => 'left')"
 )
-"""The call whose result `with_transfer` keeps as the table `transfer`."""
+"""The call whose result the fixture `foods_db` keeps as the table `transfer`."""
+
+LEFTOVERS = """
+SELECT view_name FROM duckdb_views() WHERE view_name LIKE '%vista%'
+UNION ALL SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%vista%'
+"""
+"""What a statement of ours left on a connection; nothing, it is hoped."""
 
 
 @cache
@@ -86,9 +92,14 @@ def connect() -> vista_sql.Session:
     return db
 
 
+def texts(rows: list[tuple[Any, ...]]) -> list[str]:
+    """Return rows as texts; floats are shown to the last bit."""
+    return [_text(row) for row in rows]
+
+
 def sorted_rows(rows: list[tuple[Any, ...]]) -> list[str]:
-    """Return rows as texts that sort; floats are shown to the last bit."""
-    return sorted(_text(row) for row in rows)
+    """Return rows as texts, sorted."""
+    return sorted(texts(rows))
 
 
 def _text(value: Any) -> str:
@@ -111,10 +122,6 @@ def arrays_in_outer_joins() -> Iterator[None]:
 
 
 def leftovers(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return what a statement of ours left on a connection; nothing, it is hoped."""
+    """Return what statements of ours left on a connection."""
     gc.collect()  # a result that an earlier test dropped half-read lets go of its rows
-    rows = con.execute(
-        "SELECT view_name FROM duckdb_views() WHERE view_name LIKE '%vista%' "
-        "UNION ALL SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%vista%'"
-    ).fetchall()
-    return [row[0] for row in rows]
+    return [row[0] for row in con.execute(LEFTOVERS).fetchall()]

@@ -1,4 +1,4 @@
-"""Run a statement in a process of its own, under a real cap where one can be made."""
+"""Python in a process of its own: a statement under a real cap, or code where libraries are absent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,12 @@ def group(cap_bytes: int | None) -> Iterator[Path | None]:
         with contextlib.suppress(OSError):
             if path is not None:
                 path.rmdir()
+
+
+def run_python(script: Path, code: str) -> list[str]:
+    """Run code in a fresh Python; return its lines."""
+    script.write_text(textwrap.dedent(code))
+    command = [sys.executable, str(script)]  # with -c DuckDB would show its progress
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
-import textwrap
 import tomllib
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
+from processes import run_python
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself, and parts on its own line or on lines above
@@ -160,30 +157,12 @@ def test_every_imported_library_is_declared():
 
 @pytest.fixture
 def in_python(tmp_path):
-    return lambda code, *blocked: run_python(tmp_path / "script.py", code, *blocked)
-
-
-def run_python(script: Path, code: str, *blocked: str) -> list[str]:
-    """Run code in a fresh Python where `blocked` cannot be imported; return its lines."""
-    blocker = f"""
-        import sys
-
-        class Blocker:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in {blocked!r}:
-                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-        sys.meta_path.insert(0, Blocker())
-        """
-    script.write_text(textwrap.dedent(blocker) + textwrap.dedent(code))
-    command = [sys.executable, str(script)]  # with -c DuckDB would show its progress
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return lambda code: run_python(tmp_path / "script.py", code)
 
 
 def test_importing_the_package_loads_no_library(in_python):
     seconds, loaded = in_python(f"""
+        import sys
         import time
         before = time.perf_counter()
         import vista_sql
@@ -220,55 +199,7 @@ def test_planning_never_loads_tensorflow(in_python):
             assert db.query("SELECT * FROM VISTA_LAYERS('lenet5')").arrow().num_rows
         print([name for name in {NEVER_TO_PLAN!r} if name in sys.modules])
         """)
-    assert loaded == "[]"
-
-
-def test_statements_are_planned_where_no_engine_is_installed(in_python):
-    lines = in_python(
-        """
-        from vista_sql.planning import explain
-        from vista_sql.sql import parse
-        from vista_sql.planning.context import Context, Names
-        from vista_sql.planning.planner import plan
-        from vista_sql.machine.resources import Capabilities
-        from vista_sql.settings import Settings
-
-        class Database:
-            def columns(self, query):
-                if "photos" in query:
-                    return {"id": "INTEGER", "photo": "BLOB"}
-                return {"id": "INTEGER", "price": "DOUBLE"}
-
-            def tables(self):
-                return ("foods", "photos")
-
-            def value(self, expression):
-                raise AssertionError(expression)
-
-            def counts(self, query):
-                return (1000,) * 3
-
-        (statement,) = parse.parse('''
-            SELECT id, conv5_3 FROM TRANSFER(cnn => 'resnet50', layers => ['conv5_3', 'avg_pool'],
-            images => 'photos', structured => 'foods') WHERE price < 10''')
-        host = Capabilities(small_batches=True)
-        script = plan(statement, Database(), Context(Settings({}, {}), "", host, Names("salt")))
-        print(explain.staged_sql(script))
-        print(explain.render(script))
-        """,
-        "tensorflow",
-        "keras",
-        "duckdb",
-        "pyarrow",
-        "sklearn",
-        "pandas",
-        "cv2",
-    )
-    shown = "\n".join(lines)
-    assert "vista_infer_1(" in shown
-    assert '"price" < 10' in shown
-    assert "avg_pool" not in shown.partition("vista_infer_1(")[2].partition(")")[0]
-    assert "plan: " in shown
+    assert loaded == "[]"  # where none is installed: golden/test_without_engines.py
 
 
 CODE = [
@@ -331,3 +262,15 @@ def test_files_of_tests_have_names_of_their_own():
     """Pytest imports them by name: with two of one name it collects neither folder."""
     names = [file.name for file in sorted((ROOT / "tests").rglob("test_*.py"))]
     assert sorted(set(names)) == sorted(names)
+
+
+TEST_FILES = [file for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py"]
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
+def test_tests_do_not_import_tests(file):
+    """What files of tests share stands in a file of its own, next to conftest.py."""
+    text = file.read_text()
+    tests = "|".join(other.stem for other in TEST_FILES if other.stem.startswith("test_"))
+    found = re.findall(rf"^\s*(?:from|import) (?:{tests})\b.*", text, re.MULTILINE)
+    assert not found  # in the texts of programs that they start neither

@@ -13,78 +13,28 @@ import textwrap
 import time
 from pathlib import Path
 
-import cv2
 import duckdb
+import inferences
 import numpy as np
 import pyarrow as pa
 import pytest
+from inferences import Count, N, images_db, png, statement
 
 import vista_sql
 from vista_sql.errors import ArgumentError, StoreError
-from vista_sql.hosts.duckdb.process import process
 
-N = 60
 LAYERS = "cnn => 'lenet5', layers => ['c5', 'f6']"
-
-
-def png(seed):
-    pixels = np.random.default_rng(seed).integers(0, 255, (16, 16), np.uint8)
-    return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 @pytest.fixture(params=["query", "attach"])
 def db(request, tmp_path):
-    """A session with a store of its own, in both ways to run a statement."""
-    with duckdb.connect() as con:
-        con.execute(f"SET VARIABLE vista_store = '{tmp_path / 'store'}'")
-        rows = pa.table({"id": range(N), "image": [png(i) for i in range(N)]})
-        con.register("rows_of_images", rows)
-        con.execute("CREATE TABLE images AS FROM rows_of_images")
-        session = vista_sql.Session(con, own=False)
-        session.run = session.query if request.param == "query" else con.sql
+    with images_db(tmp_path, request.param) as session:
         yield session
-
-
-class Count:
-    """What the kernels count in statements that start from nothing in memory."""
-
-    def __init__(self, db):
-        self.db, self.runtime, self.totals = db, process().runtime, {}
-
-    def __call__(self, statement):
-        """Run a statement; return its rows, sorted."""
-        self.forget()
-        self.totals.clear()
-        counted = self.runtime.count
-
-        def counting(run, **amounts):
-            for name, amount in amounts.items():
-                self.totals[name] = self.totals.get(name, 0) + amount
-            counted(run, **amounts)
-
-        self.runtime.count = counting
-        try:
-            found = self.db.run(statement).fetchall()
-        finally:
-            del self.runtime.count
-        return sorted(found, key=lambda row: str(row[0]))
-
-    def forget(self):
-        self.runtime.sharing.__init__()
-        self.runtime._outcomes.clear()
-
-    def __getattr__(self, name):
-        return int(self.totals.get(name, 0))
 
 
 @pytest.fixture
 def run(db):
     return Count(db)
-
-
-def statement(layers="'c5', 'f6'", **arguments):
-    shown = "".join(f", {name} => {value}" for name, value in arguments.items())
-    return f"SELECT id, * EXCLUDE (id, error), error FROM TRANSFER(cnn => 'lenet5', layers => [{layers}]{shown})"
 
 
 def test_a_second_run_infers_nothing_and_returns_the_same_bits(run):
@@ -346,8 +296,8 @@ import hashlib, json, os, signal, sys
 import duckdb, pyarrow as pa
 sys.path.insert(0, {here!r})
 import vista_sql
-from vista_sql.hosts import duckdb as host
-from test_inferred_once import png
+from vista_sql.hosts.duckdb.process import process
+from inferences import png
 
 with vista_sql.connect() as db:
     rows = pa.table({{"id": range({n}), "image": [png(i) for i in range({n})]}})
@@ -376,7 +326,7 @@ with vista_sql.connect() as db:
 
 
 def start(tmp_path, text, n=N, stop=0):
-    code = PROCESS.format(here=str(Path(__file__).parent), n=n, stop=stop, text=text)
+    code = PROCESS.format(here=str(Path(inferences.__file__).parent), n=n, stop=stop, text=text)
     environment = os.environ | {"VISTA_SQL_STORE": str(tmp_path / "store")}
     script = tmp_path / f"script{time.monotonic_ns()}.py"
     script.write_text(textwrap.dedent(code))

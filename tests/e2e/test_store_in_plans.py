@@ -6,20 +6,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from test_inferred_once import Count, N, db, statement  # noqa: F401 - a fixture
+from inferences import Count, N, images_db, statement
 
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import DEFAULTS
 
-# a bare connection cannot look images up while it plans
-pytestmark = pytest.mark.parametrize("db", ["query"], indirect=True)
-
 
 @pytest.fixture
-def run(db, monkeypatch, tmp_path):  # noqa: F811
+def run(monkeypatch, tmp_path):
     monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
     calibration.save(tmp_path / "rates.json", _rates())
-    return Count(db)
+    with images_db(tmp_path, "query") as db:  # "attach" cannot look images up while it plans
+        yield Count(db)
 
 
 def _rates(**changed):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import hashlib
 import subprocess
 import sys
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -16,42 +14,13 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from vista_sql.udfs.network import networks
+from seeded import asked, of_roster, opened, pixels, reference
 
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
 
 TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")]
 ROSTER = ["lenet5", "resnet50"]
-
-
-def opened(name, dtype="float32"):
-    return toys.lowered(name, dtype) if name in toys.TOYS else of_roster(name, dtype)
-
-
-@lru_cache(maxsize=2)  # each takes up to two gigabytes
-def of_roster(name, dtype):
-    gc.collect()
-    found = networks.open_cnn(InferSpec(name, (), weights="random"))
-    return networks.Network(found, dtype, "cpu")
-
-
-def pixels(name, n):
-    shape = (toys.SIDE, toys.SIDE, 3) if name in toys.TOYS else roster.load(name).input_shape
-    return np.random.default_rng(3).integers(0, 256, (n, *shape), dtype=np.uint8)
-
-
-def asked(name):
-    """The layers to compare: all of a toy's, of others the results that all paths pass."""
-    graph = opened(name).graph
-    return [layer for layer in (graph.steps if name in toys.TOYS else graph.cuts)][1:]
-
-
-@lru_cache(maxsize=1)  # the raw maps of all layers of 33 images
-def reference(name, dtype="float32", n=33):
-    layers = asked(name)
-    found = opened(name, dtype).features(layers, "none", pixels(name, n))
-    return dict(zip(layers, found, strict=True))
 
 
 def check(name, layers, found, rows, dtype="float32", n=33):
@@ -129,35 +98,31 @@ import sys
 sys.path[:0] = {path!r}
 from vista_sql.udfs.network.engines.tensorflow import process
 process.load({threads})
-import test_bits
+import seeded
 tf, _ = process.load()
 assert tf.config.threading.get_intra_op_parallelism_threads() == {threads}
 for name in {names!r}:
-    print(name, test_bits.digest(name))
+    print(name, seeded.digest(name))
 """
 
 
-def digest(name):
-    """One text for all bits of a network's layers, of 5 images."""
-    found = reference(name, n=5)
-    return hashlib.sha256(b"".join(values.tobytes() for values in found.values())).hexdigest()
-
-
 @pytest.mark.parametrize(
-    ("names", "counts"),
+    ("names", "counts", "at_once"),
     [
-        ([*toys.TOYS, "lenet5"], (1, 2)),
-        pytest.param(roster.names(), (1, 2, 3, 16), marks=pytest.mark.full),
+        ([*toys.TOYS, "lenet5"], (1, 2), 2),
+        pytest.param(roster.names(), (1, 2, 3, 16), 1, marks=pytest.mark.full),
     ],
     ids=["toys", "roster"],
 )
-def test_threads(names, counts):
-    found = set()
-    for threads in counts:
+def test_threads(names, counts, at_once):
+    def digests(threads):
         program = PROGRAM.format(path=sys.path, threads=threads, names=names)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        found.add(done.stdout)
+        return done.stdout
+
+    with ThreadPoolExecutor(at_once) as pool:
+        found = set(pool.map(digests, counts))
     assert len(found) == 1
     assert len(found.pop().splitlines()) == len(names)
 

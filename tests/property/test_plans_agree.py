@@ -1,9 +1,11 @@
-"""Every plan, placement, batch size, store and way in gives the same rows, bit-equal features."""
+"""Every plan, placement, batch size, store and host gives the same rows, bit-equal features."""
 
 from __future__ import annotations
 
 import foods
+import hosts
 import pytest
+from hosts import HOSTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,41 +39,46 @@ bounded = settings(
 )
 
 
-def rows(db, how, **arguments):
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory, shell):
+    with hosts.clients(tmp_path_factory.mktemp("plans"), shell, foods.fill) as opened:
+        yield opened
+
+
+def answer(client, **arguments):
     prefix = "cnn_"  # the table `other` has a column f6
     shown = ", ".join(f"{name} => {value!r}" for name, value in arguments.items())
     text = f"SELECT * FROM TRANSFER(cnn => 'lenet5', {shown}, prefix => '{prefix}')"
-    found = db.query(text) if how == "query" else db.con.sql(text)
-    return found.columns, list(map(str, found.types)), foods.sorted_rows(found.fetchall())
+    return client.run(text)
+
+
+def check(clients, hints, arguments):
+    wanted = answer(clients["query"], **arguments)
+    rows = foods.sorted_rows(wanted.rows)
+    for host in HOSTS:
+        table = answer(clients[host], **arguments, **hints)
+        assert table.columns == wanted.columns or not table.rows, host
+        assert table.types in (wanted.types, ()), host
+        assert foods.sorted_rows(table.rows) == rows, host
 
 
 @bounded
 @given(arguments=CALLS, hints=HINTS)
-def test_every_way_gives_the_same(foods_db, tmp_path, arguments, hints):
+def test_every_way_gives_the_same(clients, tmp_path, arguments, hints):
     hints["store"] = str(tmp_path) if hints["store"] else False  # it fills up from case to case
-    want = rows(foods_db, "query", **arguments)
-    assert rows(foods_db, "query", **arguments, **hints) == want
-    assert rows(foods_db, "attach", **arguments, **hints) == want
+    check(clients, hints, arguments)
 
 
 @pytest.mark.full
 @settings(bounded, max_examples=300)
 @given(arguments=CALLS, hints=HINTS)
-def test_every_way_gives_the_same_at_length(foods_db, tmp_path, arguments, hints):
+def test_every_way_gives_the_same_at_length(clients, tmp_path, arguments, hints):
     hints["store"] = str(tmp_path) if hints["store"] else False
-    want = rows(foods_db, "query", **arguments)
-    assert rows(foods_db, "query", **arguments, **hints) == want
-    assert rows(foods_db, "attach", **arguments, **hints) == want
+    check(clients, hints, arguments)
 
 
 @pytest.mark.parametrize("plan", plans.names())
 @pytest.mark.parametrize("placement", ["after", "before"])
-def test_plan_and_placement(foods_db, plan, placement):
+def test_plan_and_placement(clients, plan, placement):
     arguments = {"layers": list(LAYERS), "structured": "foods", "join_type": "left"}
-    want = rows(foods_db, "query", **arguments)
-    assert (
-        rows(foods_db, "query", **arguments, plan=plan, placement=placement, batch_rows=3) == want
-    )
-    assert (
-        rows(foods_db, "attach", **arguments, plan=plan, placement=placement, batch_rows=2) == want
-    )
+    check(clients, {"plan": plan, "placement": placement, "batch_rows": 3}, arguments)

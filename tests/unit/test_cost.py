@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_optimizer import work
+from workloads import work
 
 from vista_sql.machine.calibration import DEFAULTS, Rates, network_key
 from vista_sql.planning import cost, plans

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from test_optimizer import choose, work
+from workloads import choose, work
 
 from vista_sql import roster
 from vista_sql.kernels import EXPLANATION, Fact, MeasureSpec

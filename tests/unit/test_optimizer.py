@@ -5,37 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from workloads import BIND_TIME, ROOMY, STATEMENTS, choose, hints, work
 
 from vista_sql.errors import PlanError, UnknownNameError
-from vista_sql.machine.resources import Capabilities, Resources
-from vista_sql.planning import optimizer, plans
-from vista_sql.planning.candidates import Hints, Machine
-from vista_sql.planning.workload import Facts, Relation, bind, load_cnn
+from vista_sql.machine.resources import Resources
+from vista_sql.planning import plans
+from vista_sql.planning.workload import Facts
 from vista_sql.settings import Value
-from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import Needs
-
-ROOMY = Resources(2, 64 * 2**30, "the machine")
-STATEMENTS = Capabilities(small_batches=True)
-BIND_TIME = Capabilities()
-
-
-def work(cnn="resnet50", layers=("conv4_6", "avg_pool"), **given):
-    call = Call("transfer", {"cnn": cnn, "layers": list(layers)}, {})
-    images = Relation("images", {"id": "INTEGER", "image": "BLOB"})
-    foods = Relation("foods", {"id": "INTEGER"})
-    return replace(bind(call, load_cnn(call), images, foods, seed=0, device="auto"), **given)
-
-
-def hints(**given):
-    values = {
-        n: Value(n, given.get(n), f"{n} => …" if n in given else "default") for n in Hints.__slots__
-    }
-    return Hints(**values)
-
-
-def choose(workload, resources=ROOMY, capabilities=STATEMENTS, given=None, **asked):
-    return optimizer.choose(workload, Machine(resources, capabilities, given or hints(**asked)))
 
 
 def decision(plan, what):

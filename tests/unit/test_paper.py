@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_optimizer import work
+from workloads import work
 
 import vista_sql
 from vista_sql import roster

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vista_sql.errors import HostError, QueryError, UnknownNameError
-from vista_sql.result import arrays
+from vista_sql.errors import HostError, PlanError, QueryError, UnknownNameError
+from vista_sql.result import Result, arrays
 
 CALL = "TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => 'foods', join_type => 'left')"
 
@@ -248,3 +248,14 @@ def test_what_no_tensor_holds_is_named(foods_db, monkeypatch):
     with pytest.raises(QueryError, match="rows of 'f' differ in length"):
         rows_of(ragged.torch())
     assert rows_of(foods_db.query("SELECT id FROM foods WHERE false").torch()) == ([], [])
+
+
+def test_rows_are_kept_up_to_what_is_left():
+    def result(kept_bytes):
+        batch = pa.record_batch({"x": pa.array(range(1000), pa.int64())})
+        return Result({"x": "BIGINT"}, lambda _: iter([batch] * 4), kept_bytes=kept_bytes)
+
+    assert len(result(4 * 8000)) == 4000
+    with pytest.raises(PlanError, match=r"takes more than the .* read them in batches"):
+        result(3 * 8000).arrow()
+    assert sum(batch.num_rows for batch in result(8000)) == 4000, "streams hold nothing"

@@ -13,33 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import stores
+from stores import LENET, SPACE, entries, key, read, space
 
 from vista_sql import roster, store
 from vista_sql.errors import StoreError
-from vista_sql.store import Entry, Store, _files
+from vista_sql.store import Store, _files
 
-LENET = roster.load("lenet5")
-
-
-def space(layer="f6", pool="none", weights="random:0", **options):
-    return store.space(LENET, weights, layer, pool, device="cpu", **options)
-
-
-SPACE = space()
-
-
-def key(i):
-    return store.digest(b"image %d" % i)
-
-
-def entries(numbers, of=SPACE, size=3000):
-    return [Entry(of, key(i), 0, size, i.to_bytes(4) * (size // 4)) for i in numbers]
-
-
-def read(kept, i, of=SPACE):
-    with kept.reading() as reading:
-        packed = None if reading is None else reading.get(of, key(i))
-        return None if packed is None else bytes(packed.payload)
+HERE = str(Path(stores.__file__).parent)
 
 
 def coverage(kept, space, digests):
@@ -267,12 +248,12 @@ def test_many_threads_share_one_store(kept):
 WORK = """
 import sys
 sys.path.insert(0, {tests!r})
-import test_store as t
-kept = t.Store({folder!r}, {limit})
+from stores import Store, entries, read
+kept = Store({folder!r}, {limit})
 seen = 0
 for i in range({start}, {start} + 200):
-    kept.keep(t.entries([i % 230], size=4000))
-    found = t.read(kept, i % 230)
+    kept.keep(entries([i % 230], size=4000))
+    found = read(kept, i % 230)
     assert found in (None, (i % 230).to_bytes(4) * 1000)
     seen += found is not None
 print(seen)
@@ -280,7 +261,7 @@ print(seen)
 
 
 def process(folder, start, limit=0):
-    code = WORK.format(tests=str(Path(__file__).parent), folder=folder, start=start, limit=limit)
+    code = WORK.format(tests=HERE, folder=folder, start=start, limit=limit)
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
 
 
@@ -300,9 +281,9 @@ def test_processes_share_one_store(kept, limit):
 def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(kept, tmp_path):
     code = f"""
     import sys, os, signal
-    sys.path.insert(0, {str(Path(__file__).parent)!r})
-    import test_store as t
-    kept = t.Store({kept.folder!r})
+    sys.path.insert(0, {HERE!r})
+    from stores import Store, entries, read
+    kept = Store({kept.folder!r})
     for i in range(25):
         kept.keep(t.entries([i]))
     with kept._files.transaction(write=True) as transaction:
@@ -331,9 +312,9 @@ def test_a_map_that_others_outgrew_is_made_again(kept, monkeypatch):
     kept.keep(entries([0]))
     code = f"""
     import sys
-    sys.path.insert(0, {str(Path(__file__).parent)!r})
-    import test_store as t
-    t.Store({kept.folder!r}).keep(t.entries(range(600), size=4000))
+    sys.path.insert(0, {HERE!r})
+    from stores import Store, entries, read
+    Store({kept.folder!r}).keep(entries(range(600), size=4000))
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
     assert read(kept, 599) == (599).to_bytes(4) * 1000

@@ -1,7 +1,7 @@
 """How many bytes a statement holds at its peak, part by part, from shapes alone. Pure functions.
 
 The constants are of resident memory as measured on Linux with TensorFlow 2's CPU build, DuckDB 2
-and two threads; `tests/e2e/test_memory.py` holds estimates against what whole processes take.
+and two threads; `tests/e2e/test_memory_limits.py` compares estimates with whole processes.
 """
 
 from __future__ import annotations

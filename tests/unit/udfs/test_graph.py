@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import described
 import pytest
-from test_architecture import run_python
+from processes import run_python
 from toys import lowered
 from vista_sql.udfs.network.graph import Graph
 from vista_sql.udfs.network.steps import (

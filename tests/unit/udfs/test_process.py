@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from test_architecture import run_python
+from processes import run_python
 from vista_sql.udfs.network.engines.tensorflow import process
 
 
