@@ -1,4 +1,4 @@
-"""Python in a process of its own: a statement under a real cap, or code where libraries are absent."""
+"""Python in a process of its own: a statement under a cap, or code where libraries are absent."""
 
 from __future__ import annotations
 
@@ -92,9 +92,19 @@ def group(cap_bytes: int | None) -> Iterator[Path | None]:
                 path.rmdir()
 
 
-def run_python(script: Path, code: str) -> list[str]:
-    """Run code in a fresh Python; return its lines."""
-    script.write_text(textwrap.dedent(code))
+def run_python(script: Path, code: str, *blocked: str) -> list[str]:
+    """Run code in a fresh Python where `blocked` cannot be imported; return its lines."""
+    blocker = f"""
+        import sys
+
+        class Blocker:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in {blocked!r}:
+                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+        sys.meta_path.insert(0, Blocker())
+        """
+    script.write_text(textwrap.dedent(blocker) + textwrap.dedent(code))
     command = [sys.executable, str(script)]  # with -c DuckDB would show its progress
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
