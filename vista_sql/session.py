@@ -36,7 +36,7 @@ from vista_sql.progress import Report, Watch, nothing
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs
 from vista_sql.settings import Settings
-from vista_sql.sql import parse, sinks
+from vista_sql.sql import edit, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.quoting import text_literal
@@ -168,7 +168,7 @@ class Session:
         return StatementPlanner(
             settings,
             self.home(settings),
-            replace(host.STATEMENTS, sink=sinks.sink_of(text, self._tables())),
+            replace(host.STATEMENTS, sink=edit.sink_of(text, self._tables())),
             f"{self._salt}{run}",  # several results may be open at once
             runs=lambda _: run,
             rates=self._binder.rates(settings),

@@ -15,9 +15,8 @@ import duckdb
 import foods
 import pytest
 
-from vista_sql.planning import planner
 from vista_sql.session import Session
-from vista_sql.sql import parse
+from vista_sql.sql import edit, parse
 
 FOLDER = Path(__file__).parent
 MARK = "\n-- output --\n"
@@ -59,7 +58,7 @@ def unoptimised(db: Session, statement: parse.Statement) -> str:
         call = statement.text[found.start : found.end]
         db.query(f"CREATE OR REPLACE TABLE whole_{number} AS {with_}SELECT * FROM {call}")
         names.append(f"FROM whole_{number}")
-    return planner.splice(statement, names)
+    return edit.splice(statement, names)
 
 
 @pytest.mark.parametrize("case", REWRITES, ids=lambda case: case.stem)

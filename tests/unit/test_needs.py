@@ -7,7 +7,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from vista_sql.sql import needs, parse
+from vista_sql.sql import parse
 from vista_sql.sql.needs import EVERYTHING, analyse
 from vista_sql.sql.resolve import StandIn
 
@@ -325,23 +325,3 @@ def test_columns_that_differ_only_in_unusual_letters_are_not_guessed_at():
         {"É": "INTEGER", "é": "INTEGER", "fc6": "FLOAT[3]"}, frozenset({"É", "é"}), True
     )
     assert analyse(statement, [stand_in], columns_of) == (EVERYTHING,)
-
-
-@pytest.mark.parametrize(
-    ("clause", "removed"),
-    [
-        ("TABLESAMPLE 10% WHERE a < 3", "TABLESAMPLE 10% "),
-        ("USING SAMPLE 10 PERCENT (bernoulli)", "USING SAMPLE 10 PERCENT (bernoulli)"),
-        ("WHERE a < 3 USING SAMPLE 10% (system, 7)", "USING SAMPLE 10% (system, 7)"),
-        (
-            "TABLESAMPLE bernoulli(10%) REPEATABLE (3) LIMIT 3",
-            "TABLESAMPLE bernoulli(10%) REPEATABLE (3) ",
-        ),
-        ("WHERE a < 3", None),
-    ],
-)
-def test_a_samples_place(clause, removed):
-    text = f"SELECT * FROM TRANSFER('a') AS t {clause}"
-    (statement,) = parse.parse(text)
-    span = needs.sample_span(text, statement.calls[0])
-    assert (text[span[0] : span[1]] if span else None) == removed

@@ -11,7 +11,7 @@ from vista_sql.functions import _provenance
 from vista_sql.functions._training import data_of, flag, number, numbers, streamed, text, texts
 from vista_sql.planning import workload
 from vista_sql.planning.memory import trainer_bytes
-from vista_sql.sql import widen
+from vista_sql.sql import edit
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.train.spec import BASELINES, TrainSpec
 
@@ -104,7 +104,7 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     if "hog" not in (texts(call, "baselines") or ()):
         return call, None
     try:
-        data, column = widen.widened(text(call, "data") or "", "hog", _layer_names)
+        data, column = edit.with_layer(text(call, "data") or "", "hog", _layer_names)
     except QueryError as error:
         raise call.error(
             "baselines",

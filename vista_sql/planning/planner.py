@@ -22,12 +22,11 @@ from vista_sql.machine.resources import Capabilities, Resources
 from vista_sql.planning import coverage, explain, facts, memory
 from vista_sql.planning.workload import Facts, Workload
 from vista_sql.settings import Settings, Value
-from vista_sql.sql import needs, parse, sinks
+from vista_sql.sql import edit, needs, parse
 from vista_sql.sql.calls import Call, Explained
 from vista_sql.sql.calls import load as load_function
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.sql.parse import Ctes, FoundCall, Statement, Unresolved
-from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import StandIn
 
 
@@ -142,7 +141,7 @@ class BindPlanner:
 
     def expand(self, statement: Statement) -> str:
         """Return a statement's text with every call replaced by what it stands for."""
-        return splice(statement, [self._expanded(f.call.checked()) for f in statement.calls])
+        return edit.splice(statement, [self._expanded(f.call.checked()) for f in statement.calls])
 
     def located(self, call: Call) -> Call:
         """Return a call whose relative paths of networks and weights are those of `folder`."""
@@ -240,7 +239,7 @@ class StatementPlanner(BindPlanner):
                 continue
             found, needed = statement.calls[index], found_needs[index]
             if needed.sample:
-                span = needs.sample_span(statement.text, found)
+                span = edit.sample_span(statement.text, found)
                 if span is None:
                     needed = replace(needed, sample=None)
                 else:
@@ -253,11 +252,11 @@ class StatementPlanner(BindPlanner):
             apart = bool(planned.plan.stages) and self.capabilities.small_batches
             self.transfers.append(replace(planned, staged=staged, apart=apart))
             texts[index] = staged.calls if apart else staged.whole
-        text = splice(statement, texts, samples)
+        text = edit.splice(statement, texts, samples)
         if self.capabilities.sink != "parquet":
             return text
         row_bytes = sum(memory.feature_bytes(planned.workload) for planned in self.transfers)
-        return sinks.with_row_groups(text, memory.row_group_rows(row_bytes))
+        return edit.with_row_groups(text, memory.row_group_rows(row_bytes))
 
     @contextmanager
     def _within(self, found: FoundCall, call: Call) -> Iterator[None]:
@@ -406,17 +405,3 @@ def _with(ctes: Ctes) -> str:
         return ""
     recursive = "RECURSIVE " if any(recursive for _, recursive in ctes) else ""
     return f"WITH {recursive}{', '.join(text for text, _ in ctes)} "
-
-
-def splice(
-    statement: Statement, texts: list[str], removed: list[tuple[int, int]] | None = None
-) -> str:
-    """Return the statement's text with each call replaced where it stands."""
-    edits = [(start, end, "") for start, end in removed or []]
-    for found, text in zip(statement.calls, texts, strict=True):
-        alias = "" if found.has_alias else f" AS {identifier(found.call.function)}"
-        edits.append((found.start, found.end, f"(\n{text}\n){alias}"))
-    result = statement.text
-    for start, end, text in sorted(edits, reverse=True):
-        result = result[:start] + text + result[end:]
-    return result

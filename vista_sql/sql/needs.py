@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlglot import Token, TokenType, exp
+from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from vista_sql.sql import joins, resolve
 from vista_sql.sql.joins import Cutter
-from vista_sql.sql.parse import DIALECT, FoundCall, Statement, tokenize
+from vista_sql.sql.parse import DIALECT, Statement
 from vista_sql.sql.resolve import StandIn
 
 log = logging.getLogger(__name__)
@@ -453,33 +453,3 @@ def _sample(sample: exp.TableSample) -> str | None:
     if isinstance(seed, exp.Literal):
         return f"{text} REPEATABLE ({seed.sql(DIALECT)})"
     return text
-
-
-def sample_span(text: str, found: FoundCall) -> tuple[int, int] | None:
-    """Return the span of the SAMPLE clause of the SELECT that reads a call; None: there is none."""
-    tokens = [t for t in tokenize(text) if t.start >= found.end]
-    depth = 0
-    for index, token in enumerate(tokens):
-        word = token.text.upper()
-        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
-        if depth < 0:
-            return None
-        following = tokens[index + 1].text.upper() if index + 1 < len(tokens) else ""
-        if depth == 0 and (word == "TABLESAMPLE" or (word == "USING" and following == "SAMPLE")):
-            return token.start, _sample_end(tokens[index + 1 + (word == "USING") :], text)
-    return None
-
-
-_AFTER_SAMPLE = frozenset({
-    "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "UNION", "EXCEPT",
-    "INTERSECT", "JOIN", ",", ")",
-})  # fmt: skip
-
-
-def _sample_end(tokens: Sequence[Token], text: str) -> int:
-    depth = 0
-    for token in tokens:
-        if depth == 0 and token.text.upper() in _AFTER_SAMPLE:
-            return token.start
-        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
-    return len(text)
