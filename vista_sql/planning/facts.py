@@ -11,10 +11,11 @@ from typing import Any
 from vista_sql.errors import QueryError
 from vista_sql.planning import rewrite
 from vista_sql.planning.workload import Facts, Workload
-from vista_sql.sql import joins, parse
-from vista_sql.sql.joins import ROW
+from vista_sql.sql import parse
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.quoting import identifier
+from vista_sql.sql.semi_joins import ROW
+from vista_sql.sql.steady import steady_view
 
 EXACT_BYTES = 64 * 2**20
 """The most bytes of images that are read to tell equal ones: a tenth of a second, or less."""
@@ -178,7 +179,7 @@ def _reads_varying(text: str, views: Mapping[str, str]) -> bool:
     seen: set[str] = set()
     found = parse.identifiers(text) & views.keys()
     while found:
-        if not all(joins.steady_view(views[name]) for name in found):
+        if not all(steady_view(views[name]) for name in found):
             return True
         seen |= found
         read = (parse.identifiers(views[name]) for name in found)

@@ -15,8 +15,8 @@ from vista_sql import kernels, roster
 from vista_sql.kernels import InferSpec
 from vista_sql.planning.plans import Infer, Plan, Sort, fused
 from vista_sql.planning.workload import Relation, Tap, Workload, array_type
-from vista_sql.sql.joins import ROW
 from vista_sql.sql.quoting import identifier, text_literal
+from vista_sql.sql.semi_joins import ROW
 
 PLANNED_AWAY = "planned away"
 """Text of the error that an unused column raises should a statement use it after all."""
