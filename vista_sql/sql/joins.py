@@ -162,7 +162,7 @@ def _kind(join: exp.Join | None) -> _Kind | None:
             return "semi"
         case "", "ANTI":
             return "anti"
-        case _:
+        case _:  # DuckDB has no other now
             return None
 
 
