@@ -19,7 +19,7 @@ from vista_sql.planning.context import Context, Names
 from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script
 from vista_sql.settings import Settings
-from vista_sql.sql import parse, sinks
+from vista_sql.sql import edit, parse
 
 SETTINGS = {"vista_memory_limit": MEMORY_LIMIT, "vista_store": False, "vista_calibration": False}
 
@@ -38,7 +38,7 @@ def planned(text: str, database: Any) -> tuple[str, str]:
         the staged SQL, and how `db.explain()` shows it.
     """
     (statement,) = parse.parse(text)
-    sink = sinks.sink_of(statement.text, "table")
+    sink = edit.sink_of(statement.text, "table")
     host = Capabilities(small_batches=True, sink=sink)
     context = Context(Settings(SETTINGS, {}), "", host, Names(SALT))
     script = plan(statement, database, context) if statement.calls else Script(statement.text)

@@ -123,3 +123,54 @@ def test_relations_are_printed_again(text, cleaned):
 def test_texts_that_are_no_relation(text):
     with pytest.raises(QueryError):
         parse.clean_relation(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "message"),
+    [
+        ("SELECT transfer(1)", "transfer", "is a table function"),
+        ("SELECT * FROM vista_tarin()", "vista_tarin", "VISTA_TRAIN"),
+        ("SELECT * FROM TRANSFER('a', cnn => 'b')", "'b'", "is given twice"),
+        ("SELECT * FROM TRANSFER(layers => (SELECT 1))", "1", "cannot be a sub-query"),
+        ("SELECT * FROM TRANSFER(images => (SELECT 2))", "2", "takes a query as text"),
+    ],
+)
+def test_what_no_host_accepts_is_told_with_its_place(text, marked, message):
+    with pytest.raises(QueryError) as caught:
+        parse.parse(text)
+    assert message.lower() in str(caught.value).lower()
+    place = caught.value.place
+    assert place.text[place.start : place.end] == marked
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [("SELECT 1", set()), ("SELECT $1 + $ab, '$3', \"$4\"", {"1", "ab"}), ("SELECT ? + $1", None)],
+)
+def test_parameters(text, parameters):
+    assert parse.parameters(text) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "marked"),
+    [
+        ("fc6", "", "'fc6'"),
+        ("FC6", "layers", "'fc6'"),
+        ("fc6", "images", "fc6"),
+        ("c6", "", None),
+        ("fc6", "cnn", None),
+    ],
+)
+def test_places_of_names_in_values(name, argument, marked):
+    text = "FROM TRANSFER('lenet5', layers => ['fc66', 'fc6'], images => '(SELECT fc6 FROM i)')"
+    (statement,) = parse.parse(text)
+    place = parse.value_place(statement, name, argument)
+    assert (place and text[place.start : place.end]) == marked
+
+
+def test_tables_are_those_of_calls_too():
+    (statement,) = parse.parse(
+        "WITH w AS (FROM a) SELECT * FROM w, s.b, TRANSFER('x', images => 'c', "
+        "structured => '(SELECT * FROM d JOIN a USING (id))')"
+    )
+    assert parse.table_names(statement) == ["w", "a", "c", "d"]

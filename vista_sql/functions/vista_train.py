@@ -10,7 +10,7 @@ from vista_sql.functions import _provenance
 from vista_sql.functions._training import data_of, streamed
 from vista_sql.planning import workload
 from vista_sql.planning.memory import trainer_bytes
-from vista_sql.sql import widen
+from vista_sql.sql import edit
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import (
     Flag,
@@ -121,7 +121,7 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     if "hog" not in (call.get("baselines") or ()):
         return call, None
     try:
-        data, column = widen.widened(call.get("data"), "hog", _layer_names)
+        data, column = edit.with_layer(call.get("data"), "hog", _layer_names)
     except QueryError as error:
         raise call.error(
             "baselines",

@@ -20,10 +20,10 @@ from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
-from vista_sql.sql import joins, parse
-from vista_sql.sql.joins import ROW
+from vista_sql.sql import parse, steady
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.quoting import identifier
+from vista_sql.sql.semi_joins import ROW
 from vista_sql.store import Space, Store, device_class, digest, space
 
 EXACT_BYTES = 64 * 2**20
@@ -257,7 +257,7 @@ def _reads_varying(text: str, views: Mapping[str, str]) -> bool:
     seen: set[str] = set()
     found = parse.identifiers(text) & views.keys()
     while found:
-        if not all(joins.steady_view(views[name]) for name in found):
+        if not all(steady.steady_view(views[name]) for name in found):
             return True
         seen |= found
         read = (parse.identifiers(views[name]) for name in found)

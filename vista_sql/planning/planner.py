@@ -19,7 +19,7 @@ from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
-from vista_sql.sql import needs, parse, sinks
+from vista_sql.sql import edit, needs, parse
 from vista_sql.sql.calls import Call, Explained, Reading, load
 from vista_sql.sql.edit import splice
 from vista_sql.sql.needs import EVERYTHING, Needs
@@ -130,7 +130,7 @@ def demands(
     # a SAMPLE below inference leaves its own place: one whose place is not found stays above
     return tuple(
         replace(one, sample=None)
-        if one.sample and needs.sample_span(statement.text, found) is None
+        if one.sample and edit.sample_span(statement.text, found) is None
         else one
         for one, found in zip(wanted, statement.calls, strict=True)
     )
@@ -184,13 +184,13 @@ def spliced(statement: Statement, parts: Sequence[Transfer | Expanded], context:
         span
         for found, part in zip(statement.calls, parts, strict=True)
         if isinstance(part, Transfer) and part.workload.needs.sample
-        if (span := needs.sample_span(statement.text, found)) is not None
+        if (span := edit.sample_span(statement.text, found)) is not None
     ]
     text = splice(statement, [part.text for part in parts], samples)
     transfers = _transfers(parts)
     if context.capabilities.sink == "parquet":
         row_bytes = sum(memory.feature_bytes(transfer.workload) for transfer in transfers)
-        text = sinks.with_row_groups(text, memory.row_group_rows(row_bytes))
+        text = edit.with_row_groups(text, memory.row_group_rows(row_bytes))
     return Script(text, transfers)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vista_sql.planning.workload import Relation, Workload
-from vista_sql.sql.joins import ROW
 from vista_sql.sql.quoting import identifier
+from vista_sql.sql.semi_joins import ROW
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,26 @@
-"""Joins and sub-queries that cut a TRANSFER's rows, as conditions that run below inference.
+"""A SELECT's joins → what a row of one of its sources must meet to be in the result.
 
-The joins and sub-queries stay where they are: a condition below is one that every row meets that
-can be in the result, so that it costs time where it is needless, and nothing else.
+Sources are joined from left to right. `_EFFECTS` says what each kind of join does to what is known
+of the rows of one source, "ours": conditions that they meet, sources that they need a row of.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Literal, assert_never
 
-from sqlglot import exp, parse_one
-from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.pushdown_projections import pushdown_projections
-
-from vista_sql.sql.parse import DIALECT
-from vista_sql.sql.resolve import Other, Resolved, StandIn
-
-ROW = "__vista_row"
-"""The alias of the rows that are cut, in conditions with a sub-query that speaks of them."""
-
-_OTHER_SAFE = frozenset({"list_contains", "list_has_any", "list_has_all", "prefix", "suffix"})
-_FRESH = (
-    exp.Rand, exp.Randn, exp.Uuid, exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp,
-    exp.CurrentDatetime, exp.Localtime, exp.Localtimestamp, exp.CurrentUser,
-)  # fmt: skip
-_VARYING = (
-    *_FRESH, exp.Window, exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.UDTF,
-    exp.Lambda, exp.PositionalColumn, exp.Columns,
-)  # fmt: skip
-_NESTED = (exp.Subquery, exp.Select, exp.AggFunc, exp.Exists, exp.Star)
-_CHOOSING = (exp.Limit, exp.Fetch, exp.Offset, exp.TableSample, exp.Pivot, exp.Lateral)
-_EXACT = (exp.Count, exp.CountIf, exp.Max, exp.Min, exp.LogicalAnd, exp.LogicalOr)
-"""Aggregates whose value does not depend on the order of the rows, to the last bit."""
-
-_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
-_KINDS = ("", "INNER", "CROSS", "SEMI", "ANTI", "OUTER")
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Like)
+from sqlglot import exp
 
 
 def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
-    """Return what an AND demands, one by one."""
+    """Return what an AND demands, one by one; of a WHERE, HAVING or QUALIFY what it holds.
+
+    Example:
+        >>> where = exp.maybe_parse("SELECT 1 FROM t WHERE a < 3 AND (b OR c)").args["where"]
+        >>> [part.sql() for part in conjuncts(where)]
+        ['a < 3', 'b OR c']
+    """
     if condition is None:
         return []
     if isinstance(condition, (exp.Where, exp.Having, exp.Qualify)):
@@ -50,43 +29,141 @@ def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
     return [part.unnest() for part in parts]
 
 
-def deterministic(node: exp.Expr) -> bool:
-    """Return whether an expression without sub-queries is the same whenever it is evaluated."""
-    return not any(isinstance(part, (*_VARYING, *_NESTED)) for part in node.walk()) and _known(node)
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One thing that a SELECT reads: its alias, what it is, and its join; None: it is the first."""
+
+    alias: str
+    node: exp.Expr
+    join: exp.Join | None
 
 
-def _known(node: exp.Expr) -> bool:
-    return all(str(f.this).lower() in _OTHER_SAFE for f in node.find_all(exp.Anonymous))
+def operands(select: exp.Select) -> list[Operand]:
+    """Return everything that a SELECT reads, from left to right.
+
+    Example:
+        >>> select = exp.maybe_parse("SELECT 1 FROM a JOIN (SELECT 2) AS b ON true, c")
+        >>> [operand.alias for operand in operands(select)]
+        ['a', 'b', 'c']
+    """
+    first = select.args.get("from_")
+    joined = [
+        Operand(join.this.alias_or_name, join.this, join) for join in select.args.get("joins") or ()
+    ]
+    if first is None:
+        return joined
+    return [Operand(first.this.alias_or_name, first.this, None), *joined]
 
 
-_SCANS = frozenset({"pandas_scan", "python_arrow_scan"})
+def sources(tree: exp.Expr) -> set[str]:
+    """Return the aliases of all that the SELECTs of a tree read, whatever their depth."""
+    selects = tree.find_all(exp.Select)
+    return {operand.alias for select in selects for operand in operands(select)}
 
 
-def steady_view(definition: str) -> bool:
-    """Return whether a view's functions are known, and the same whenever they are evaluated."""
-    try:
-        tree = parse_one(definition, dialect=DIALECT)
-    except SqlglotError:
-        return False
-    if isinstance(tree, exp.Command) or any(
-        isinstance(n, (*_FRESH, exp.Window)) for n in tree.walk()
-    ):
-        return False
-    return all(str(f.this).lower() in _OTHER_SAFE | _SCANS for f in tree.find_all(exp.Anonymous))
+def tables(condition: exp.Expr) -> set[str]:
+    """Return the sources that a condition speaks of, those in its own sub-queries left out.
+
+    Example:
+        >>> sorted(tables(exp.maybe_parse("t.id = o.id AND t.x IN (SELECT q.x FROM q)")))
+        ['o', 't']
+    """
+    return {column.table for column in condition.find_all(exp.Column)} - sources(condition)
 
 
-def _repeatable(query: exp.Expr) -> bool:
-    """Return whether a condition or query with sub-queries gives the same rows each time."""
-    for node in query.walk():
-        if isinstance(node, exp.Values):
-            continue
-        if isinstance(node, (*_VARYING, *_CHOOSING)):
-            return False
-        if isinstance(node, exp.AggFunc) and not isinstance(node, _EXACT):
-            return False
-        if isinstance(node, exp.Distinct) and node.args.get("on"):
-            return False
-    return _known(query)
+# ── what each join does ─────────────────────────────────────────────────────────────────────────
+
+_Kind = Literal["inner", "left", "right", "full", "semi", "anti"]
+
+_Place = Literal["ours", "before ours", "after ours"]
+"""Where the source that a join adds stands: it is ours, or is joined before ours, or after."""
+
+_Visible = Literal["nothing", "it alone", "as before", "as before, and it"]
+"""The sources whose columns are, after a join, those of the row that was read: never NULL instead.
+
+Only of them may WHERE speak, if what it demands is to be demanded of the row itself. "It" is the
+source that the join adds.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a join does to what is known of the rows of ours that are in the result."""
+
+    visible: _Visible
+    visible_if_kept: _Visible | None = None  # where WHERE refuses rows in which ours is NULL
+    forgets: bool = False  # what the joins before it demanded and required
+    demands: bool = False  # the row meets its ON
+    requires: bool = False  # the row is joined with a row of it
+
+
+_EFFECTS: Mapping[_Place, Mapping[_Kind, _Effect]] = {
+    "ours": {
+        # A row of ours without a partner is gone.
+        "inner": _Effect("as before, and it", demands=True),
+        # A row of ours without a partner is gone; other rows without one have NULLs for ours.
+        "left": _Effect("as before", "as before, and it", demands=True),
+        # Every row of ours stays; what was before is NULL where it has no partner.
+        "right": _Effect("it alone", forgets=True),
+        # Every row of ours stays, and other rows come with NULLs for ours.
+        "full": _Effect("nothing", "it alone", forgets=True),
+        # A row of ours lets its partners stay, and only them; its columns do not come through.
+        "semi": _Effect("as before", demands=True),
+        # A row of ours removes its partners, and only them; its columns do not come through.
+        "anti": _Effect("as before", demands=True),
+    },
+    "before ours": {
+        # What ours will be joined with has a row of it, and meets the condition.
+        "inner": _Effect("as before, and it", demands=True, requires=True),
+        # What was before it stays as it is; its own columns may be NULL.
+        "left": _Effect("as before"),
+        # Every row of it stays; what was before is NULL where it has no partner.
+        "right": _Effect("it alone", forgets=True, requires=True),
+        # A row may come of one side alone, the other's columns NULL.
+        "full": _Effect("nothing", forgets=True),
+        # As with an inner join; of its columns no later condition can speak.
+        "semi": _Effect("as before, and it", demands=True, requires=True),
+        # That there is no partner is no condition that one row could be tested by.
+        "anti": _Effect("as before"),
+    },
+    "after ours": {
+        # A row of ours without a partner is gone.
+        "inner": _Effect("as before, and it", demands=True, requires=True),
+        # Every row of ours stays; the other columns may be NULL.
+        "left": _Effect("as before"),
+        # A row of ours without a partner is gone; other rows without one have NULLs for ours.
+        "right": _Effect("it alone", "as before, and it", demands=True, requires=True),
+        # Every row of ours stays, and other rows come with NULLs for ours.
+        "full": _Effect("nothing", "as before"),
+        # A row of ours without a partner is gone; of its columns no later condition can speak.
+        "semi": _Effect("as before, and it", demands=True, requires=True),
+        # That there is no partner is no condition that one row could be tested by.
+        "anti": _Effect("as before"),
+    },
+}
+
+
+def _kind(join: exp.Join | None) -> _Kind | None:
+    """Return the kind of a join; None where it goes by position or nearness, or is unknown."""
+    if join is None:
+        return "inner"  # the first source: every row of it, as from an inner join with one row
+    if join.method:
+        return None
+    match join.side, join.kind:
+        case "", "" | "INNER" | "CROSS":
+            return "inner"
+        case "LEFT", "" | "OUTER":
+            return "left"
+        case "RIGHT", "" | "OUTER":
+            return "right"
+        case "FULL", "" | "OUTER":
+            return "full"
+        case "", "SEMI":
+            return "semi"
+        case "", "ANTI":
+            return "anti"
+        case _:  # DuckDB has no other now
+            return None
 
 
 # ── what a row needs to be in a SELECT's result ─────────────────────────────────────────────────
@@ -96,361 +173,176 @@ def _repeatable(query: exp.Expr) -> bool:
 class Context:
     """What each row of one source must meet to be in a SELECT's result."""
 
-    conjuncts: tuple[exp.Expr, ...]
-    required: frozenset[str]  # of each of these sources, a row that meets them with it
-    shown: bool  # no outer join turns the source's columns to NULL
+    conjuncts: tuple[exp.Expr, ...]  # of WHERE first, then of the joins
+    required: frozenset[str]  # the row is joined with a row of each of these sources
+    shown: bool  # in the result the source's columns are the row's own, never NULL instead
 
 
-def operands(select: exp.Select) -> list[tuple[str, exp.Expr, exp.Join | None]]:
-    """Return (alias, what is read, its join) of everything that a SELECT reads, in order."""
-    first = select.args.get("from_")
-    joins = select.args.get("joins") or []
-    found = [] if first is None else [(first.this.alias_or_name, first.this, None)]
-    return [*found, *((join.this.alias_or_name, join.this, join) for join in joins)]
+def context(select: exp.Select, alias: str) -> Context | None:
+    """Return what rows of the source `alias` must meet to be in a SELECT's result.
 
+    None where that is not known: sources share an alias, or a join goes by position, by nearness,
+    or is unknown here.
 
-def context(select: exp.Select, alias: str | None) -> Context | None:
-    """Return what rows of the source `alias` must meet, or (None) of all that no join may null.
-
-    Joins are taken from left to right: an inner join demands a row of its other side and its
-    condition, an outer join does so of its optional side only, after which conditions may no longer
-    speak of that. None: there is a join by position, by nearness, or by something unknown.
+    Example:
+        >>> def show(text):
+        ...     found = context(exp.maybe_parse(text), "t")
+        ...     conditions = [part.sql() for part in found.conjuncts]
+        ...     print(conditions, sorted(found.required), found.shown)
+        >>> show("SELECT t.f FROM t JOIN o ON t.id = o.id AND t.x < 3 WHERE o.y > 2")
+        ['o.y > 2', 't.id = o.id', 't.x < 3'] ['o'] True
+        >>> show("SELECT t.f FROM t LEFT JOIN o ON t.id = o.id WHERE o.y > 2 AND t.x < 3")
+        ['t.x < 3'] [] True
+        >>> show("SELECT t.f FROM o LEFT JOIN t ON t.id = o.id WHERE coalesce(t.x, 1) < 3")
+        ['t.id = o.id'] ['o'] False
+        >>> show("SELECT t.f FROM t FULL JOIN o ON t.id = o.id WHERE t.x < 3")
+        ['t.x < 3'] [] True
     """
-    read = operands(select)
-    names = [name for name, _, _ in read]
-    joins = [join for _, _, join in read if join is not None]
-    if len(set(names)) != len(names) or (alias is not None and alias not in names):
+    walk = _walk(select, alias)
+    if walk is None or alias not in [operand.alias for operand in operands(select)]:
         return None
-    if any(join.method or join.kind not in _KINDS for join in joins):
-        return None
-    where = conjuncts(select.args.get("where"))
-    kept = alias is not None and any(_refuses_null(part, alias) for part in where)
-    met: list[exp.Expr] = []
-    required: set[str] = set()
-    visible: set[str] = set()
-    here = False  # the source is among what was joined so far
-    for name, _, join in read:
-        side, kind = ("", "") if join is None else (join.side, join.kind)
-        own = name == alias
-        demands = conjuncts(None if join is None else join.args.get("on"))
-        speaks = visible | {name}
-        if kind == "ANTI" and not own:
-            continue
-        if side == "LEFT" and not own:
-            continue
-        if own and side in ("RIGHT", "FULL"):
-            met, required, visible = [], set(), set()
-            if side == "RIGHT" or kept:
-                visible = {name}
-        elif own:
-            met += [part for part in demands if tables(part) <= speaks]
-            if (side == "" and kind not in ("SEMI", "ANTI")) or (side == "LEFT" and kept):
-                visible |= {name}
-        elif side == "FULL":
-            if not here:
-                met, required = [], set()
-            if not (here and kept):
-                visible = set()
-        elif side == "RIGHT":
-            if not here:
-                met, required = [], set()
-            else:
-                met += [part for part in demands if tables(part) <= speaks]
-            required |= {name}
-            visible = visible | {name} if here and kept else {name}
-        else:
-            met += [part for part in demands if tables(part) <= speaks]
-            required |= {name}
-            visible |= {name}
-        here = here or own
-    if not here and alias is not None:
-        return None
-    found = [part for part in where if tables(part) <= visible]
-    shown = alias in visible if alias is not None else True
-    if alias is None:
-        required = visible
-    return Context((*found, *met), frozenset(required), shown)
+    where = [part for part in conjuncts(select.args.get("where")) if tables(part) <= walk.visible]
+    return Context((*where, *walk.met), walk.required, shown=alias in walk.visible)
 
 
-def tables(condition: exp.Expr) -> set[str]:
-    """Return the sources that a condition speaks of, those in its own sub-queries left out."""
-    inside = {
-        name
-        for query in condition.find_all(exp.Select)
-        for name, _, _ in operands(query)
-    }  # fmt: skip
-    return {column.table for column in condition.find_all(exp.Column)} - inside
+def never_null(select: exp.Select) -> frozenset[str]:
+    """Return the sources whose columns no join of a SELECT turns to NULL; none if not known.
 
-
-def _refuses_null(condition: exp.Expr, alias: str) -> bool:
-    """Return whether a condition certainly fails where all columns of `alias` are NULL."""
-    if isinstance(condition, exp.Not) and isinstance(condition.this.unnest(), exp.Is):
-        tested = condition.this.unnest()
-        return isinstance(tested.expression, exp.Null) and _of(tested.this, alias)
-    if isinstance(condition, exp.In) and condition.expressions:
-        return _of(condition.this, alias)
-    if not isinstance(condition, _COMPARISONS) or condition.find(exp.Select):
-        return False
-    return _of(condition.this, alias) or _of(condition.args.get("expression"), alias)
-
-
-def _of(node: exp.Expr | None, alias: str) -> bool:
-    return isinstance(node, exp.Column) and node.table == alias
-
-
-def name_shared_columns(select: exp.Select) -> None:
-    """Replace the COALESCE(a.x, b.x) that USING (x) stands for by a.x where that is the same."""
-    found = context(select, None)
-    if found is None:
-        return
-    equal = {
-        frozenset((_column(part.this), _column(part.expression)))
-        for _, _, join in operands(select)
-        if join is not None and join.side in ("", "LEFT")
-        for part in conjuncts(join.args.get("on"))
-        if isinstance(part, exp.EQ)
-    }
-    for node in list(select.find_all(exp.Coalesce)):
-        columns = [node.this, *node.expressions]
-        if not all(isinstance(column, exp.Column) for column in columns):
-            continue
-        if columns[0].table not in found.required:
-            continue
-        pairs = [
-            {frozenset((_column(column), _column(before))) for before in columns[:place]}
-            for place, column in enumerate(columns)
-        ]
-        if all(earlier & equal for earlier in pairs[1:]):
-            node.replace(columns[0].copy())
-
-
-def _column(node: exp.Expr) -> tuple[str, str]:
-    return (node.table, node.name) if isinstance(node, exp.Column) else ("", node.sql())
-
-
-# ── as conditions upon the rows that are cut ────────────────────────────────────────────────────
-
-
-_NONE: Mapping[str, str] = MappingProxyType({})
+    Example:
+        >>> select = exp.maybe_parse("SELECT 1 FROM a JOIN b ON true LEFT JOIN c ON true")
+        >>> sorted(never_null(select))
+        ['a', 'b']
+    """
+    walk = _walk(select, None)
+    return frozenset() if walk is None else walk.visible
 
 
 @dataclass(frozen=True, slots=True)
-class Cutter:
-    """Writes conditions on one TRANSFER call's narrow rows as text that stands for itself."""
+class _Walk:
+    """What is known after the last join of a SELECT."""
 
-    resolved: Resolved
-    narrow: Mapping[str, Other]  # the stand-ins of other calls, as relations of narrow columns
-    types: Mapping[str, str]  # the call's narrow columns → DuckDB type
-    columns_of: Callable[[str], Mapping[str, str] | None]
-
-    def joins(
-        self,
-        select: exp.Select,
-        alias: str,
-        names: Mapping[str, str],
-        found: Context,
-        known: Sequence[exp.Join],
-    ) -> Iterator[str]:
-        """Yield `key IN (SELECT … )` for the sources that a row of `alias` must meet.
-
-        Sources that conditions connect with each other stand in one sub-query, so that a filter on
-        one of them cuts through the others. Those of the joins `known` are left out.
-        """
-        read = operands(select)
-        nodes = {name: node for name, node, _ in read}
-        left_out = {alias, *(name for name, _, join in read if join in known)}
-        parts = [part for part in found.conjuncts if not part.find(exp.Select)]
-        for group in _connected(found.required - left_out, parts):
-            links = [
-                link
-                for part in parts
-                if (link := _link(part, alias)) and link[0] in names and link[1].table in group
-            ]
-            among = [part for part in parts if tables(part) and tables(part) <= group]
-            text = self._keys([nodes[name] for name in sorted(group)], links, names, among)
-            if text is not None:
-                yield text
-
-    def _keys(
-        self,
-        nodes: Sequence[exp.Expr],
-        links: Sequence[tuple[str, exp.Column]],
-        names: Mapping[str, str],
-        among: Iterable[exp.Expr],
-    ) -> str | None:
-        keys = {names[own]: other for own, other in links if self._has(other, nodes)}
-        if not keys or not all(isinstance(n, (exp.Table, exp.Subquery, exp.Values)) for n in nodes):
-            return None
-        first, *rest = (node.copy() for node in nodes)
-        for node in (first, *rest):
-            if node.name in self.narrow and isinstance(node, exp.Table):
-                node.set("this", exp.to_identifier(f"{node.name}{_ROWS}"))
-        query = exp.Select(
-            expressions=[
-                exp.alias_(column.copy(), f"k{place}", quoted=True)
-                for place, column in enumerate(keys.values())
-            ],
-            from_=exp.From(this=first),
-            joins=[exp.Join(this=node) for node in rest],
-        )
-        held = [part.copy() for part in among if deterministic(part) and self._has(part, nodes)]
-        if held:
-            query.set("where", exp.Where(this=exp.and_(*held)))
-        text = self._text(query)
-        if text is None:
-            return None
-        types = list((self.columns_of(f"({text})") or {}).values())
-        if len(types) != len(keys) or not all(map(_alike, types, (self.types[k] for k in keys))):
-            return None
-        own = ", ".join(_quoted(key) for key in keys)
-        return f"{own if len(keys) == 1 else f'({own})'} IN ({text})"
-
-    def _has(self, condition: exp.Expr, nodes: Sequence[exp.Expr]) -> bool:
-        """Return whether sources that are calls of ours have the columns of a condition."""
-        for node in nodes:
-            other = self.narrow.get(node.name) if isinstance(node, exp.Table) else None
-            if other is not None and any(
-                column.name not in other.columns
-                for column in condition.find_all(exp.Column)
-                if column.table == node.alias_or_name
-            ):
-                return False
-        return True
-
-    def whole(self, condition: exp.Expr, alias: str, names: Mapping[str, str]) -> str | None:
-        """Return a condition with sub-queries that only rows of `alias` decide, as text.
-
-        None where it reads what is not there below, or may differ when it is evaluated again.
-        """
-        if not condition.find(exp.Select) or alias in _defined(condition):
-            return None
-        if not tables(condition) <= {alias}:
-            return None
-        return self._text(condition, alias, names)
-
-    def exists(self, join: exp.Join, alias: str, names: Mapping[str, str]) -> str | None:
-        """Return what a semi or anti join on the right of `alias` demands, exactly, as text."""
-        if join.kind not in ("SEMI", "ANTI") or join.side or not join.args.get("on"):
-            return None
-        query = exp.Select(
-            expressions=[exp.Literal.number(1)],
-            from_=exp.From(this=join.this.copy()),
-            where=exp.Where(this=join.args["on"].copy()),
-        )
-        held: exp.Expr = exp.Exists(this=query)
-        if any(column.table in ("", alias) for column in join.this.find_all(exp.Column)):
-            return None
-        return self.whole(exp.Not(this=held) if join.kind == "ANTI" else held, alias, names)
-
-    def _text(
-        self, tree: exp.Expr, alias: str | None = None, names: Mapping[str, str] = _NONE
-    ) -> str | None:
-        """Return a tree as text: tables under their own names, CTEs written out; None: it cannot.
-
-        The columns `names` of `alias` are those of the rows that are cut; all others must be of
-        what the tree itself reads.
-        """
-        holder = exp.Paren(this=tree.copy())
-        if not self._inline(holder, 0):
-            return None
-        if isinstance(holder.this, exp.Select):
-            try:
-                holder.set("this", pushdown_projections(holder.this))
-            except (SqlglotError, KeyError, ValueError, AttributeError, TypeError):
-                return None
-        if not _repeatable(holder.this):
-            return None
-        for select in holder.find_all(exp.Select):
-            select.set("order", None)
-        inside = _defined(holder)
-        for column in list(holder.find_all(exp.Column)):
-            if column.table in inside:
-                continue
-            if column.table != alias or column.name not in names:
-                return None
-            row = ROW if column.find_ancestor(exp.Select) else None
-            column.replace(exp.column(exp.to_identifier(names[column.name], quoted=True), row))
-        text = str(holder.this.sql(DIALECT))
-        return _STAND_IN.sub(lambda found: self._name(found[1]), text)
-
-    def _name(self, stand_in: str) -> str:
-        call = stand_in.removesuffix(_ROWS)
-        return (self.resolved.tables.get(stand_in) or self.narrow[call]).text
-
-    def _inline(self, tree: exp.Expr, depth: int) -> bool:
-        """Write out the CTEs that a tree reads; return whether all it reads can be read below."""
-        if depth > 8 or tree.find(exp.With):
-            return False
-        for table in list(tree.find_all(exp.Table)):
-            known = table.name in self.resolved.tables or table.name.endswith(_ROWS)
-            query = self.resolved.ctes.get(table.name)
-            if table.alias_column_names or (query is None and not known):
-                return False
-            if known or query is None:
-                continue
-            alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
-            written = exp.Subquery(this=query.copy(), alias=alias)
-            if not self._inline(written, depth + 1):
-                return False
-            table.replace(written)
-        return True
+    met: tuple[exp.Expr, ...] = ()  # parts of ON conditions that a row of ours meets
+    required: frozenset[str] = frozenset()  # sources that it is joined with a row of
+    visible: frozenset[str] = frozenset()  # see `_Visible`
 
 
-_ROWS = "_rows"
-_STAND_IN = re.compile(rf'"?(__vista_(?:other|stand_in)_\d+(?:{_ROWS})?)"?')
+def _walk(select: exp.Select, ours: str | None) -> _Walk | None:
+    """Go through a SELECT's joins as `_EFFECTS` says; every source is before ours if that is None.
 
-
-def _quoted(name: str) -> str:
-    return str(exp.to_identifier(name, quoted=True).sql(DIALECT))
-
-
-def _alike(one: str, two: str) -> bool:
-    """Return whether columns of two types are equal below exactly where they are above."""
-    return one == two or (one in _INTEGERS and two in _INTEGERS)
-
-
-def _defined(tree: exp.Expr) -> set[str]:
-    """Return the sources that the SELECTs of a tree read, by alias."""
-    return {name for query in tree.find_all(exp.Select) for name, _, _ in operands(query)}
-
-
-def _link(condition: exp.Expr, alias: str) -> tuple[str, exp.Column] | None:
-    """Return (column of `alias`, the other source's column) of an equality; None: it is none."""
-    if not isinstance(condition, exp.EQ):
+    None as in `context`.
+    """
+    read = operands(select)
+    if len({operand.alias for operand in read}) != len(read):
         return None
-    one, two = condition.this.unnest(), condition.expression.unnest()
-    if not (isinstance(one, exp.Column) and isinstance(two, exp.Column)):
-        return None
-    if two.table == alias:
-        one, two = two, one
-    return (one.name, two) if one.table == alias != two.table else None
+    where = conjuncts(select.args.get("where"))
+    kept = ours is not None and any(_refuses_null(part, ours) for part in where)
+    walk = _Walk()
+    place: _Place = "before ours"
+    for operand in read:
+        kind = _kind(operand.join)
+        if kind is None:
+            return None
+        if place == "ours":
+            place = "after ours"
+        elif operand.alias == ours:
+            place = "ours"
+        walk = _step(walk, operand, _EFFECTS[place][kind], kept)
+    return walk
 
 
-def _connected(names: Iterable[str], parts: Iterable[exp.Expr]) -> list[frozenset[str]]:
-    """Return the groups of sources that conditions among them connect."""
-    groups = {name: frozenset({name}) for name in names}
-    for part in parts:
-        spoken = tables(part)
-        if spoken <= groups.keys():
-            whole = frozenset().union(*(groups[name] for name in spoken))
-            groups |= dict.fromkeys(whole, whole)
-    return sorted(set(groups.values()), key=sorted)
+def _step(walk: _Walk, operand: Operand, effect: _Effect, kept: bool) -> _Walk:
+    """Return what is known after one more join."""
+    it = frozenset({operand.alias})
+    met, required = ((), frozenset()) if effect.forgets else (walk.met, walk.required)
+    if effect.demands and operand.join is not None:
+        spoken = walk.visible | it
+        demanded = conjuncts(operand.join.args.get("on"))
+        met += tuple(part for part in demanded if tables(part) <= spoken)
+    if effect.requires:
+        required |= it
+    visible = effect.visible
+    if kept and effect.visible_if_kept is not None:
+        visible = effect.visible_if_kept
+    match visible:
+        case "nothing":
+            return _Walk(met, required, frozenset())
+        case "it alone":
+            return _Walk(met, required, it)
+        case "as before":
+            return _Walk(met, required, walk.visible)
+        case "as before, and it":
+            return _Walk(met, required, walk.visible | it)
+        case _:
+            assert_never(visible)
 
 
-def narrow_relations(calls: Iterable[tuple[str, StandIn]], resolved: Resolved) -> dict[str, Other]:
-    """Return the relations of calls' narrow rows that may be read a second time, by stand-in."""
-    found = {}
-    for name, stand_in in calls:
-        if stand_in.relation is None or not stand_in.narrow:
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Like)
+
+
+def _refuses_null(condition: exp.Expr, alias: str) -> bool:
+    """Return whether a condition certainly fails where all columns of `alias` are NULL.
+
+    Example:
+        >>> texts = ("t.x < 3", "NOT t.x IS NULL", "t.x IN (1, 2)", "t.x IS NULL", "t.x + 1 < 3")
+        >>> [_refuses_null(exp.maybe_parse(text), "t") for text in texts]  # sums are not looked at
+        [True, True, True, False, False]
+    """
+    if isinstance(condition, exp.Not) and isinstance(condition.this.unnest(), exp.Is):
+        tested = condition.this.unnest()
+        return isinstance(tested.expression, exp.Null) and _is_column_of(tested.this, alias)
+    if isinstance(condition, exp.In) and condition.expressions:
+        return _is_column_of(condition.this, alias)
+    if not isinstance(condition, _COMPARISONS) or condition.find(exp.Select):
+        return False
+    sides = (condition.this, condition.args.get("expression"))
+    return any(_is_column_of(side, alias) for side in sides)
+
+
+def _is_column_of(node: exp.Expr | None, alias: str) -> bool:
+    return isinstance(node, exp.Column) and node.table == alias
+
+
+# ── columns that USING shares ───────────────────────────────────────────────────────────────────
+
+
+def name_shared_columns(select: exp.Select) -> None:
+    """Replace the COALESCE(a.x, b.x) that USING (x) stands for by a.x, where that is the same.
+
+    It is where the joins demand a.x = b.x and none turns a.x to NULL.
+
+    Example:
+        >>> def show(join):
+        ...     text = f"SELECT COALESCE(a.x, b.x) AS x FROM a {join} b ON a.x = b.x"
+        ...     select = exp.maybe_parse(text)
+        ...     name_shared_columns(select)
+        ...     print(select.sql())
+        >>> show("LEFT JOIN")
+        SELECT a.x AS x FROM a LEFT JOIN b ON a.x = b.x
+        >>> show("RIGHT JOIN")
+        SELECT COALESCE(a.x, b.x) AS x FROM a RIGHT JOIN b ON a.x = b.x
+    """
+    firm = never_null(select)
+    equal = {
+        frozenset((_key(part.this), _key(part.expression)))
+        for operand in operands(select)
+        if operand.join is not None and operand.join.side in ("", "LEFT")
+        for part in conjuncts(operand.join.args.get("on"))
+        if isinstance(part, exp.EQ)
+    }
+    for coalesce in list(select.find_all(exp.Coalesce)):
+        columns = [coalesce.this, *coalesce.expressions]
+        if not all(isinstance(column, exp.Column) for column in columns):
             continue
-        try:
-            tree = parse_one(f"SELECT * FROM {stand_in.relation}", dialect=DIALECT)
-        except SqlglotError:
+        if columns[0].table not in firm:
             continue
-        read = {table.name.lower() for table in tree.find_all(exp.Table)}
-        ours = any(isinstance(table.this, exp.Func) for table in tree.find_all(exp.Table))
-        if ours or not _repeatable(tree) or read & resolved.cte_names:
-            continue
-        types = {column.lower(): stand_in.columns[column] for column in stand_in.narrow}
-        found[name] = Other(stand_in.relation, types)
-    return found
+        # each further column equals one of those before it
+        pairs = [
+            {frozenset((_key(column), _key(before))) for before in columns[:place]}
+            for place, column in enumerate(columns)
+        ]
+        if all(earlier & equal for earlier in pairs[1:]):
+            coalesce.replace(columns[0].copy())
+
+
+def _key(node: exp.Expr) -> tuple[str, str]:
+    return (node.table, node.name) if isinstance(node, exp.Column) else ("", node.sql())

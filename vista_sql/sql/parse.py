@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import sqlglot
 from sqlglot import Token, TokenType, exp
@@ -22,6 +22,9 @@ from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.sql import calls
 
 DIALECT = "duckdb"
+
+Kind = Literal["select", "write", "other"]
+"""What a statement does: it returns rows; rows or tables change; anything else."""
 
 Ctes = tuple[tuple[str, bool], ...]
 """Common table expressions that a text can name: (definition, is it recursive?) each."""
@@ -52,7 +55,7 @@ class Statement:
     text: str
     tree: exp.Expr | None
     calls: tuple[FoundCall, ...]
-    kind: str  # 'select', 'write' (rows or tables change), 'other'
+    kind: Kind
 
 
 @lru_cache(maxsize=64)
@@ -67,6 +70,14 @@ def parse(text: str) -> tuple[Statement, ...]:
     Raises:
         QueryError: one of our calls stands where it cannot (not after FROM or JOIN).
         ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
+
+    Example:
+        >>> first, second = parse("SELECT ';'; INSERT INTO t FROM TRANSFER('lenet5') AS f")
+        >>> first.text, first.kind, first.calls
+        ("SELECT ';'", 'select', ())
+        >>> (found,) = second.calls
+        >>> second.text[found.start : found.end], found.call.values, found.has_alias
+        ("TRANSFER('lenet5')", {'cnn': 'lenet5'}, True)
     """
     try:
         tokens = tokenize(text)
@@ -98,6 +109,7 @@ def _statement(text: str) -> Statement:
 
 
 def _tree(text: str) -> exp.Expr | None:
+    """Return a statement's tree; None where sqlglot cannot read it."""
     logger = logging.getLogger("sqlglot")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
@@ -114,57 +126,71 @@ _SELECTS = ("SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT"
 _WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
 
 
-def _kind(text: str) -> str:
-    with contextlib.suppress(SqlglotError, IndexError):
-        tokens = tokenize(text)
-        first = tokens[0].text.upper()
-        words = [token.text.upper() for token in tokens[:6]]
-        if first == "CREATE" and {"VIEW", "MACRO", "FUNCTION"} & set(words):
+def _kind(text: str) -> Kind:
+    """Return what a statement does, by its first words.
+
+    Example:
+        >>> [_kind(text) for text in ("FROM t", "COPY t TO 'a'", "CREATE VIEW v AS …", "BEGIN")]
+        ['select', 'write', 'other', 'other']
+    """
+    try:
+        words = [token.text.upper() for token in tokenize(text)[:6]]
+    except SqlglotError:
+        return "other"
+    match words:
+        case ["CREATE", *more] if {"VIEW", "MACRO", "FUNCTION"} & set(more):
             return "other"  # what it defines is planned when it is used
-        if first in _SELECTS:
+        case [first, *_] if first in _SELECTS:
             return "select"
-        if first in _WRITES:
+        case [first, *_] if first in _WRITES:
             return "write"
-    return "other"
+        case _:
+            return "other"
 
 
 def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
+    """Yield the calls of our functions in a statement's tree, with their places in its text."""
     known = calls.names()
-    tokens = tokenize(text)
     for node in tree.find_all(exp.Anonymous):
         name = str(node.this).lower()
         if name not in known and not name.startswith("vista_"):
             continue
-        start, end = _call_span(tokens, node.meta["start"])
         place = Place(text, node.meta["start"], node.meta["end"] + 1)
-        table = node.parent
-        if not isinstance(table, exp.Table):
-            if name in known:
-                raise QueryError(
-                    f"{name.upper()} is a table function: write it after FROM or JOIN", place
-                )
-            continue
-        if name not in known:
-            raise UnknownNameError("function", name, known, place)
-        function = calls.load(name)
-        values: dict[str, Any] = {}
-        places: dict[str, Place] = {"": place}
-        for position, argument in enumerate(node.expressions):
-            argument_name, value = _argument(function, position, argument, text, place)
-            named = _name_place(tokens, start, end, argument_name, text) or place
-            argument_place = _place(argument, text) or named
-            if argument_name in values:
-                raise ArgumentError(f"argument {argument_name} is given twice", argument_place)
-            values[argument_name] = _value(value, function, argument_name, argument_place)
-            known_argument = any(a.name == argument_name for a in function.arguments)
-            places[argument_name] = argument_place if known_argument else named
-        call = calls.Call(name, values, places)
-        yield FoundCall(call, start, end, table, bool(table.alias))
+        if isinstance(node.parent, exp.Table):
+            if name not in known:
+                raise UnknownNameError("function", name, known, place)
+            yield _call(node, node.parent, calls.load(name), place)
+        elif name in known:  # any other function with our prefix is a kernel, or the user's
+            raise QueryError(
+                f"{name.upper()} is a table function: write it after FROM or JOIN", place
+            )
+
+
+def _call(
+    node: exp.Anonymous, table: exp.Table, function: calls.TableFunction, place: Place
+) -> FoundCall:
+    """Return one call with the values of its arguments; `place` is its name's."""
+    tokens = tokenize(place.text)
+    start, end = _call_span(tokens, place.start)
+    values: dict[str, Any] = {}
+    places: dict[str, Place] = {"": place}
+    for position, argument in enumerate(node.expressions):
+        name, value = _argument(function, position, argument, place.text, place)
+        name_place = _name_place(tokens, start, end, name, place.text) or place
+        value_place = _place(argument, place.text) or name_place
+        if name in values:
+            raise ArgumentError(f"argument {name} is given twice", value_place)
+        values[name] = _value(value, function, name, value_place)
+        known_argument = any(a.name == name for a in function.arguments)
+        places[name] = value_place if known_argument else name_place
+    call = calls.Call(function.name, values, places)
+    return FoundCall(call, start, end, table, bool(table.alias))
 
 
 def _argument(
     function: calls.TableFunction, position: int, node: exp.Expr, text: str, place: Place
 ) -> tuple[str, exp.Expr]:
+    """Return (name, value) of an argument, written by name or by position."""
     if isinstance(node, (exp.Kwarg, exp.PropertyEQ)):
         return node.this.name.lower(), node.expression
     if isinstance(node, exp.EQ):
@@ -211,15 +237,13 @@ def _value(node: exp.Expr, function: calls.TableFunction, name: str, place: Plac
 
 
 def _place(node: exp.Expr, text: str) -> Place | None:
-    """Return the place of an argument's value (from its first positioned part to its last)."""
-    spans = [
-        (part.meta["start"], part.meta["end"] + 1)
-        for part in (node.expression if node.args.get("expression") is not None else node).walk()
-        if "start" in part.meta
-    ]
-    if not spans:
+    """Return the place of an argument's value, from its first part with a place to its last."""
+    value = node if node.args.get("expression") is None else node.expression
+    placed = [part.meta for part in value.walk() if "start" in part.meta]
+    if not placed:
         return None
-    return Place(text, min(s for s, _ in spans), max(e for _, e in spans))
+    start, last = min(meta["start"] for meta in placed), max(meta["end"] for meta in placed)
+    return Place(text, start, last + 1)
 
 
 def _name_place(
@@ -234,7 +258,14 @@ def _name_place(
 
 
 def _call_span(tokens: Sequence[Token], start: int) -> tuple[int, int]:
-    """Return the span from a function's name to its closing parenthesis."""
+    """Return the span from a function's name to its closing parenthesis.
+
+    Example:
+        >>> text = "SELECT * FROM f(a => ')', b => (1)) AS t"
+        >>> start, end = _call_span(tokenize(text), text.index("f("))
+        >>> text[start:end]
+        "f(a => ')', b => (1))"
+    """
     depth = 0
     for token in tokens:
         if token.start <= start:
@@ -249,7 +280,12 @@ def _call_span(tokens: Sequence[Token], start: int) -> tuple[int, int]:
 
 
 def mentions(text: str) -> bool:
-    """Return whether `text` may hold a call of ours; False is certain."""
+    """Return whether `text` may hold a call of ours; False is certain.
+
+    Example:
+        >>> mentions("SELECT 'transfer'"), mentions("SELECT 1")
+        (True, False)
+    """
     lower = text.lower()
     return "transfer" in lower or "vista_" in lower
 
@@ -262,6 +298,14 @@ def clean_relation(text: str) -> str:
 
     Raises:
         QueryError: the text is neither a name nor a query.
+
+    Example:
+        >>> clean_relation('my."Odd Name" -- note')
+        'my."Odd Name"'
+        >>> clean_relation("SELECT 1 AS a; -- end")
+        '(SELECT 1 AS a)'
+        >>> clean_relation("read_csv('a.csv')")
+        "(SELECT * FROM READ_CSV('a.csv'))"
     """
     stripped = text.strip()
     if not stripped:
@@ -274,9 +318,9 @@ def clean_relation(text: str) -> str:
             raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
         if _is_name(tokens):
             table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
-            found = table.find(exp.Table)
-            if found is not None:
-                return found.sql(DIALECT, comments=False)
+            name = table.find(exp.Table)
+            if name is not None:
+                return name.sql(DIALECT, comments=False)
         tree = sqlglot.parse_one(stripped, dialect=DIALECT)
     except SqlglotError as error:
         raise QueryError(
@@ -296,16 +340,18 @@ def clean_relation(text: str) -> str:
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
-    """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`."""
+    """Return whether tokens are `name`, `schema.name` or `catalog.schema.name`.
+
+    Example:
+        >>> texts = ("foods", 'my."Foods"', "my.", "'a.csv'", "FROM a")
+        >>> [_is_name(tokenize(text)) for text in texts]
+        [True, True, False, False, False]
+    """
+    no_names = (TokenType.DOT, TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
     return (
         len(tokens) % 2 == 1
-        and all(
-            (token.token_type == TokenType.DOT) == bool(i % 2) for i, token in enumerate(tokens)
-        )
-        and not any(
-            token.token_type in (TokenType.STRING, TokenType.NUMBER, TokenType.L_PAREN)
-            for token in tokens
-        )
+        and all(token.token_type == TokenType.DOT for token in tokens[1::2])
+        and not any(token.token_type in no_names for token in tokens[::2])
     )
 
 
@@ -313,13 +359,26 @@ _TOKEN = re.compile(r"<Token token_type: TokenType\.\w+, text: (.*?), line: .*?>
 
 
 def _first(error: SqlglotError) -> str:
-    """Return the first line of an error, its tokens shown as text."""
+    """Return the first line of an error, its tokens shown as text.
+
+    Example:
+        >>> try:
+        ...     sqlglot.parse_one("SELECT 1 +")
+        ... except SqlglotError as error:
+        ...     print(_first(error))
+        Required keyword: 'expression' missing for <class 'sqlglot.expressions.core.Add'>
+    """
     first = _TOKEN.sub(r"'\1'", str(error).splitlines()[0])
     return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
 
 
 def identifiers(text: str) -> set[str]:
-    """Return every word of `text` that could name something, lower case; strings are not words."""
+    """Return every word of `text` that could name something, lower case; strings are not words.
+
+    Example:
+        >>> sorted(identifiers("SELECT Id, 'x' FROM my_table -- note") - {","})
+        ['from', 'id', 'my_table', 'select']
+    """
     return {
         token.text.lower()
         for token in tokenize(text)
@@ -328,7 +387,12 @@ def identifiers(text: str) -> set[str]:
 
 
 def parameters(text: str) -> set[str] | None:
-    """Return the names or numbers of the parameters in `text`; None if there is a `?`."""
+    """Return the names or numbers of the parameters in `text`; None if there is a `?`.
+
+    Example:
+        >>> sorted(parameters("SELECT $1, $name, '$2'")), parameters("SELECT ?")
+        (['1', 'name'], None)
+    """
     tokens = tokenize(text)
     if any(token.token_type == TokenType.PLACEHOLDER for token in tokens):
         return None
@@ -340,7 +404,12 @@ def parameters(text: str) -> set[str] | None:
 
 
 def word_span(text: str, word: str) -> tuple[int, int] | None:
-    """Return where an identifier first stands in `text`; None where it does not."""
+    """Return where an identifier first stands in `text`; None where it does not.
+
+    Example:
+        >>> word_span("SELECT 'id', Id FROM t", "id")
+        (13, 15)
+    """
     for token in tokenize(text):
         if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
             return token.start, token.end + 1
@@ -354,6 +423,12 @@ def value_place(statement: Statement, name: str, argument: str = "") -> Place | 
         statement: the statement.
         name: the name, as it is written in the value.
         argument: look only there; empty: in all.
+
+    Example:
+        >>> (statement,) = parse("FROM TRANSFER(cnn => 'lenet5', layers => ['fc6', 'fc66'])")
+        >>> place = value_place(statement, "fc66")
+        >>> statement.text[place.start : place.end]
+        "'fc66'"
     """
     word = re.compile(rf"'{re.escape(name)}'|(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
     for found in statement.calls:
@@ -366,7 +441,12 @@ def value_place(statement: Statement, name: str, argument: str = "") -> Place | 
 
 
 def table_names(statement: Statement) -> list[str]:
-    """Return the unqualified names in a statement that may be tables, our calls' included."""
+    """Return the unqualified names in a statement that may be tables, our calls' included.
+
+    Example:
+        >>> table_names(parse("FROM a JOIN my.b ON true, TRANSFER('x', images => 'FROM c')")[0])
+        ['a', 'c']
+    """
     trees: list[exp.Expr] = [] if statement.tree is None else [statement.tree]
     for found in statement.calls:
         function = calls.load(found.call.function)
@@ -385,7 +465,13 @@ def table_names(statement: Statement) -> list[str]:
 
 
 def visible_ctes(found: FoundCall) -> Ctes:
-    """Return the common table expressions that a call can name, outer ones first."""
+    """Return the common table expressions that a call can name, outer ones first.
+
+    Example:
+        >>> text = "WITH a AS (SELECT 1), b AS (FROM TRANSFER('x')), c AS (SELECT 3) FROM b"
+        >>> visible_ctes(parse(text)[0].calls[0])
+        (('a AS (SELECT 1)', False),)
+    """
     ctes: Ctes = ()
     parent: exp.Expr | None = found.node.parent
     while parent is not None:

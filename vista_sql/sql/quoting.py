@@ -8,17 +8,34 @@ from typing import Any
 
 
 def text_literal(text: str) -> str:
-    """Return `text` as a SQL string literal."""
+    """Return `text` as a SQL string literal.
+
+    Example:
+        >>> text_literal("it's")
+        "'it''s'"
+    """
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return `name` as a quoted SQL identifier."""
+    """Return `name` as a quoted SQL identifier.
+
+    Example:
+        >>> identifier("Is Healthy")
+        '"Is Healthy"'
+    """
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: Any) -> str:
-    """Return None, a bool, int, float, str, or a list or dict of them, as a SQL literal."""
+    """Return None, a bool, int, float, str, or a list or dict of them, as a SQL literal.
+
+    Example:
+        >>> literal([1, None, True, "a"])
+        "[1, NULL, true, 'a']"
+        >>> literal({"a": float("inf")})
+        "MAP {'a': CAST('inf' AS DOUBLE)}"
+    """
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -36,7 +53,16 @@ def literal(value: Any) -> str:
 
 
 def values_table(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as one SELECT with the given columns (name → DuckDB type); no rows is fine."""
+    """Return rows as one SELECT with the given columns (name → DuckDB type); no rows is fine.
+
+    Example:
+        >>> print(values_table({"id": "INTEGER"}, [[1], [2]]))
+        SELECT CAST("id" AS INTEGER) AS "id"
+        FROM (VALUES
+          (1),
+          (2)
+        ) AS t("id")
+    """
     casts = ", ".join(
         f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
         for name, kind in columns.items()

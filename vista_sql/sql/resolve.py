@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
@@ -12,6 +13,31 @@ from vista_sql.sql.parse import DIALECT, FoundCall, Statement
 
 ColumnsOf = Callable[[str], Mapping[str, str] | None]
 """The columns (name → type) of a relation, given as text that can stand after FROM."""
+
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
+
+
+class UnresolvedError(Exception):
+    """The names in a tree cannot be resolved: a table's columns are unknown, or sqlglot fails."""
+
+
+def by_sqlglot(
+    function: Callable[_Asked, _Answer], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> _Answer:
+    """Call a function of sqlglot's; return what it returns.
+
+    Its optimizer raises KeyError, AttributeError, RecursionError and others upon SQL that it does
+    not know: those mean no more than its own errors do, and only around its own calls.
+
+    Raises:
+        UnresolvedError: it raised anything.
+    """
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        name = getattr(function, "__name__", "sqlglot")
+        raise UnresolvedError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +70,153 @@ class Resolved:
     cte_names: frozenset[str]  # of all of them, lower case
 
 
-class UnknownColumnsError(Exception):
-    """A table's columns cannot be known; the text says which."""
-
-
 def resolve(
-    statement: Statement, calls: Sequence[StandIn | None], columns_of: ColumnsOf
+    statement: Statement, calls: Sequence[StandIn], columns_of: ColumnsOf
 ) -> Resolved | None:
     """Return the query whose rows a statement returns or writes, resolved; None: it has none.
 
+    Args:
+        statement: the statement.
+        calls: the columns of each of its calls, in the order of `statement.calls`.
+        columns_of: the columns of any other table.
+
     Raises:
-        UnknownColumnsError: a table's columns cannot be known.
-        SqlglotError: sqlglot cannot resolve the names.
+        UnresolvedError: a table's columns cannot be known, or sqlglot cannot resolve the names.
+
+    Example:
+        >>> from vista_sql.sql import parse
+        >>> text = "SELECT fc6, label FROM TRANSFER('lenet5') JOIN o USING (id) WHERE price < 3"
+        >>> (statement,) = parse.parse(text)
+        >>> types = {"id": "INTEGER", "price": "DOUBLE", "fc6": "FLOAT[84]"}
+        >>> call = StandIn(types, frozenset({"id", "price"}), one_row_each=True)
+        >>> tables = {"o": {"id": "INTEGER", "label": "VARCHAR"}}
+        >>> print(resolve(statement, [call], tables.get).tree.sql(pretty=True))
+        SELECT
+          "transfer"."fc6" AS "fc6",
+          "o"."label" AS "label"
+        FROM "__vista_stand_in_0" AS "transfer"
+        JOIN "__vista_other_1" AS "o"
+          ON "transfer"."id" = "o"."id"
+        WHERE
+          "transfer"."price" < 3
     """
-    query = None if statement.tree is None else _query(statement.tree.copy())
+    query = None if statement.tree is None else _query(statement.tree)
     if query is None:
         return None
     schema: dict[str, object] = {}
     names = _stand_in(query, statement.calls, calls, schema)
     tables = _replace_others(query, columns_of, schema, set(names))
-    tree = qualify(query, schema=schema, dialect=DIALECT, quote_identifiers=True)
+    tree = by_sqlglot(qualify, query, schema=schema, dialect=DIALECT, quote_identifiers=True)
     opaque = _reads_unnamed_columns(tree)
     named = frozenset(cte.alias.lower() for cte in tree.find_all(exp.CTE))
     return Resolved(tree, tuple(names), opaque, tables, _ctes(tree), named)
 
 
+def _query(tree: exp.Expr) -> exp.Query | None:
+    """Return a copy of the query whose rows a statement returns or writes; None: it has none.
+
+    Example:
+        >>> texts = ("(SELECT 1)", "CREATE TABLE t AS SELECT 2", "COPY (SELECT 3) TO 'a'", "FROM t")
+        >>> [str(_query(exp.maybe_parse(text))) for text in texts]
+        ['SELECT 1', 'SELECT 2', 'SELECT 3', 'SELECT * FROM t']
+    """
+    source: exp.Expr | None = None
+    if isinstance(tree, exp.Query):
+        source = tree
+    elif isinstance(tree, (exp.Create, exp.Insert)) and not tree.args.get("with_"):
+        source = tree.expression
+    elif isinstance(tree, exp.Copy):
+        source = tree.this
+    if isinstance(source, exp.Subquery):
+        source = source.unnest()
+    return source.copy() if isinstance(source, exp.Query) else None
+
+
+def _stand_in(
+    query: exp.Query,
+    calls: Sequence[FoundCall],
+    stand_ins: Sequence[StandIn],
+    schema: dict[str, object],
+) -> list[str]:
+    """Replace each call in `query` by a stand-in table; return the stand-ins' names.
+
+    Raises:
+        UnresolvedError: a call's columns are renamed, or it stands outside of the query.
+    """
+    by_start = {
+        node.meta.get("start"): node.parent
+        for node in query.find_all(exp.Anonymous)
+        if isinstance(node.parent, exp.Table)
+    }
+    names = []
+    for index, (call, stand_in) in enumerate(zip(calls, stand_ins, strict=True)):
+        table = by_start.get(call.start)
+        if table is None:  # INSERT INTO t SELECT … RETURNING (SELECT … FROM TRANSFER(…))
+            raise UnresolvedError("a call stands outside of the query")
+        alias = table.alias or call.call.function
+        if table.args.get("alias") and table.args["alias"].args.get("columns"):
+            raise UnresolvedError(f"columns of {alias}: they are renamed")
+        name = f"__vista_stand_in_{index}"
+        table.set("this", exp.to_identifier(name))
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+        schema[name] = _lower(stand_in.columns)
+        names.append(name)
+    return names
+
+
+def _replace_others(
+    query: exp.Query,
+    columns_of: ColumnsOf,
+    schema: dict[str, object],
+    stand_ins: set[str],
+) -> dict[str, Other]:
+    """Replace every other table by a stand-in with its columns; return the named ones.
+
+    Raises:
+        UnresolvedError: the columns of one are unknown.
+    """
+    tables: dict[str, Other] = {}
+    ctes = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    for table in list(query.find_all(exp.Table)):
+        name = table.name.lower()
+        if name in stand_ins or (name in ctes and not table.args.get("db")):
+            continue
+        bare = table.copy()
+        for argument in ("alias", "joins", "sample", "pivots", "laterals"):
+            bare.set(argument, None)
+        text = by_sqlglot(bare.sql, DIALECT)
+        columns = columns_of(text)
+        if columns is None or table.args.get("pivots"):
+            raise UnresolvedError(f"columns of {text}")
+        named = isinstance(table.this, exp.Identifier)  # not a table function
+        stand_in = f"__vista_other_{len(schema)}"
+        schema[stand_in] = _lower(columns)
+        if named:
+            types = {column.lower(): kind for column, kind in columns.items()}
+            tables[stand_in] = Other(text, types)
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
+        for argument in ("db", "catalog"):
+            table.set(argument, None)
+        table.set("this", exp.to_identifier(stand_in))
+    return tables
+
+
+def _lower(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return columns in lower case; their types do not matter to what is needed."""
+    lower = {column.lower(): "int" for column in columns}
+    if len(lower) != len(columns):  # DuckDB and sqlglot may differ on which two letters are one
+        raise UnresolvedError(f"columns that differ in case only: {', '.join(columns)}")
+    return lower
+
+
 def _ctes(tree: exp.Expr) -> dict[str, exp.Query]:
-    found = list(tree.find_all(exp.CTE))
-    names = [cte.alias for cte in found]
+    """Return the common table expressions that can be written out where they are read."""
+    ctes = list(tree.find_all(exp.CTE))
+    names = [cte.alias for cte in ctes]
     return {
         cte.alias: cte.this
-        for cte in found
+        for cte in ctes
         if names.count(cte.alias) == 1
         and isinstance(cte.this, exp.Query)
         and not cte.alias_column_names
@@ -93,87 +235,3 @@ def _reads_unnamed_columns(tree: exp.Expr) -> bool:
     if any(with_.recursive for with_ in tree.find_all(exp.With)):
         return True  # DuckDB evaluates every column of what is joined with a recursive one
     return any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
-
-
-def _query(tree: exp.Expr) -> exp.Query | None:
-    """Return the query whose rows a statement returns or writes."""
-    if isinstance(tree, exp.Query):
-        inner = tree.unnest() if isinstance(tree, exp.Subquery) else tree
-        return inner if isinstance(inner, exp.Query) else None
-    if isinstance(tree, (exp.Create, exp.Insert)) and not tree.args.get("with_"):
-        source = tree.expression
-    elif isinstance(tree, exp.Copy):
-        source = tree.this
-    else:
-        return None
-    if isinstance(source, exp.Subquery):
-        source = source.unnest()
-    return source.copy() if isinstance(source, exp.Query) else None
-
-
-def _stand_in(
-    query: exp.Query,
-    calls: Sequence[FoundCall],
-    stand_ins: Sequence[StandIn | None],
-    schema: dict[str, object],
-) -> list[str]:
-    """Replace each call in `query` by a stand-in table; return the stand-ins' names."""
-    by_start = {
-        node.meta["start"]: node.parent
-        for node in query.find_all(exp.Anonymous)
-        if isinstance(node.parent, exp.Table)
-    }
-    names = []
-    for index, (call, stand_in) in enumerate(zip(calls, stand_ins, strict=True)):
-        table = by_start[call.start]
-        name = f"__vista_stand_in_{index}"
-        alias = table.alias or call.call.function
-        if table.args.get("alias") and table.args["alias"].args.get("columns"):
-            raise UnknownColumnsError(alias)
-        table.set("this", exp.to_identifier(name))
-        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
-        assert stand_in is not None  # noqa: S101  (checked by the caller)
-        schema[name] = _lower(stand_in.columns)
-        names.append(name)
-    return names
-
-
-def _replace_others(
-    query: exp.Query,
-    columns_of: ColumnsOf,
-    schema: dict[str, object],
-    stand_ins: set[str],
-) -> dict[str, Other]:
-    """Replace every other table by a stand-in with its columns; return the named ones."""
-    tables: dict[str, Other] = {}
-    ctes = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    for table in list(query.find_all(exp.Table)):
-        name = table.name.lower()
-        if name in stand_ins or (name in ctes and not table.args.get("db")):
-            continue
-        bare = table.copy()
-        for argument in ("alias", "joins", "sample", "pivots", "laterals"):
-            bare.set(argument, None)
-        columns = columns_of(bare.sql(DIALECT))
-        if columns is None or table.args.get("pivots"):
-            raise UnknownColumnsError(bare.sql(DIALECT))
-        alias = table.alias or (name if isinstance(table.this, exp.Identifier) else "")
-        stand_in = f"__vista_other_{len(schema)}"
-        schema[stand_in] = _lower(columns)
-        if isinstance(table.this, exp.Identifier):
-            types = {column.lower(): kind for column, kind in columns.items()}
-            tables[stand_in] = Other(bare.sql(DIALECT), types)
-        for argument in ("db", "catalog"):
-            table.set(argument, None)
-        table.set("this", exp.to_identifier(stand_in))
-        if alias and not table.alias:
-            table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
-    return tables
-
-
-def _lower(columns: Mapping[str, str]) -> dict[str, str]:
-    """Return columns in lower case; their types do not matter to what is needed."""
-    lower = {column.lower(): "int" for column in columns}
-    if len(lower) != len(columns):
-        raise UnknownColumnsError(", ".join(columns))
-    return lower

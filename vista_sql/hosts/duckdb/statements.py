@@ -24,7 +24,7 @@ from vista_sql.machine.resources import Capabilities, Sink
 from vista_sql.planning.memory import Allowance
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.result import Result
-from vista_sql.sql import parse, sinks
+from vista_sql.sql import edit, parse
 from vista_sql.sql.parse import Statement
 
 HOST = HostKind(
@@ -79,7 +79,7 @@ class Statements:
         tables: Sink = "table"
         if database.database_file(self.con) is not None:
             tables = "file table"
-        return replace(HOST.capabilities, sink=sinks.sink_of(text, tables))
+        return replace(HOST.capabilities, sink=edit.sink_of(text, tables))
 
     def run(self, script: Script) -> Result:
         """Run a script's SELECT without parameters; see `start`."""
