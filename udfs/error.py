@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
 
-from vista_sql import store
-from vista_sql.errors import UnreadableImageError
 from vista_sql.kernels import Kernel
 
-from .images import sources
-from .images.columns import image_column, wanted
-from .images.distinct import Images, decode
-from .passes.arrow import Column, one_array, spec_of
-from .passes.clock import Spent
+from .passes.arrow import Column, spec_of
+from .passes.counts import Amounts
+from .passes.decoder import Decoder
+from .passes.inputs import read_inputs
+from .passes.lookup import Lookup, Sought
+from .passes.outputs import Outputs
+from .passes.reader import Reader
+from .passes.reasons import Reasons
+from .passes.results import Results
 from .passes.runtime import Runtime
-from .passes.stored import Stored
+from .passes.store_view import READABLE, store_view
 
 
 def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
@@ -38,57 +40,35 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     order = spec_of(spec)
     if order is None:
         return pa.nulls(0, pa.string())
-    cnn = runtime.opened(order).cnn
-    images = Images(image_column(wanted(runtime, order, image), order), order.folder)
-    channels = cnn.preprocessing.order
+    inputs = read_inputs(runtime, order, image, key)
+    images, reasons = inputs.images, Reasons(inputs)
+    view = store_view(inputs, (READABLE,))
+    lookup = Lookup(inputs, Outputs(inputs, (READABLE,)), view, Results(images, n_layers=0))
+    decoder = Decoder(inputs)
 
-    kept = runtime.store(order)
-    stored = None
-    if kept is not None:
-        stored = Stored(kept, order, runtime.opened(order), (), runtime.unusable)
-    fresh: list[bytes] = []  # digests of images that were decoded, and are not in the store
+    def seek(one: int) -> Sought:
+        """Return why an image cannot be read, and whether that is news for the store."""
+        known, reason = reasons.recall(one)
+        if known:
+            return Sought(reason=reason)
+        reader, amounts = Reader(inputs, {}), Amounts()
+        (sought,) = lookup.look([one], reader, amounts)
+        if sought.missing:
+            pixels = np.empty(decoder.shape, np.uint8)
+            sought = replace(sought, reason=decoder.decode(one, pixels, reader, amounts))
+        amounts.read_seconds = reader.seconds
+        runtime.count(order.run, **asdict(amounts))
+        reasons.remember(one, sought.reason)
+        return sought
 
-    def outcome(one: int) -> str | None:
-        identity: Hashable = images.identity(one)
-        known, reason = runtime.outcome((channels, identity))
-        if not known:
-            spent = Spent()
-            data, reason = images.fetch(one, spent)
-            digest = b""
-            if data is not None and stored is not None:
-                digest = identity if isinstance(identity, bytes) else store.digest(data)
-            decoded = data is not None and not (digest and stored and stored.readable(digest))
-            if data is not None and decoded:
-                pixels = np.empty(cnn.input_shape, np.uint8)
-                reason = decode(data, channels, pixels, spent)
-                if reason is None and digest:
-                    fresh.append(digest)
-            runtime.count(
-                order.run,
-                decoded=int(decoded),
-                read_seconds=spent.read,
-                decode_seconds=spent.decode,
-            )
-            if sources.is_stable(identity):
-                runtime.set_outcome((channels, identity), reason)
-        return reason
-
-    keys = one_array(key)
-    runtime.tally(order.run, order.call, len(images.not_null), int(images.not_null.sum()))
-    reasons = np.full(len(images.not_null), None, object)
-    found = list(runtime.pool().map(outcome, range(len(images))))
-    if stored is not None:
-        stored.keep_readable(fresh)
-    for one, reason in enumerate(found):
-        if reason is not None:
-            reasons[images.rows(one)] = reason
-            for row in images.rows(one):
-                name = keys[int(row)].as_py()
-                told = "" if name is None else str(name)
-                runtime.unreadable(order.run, told, reason, order.call)
-                if order.on_error == "raise":
-                    raise UnreadableImageError("NULL" if name is None else told, reason)
-    return pa.array(reasons, pa.string())
+    runtime.tally(order.run, order.call, images.n_rows, images.n_not_null)
+    found = list(runtime.threads.decoders().map(seek, range(len(images))))
+    if view is not None:
+        view.keep_readable([s.digest for s in found if s.digest and s.missing and not s.reason])
+    for one, sought in enumerate(found):
+        if sought.reason is not None:
+            reasons.tell(one, sought.reason)
+    return reasons.column()
 
 
 KERNELS = (Kernel("vista_error", None, "VARCHAR", error),)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pyarrow as pa
 
 from vista_sql.kernels import Kernel
 from vista_sql.train.runs import ARROW_TYPE, SQL_TYPE
 
+from .passes.arrow import Column
+from .passes.runtime import Runtime
 
-def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:
-    """End runs.
+
+def finish(runtime: Runtime, run: Column, n: Column) -> pa.Array:
+    """Train on the rows that runs were fed, and return what came of it.
 
     Args:
-        runtime: has `trainings`.
+        runtime: holds the trainings of the process.
         run: ids that vista_begin returned.
         n: how many rows each was fed; NULL for none.
 
@@ -36,4 +38,4 @@ def finish(runtime: Any, run: pa.ChunkedArray, n: pa.ChunkedArray) -> pa.Array:
     return pa.array(rows, ARROW_TYPE)
 
 
-KERNELS = (Kernel("vista_finish", ("VARCHAR", "BIGINT"), SQL_TYPE, finish),)
+KERNELS = (Kernel("vista_finish", ("VARCHAR", "BIGINT"), SQL_TYPE, finish, is_long=True),)

@@ -12,7 +12,8 @@ from vista_sql.kernels import EXPLANATION, Fact, Kernel
 from vista_sql.machine.resources import peak_bytes
 
 from .passes.arrow import Column
-from .passes.runtime import Counters, Runtime
+from .passes.counts import RunCounts
+from .passes.runtime import Runtime
 
 _TYPES = {
     "INTEGER": pa.int32(),
@@ -59,12 +60,12 @@ def measured(runtime: Runtime, order: Column, n: Column, every: Column) -> pa.Ar
     for text, rows in zip(order.to_pylist(), n.to_pylist(), strict=True):
         wanted = json.loads(text)
         counters = runtime.fold(wanted["run"], wanted["whole_run"])
-        found.append(list(_facts(wanted["facts"], counters, rows, runtime.threads)))
+        found.append(list(_facts(wanted["facts"], counters, rows, runtime.threads.n_decoders)))
     return pa.array([[{k: row.get(k) for k in EXPLANATION} for row in one] for one in found],
                     ARROW_TYPE)  # fmt: skip
 
 
-def _facts(facts: list[Fact], counters: Counters, rows: int, threads: int) -> Iterator[Fact]:
+def _facts(facts: list[Fact], counters: RunCounts, rows: int, threads: int) -> Iterator[Fact]:
     seconds = time.perf_counter() - counters.began
     peak = peak_bytes()
     alone = {fact.get("transfer") for fact in facts} <= {1, None}
@@ -85,7 +86,7 @@ def _facts(facts: list[Fact], counters: Counters, rows: int, threads: int) -> It
             yield fact
 
 
-def _wall(counters: Counters, seconds: float) -> Iterator[Fact]:
+def _wall(counters: RunCounts, seconds: float) -> Iterator[Fact]:
     """Yield where the wall time went: parts that exclude each other, and the rest."""
     clock = counters.clock
     parts = {
@@ -121,7 +122,7 @@ def _wall(counters: Counters, seconds: float) -> Iterator[Fact]:
         }  # fmt: skip
 
 
-def _work(counters: Counters, threads: int) -> Iterator[Fact]:
+def _work(counters: RunCounts, threads: int) -> Iterator[Fact]:
     """Yield what threads worked, beside each other and beside inference."""
     summed = f"summed over threads ({threads} decode)"
     for item, part, detail in (
@@ -137,7 +138,7 @@ def _work(counters: Counters, threads: int) -> Iterator[Fact]:
         yield {"topic": "work", "item": item, "actual_seconds": part, "detail": detail}
 
 
-def _counts(counters: Counters, rows: int, seconds: float, peak: int) -> Iterator[Fact]:
+def _counts(counters: RunCounts, rows: int, seconds: float, peak: int) -> Iterator[Fact]:
     rate = rows / seconds if seconds > 0 else 0.0
     inferred = counters.images_inferred
     for item, value, detail in (

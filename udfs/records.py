@@ -16,6 +16,7 @@ from vista_sql.tfrecord.examples import Column, Kind
 from vista_sql.tfrecord.files import Positions
 
 from .passes.arrow import Column as ArrowColumn
+from .passes.runtime import Runtime
 
 CHUNK_BYTES = 8 << 20  # of records in one call, but for the last of them
 CHUNK_RECORDS = 2048
@@ -42,11 +43,11 @@ SQL_TYPE = (
 )
 
 
-def read(runtime: Any, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
+def read(runtime: Runtime, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
     """Read about CHUNK_BYTES of records from a place on.
 
     Args:
-        runtime: has `positions`, where readers of compressed files stopped.
+        runtime: holds the positions where readers of compressed files stopped.
         spec: JSON: `files`, `columns` (name and type) and `others_allowed`.
         at: which file, the byte offset in it (decompressed), the number of the record there; NULL:
             the first.

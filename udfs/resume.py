@@ -45,6 +45,7 @@ def resume(slots: int, runtime: Runtime, spec: Column, map_: Column) -> pa.Struc
     results: list[np.ndarray | None] = [None] * len(order.layers)
     for cut in range(0, len(places), batch_rows):
         some = places[cut : cut + batch_rows]
+        runtime.raise_if_cancelled()
         with runtime.inference:
             begun = time.perf_counter()
             with runtime.clock(order.run).inferring():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,9 @@ from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 from vista_sql.train.rows import columns_of
 from vista_sql.train.scorer import Scorer
+
+from .passes.arrow import Column
+from .passes.runtime import Runtime
 
 ARROW_TYPE = pa.struct(
     [
@@ -37,7 +39,7 @@ def _scorer(home: str, reference: str, created: int) -> Scorer:
     return Scorer(models.find(home, reference))
 
 
-def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
+def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
     """Score a batch.
 
     Args:

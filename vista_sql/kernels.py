@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 PACKAGE = "vista_sql.udfs"
 
@@ -55,8 +56,8 @@ class InferSpec:
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
     image_name: str = ""  # … and the only column that may be the image, if only one may
-    keep: int = 0  # how many later calls upon these rows, of other CNNs, need the same pixels
-    take: bool = False  # an earlier call keeps the pixels for this one
+    pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
+    pixels_taken: bool = False  # an earlier call keeps the pixels for this one
     store: str = ""  # the feature store's folder; "": not a byte is read or written
     store_bytes: int = 0  # most bytes of it; 0: the store's own choice
     store_required: bool = False  # a store that cannot be used is an error
@@ -104,6 +105,54 @@ Fact = Mapping[str, Any]
 """A row of EXPLANATION by column; what is absent is NULL."""
 
 
+class Counts(Protocol):
+    """What the kernels counted for a run."""
+
+    images_inferred: int
+    images_from_store: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+
+    @property
+    def images(self) -> int:
+        """How many of them have an image."""
+
+    @property
+    def errors(self) -> int:
+        """How many of these cannot be read."""
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """(key, reason) of those, the first ones."""
+
+
+class ProcessRuntime(Protocol):
+    """What all kernels of a process share, as hosts use it; `udfs.passes.runtime` fulfils it."""
+
+    def for_call(self, raise_if_cancelled: Callable[[], None]) -> ProcessRuntime:
+        """Return the runtime for one call, whose steps ask `raise_if_cancelled` first."""
+
+    def counters(self, run: str) -> Counts:
+        """Return the counts of a run; they go on counting while the run does."""
+
+    def handing_out_rows(self, run: str) -> AbstractContextManager[None]:
+        """Enclose the engine's reading of a run's rows."""
+
+    def timed(self) -> Mapping[tuple[str, str, str], Mapping[str, tuple[int, float]]]:
+        """Return what networks took: (CNN, dtype, device) → layer → (operations, seconds)."""
+
+    def forget(self, run: str) -> None:
+        """Drop the counts of a run."""
+
+    def end(self, run: str) -> None:
+        """Drop the counts of a run and what it began and did not finish."""
+
+    def close(self) -> None:
+        """End trainings and threads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One SQL function's Python side.
@@ -117,6 +166,8 @@ class Kernel:
     parameters: tuple[str, ...] | None
     returns: str
     function: Callable[..., Any]
+    is_long: bool = False  # it works long without asking its runtime whether it is cancelled
+    undo: Callable[..., None] | None = None  # called as `function` was, where that was cancelled
 
 
 def gated(sql: str, gate: str) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from vista_sql.kernels import Counts
 from vista_sql.machine.resources import peak_bytes
 
 log = logging.getLogger(__name__)
@@ -25,29 +26,6 @@ MOST_RUNS = 1000
 
 MOST_OPEN = 64
 """Runs of statements bound elsewhere that are watched: a prepared one may run again and again."""
-
-
-class Counts(Protocol):
-    """What the kernels counted for a run."""
-
-    images_inferred: int
-    images_from_store: int
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-
-    @property
-    def images(self) -> int:
-        """How many of them have an image."""
-
-    @property
-    def errors(self) -> int:
-        """How many of these cannot be read."""
-
-    @property
-    def reasons(self) -> list[tuple[str, str]]:
-        """(key, reason) of those, the first ones."""
 
 
 class Counters(Protocol):

@@ -347,9 +347,7 @@ def _ended(journal: Runs, run: str, plan: str, estimate: Estimate, rates: Path |
 
 
 def _forget(run: str) -> None:
-    runtime = host.process_runtime()
-    runtime.forget(run)
-    runtime.trainings.end(run)
+    host.process_runtime().end(run)
 
 
 def _located(error: duckdb.Error, statement: Statement) -> Exception:

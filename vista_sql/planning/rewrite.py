@@ -272,13 +272,13 @@ class _Calls:
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             name = kernels.sized_name(base, len(layers))
-            keep, take = self._pixels(stage)
+            pixels_kept_for, pixels_taken = self._pixels(stage)
             spec = self._spec(
                 stage.cnn,
                 layers=layers,
                 call=len(self.results),
-                keep=keep,
-                take=take,
+                pixels_kept_for=pixels_kept_for,
+                pixels_taken=pixels_taken,
                 base=None if stage.base is None else stage.base.name,
                 materialize=tuple(layer.name for layer in stage.keep),
             )

@@ -18,7 +18,7 @@ from duckdb import func
 from vista_sql import catalog
 from vista_sql.errors import HostError, VistaError
 from vista_sql.hosts import macros
-from vista_sql.kernels import PACKAGE, Kernel
+from vista_sql.kernels import PACKAGE, Kernel, ProcessRuntime
 from vista_sql.machine.resources import Capabilities
 from vista_sql.planning.rewrite import PLANNED_AWAY
 from vista_sql.sql.calls import Call
@@ -58,10 +58,9 @@ class Failures:
 
 
 @cache
-def process_runtime() -> Any:
+def process_runtime() -> ProcessRuntime:
     """Return what all kernels of this process share: each network is loaded once."""
-    runtime = catalog.module(PACKAGE, "passes.runtime").Runtime()
-    runtime.trainings = catalog.module("vista_sql.train", "runs").Trainings()
+    runtime: ProcessRuntime = catalog.module(PACKAGE, "passes.runtime").Runtime()
     return runtime
 
 
@@ -148,7 +147,9 @@ def _create(
         )
 
 
-def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., pa.Array]:
+def _guarded(
+    kernel: Kernel, runtime: ProcessRuntime, failures: Failures
+) -> Callable[..., pa.Array]:
     """Wrap a kernel so that the error it raises can be raised again after DuckDB flattened it."""
     call = kernel.function
 
