@@ -346,7 +346,7 @@ import hashlib, json, os, signal, sys
 import duckdb, pyarrow as pa
 sys.path.insert(0, {here!r})
 import vista_sql
-from vista_sql.hosts import duckdb as host
+from vista_sql.hosts.duckdb import functions as host
 from test_inferred_once import png
 
 with vista_sql.connect() as db:

@@ -127,10 +127,10 @@ def test_every_feature_layer_of_the_roster(name):
 PROGRAM = """
 import sys
 sys.path[:0] = {path!r}
-from vista_sql.udfs import _tensorflow
-_tensorflow.load({threads})
+from vista_sql.udfs.network import tensorflow
+tensorflow.load({threads})
 import test_bits
-tf, _ = _tensorflow.load()
+tf, _ = tensorflow.load()
 assert tf.config.threading.get_intra_op_parallelism_threads() == {threads}
 for name in {names!r}:
     print(name, test_bits.digest(name))
