@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from .passes.reasons import Reasons
 from .passes.results import Results
 from .passes.runtime import Runtime
 from .passes.store_view import READABLE, store_view
+
+PART_IMAGES = 8  # looked up together; where there is a store, a thread holds their bytes
 
 
 def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
@@ -46,28 +49,33 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     lookup = Lookup(inputs, Outputs(inputs, (READABLE,)), view, Results(images, n_layers=0))
     decoder = Decoder(inputs)
 
-    def seek(one: int) -> Sought:
-        """Return why an image cannot be read, and whether that is news for the store."""
-        known, reason = reasons.recall(one)
-        if known:
-            return Sought(reason=reason)
+    def seek(part: Sequence[int]) -> dict[int, Sought]:
+        """Return why images cannot be read, and what the store does not know yet."""
         reader, amounts = Reader(inputs, {}), Amounts()
-        (sought,) = lookup.look([one], reader, amounts)
-        if sought.missing:
-            pixels = np.empty(decoder.shape, np.uint8)
-            sought = replace(sought, reason=decoder.decode(one, pixels, reader, amounts))
+        recalled = {one: reasons.recall(one) for one in part}
+        sought = {one: Sought(reason=reason) for one, (known, reason) in recalled.items() if known}
+        new = [one for one in part if one not in sought]
+        pixels = np.empty(decoder.shape, np.uint8)
+        for one, seen in zip(new, lookup.look(new, reader, amounts), strict=True):
+            reason = seen.reason
+            if seen.missing:
+                reason = decoder.decode(one, pixels, reader, amounts)
+            sought[one] = replace(seen, reason=reason)
+            reasons.remember(one, reason)
         amounts.read_seconds = reader.seconds
-        runtime.count(order.run, **asdict(amounts))
-        reasons.remember(one, sought.reason)
+        runtime.count(order.run, **amounts.by_name())
         return sought
 
     runtime.tally(order.run, order.call, images.n_rows, images.n_not_null)
-    found = list(runtime.threads.decoders().map(seek, range(len(images))))
+    starts = range(0, len(images), PART_IMAGES)
+    parts = [range(start, min(start + PART_IMAGES, len(images))) for start in starts]
+    found = {k: v for part in runtime.threads.decoders().map(seek, parts) for k, v in part.items()}
     if view is not None:
-        view.keep_readable([s.digest for s in found if s.digest and s.missing and not s.reason])
-    for one, sought in enumerate(found):
-        if sought.reason is not None:
-            reasons.tell(one, sought.reason)
+        new = [s.digest for s in found.values() if s.digest and s.missing and not s.reason]
+        view.keep_readable(new)
+    for one in range(len(images)):
+        if (reason := found[one].reason) is not None:
+            reasons.tell(one, reason)
     return reasons.column()
 
 

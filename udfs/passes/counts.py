@@ -48,6 +48,11 @@ class Amounts:
     feed_seconds: float = 0.0  # a training's first pass, over the rows as they come
     train_seconds: float = 0.0  # its later passes
 
+    def by_name(self) -> dict[str, float]:
+        """Return the amounts that are not 0, as `Runtime.count` takes them."""
+        amounts = {amount.name: getattr(self, amount.name) for amount in fields(Amounts)}
+        return {name: amount for name, amount in amounts.items() if amount}
+
 
 @dataclass(slots=True)
 class RunCounts(Amounts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class Inferrer:
         reader, amounts = Reader(self._inputs, {}), Amounts()
         reason = self._decoder.decode(waiting.image, pixels[0], reader, amounts)
         amounts.read_seconds = reader.seconds
-        self._inputs.runtime.count(self._inputs.spec.run, **asdict(amounts))
+        self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())
         self._reasons.remember(waiting.image, reason)
         if reason is not None:
             self._reasons.tell(waiting.image, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,5 +121,5 @@ class Windows:
                 sought[place] = replace(found, reason=reason)
         amounts.read_seconds = reader.seconds
         amounts.images_from_store = len([s for s in sought if s.reason is None and not s.missing])
-        self._inputs.runtime.count(self._inputs.spec.run, **asdict(amounts))
+        self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())
         return sought, amounts

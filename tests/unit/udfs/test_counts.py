@@ -37,3 +37,8 @@ def test_parts_of_a_run_add_their_rows_and_the_first_reasons():
     assert len(counts.reasons) == MAX_ERRORS
     assert counts.reasons[0] == ("a", "why")
     assert sorted(counts.tallies) == [0, 1]
+
+
+def test_amounts_are_counted_by_their_names():
+    assert Amounts(decoded=2, read_seconds=0.5).by_name() == {"decoded": 2, "read_seconds": 0.5}
+    assert Amounts().by_name() == {}
