@@ -50,18 +50,20 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     decoder = Decoder(inputs)
 
     def seek(part: Sequence[int]) -> dict[int, Sought]:
-        """Return why images cannot be read, and what the store does not know yet."""
+        """Return what looking for each image of a part came to."""
         reader, amounts = Reader(inputs, {}), Amounts()
-        recalled = {one: reasons.recall(one) for one in part}
-        sought = {one: Sought(reason=reason) for one, (known, reason) in recalled.items() if known}
-        new = [one for one in part if one not in sought]
+        recalled = {number: reasons.recall(number) for number in part}
+        sought = {
+            number: Sought(reason=reason) for number, (known, reason) in recalled.items() if known
+        }
+        new = [number for number in part if number not in sought]
         pixels = np.empty(decoder.shape, np.uint8)
-        for one, seen in zip(new, lookup.look(new, reader, amounts), strict=True):
-            reason = seen.reason
-            if seen.missing:
-                reason = decoder.decode(one, pixels, reader, amounts)
-            sought[one] = replace(seen, reason=reason)
-            reasons.remember(one, reason)
+        for number, looked_up in zip(new, lookup.look(new, reader, amounts), strict=True):
+            reason = looked_up.reason
+            if looked_up.missing:  # the store does not know that it can be decoded
+                reason = decoder.decode(number, pixels, reader, amounts)
+            sought[number] = replace(looked_up, reason=reason)
+            reasons.remember(number, reason)
         amounts.read_seconds = reader.seconds
         runtime.count(order.run, **amounts.by_name())
         return sought
@@ -69,13 +71,15 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     runtime.tally(order.run, order.call, images.n_rows, images.n_not_null)
     starts = range(0, len(images), PART_IMAGES)
     parts = [range(start, min(start + PART_IMAGES, len(images))) for start in starts]
-    found = {k: v for part in runtime.threads.decoders().map(seek, parts) for k, v in part.items()}
+    sought: dict[int, Sought] = {}
+    for part in runtime.threads.decoders().map(seek, parts):
+        sought |= part
     if view is not None:
-        new = [s.digest for s in found.values() if s.digest and s.missing and not s.reason]
-        view.keep_readable(new)
-    for one in range(len(images)):
-        if (reason := found[one].reason) is not None:
-            reasons.tell(one, reason)
+        decoded = [s.digest for s in sought.values() if s.digest and s.missing and not s.reason]
+        view.keep_readable(decoded)
+    for number in range(len(images)):
+        if (reason := sought[number].reason) is not None:
+            reasons.tell(number, reason)
     return reasons.column()
 
 

@@ -27,15 +27,15 @@ def finish(runtime: Runtime, run: Column, n: Column) -> pa.Array:
     Raises:
         ModelError: no rows, another number of rows than arrived, or rows nothing can be learned of.
     """
-    found = []
+    results = []
     for name, rows in zip(run.to_pylist(), n.to_pylist(), strict=True):
         began = time.perf_counter()
         statement = runtime.trainings.statement(name)
-        found.append(runtime.trainings.finish(name, rows or 0))
+        results.append(runtime.trainings.finish(name, rows or 0))
         runtime.count(statement, train_seconds=time.perf_counter() - began)
     names = [field.name for field in ARROW_TYPE.value_type]
-    rows = [[{name: row.get(name) for name in names} for row in one] for one in found]
-    return pa.array(rows, ARROW_TYPE)
+    models = [[{name: row.get(name) for name in names} for row in result] for result in results]
+    return pa.array(models, ARROW_TYPE)
 
 
 KERNELS = (Kernel("vista_finish", ("VARCHAR", "BIGINT"), SQL_TYPE, finish, is_long=True),)

@@ -62,8 +62,8 @@ def keep(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Struc
         for digest, size in zip(digests, view.stored_bytes(output, digests), strict=True):
             sizes[digest] += size or 0
     rows: list[dict[str, object]] = [{} for _ in range(inputs.images.n_rows)]
-    for one, image_digest in enumerate(inferred.digests):
-        for row in inputs.images.rows(one):
+    for number, image_digest in enumerate(inferred.digests):
+        for row in inputs.images.rows(number):
             if image_digest is not None and not inferred.errors[int(row)].is_valid:
                 rows[row] = {"digest": image_digest, "bytes": sizes[image_digest]}
     times = {"began": began, "ended": time.monotonic()}

@@ -56,13 +56,13 @@ def measured(runtime: Runtime, order: Column, n: Column, every: Column) -> pa.Ar
         measured.
     """
     del every
-    found = []
+    explanations = []
     for text, rows in zip(order.to_pylist(), n.to_pylist(), strict=True):
         wanted = json.loads(text)
         counters = runtime.fold(wanted["run"], wanted["whole_run"])
-        found.append(list(_facts(wanted["facts"], counters, rows, runtime.threads.n_decoders)))
-    return pa.array([[{k: row.get(k) for k in EXPLANATION} for row in one] for one in found],
-                    ARROW_TYPE)  # fmt: skip
+        facts = _facts(wanted["facts"], counters, rows, runtime.threads.n_decoders)
+        explanations.append([{name: fact.get(name) for name in EXPLANATION} for fact in facts])
+    return pa.array(explanations, ARROW_TYPE)
 
 
 def _facts(facts: list[Fact], counters: RunCounts, rows: int, threads: int) -> Iterator[Fact]:

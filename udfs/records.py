@@ -59,11 +59,11 @@ def read(runtime: Runtime, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
     Raises:
         TFRecordError: a file is not there or broken, a record does not fit the columns.
     """
-    found = [
+    chunks = [
         _chunk(*_order(text), place, runtime.positions)
         for text, place in zip(spec.to_pylist(), at.to_pylist(), strict=True)
     ]
-    return pa.array(found, ARROW_TYPE)
+    return pa.array(chunks, ARROW_TYPE)
 
 
 @lru_cache(maxsize=16)
@@ -79,10 +79,10 @@ def _chunk(
     others_allowed: bool,
     place: Mapping[str, int] | None,
     positions: Positions,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     place = place or {"file": 0, "offset": 0, "record": 0}
     name = files[place["file"]]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []  # record, and lists by kind
     n_bytes, after = 0, None
     with tfrecords.opened(name, place["offset"], positions) as stream:
         for record in tfrecords.read(stream, place["record"]):

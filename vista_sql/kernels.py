@@ -13,7 +13,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PACKAGE = "vista_sql.udfs"
 
@@ -67,17 +70,17 @@ class InferSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
-        defaults = InferSpec("", ())
-        given = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
-        return json.dumps(given, sort_keys=True, separators=(",", ":"))
+        defaults = InferSpec(cnn="", layers=())
+        changed = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        return json.dumps(changed, sort_keys=True, separators=(",", ":"))
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def from_text(text: str) -> InferSpec:
         """Return the spec that `to_text` wrote."""
-        given = json.loads(text)
-        lists = {name: tuple(given.get(name, ())) for name in ("layers", "materialize")}
-        return InferSpec(**given | lists)
+        changed = json.loads(text)
+        lists = {name: tuple(changed.get(name, ())) for name in ("layers", "materialize")}
+        return InferSpec(**changed | lists)
 
 
 EXPLANATION = {
@@ -165,7 +168,7 @@ class Kernel:
     name: str
     parameters: tuple[str, ...] | None
     returns: str
-    function: Callable[..., Any]
+    function: Callable[..., pa.Array]
     is_long: bool = False  # it works long without asking its runtime whether it is cancelled
     undo: Callable[..., None] | None = None  # called as `function` was, where that was cancelled
 

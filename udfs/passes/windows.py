@@ -88,7 +88,7 @@ class Windows:
                     done = [part.result() for part in pending.parts]
                     wait.fetch = sum(amounts.read_seconds for _, amounts in done)
                     wait.prep = sum(amounts.decode_seconds for _, amounts in done)
-                sought = [found for part, _ in done for found in part]
+                sought = [one for part, _ in done for one in part]
                 yield Window(pending.images, sought, pending.pixels)
 
     def _window_rows(self) -> int:
@@ -115,10 +115,10 @@ class Windows:
         """Look a part of a window up, and decode what must be inferred from the image."""
         reader, amounts = Reader(self._inputs, ahead), Amounts()
         sought = self._lookup.look(images, reader, amounts)
-        for place, (image, found) in enumerate(zip(images, sought, strict=True)):
-            if found.missing and not found.from_base:
+        for place, (image, looked_up) in enumerate(zip(images, sought, strict=True)):
+            if looked_up.missing and not looked_up.from_base:
                 reason = self._decoder.decode(image, pixels[place], reader, amounts)
-                sought[place] = replace(found, reason=reason)
+                sought[place] = replace(looked_up, reason=reason)
         amounts.read_seconds = reader.seconds
         amounts.images_from_store = len([s for s in sought if s.reason is None and not s.missing])
         self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())

@@ -92,7 +92,10 @@ def _raise_if_cancelled(request: Request) -> None:
 
 @contextlib.contextmanager
 def _interruptible(request: Request) -> Iterator[None]:
-    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled."""
+    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled.
+
+    For kernels that work long in other people's code, which asks nobody.
+    """
     thread, ended, lock = threading.get_ident(), threading.Event(), threading.Lock()
 
     def watch() -> None:
