@@ -83,7 +83,7 @@ def alone(n_bytes: int, zeros: float, total_bytes: int, folder: str) -> tuple[fl
     """Return GB/s written, GB/s read, and the share of bytes on disk, of one image's values."""
     from vista_sql import catalog, roster, store
 
-    packing = catalog.module("vista_sql.udfs", "passes.stored")
+    packing = catalog.module("vista_sql.udfs", "passes.store_view")
     rng = np.random.default_rng(0)
     values = rng.standard_normal((32, n_bytes // 4)).astype(np.float32)
     values[rng.random(values.shape) < zeros] = 0

@@ -12,7 +12,7 @@ from vista_sql.udfs.network.steps import (
     Dense,
     Image,
     Pad,
-    Pool,
+    Pooling,
     Relu,
     Reshape,
     Step,
@@ -54,7 +54,7 @@ def graph() -> Graph:
         Step("high", Convolution(w["high"], None, padding="same"), ("relu",), maps),
         Step("sum", Add(), ("relu", "high"), maps),
         Step("relu6", Relu(max_value=6), ("sum",), maps),
-        Step("pool", Pool("max", (3, 3), (2, 2)), ("relu6",), (3, 3, FILTERS)),
+        Step("pool", Pooling("max", (3, 3), (2, 2)), ("relu6",), (3, 3, FILTERS)),
         Step("flat", Reshape(), ("pool",), (3 * 3 * FILTERS,)),
         Step("top", Dense(w["top"], None, "tanh"), ("flat",), (UNITS,)),
     )

@@ -15,7 +15,7 @@ from goldens import ANSWERS, EXPLAINS, MEMORY_LIMIT, REWRITES, SALT, statement_o
 from vista_sql.errors import QueryError
 from vista_sql.machine.resources import Capabilities
 from vista_sql.planning import explain
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script
 from vista_sql.settings import Settings
@@ -40,7 +40,7 @@ def planned(text: str, database: Any) -> tuple[str, str]:
     (statement,) = parse.parse(text)
     sink = edit.sink_of(statement.text, "table")
     host = Capabilities(small_batches=True, sink=sink)
-    context = Context(Settings(SETTINGS, {}), "", host, Names(SALT))
+    context = Context(Settings(SETTINGS, {}), "", host, FreshNames(SALT))
     script = plan(statement, database, context) if statement.calls else Script(statement.text)
     return explain.staged_sql(script), explain.render(script)
 

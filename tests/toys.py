@@ -125,9 +125,9 @@ def open_toy(spec: InferSpec) -> OpenCnn:
     return OpenCnn(cnn(spec.cnn), f"toy/{spec.cnn}", read)
 
 
-def runtime(**options: Any) -> Runtime:
+def runtime() -> Runtime:
     """Return a runtime that finds the toys."""
-    return Runtime(open_cnn=open_toy, **options)
+    return Runtime(open_cnn=open_toy)
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,12 +10,15 @@ from vista_sql import weights
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 
+from .passes.arrow import Column
+from .passes.runtime import Runtime
 
-def begin(runtime: Any, spec: pa.ChunkedArray) -> pa.Array:
-    """Start the run that `spec` orders.
+
+def begin(runtime: Runtime, spec: Column) -> pa.Array:
+    """Start the run that a spec orders, and return its id.
 
     Args:
-        runtime: has `trainings`.
+        runtime: holds the trainings of the process.
         spec: one JSON text (`vista_sql.train.spec`).
 
     Raises:
@@ -39,8 +41,8 @@ def _with_weights(text: str) -> str:
         if transfer["weights_sha256"] is None:
             asked = transfer["arguments"]
             cnn = weights.facts(asked["cnn"])
-            found = weights.resolve(cnn, asked["weights"], asked.get("seed", 0))
-            transfer["weights_sha256"] = found.identity
+            choice = weights.resolve(cnn, asked["weights"], asked.get("seed", 0))
+            transfer["weights_sha256"] = choice.identity
     return json.dumps(order, sort_keys=True, separators=(",", ":"))
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from vista_sql import store
-from vista_sql.errors import UnreadableImageError
 from vista_sql.kernels import Kernel
 
-from .images import sources
-from .images.columns import image_column, wanted
-from .images.distinct import Images, decode
-from .passes.arrow import Column, one_array, spec_of
-from .passes.clock import Spent
+from .passes.arrow import Column, spec_of
+from .passes.counts import Amounts
+from .passes.decoder import Decoder
+from .passes.inputs import read_inputs
+from .passes.lookup import Lookup, Sought
+from .passes.outputs import Outputs
+from .passes.reader import Reader
+from .passes.reasons import Reasons
+from .passes.results import Results
 from .passes.runtime import Runtime
-from .passes.stored import Stored
+from .passes.store_view import READABLE, store_view
+
+PART_IMAGES = 8  # looked up together; where there is a store, a thread holds their bytes
 
 
 def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Array:
@@ -38,57 +43,44 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
     order = spec_of(spec)
     if order is None:
         return pa.nulls(0, pa.string())
-    cnn = runtime.opened(order).cnn
-    images = Images(image_column(wanted(runtime, order, image), order), order.folder)
-    channels = cnn.preprocessing.order
+    inputs = read_inputs(runtime, order, image, key)
+    images, reasons = inputs.images, Reasons(inputs)
+    view = store_view(inputs, (READABLE,))
+    lookup = Lookup(inputs, Outputs(inputs, (READABLE,)), view, Results(images, n_layers=0))
+    decoder = Decoder(inputs)
 
-    kept = runtime.store(order)
-    stored = None
-    if kept is not None:
-        stored = Stored(kept, order, runtime.opened(order), (), runtime.unusable)
-    fresh: list[bytes] = []  # digests of images that were decoded, and are not in the store
+    def seek(part: Sequence[int]) -> dict[int, Sought]:
+        """Return what looking for each image of a part came to."""
+        reader, amounts = Reader(inputs, {}), Amounts()
+        recalled = {number: reasons.recall(number) for number in part}
+        sought = {
+            number: Sought(reason=reason) for number, (known, reason) in recalled.items() if known
+        }
+        new = [number for number in part if number not in sought]
+        pixels = np.empty(decoder.shape, np.uint8)
+        for number, looked_up in zip(new, lookup.look(new, reader, amounts), strict=True):
+            reason = looked_up.reason
+            if looked_up.missing:  # the store does not know that it can be decoded
+                reason = decoder.decode(number, pixels, reader, amounts)
+            sought[number] = replace(looked_up, reason=reason)
+            reasons.remember(number, reason)
+        amounts.read_seconds = reader.seconds
+        runtime.count(order.run, **amounts.by_name())
+        return sought
 
-    def outcome(one: int) -> str | None:
-        identity: Hashable = images.identity(one)
-        known, reason = runtime.outcome((channels, identity))
-        if not known:
-            spent = Spent()
-            data, reason = images.fetch(one, spent)
-            digest = b""
-            if data is not None and stored is not None:
-                digest = identity if isinstance(identity, bytes) else store.digest(data)
-            decoded = data is not None and not (digest and stored and stored.readable(digest))
-            if data is not None and decoded:
-                pixels = np.empty(cnn.input_shape, np.uint8)
-                reason = decode(data, channels, pixels, spent)
-                if reason is None and digest:
-                    fresh.append(digest)
-            runtime.count(
-                order.run,
-                decoded=int(decoded),
-                read_seconds=spent.read,
-                decode_seconds=spent.decode,
-            )
-            if sources.is_stable(identity):
-                runtime.set_outcome((channels, identity), reason)
-        return reason
-
-    keys = one_array(key)
-    runtime.tally(order.run, order.call, len(images.not_null), int(images.not_null.sum()))
-    reasons = np.full(len(images.not_null), None, object)
-    found = list(runtime.pool().map(outcome, range(len(images))))
-    if stored is not None:
-        stored.keep_readable(fresh)
-    for one, reason in enumerate(found):
-        if reason is not None:
-            reasons[images.rows(one)] = reason
-            for row in images.rows(one):
-                name = keys[int(row)].as_py()
-                told = "" if name is None else str(name)
-                runtime.unreadable(order.run, told, reason, order.call)
-                if order.on_error == "raise":
-                    raise UnreadableImageError("NULL" if name is None else told, reason)
-    return pa.array(reasons, pa.string())
+    runtime.tally(order.run, order.call, images.n_rows, images.n_not_null)
+    starts = range(0, len(images), PART_IMAGES)
+    parts = [range(start, min(start + PART_IMAGES, len(images))) for start in starts]
+    sought: dict[int, Sought] = {}
+    for part in runtime.threads.decoders().map(seek, parts):
+        sought |= part
+    if view is not None:
+        decoded = [s.digest for s in sought.values() if s.digest and s.missing and not s.reason]
+        view.keep_readable(decoded)
+    for number in range(len(images)):
+        if (reason := sought[number].reason) is not None:
+            reasons.tell(number, reason)
+    return reasons.column()
 
 
 KERNELS = (Kernel("vista_error", None, "VARCHAR", error),)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,6 +11,7 @@ from vista_sql.errors import TFRecordError
 from vista_sql.kernels import Kernel
 
 from .passes.arrow import Column, one_array
+from .passes.runtime import Runtime
 
 SQL_TYPE = 'STRUCT("file" VARCHAR, "rows" BIGINT, "bytes" BIGINT)[]'
 ARROW_TYPE = pa.list_(
@@ -19,11 +19,11 @@ ARROW_TYPE = pa.list_(
 )
 
 
-def begin(runtime: Any, spec: Column) -> pa.Array:
+def begin(runtime: Runtime, spec: Column) -> pa.Array:
     """Open the files of an export.
 
     Args:
-        runtime: has `exports`.
+        runtime: holds the exports of the process.
         spec: JSON: `file`, `compression`, `shards`, `run`.
 
     Returns:
@@ -38,11 +38,11 @@ def begin(runtime: Any, spec: Column) -> pa.Array:
     return pa.array([runtime.exports.begin(json.loads(s)) for s in spec.to_pylist()], pa.string())
 
 
-def feed(runtime: Any, export: Column, number: Column, row: Column) -> pa.Array:
+def feed(runtime: Runtime, export: Column, number: Column, row: Column) -> pa.Array:
     """Write rows.
 
     Args:
-        runtime: has `exports`.
+        runtime: holds the exports of the process.
         export: the id that vista_export_begin returned, the same in all rows.
         number: the rows' numbers, from 1, in their order.
         row: a STRUCT of all columns.
@@ -59,11 +59,11 @@ def feed(runtime: Any, export: Column, number: Column, row: Column) -> pa.Array:
     return pa.array([1] * len(export), pa.int64())
 
 
-def finish(runtime: Any, export: Column, n_rows: Column) -> pa.Array:
+def finish(runtime: Runtime, export: Column, n_rows: Column) -> pa.Array:
     """End exports: the files have their names now.
 
     Args:
-        runtime: has `exports`.
+        runtime: holds the exports of the process.
         export: ids.
         n_rows: how many rows were fed; NULL for none. It makes the engine feed them first.
 
@@ -71,8 +71,8 @@ def finish(runtime: Any, export: Column, n_rows: Column) -> pa.Array:
         Per export the files with their rows and bytes.
     """
     del n_rows
-    found = [[asdict(file) for file in runtime.exports.finish(e)] for e in export.to_pylist()]
-    return pa.array(found, ARROW_TYPE)
+    files = [[asdict(file) for file in runtime.exports.finish(e)] for e in export.to_pylist()]
+    return pa.array(files, ARROW_TYPE)
 
 
 KERNELS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +11,15 @@ import pyarrow.compute as pc
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 
+from .passes.arrow import Column
+from .passes.runtime import Runtime
 
-def feed(runtime: Any, run: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
+
+def feed(runtime: Runtime, run: Column, row: Column) -> pa.Array:
     """Feed a batch; called from several threads at once.
 
     Args:
-        runtime: has `trainings`.
+        runtime: holds the trainings of the process.
         run: the id that vista_begin returned, the same in all rows.
         row: a STRUCT of all columns of the data.
 
@@ -35,4 +37,11 @@ def feed(runtime: Any, run: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
     return pa.array(np.ones(len(run), np.int64))
 
 
-KERNELS = (Kernel("vista_feed", None, "BIGINT", feed),)
+def drop(runtime: Runtime, run: Column, row: Column) -> None:
+    """End the training whose feeding was cancelled; the arguments are those of `feed`."""
+    del row
+    if len(run):
+        runtime.trainings.drop(run[0].as_py())
+
+
+KERNELS = (Kernel("vista_feed", None, "BIGINT", feed, undo=drop),)

@@ -1,4 +1,4 @@
-"""vista_keep: keep the raw maps of layers in the feature store, and say how much that is."""
+"""vista_keep: images → the raw maps of layers, in the feature store, and how much that is."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pyarrow as pa
 from vista_sql.errors import StoreError
 from vista_sql.kernels import Kernel
 
-from .images.columns import image_column
-from .images.distinct import Images
-from .passes.arrow import Column, one_array, spec_of
-from .passes.flow import Pass
+from .network.networks import Output
+from .passes.arrow import Column, spec_of
+from .passes.flow import infer
+from .passes.inputs import read_inputs
+from .passes.outputs import Outputs
 from .passes.runtime import Runtime
+from .passes.store_view import store_view
 
 ARROW_TYPE = pa.struct(
     [
@@ -48,26 +50,26 @@ def keep(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Struc
     began = time.monotonic()
     if order is None:
         return pa.array([], ARROW_TYPE)
-    images = Images(image_column(image, order), order.folder)
-    one_pass = Pass(runtime, order, images, one_array(key), "none", insist=True)
-    if one_pass.stored is None:
+    inputs = read_inputs(runtime, order, image, key)
+    maps: list[Output] = [(layer, "none") for layer in order.materialize]
+    view = store_view(inputs, maps)
+    if view is None:
         raise StoreError("vista_keep was called without a feature store that can be used")
-    errors = one_pass.run(("materialize", order.to_text())).errors
-    digests = [one for one in one_pass.digests if one is not None]
+    inferred = infer(inputs, Outputs(inputs, maps), view, ("materialize", order.to_text()))
+    digests = [digest for digest in inferred.digests if digest is not None]
     sizes = dict.fromkeys(digests, 0)
-    for layer in order.materialize:
-        found = one_pass.stored.stored_bytes((layer, "none"), digests)
-        for digest, size in zip(digests, found, strict=True):
+    for output in maps:
+        for digest, size in zip(digests, view.stored_bytes(output, digests), strict=True):
             sizes[digest] += size or 0
-    rows: list[dict[str, object]] = [{} for _ in range(len(errors))]
-    for one, known in enumerate(one_pass.digests):
-        for row in images.rows(one):
-            if known is not None and not errors[int(row)].is_valid:
-                rows[row] = {"digest": known, "bytes": sizes[known]}
+    rows: list[dict[str, object]] = [{} for _ in range(inputs.images.n_rows)]
+    for number, image_digest in enumerate(inferred.digests):
+        for row in inputs.images.rows(number):
+            if image_digest is not None and not inferred.errors[int(row)].is_valid:
+                rows[row] = {"digest": image_digest, "bytes": sizes[image_digest]}
     times = {"began": began, "ended": time.monotonic()}
-    told = errors.to_pylist()
+    reasons = inferred.errors.to_pylist()
     return pa.array(
-        [{**row, **times, "error": error} for row, error in zip(rows, told, strict=True)],
+        [{**row, **times, "error": reason} for row, reason in zip(rows, reasons, strict=True)],
         ARROW_TYPE,
     )
 

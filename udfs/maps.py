@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from vista_sql.kernels import LAYER_SLOTS, Kernel
 
-from .images.columns import wanted
 from .passes.arrow import Column, map_blobs, spec_of, struct
 from .passes.flow import infer_images
 from .passes.runtime import Runtime
@@ -37,10 +36,9 @@ def maps(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column)
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_binary())], slots, pa.nulls(0, pa.string()))
-    image = wanted(runtime, order, image)
-    found = infer_images(runtime, order, image, key, "maps", "none")
-    blobs = [map_blobs(matrix, found.present) for matrix in found.matrices]
-    return struct(blobs, slots, found.errors)
+    inferred = infer_images(runtime, order, image, key, "maps", "none")
+    blobs = [map_blobs(matrix, inferred.present) for matrix in inferred.matrices]
+    return struct(blobs, slots, inferred.errors)
 
 
 def _returns(slots: int) -> str:

@@ -12,7 +12,8 @@ from vista_sql.kernels import EXPLANATION, WALL, WORK, Fact, Kernel, MeasureSpec
 from vista_sql.machine.resources import peak_bytes
 
 from .passes.arrow import Column
-from .passes.runtime import Counters, Runtime
+from .passes.counts import RunCounts
+from .passes.runtime import Runtime
 
 _ARROW = {
     "INTEGER": pa.int32(),
@@ -58,13 +59,13 @@ def measured(runtime: Runtime, order: Column, n: Column, every: Column) -> pa.Ar
     for text, n_rows in zip(order.to_pylist(), n.to_pylist(), strict=True):
         spec = MeasureSpec.from_text(text)
         counters = runtime.fold(spec.run, spec.whole_run)
-        facts = _facts(spec.facts, counters, n_rows, runtime.threads)
+        facts = _facts(spec.facts, counters, n_rows, runtime.threads.n_decoders)
         explanations.append([asdict(fact) for fact in facts])
     return pa.array(explanations, ARROW_TYPE)
 
 
 def _facts(
-    planned: Sequence[Fact], counters: Counters, n_rows: int, threads: int
+    planned: Sequence[Fact], counters: RunCounts, n_rows: int, threads: int
 ) -> Iterator[Fact]:
     """Yield the facts of a plan, the chosen one's beside what it did, and before `sql` the rest."""
     seconds = time.perf_counter() - counters.began
@@ -87,7 +88,7 @@ def _facts(
             yield fact
 
 
-def _wall(counters: Counters, seconds: float) -> Iterator[Fact]:
+def _wall(counters: RunCounts, seconds: float) -> Iterator[Fact]:
     """Yield where the wall time went: parts that exclude each other, and the rest."""
 
     def part(item: str, part_seconds: float, detail: str) -> Fact:
@@ -110,7 +111,7 @@ def _wall(counters: Counters, seconds: float) -> Iterator[Fact]:
     )
 
 
-def _work(counters: Counters, threads: int) -> Iterator[Fact]:
+def _work(counters: RunCounts, threads: int) -> Iterator[Fact]:
     """Yield what threads worked, beside each other and beside inference."""
     for timer in WORK:
         if timer not in WALL:
@@ -123,7 +124,7 @@ def _work(counters: Counters, threads: int) -> Iterator[Fact]:
             )
 
 
-def _counts(counters: Counters, n_rows: int, seconds: float, peak: int) -> Iterator[Fact]:
+def _counts(counters: RunCounts, n_rows: int, seconds: float, peak: int) -> Iterator[Fact]:
     """Yield the rows, images and errors that were counted, and their rates."""
     inferred = counters.images_inferred
     for item, value, detail in (

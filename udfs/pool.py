@@ -42,6 +42,7 @@ def pool(runtime: Runtime, spec: Column, map_: Column) -> pa.Array:
     out: np.ndarray | None = None
     for cut in range(0, len(places), batch_rows):
         some = places[cut : cut + batch_rows]
+        runtime.raise_if_cancelled()
         with runtime.inference, runtime.clock(order.run).inferring():
             began = time.perf_counter()
             (matrix,) = network.resume(layer, [layer], order.pool, rows(some))

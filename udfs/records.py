@@ -16,6 +16,7 @@ from vista_sql.tfrecord.examples import Column, Kind
 from vista_sql.tfrecord.files import Positions
 
 from .passes.arrow import Column as ArrowColumn
+from .passes.runtime import Runtime
 
 CHUNK_BYTES = 8 << 20  # of records in one call, but for the last of them
 CHUNK_RECORDS = 2048
@@ -42,11 +43,11 @@ SQL_TYPE = (
 )
 
 
-def read(runtime: Any, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
+def read(runtime: Runtime, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
     """Read about CHUNK_BYTES of records from a place on.
 
     Args:
-        runtime: has `positions`, where readers of compressed files stopped.
+        runtime: holds the positions where readers of compressed files stopped.
         spec: JSON: `files`, `columns` (name and type) and `others_allowed`.
         at: which file, the byte offset in it (decompressed), the number of the record there; NULL:
             the first.
@@ -58,11 +59,11 @@ def read(runtime: Any, spec: ArrowColumn, at: ArrowColumn) -> pa.Array:
     Raises:
         TFRecordError: a file is not there or broken, a record does not fit the columns.
     """
-    found = [
+    chunks = [
         _chunk(*_order(text), place, runtime.positions)
         for text, place in zip(spec.to_pylist(), at.to_pylist(), strict=True)
     ]
-    return pa.array(found, ARROW_TYPE)
+    return pa.array(chunks, ARROW_TYPE)
 
 
 @lru_cache(maxsize=16)
@@ -78,10 +79,10 @@ def _chunk(
     others_allowed: bool,
     place: Mapping[str, int] | None,
     positions: Positions,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     place = place or {"file": 0, "offset": 0, "record": 0}
     name = files[place["file"]]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []  # record, and lists by kind
     n_bytes, after = 0, None
     with tfrecords.opened(name, place["offset"], positions) as stream:
         for record in tfrecords.read(stream, place["record"]):

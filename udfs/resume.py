@@ -45,17 +45,18 @@ def resume(slots: int, runtime: Runtime, spec: Column, map_: Column) -> pa.Struc
     results: list[np.ndarray | None] = [None] * len(order.layers)
     for cut in range(0, len(places), batch_rows):
         some = places[cut : cut + batch_rows]
+        runtime.raise_if_cancelled()
         with runtime.inference:
-            begun = time.perf_counter()
+            began = time.perf_counter()
             with runtime.clock(order.run).inferring():
-                found = network.resume(order.start, order.layers, "none", rows(some))
-            seconds = time.perf_counter() - begun
-        for slot, matrix in enumerate(found):
+                matrices = network.resume(order.start, order.layers, "none", rows(some))
+            seconds = time.perf_counter() - began
+        for slot, matrix in enumerate(matrices):
             out = results[slot]
             if out is None:
                 out = results[slot] = np.empty((len(present), matrix.shape[1]), np.float32)
             out[some] = matrix
-        evaluations = len(some) * len(found)
+        evaluations = len(some) * len(matrices)
         runtime.count(order.run, batches=1, layer_evaluations=evaluations, infer_seconds=seconds)
     return struct([map_blobs(matrix, present) for matrix in results], slots, None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,9 @@ from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
 from vista_sql.train.rows import columns_of
 from vista_sql.train.scorer import Scorer
+
+from .passes.arrow import Column
+from .passes.runtime import Runtime
 
 ARROW_TYPE = pa.struct(
     [
@@ -37,7 +39,7 @@ def _scorer(home: str, reference: str, created: int) -> Scorer:
     return Scorer(models.find(home, reference))
 
 
-def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
+def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
     """Score a batch.
 
     Args:
@@ -67,11 +69,12 @@ def score(runtime: Any, order: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Arra
     scored = scorer.score(batch)
     chances, missing = scored.chances, ~scored.usable
     best = chances.argmax(axis=1)
-    own = next((batch[name] for name in batch if name.lower() == "error"), None)
-    said = [None] * len(batch) if own is None else own.to_pylist()
     errors = scored.reasons
-    if own is not None:
-        errors = [a if a is not None else b for a, b in zip(said, errors, strict=True)]
+    of_rows = next((batch[name] for name in batch if name.lower() == "error"), None)
+    if of_rows is not None:  # why a row has no features says more than that it has none
+        errors = [
+            errors[row] if error is None else error for row, error in enumerate(of_rows.to_pylist())
+        ]
     classes = np.array(scorer.classes, dtype=object)
     n, k = chances.shape
     ends = np.append(0, np.cumsum(np.where(missing, 0, k))).astype(np.int32)

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PACKAGE = "vista_sql.udfs"
 
@@ -63,8 +67,8 @@ class InferSpec:
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
     image_name: str = ""  # … and the only column that may be the image, if only one may
-    keep: int = 0  # how many later calls upon these rows, of other CNNs, need the same pixels
-    take: bool = False  # an earlier call keeps the pixels for this one
+    pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
+    pixels_taken: bool = False  # an earlier call keeps the pixels for this one
     store: str = ""  # the feature store's folder; "": not a byte is read or written
     store_bytes: int = 0  # most bytes of it; 0: the store's own choice
     store_required: bool = False  # a store that cannot be used is an error
@@ -74,17 +78,17 @@ class InferSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
-        defaults = InferSpec("", ())
-        given = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
-        return json.dumps(given, sort_keys=True, separators=(",", ":"))
+        defaults = InferSpec(cnn="", layers=())
+        changed = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        return json.dumps(changed, sort_keys=True, separators=(",", ":"))
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def from_text(text: str) -> InferSpec:
         """Return the spec that `to_text` wrote."""
-        given = json.loads(text)
-        lists = {name: tuple(given.get(name, ())) for name in ("layers", "materialize")}
-        return InferSpec(**given | lists)
+        changed = json.loads(text)
+        lists = {name: tuple(changed.get(name, ())) for name in ("layers", "materialize")}
+        return InferSpec(**changed | lists)
 
 
 Topic = Literal[
@@ -255,6 +259,67 @@ WORK = (
 """Stages of the work, in their order: most of them run beside each other."""
 
 
+class Waits(Protocol):
+    """Seconds that a statement's calls took, by what they waited for."""
+
+    infer_seconds: float
+    fetch_stall_seconds: float
+    prep_stall_seconds: float
+    rows_stall_seconds: float
+
+
+class Counts(Protocol):
+    """What the kernels counted for a run; the seconds of `WALL` and `WORK` are there, too."""
+
+    images_inferred: int
+    images_from_store: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+
+    @property
+    def images(self) -> int:
+        """How many of them have an image."""
+
+    @property
+    def errors(self) -> int:
+        """How many of these cannot be read."""
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """(key, reason) of those, the first ones."""
+
+    @property
+    def clock(self) -> Waits:
+        """Where the time went."""
+
+
+class ProcessRuntime(Protocol):
+    """What all kernels of a process share, as hosts use it; `udfs.passes.runtime` fulfils it."""
+
+    def for_call(self, raise_if_cancelled: Callable[[], None]) -> ProcessRuntime:
+        """Return the runtime for one call, whose steps ask `raise_if_cancelled` first."""
+
+    def counters(self, run: str) -> Counts:
+        """Return the counts of a run; they go on counting while the run does."""
+
+    def handing_out_rows(self, run: str) -> AbstractContextManager[None]:
+        """Enclose the engine's reading of a run's rows."""
+
+    def timed(self) -> Mapping[tuple[str, str, str], Mapping[str, tuple[int, float]]]:
+        """Return what networks took: (CNN, dtype, device) → layer → (operations, seconds)."""
+
+    def forget(self, run: str) -> None:
+        """Drop the counts of a run."""
+
+    def end(self, run: str) -> None:
+        """Drop the counts of a run and what it began and did not finish."""
+
+    def close(self) -> None:
+        """End trainings and threads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One SQL function's Python side.
@@ -267,7 +332,9 @@ class Kernel:
     name: str
     parameters: tuple[str, ...] | None
     returns: str
-    function: Callable[..., Any]
+    function: Callable[..., pa.Array]
+    is_long: bool = False  # it works long without asking its runtime whether it is cancelled
+    undo: Callable[..., None] | None = None  # called as `function` was, where that was cancelled
 
 
 def sized_name(base: str, n_layers: int) -> str:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from vista_sql.kernels import Counts
 from vista_sql.units import format_count
 
 if TYPE_CHECKING:
@@ -59,33 +60,6 @@ Report = Callable[[Progress], None]
 
 def nothing(progress: Progress) -> None:
     """Report nothing."""
-
-
-class Clock(Protocol):
-    """Seconds that a statement's calls took, by what they waited for."""
-
-    infer_seconds: float
-    fetch_stall_seconds: float
-    prep_stall_seconds: float
-    rows_stall_seconds: float
-
-
-class Counts(Protocol):
-    """What the kernels have counted for a statement."""
-
-    images_inferred: int
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-
-    @property
-    def errors(self) -> int:
-        """How many images cannot be read."""
-
-    @property
-    def clock(self) -> Clock:
-        """Where the time went."""
 
 
 class Watch:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vista_sql import files
-from vista_sql.kernels import WALL, WORK, Timer
+from vista_sql.kernels import WALL, WORK, Counts, Timer
 from vista_sql.machine.resources import peak_bytes
 
 log = logging.getLogger(__name__)
@@ -26,29 +26,6 @@ MOST_RUNS = 1000
 
 MOST_OPEN = 64
 """Runs of statements bound elsewhere that are watched: a prepared one may run again and again."""
-
-
-class Counts(Protocol):
-    """What the kernels counted for a run; the seconds of `WALL` and `WORK` are there, too."""
-
-    images_inferred: int
-    images_from_store: int
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-
-    @property
-    def images(self) -> int:
-        """How many of them have an image."""
-
-    @property
-    def errors(self) -> int:
-        """How many of these cannot be read."""
-
-    @property
-    def reasons(self) -> list[tuple[str, str]]:
-        """(key, reason) of those, the first ones."""
 
 
 class CountsByRun(Protocol):

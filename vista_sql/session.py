@@ -19,12 +19,12 @@ from vista_sql.hosts.duckdb import database as databases
 from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.database import Seen
+from vista_sql.hosts.duckdb.in_process import InProcess, Watched
 from vista_sql.hosts.duckdb.process import process
-from vista_sql.hosts.duckdb.statements import Statements, Watched
 from vista_sql.kernels import Fact
 from vista_sql.machine import calibration
 from vista_sql.planning import explain
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script
 from vista_sql.progress import Report, Watch, nothing
@@ -53,7 +53,7 @@ class Session:
         """
         self.con, self._own = con, own
         self._connection = Connection(con, salt=salt or secrets.token_hex(8))
-        self._statements = Statements(con, self._connection.folder)
+        self._host = InProcess(con, self._connection.folder)
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
 
@@ -148,8 +148,8 @@ class Session:
         context = Context(
             settings,
             self.home(settings),
-            self._statements.capabilities_for(statement.text),
-            Names(f"{self._connection.salt}{run}"),  # several results may be open at once
+            self._host.capabilities_for(statement.text),
+            FreshNames(f"{self._connection.salt}{run}"),  # several results may be open at once
             rates=self._connection.binder.rates(settings),
             open_run=lambda plan: run,
         )
@@ -165,10 +165,10 @@ class Session:
 
     def _start(self, statement: Statement, params: Any, progress: Report, scope: Scope) -> Result:
         self._connection.binder.flush()
-        with self._statements.serving(statement, scope) as undo:
+        with self._host.serving(statement, scope) as undo:
             if not _is_planned(statement):
                 script = Script(statement.text)
-                return self._statements.start(statement, script, params, Watched(), undo)
+                return self._host.start(statement, script, params, Watched(), undo)
             settings = self.settings()
             journal = Runs(self.home(settings))
             run = journal.open(statement.text)
@@ -185,7 +185,7 @@ class Session:
             undo.callback(_forget, run)
             ended = partial(_record, journal, run, script, settings)
             watched = Watched(watch.finish, ended, watch.rows)
-            return self._statements.start(statement, script, params, watched, undo)
+            return self._host.start(statement, script, params, watched, undo)
 
 
 def _is_planned(statement: Statement) -> bool:
@@ -232,9 +232,7 @@ def _estimate(script: Script) -> Estimate:
 
 
 def _forget(run: str) -> None:
-    runtime = process().runtime
-    runtime.forget(run)
-    runtime.trainings.end(run)
+    process().runtime.end(run)
 
 
 def attach(con: duckdb.DuckDBPyConnection) -> None:

@@ -9,7 +9,7 @@ import pytest
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.machine.resources import Capabilities
 from vista_sql.planning.bind import columns_of, located, resolved, store_of, workload_of
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Naming, Unseen
 from vista_sql.planning.workload import Relation
 from vista_sql.settings import Settings
@@ -42,7 +42,9 @@ class Foods(Unseen):
 
 def context(**variables):
     host = Capabilities()
-    return Context(Settings({"vista_store": False, **variables}, {}), "home", host, Names("salt"))
+    return Context(
+        Settings({"vista_store": False, **variables}, {}), "home", host, FreshNames("salt")
+    )
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from vista_sql.errors import ArgumentError, SettingError
 from vista_sql.machine.resources import Capabilities
 from vista_sql.planning import memory
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call
 
@@ -16,7 +16,7 @@ MIB = 2**20
 
 def context(variables=None, **given):
     host = Capabilities(small_batches=True, sink="parquet")
-    return Context(Settings(variables or {}, {}), "home", host, Names("salt"), **given)
+    return Context(Settings(variables or {}, {}), "home", host, FreshNames("salt"), **given)
 
 
 def transfer(**values):
@@ -24,11 +24,11 @@ def transfer(**values):
 
 
 def test_names_differ_and_repeat_with_the_salt():
-    one, other = Names("a"), Names("a")
+    one, other = FreshNames("a"), FreshNames("a")
     names = [one.fresh("rows") for _ in range(9)]
     assert len(set(names)) == 9
     assert [other.fresh("rows") for _ in range(9)] == names
-    assert Names("b").fresh("rows") not in names
+    assert FreshNames("b").fresh("rows") not in names
 
 
 def test_a_calls_argument_wins_and_is_blamed_for_what_it_says():

@@ -9,7 +9,7 @@ import pytest
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
 from vista_sql.machine.resources import Capabilities
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Unseen
 from vista_sql.planning.planner import plan, plan_call
 from vista_sql.settings import Settings
@@ -67,7 +67,7 @@ def context(*, small_batches=True, sink="rows", variables=None, runs=None):
         Settings({"vista_store": False, **(variables or {})}, {}),
         "home",
         Capabilities(small_batches=small_batches, sink=sink),
-        Names("salt"),
+        FreshNames("salt"),
         open_run=open_run,
     )
 

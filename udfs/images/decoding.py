@@ -21,14 +21,15 @@ from __future__ import annotations
 import os
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from . import headers
 
-Pixels: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 28  # of one image: 0.8 GB as RGB; the largest phone cameras take 200 million
 

@@ -77,10 +77,10 @@ def orientation(exif: bytes) -> int:
     """
     exif = exif[6:] if exif.startswith(b"Exif\0\0") else exif
     try:
-        found = _tags(memoryview(exif)).get(0x0112, 1)
+        number = _tags(memoryview(exif)).get(0x0112, 1)
     except (struct.error, IndexError):
         return 1
-    return found if 1 <= found <= 8 else 1
+    return number if 1 <= number <= 8 else 1
 
 
 def _jpeg(data: memoryview) -> Header:
@@ -137,15 +137,14 @@ def _tags(data: memoryview) -> dict[int, int]:
     """Return the numbers in the first directory of a TIFF structure, by their tags."""
     order = "<" if bytes(data[:2]) == b"II" else ">"
     at = struct.unpack_from(f"{order}I", data, 4)[0]
-    found = {}
+    numbers = {}
     for entry in range(struct.unpack_from(f"{order}H", data, at)[0]):
         place = at + 2 + 12 * entry
         tag, kind = struct.unpack_from(f"{order}HH", data, place)
         if kind in (3, 4):  # SHORT, LONG
-            found[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, place + 8)[
-                0
-            ]
-    return found
+            code = "H" if kind == 3 else "I"
+            numbers[tag] = struct.unpack_from(f"{order}{code}", data, place + 8)[0]
+    return numbers
 
 
 def _avif(data: memoryview) -> Header:

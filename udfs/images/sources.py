@@ -31,10 +31,10 @@ def identity(value: pa.Scalar, folder: str) -> Hashable:
     if path is None:
         return ("uri", text, *uris.stamp(text, folder))
     try:
-        found = os.stat(path)  # noqa: PTH116 - once per image
+        status = os.stat(path)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ("path", path)
-    return ("path", path, found.st_size, found.st_mtime_ns, found.st_ino)
+    return ("path", path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:
@@ -54,13 +54,15 @@ def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:
     if path is None:
         return uris.read(text, folder)
     try:
-        found = os.stat(path)  # noqa: PTH116 - once per image
-        if stat.S_ISDIR(found.st_mode):
+        status = os.stat(path)  # noqa: PTH116 - once per image
+        if stat.S_ISDIR(status.st_mode):
             raise Unreadable(f"cannot open {text}: it is a folder")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise Unreadable(f"cannot open {text}: it is no regular file")
-        if found.st_size > MAX_BYTES:
-            raise Unreadable(f"cannot open {text}: {found.st_size} bytes, the limit is {MAX_BYTES}")
+        if status.st_size > MAX_BYTES:
+            raise Unreadable(
+                f"cannot open {text}: {status.st_size} bytes, the limit is {MAX_BYTES}"
+            )
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path.read_bytes
             return file.read()
     except FileNotFoundError:

@@ -82,10 +82,10 @@ def stamp(text: str, folder: str) -> tuple[int, ...]:
     if not archive or "://" in archive:
         return ()
     try:
-        found = os.stat(_place(archive, folder))  # noqa: PTH116 - once per image
+        status = os.stat(_place(archive, folder))  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ()
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _place(archive: str, folder: str) -> str:

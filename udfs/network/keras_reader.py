@@ -24,15 +24,15 @@ from .steps import (
     Identity,
     Image,
     LayerNorm,
-    LocalResponseNorm,
     Multiply,
     Operation,
     Pad,
     PartialConvolution,
-    Pool,
+    Pooling,
     Relu,
     Rescale,
     Reshape,
+    ResponseNorm,
     ScaleChannels,
     Standardize,
     Step,
@@ -169,14 +169,16 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
         case "LayerNormalization" if _is_last(axis, shape) and not _only_scales(layer):
             return LayerNorm(*_scale_and_shift(layer), layer.epsilon)
         case "LocalResponseNorm":
-            return LocalResponseNorm(layer.radius, layer.bias, layer.alpha, layer.beta)
+            return ResponseNorm(layer.radius, layer.bias, layer.alpha, layer.beta)
         case "Activation":
             return Activate(_activation(layer))
         case "ReLU":
             return Relu(layer.max_value, layer.negative_slope, layer.threshold)
         case "MaxPooling2D" | "AveragePooling2D" if channels_last:
             size, strides = tuple(layer.pool_size), tuple(layer.strides)
-            return Pool("max" if kind == "MaxPooling2D" else "mean", size, strides, layer.padding)
+            return Pooling(
+                "max" if kind == "MaxPooling2D" else "mean", size, strides, layer.padding
+            )
         case "GlobalMaxPooling2D" | "GlobalAveragePooling2D" if channels_last:
             return GlobalPool("max" if kind == "GlobalMaxPooling2D" else "mean", layer.keepdims)
         case "ZeroPadding2D" if channels_last:

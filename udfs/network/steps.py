@@ -92,7 +92,7 @@ class LayerNorm:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalResponseNorm:
+class ResponseNorm:
     """values / (bias + alpha × sum of squares over 2 × radius + 1 channels) ** beta."""
 
     radius: int
@@ -118,7 +118,7 @@ class Relu:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class Pooling:
     """The largest or the mean value in windows of a map; padding counts for neither."""
 
     reduction: Reduction
@@ -237,10 +237,10 @@ Operation: TypeAlias = (
     | Dense
     | BatchNorm
     | LayerNorm
-    | LocalResponseNorm
+    | ResponseNorm
     | Activate
     | Relu
-    | Pool
+    | Pooling
     | GlobalPool
     | Pad
     | Reshape

@@ -114,14 +114,14 @@ def map_rows(
         blobs = blobs.cast(pa.large_binary())
     present = blobs.is_valid().to_numpy(zero_copy_only=False)
     lengths = pc.binary_length(blobs).drop_null().unique().to_pylist()
-    if any(length != size * 4 for length in lengths):
+    wrong = [length for length in lengths if length != size * 4]
+    if wrong:
         raise HostError(
-            f"a map of layer {layer!r} has {size * 4} bytes, but a BLOB of "
-            f"{next(length for length in lengths if length != size * 4)} bytes was given"
+            f"a map of layer {layer!r} has {size * 4} bytes, but a BLOB of {wrong[0]} bytes "
+            "was given"
         )
 
     def rows(places: np.ndarray) -> np.ndarray:
-        found = [np.frombuffer(blobs[int(place)].as_buffer(), "<f4") for place in places]
-        return np.stack(found)
+        return np.stack([np.frombuffer(blobs[int(place)].as_buffer(), "<f4") for place in places])
 
     return rows, present

@@ -1,8 +1,8 @@
 """Where the wall time of a run went: the network ran, or nothing did but waiting, and for what.
 
 The network runs for one call at a time (`Runtime.inference`), while other calls read and decode. So
-time counts as a stall only while some call waits and none infers; what was waited for is told by
-the call whose wait ends.
+time counts as a stall only while some call waits and none infers; the call whose wait ends says
+what it waited for.
 """
 
 from __future__ import annotations
@@ -15,20 +15,15 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Spent:
-    """Seconds that threads spent on images: until their bytes were there, then on their pixels."""
-
-    read: float = 0.0
-    decode: float = 0.0
-
-
-@dataclass(slots=True)
 class Wait:
-    """What a call waited for, told before its wait ends, in any unit; else the next one tells."""
+    """What one wait was for, as parts in any unit; the caller fills it in before the wait ends.
 
-    fetch: float = 0.0
-    prep: float = 0.0
-    rows: float = 0.0
+    Where all parts are 0 the time is attributed by the next wait that has any.
+    """
+
+    fetch: float = 0.0  # bytes of images
+    prep: float = 0.0  # their pixels
+    rows: float = 0.0  # the engine's rows
 
 
 class Clock:
@@ -38,7 +33,7 @@ class Clock:
         self._lock = threading.Lock()
         self._inferring = self._waiting = 0  # calls
         self._since = time.perf_counter()
-        self._untold = 0.0  # seconds of waiting whose reason no call has told yet
+        self._unattributed = 0.0  # seconds of waits that did not say what for
         self.infer_seconds = 0.0
         self.fetch_stall_seconds = 0.0  # bytes of images were not there
         self.prep_stall_seconds = 0.0  # bytes were there, pixels were not
@@ -50,7 +45,7 @@ class Clock:
         if self._inferring:
             self.infer_seconds += now - self._since
         elif self._waiting:
-            self._untold += now - self._since
+            self._unattributed += now - self._since
         self._since = now
 
     @contextmanager
@@ -68,7 +63,7 @@ class Clock:
 
     @contextmanager
     def waiting(self) -> Iterator[Wait]:
-        """Enclose waiting for a batch."""
+        """Enclose waiting for a batch; the caller says on the yielded `Wait` what for."""
         wait = Wait()
         with self._lock:
             self._pass()
@@ -79,9 +74,9 @@ class Clock:
             with self._lock:
                 self._pass()
                 self._waiting -= 1
-                told = wait.fetch + wait.prep + wait.rows
-                if told > 0:
-                    self.fetch_stall_seconds += self._untold * (wait.fetch / told)
-                    self.prep_stall_seconds += self._untold * (wait.prep / told)
-                    self.rows_stall_seconds += self._untold * (wait.rows / told)
-                    self._untold = 0.0
+                parts = wait.fetch + wait.prep + wait.rows
+                if parts > 0:
+                    self.fetch_stall_seconds += self._unattributed * (wait.fetch / parts)
+                    self.prep_stall_seconds += self._unattributed * (wait.prep / parts)
+                    self.rows_stall_seconds += self._unattributed * (wait.rows / parts)
+                    self._unattributed = 0.0

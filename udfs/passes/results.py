@@ -1,4 +1,4 @@
-"""The results of one call: a matrix per layer, filled from several threads, in any order."""
+"""Images' values, in any order and from several threads → a matrix per layer, a row per row."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..images.distinct import Images
+from ..images.distinct_images import DistinctImages
+from .sharing import Vectors
 
 
 class Results:
     """What is known of a call's rows; each image's rows are written by one thread."""
 
-    def __init__(self, images: Images, n_layers: int) -> None:
+    def __init__(self, images: DistinctImages, n_layers: int) -> None:
         self._images = images
         self.matrices: list[np.ndarray | None] = [None] * n_layers
         """float32 (rows, values) per layer; None until there is a value."""
@@ -32,6 +33,13 @@ class Results:
         out[self._images.rows(image)] = values
         return True
 
+    def accept(self, image: int, vectors: Vectors | None) -> bool:
+        """Copy an image's values of all layers, as another call gave them; False: it gave none."""
+        if vectors is None:
+            return False
+        self.put([image], range(len(vectors)), [vector[None] for vector in vectors])
+        return True
+
     def put(
         self, batch: Sequence[int], slots: Sequence[int], matrices: Sequence[np.ndarray]
     ) -> None:
@@ -42,9 +50,9 @@ class Results:
             slots: the layers' places; those beyond the layers asked for have no rows.
             matrices: float32 (images, values), one per slot; what follows is passed over.
         """
-        shown = [self._images.rows(image) for image in batch]
-        rows = np.concatenate(shown)
-        source = np.repeat(np.arange(len(batch)), [len(some) for some in shown])
+        rows_of_images = [self._images.rows(image) for image in batch]
+        rows = np.concatenate(rows_of_images)
+        source = np.repeat(np.arange(len(batch)), [len(some) for some in rows_of_images])
         plain = len(rows) == len(batch)
         for slot, matrix in zip(slots, matrices, strict=False):
             if slot >= self.n_layers:
@@ -64,6 +72,6 @@ class Results:
         with self._making:
             out = self.matrices[slot]
             if out is None:
-                n_rows = len(self._images.not_null)
-                out = self.matrices[slot] = np.empty((n_rows, n_values), np.float32)
+                out = np.empty((self._images.n_rows, n_values), np.float32)
+                self.matrices[slot] = out
             return out

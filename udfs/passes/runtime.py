@@ -2,140 +2,72 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 
-from vista_sql.kernels import InferSpec
+from vista_sql.kernels import InferSpec, ProcessRuntime
 from vista_sql.machine.resources import cores
 from vista_sql.store import Store
 from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
+from vista_sql.train.runs import Trainings
 
 from ..network import hog, networks
 from .clock import Clock
-from .decoded import Decoded
+from .counts import MAX_ERRORS, RunCounts, Tally
+from .decoded_pixels import DecodedPixels
 from .sharing import Sharing
+from .threads import Threads
 
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
 CALLS = 3  # inferring or decoding at once, however many threads an engine has: each holds pixels
-READERS = 16  # remote images read at once: a store that answers in 100 ms gives 160 a second
-MAX_ERRORS = 1000  # reasons kept per run; beyond that they are only counted
-
-Journal = Callable[[str, str, str], None]
-"""Called with (run, key, reason) for each image that cannot be read."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """The rows that one call of a TRANSFER saw."""
-
-    rows: int = 0
-    images: int = 0  # rows whose image is not NULL
-    errors: int = 0  # rows whose image cannot be read
-    reasons: list[tuple[str, str]] = field(default_factory=list)  # (key, reason)
+def _never() -> None:
+    """Let a call go on: nobody can cancel it."""
 
 
-@dataclass(slots=True)
-class Counters:
-    """What the kernels did for one run. `Runtime` is the only writer."""
-
-    images_inferred: int = 0  # without those that only pad a batch
-    images_from_store: int = 0  # nothing of them was inferred
-    images_resumed: int = 0  # of those inferred: from a stored raw map, not from the image
-    batches: int = 0  # micro-batches
-    layer_evaluations: int = 0  # images inferred × layers returned
-    decoded: int = 0
-    rows_seconds: float = 0.0  # until the engine handed out rows, where that can be seen
-    read_seconds: float = 0.0  # summed over threads, as all that follow
-    decode_seconds: float = 0.0
-    store_seconds: float = 0.0  # of images: their digests, and reading what there is of them
-    keep_seconds: float = 0.0  # of what was inferred: packing and committing it
-    infer_seconds: float = 0.0
-    pool_seconds: float = 0.0  # of raw maps, in vista_pool; else a part of infer_seconds
-    load_seconds: float = 0.0  # of networks: TensorFlow's import, weights, lowering
-    feed_seconds: float = 0.0  # a training's first pass, over the rows as they come
-    train_seconds: float = 0.0  # its later passes
-    began: float = field(default_factory=time.perf_counter)
-    clock: Clock = field(default_factory=Clock)
-    tallies: dict[int, Tally] = field(default_factory=dict)
-
-    @property
-    def tally(self) -> Tally:
-        """The rows of a run: calls of one TRANSFER see the same ones, and not all need be made."""
-        return max(self.tallies.values(), key=lambda tally: tally.rows, default=Tally())
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-        return self.tally.rows
-
-    @property
-    def images(self) -> int:
-        """How many of them have an image."""
-        return self.tally.images
-
-    @property
-    def errors(self) -> int:
-        """How many of these cannot be read."""
-        return self.tally.errors
-
-    @property
-    def reasons(self) -> list[tuple[str, str]]:
-        """(key, reason) of those, the first ones."""
-        return self.tally.reasons
-
-    def add(self, other: Counters) -> None:
-        """Add what another run did."""
-        for one in fields(self):
-            if one.type in ("int", "float") and one.name != "began":
-                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
-        for call, tally in other.tallies.items():
-            own = self.tallies.setdefault(call, Tally())
-            own.rows += tally.rows
-            own.images += tally.images
-            own.errors += tally.errors
-            own.reasons += tally.reasons[: MAX_ERRORS - len(own.reasons)]
-
-
-class Runtime:
+class Runtime(ProcessRuntime):
     """Networks, threads and counters that the kernels of one process share; safe in any thread."""
 
-    def __init__(
-        self,
-        threads: int | None = None,
-        journal: Journal | None = None,
-        open_cnn: Callable[[InferSpec], networks.OpenCnn] | None = None,
-    ) -> None:
-        """Start nothing: TensorFlow is imported by the first inference.
+    def __init__(self, open_cnn: Callable[[InferSpec], networks.OpenCnn] | None = None) -> None:
+        """Make what is shared; TensorFlow is imported and threads start when they are first used.
 
         Args:
-            threads: of decoding, and of TensorFlow if this is its first use; None: one per core.
-            journal: told of each image that cannot be read.
             open_cnn: finds a spec's CNN and weights; None: the roster and `vista_sql.weights`.
         """
-        self.threads = threads or cores()
-        self._journal = journal
+        self.raise_if_cancelled: Callable[[], None] = _never
+        """Asked before each step of a call; what it raises ends the call."""
         self._open = open_cnn or networks.open_cnn
         self._lock = threading.Lock()  # of the tables below, never held for long
-        self._counters: dict[str, Counters] = {}
+        self._counters: dict[str, RunCounts] = {}
         self._loading: dict[object, threading.Lock] = {}
         self._networks: dict[tuple[str, str, str], networks.Network | hog.Hog] = {}
-        self._pool: ThreadPoolExecutor | None = None
-        self._readers: ThreadPoolExecutor | None = None
-        self._outcomes: OrderedDict[object, str | None] = OrderedDict()
+        self._outcomes: OrderedDict[Hashable, str | None] = OrderedDict()
+        self._stores: dict[tuple[str, int], Store] = {}
+        self.threads = Threads(cores())
         self.calls = threading.BoundedSemaphore(CALLS)
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
-        self._stores: dict[tuple[str, int], Store] = {}
+        self.decoded = DecodedPixels()
         self.unusable: set[str] = set()  # folders of stores that proved to be
-        self.decoded = Decoded()
         self.positions = Positions()
         self.exports = Exports()
+        self.trainings = Trainings()
+
+    def for_call(self, raise_if_cancelled: Callable[[], None]) -> Runtime:
+        """Return this runtime as one call sees it: all is shared but who may cancel the call.
+
+        Args:
+            raise_if_cancelled: asked before each step of the call; what it raises ends the call.
+        """
+        view = copy.copy(self)
+        view.raise_if_cancelled = raise_if_cancelled
+        return view
 
     def network(self, spec: InferSpec) -> networks.Network | hog.Hog:
         """Return the spec's network, loaded by the first caller while others wait.
@@ -161,7 +93,7 @@ class Runtime:
             return self._networks[key]
 
     def opened(self, spec: InferSpec) -> networks.OpenCnn:
-        """Return the spec's CNN with its weights chosen; loads nothing."""
+        """Return the spec's CNN with its weights chosen, not loaded."""
         return self._open(spec)
 
     def timed(self) -> dict[tuple[str, str, str], dict[str, tuple[int, float]]]:
@@ -186,50 +118,34 @@ class Runtime:
         """Return whether the spec's network is there."""
         return (self._open(spec).identity, spec.dtype, spec.device) in self._networks
 
-    def pool(self) -> ThreadPoolExecutor:
-        """Return the threads that read and decode images."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vista-decode")
-            return self._pool
-
-    def readers(self) -> ThreadPoolExecutor:
-        """Return the threads that wait for remote images; they hold at most two batches' bytes."""
-        with self._lock:
-            if self._readers is None:
-                self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="vista-read")
-            return self._readers
-
     def count(self, run: str, **amounts: float) -> None:
         """Add `amounts` to the counters of `run` by their names."""
         with self._lock:
-            counters = self._counters.setdefault(run, Counters())
+            counters = self._counters.setdefault(run, RunCounts())
             for name, amount in amounts.items():
                 setattr(counters, name, getattr(counters, name) + amount)
 
     def tally(self, run: str, call: int, rows: int, images: int) -> None:
         """Count the rows of a call; `call` tells apart the calls that see the same rows."""
         with self._lock:
-            counters = self._counters.setdefault(run, Counters())
+            counters = self._counters.setdefault(run, RunCounts())
             tally = counters.tallies.setdefault(call, Tally())
             tally.rows += rows
             tally.images += images
 
-    def unreadable(self, run: str, key: str, reason: str, call: int = 0) -> None:
-        """Count and journal one row whose image cannot be read."""
+    def unreadable(self, run: str, key: str, reason: str, call: int) -> None:
+        """Count one row whose image cannot be read."""
         with self._lock:
-            counters = self._counters.setdefault(run, Counters())
+            counters = self._counters.setdefault(run, RunCounts())
             tally = counters.tallies.setdefault(call, Tally())
             tally.errors += 1
             if len(tally.reasons) < MAX_ERRORS:
                 tally.reasons.append((key, reason))
-        if self._journal is not None:
-            self._journal(run, key, reason)
 
-    def counters(self, run: str = "") -> Counters:
+    def counters(self, run: str = "") -> RunCounts:
         """Return the counters of `run`; they go on counting while the run does."""
         with self._lock:
-            return self._counters.setdefault(run, Counters())
+            return self._counters.setdefault(run, RunCounts())
 
     def clock(self, run: str) -> Clock:
         """Return the clock of `run`."""
@@ -244,12 +160,12 @@ class Runtime:
             yield
         self.count(run, rows_seconds=time.perf_counter() - began)
 
-    def fold(self, run: str, into: str) -> Counters:
+    def fold(self, run: str, into: str) -> RunCounts:
         """End a part of the run `into`: add its counters to that and return them."""
         with self._lock:
-            part = self._counters.pop(run, None) or Counters()
+            part = self._counters.pop(run, None) or RunCounts()
             if into != run:
-                self._counters.setdefault(into, Counters()).add(part)
+                self._counters.setdefault(into, RunCounts()).add(part)
             return part
 
     def forget(self, run: str) -> None:
@@ -259,14 +175,19 @@ class Runtime:
                 del self._counters[name]
         self.exports.end(run)
 
-    def outcome(self, identity: object) -> tuple[bool, str | None]:
+    def end(self, run: str) -> None:
+        """Drop the counters of `run` and what it began and did not finish."""
+        self.forget(run)
+        self.trainings.end(run)
+
+    def outcome(self, identity: Hashable) -> tuple[bool, str | None]:
         """Return (known, reason) of an image decoded before; reason None: it decoded well."""
         with self._lock:
             if identity not in self._outcomes:
                 return False, None
             return True, self._outcomes[identity]
 
-    def set_outcome(self, identity: object, reason: str | None) -> None:
+    def set_outcome(self, identity: Hashable, reason: str | None) -> None:
         """Remember how decoding an image went."""
         with self._lock:
             self._outcomes[identity] = reason
@@ -274,9 +195,6 @@ class Runtime:
                 self._outcomes.popitem(last=False)
 
     def close(self) -> None:
-        """Stop the decode threads; networks stay until the runtime is dropped."""
-        with self._lock:
-            pools = [pool for pool in (self._pool, self._readers) if pool is not None]
-            self._pool = self._readers = None
-        for pool in pools:
-            pool.shutdown()
+        """End trainings and threads; networks stay until the runtime is dropped."""
+        self.trainings.close()
+        self.threads.close()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -20,30 +21,30 @@ EDGE_BYTES = 16 << 20  # results of each call's first and last image, where sort
 
 Vectors: TypeAlias = Sequence[np.ndarray]
 """One image's results, a float32 vector per layer."""
-Wanted: TypeAlias = dict[Hashable, Vectors]
-"""What one active call was given by others."""
+Given: TypeAlias = dict[Hashable, Vectors]
+"""What one active call was given by others and has not taken yet."""
 
 
 class Recent:
     """The latest results up to a number of bytes; not safe in several threads by itself."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit, self._bytes = limit_bytes, 0
-        self._kept: OrderedDict[Hashable, Vectors] = OrderedDict()
+        self._limit_bytes, self._bytes = limit_bytes, 0
+        self._vectors: OrderedDict[Hashable, Vectors] = OrderedDict()
 
     def get(self, key: Hashable) -> Vectors | None:
-        """Return the vectors kept under `key`, or None."""
-        return self._kept.get(key)
+        """Return the vectors that were put under `key`, or None."""
+        return self._vectors.get(key)
 
     def put(self, key: Hashable, vectors: Vectors) -> None:
-        """Keep copies of `vectors`; the oldest go where they do not fit."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
+        """Hold copies of `vectors`; the oldest go where they do not fit."""
+        if key in self._vectors:
+            self._vectors.move_to_end(key)
             return
-        self._kept[key] = tuple(vector.copy() for vector in vectors)
+        self._vectors[key] = tuple(vector.copy() for vector in vectors)
         self._bytes += sum(vector.nbytes for vector in vectors)
-        while self._bytes > self._limit:
-            _, dropped = self._kept.popitem(last=False)
+        while self._bytes > self._limit_bytes:
+            _, dropped = self._vectors.popitem(last=False)
             self._bytes -= sum(vector.nbytes for vector in dropped)
 
 
@@ -53,14 +54,27 @@ class Sharing:
     def __init__(self, recent_bytes: int = RECENT_BYTES, edge_bytes: int = EDGE_BYTES) -> None:
         self._lock = threading.Lock()
         self._recent, self._edges = Recent(recent_bytes), Recent(edge_bytes)
-        self._wanted: defaultdict[Hashable, list[Wanted]] = defaultdict(list)
+        self._wanted: defaultdict[Hashable, list[Given]] = defaultdict(list)
 
-    def join(self, keys: Iterable[Hashable]) -> Wanted:
-        """Begin a call that wants the results of `keys`; returns what is known already.
+    @contextmanager
+    def exchange(self, keys: Sequence[Hashable], last: int) -> Iterator[Exchange]:
+        """Enclose a call that wants the results of some images.
 
-        Others add to the returned dictionary until `leave`.
+        Args:
+            keys: of the call's images, by number; calls with equal keys want equal results.
+            last: the image of the call's last row. A sorted stream goes on with it in the next
+                call: its results are held longer, as those of the first image.
         """
-        given: Wanted = {}
+        given = self._join(keys)
+        edges = {keys[0], keys[last]} if keys else set()
+        try:
+            yield Exchange(self, keys, edges, given)
+        finally:
+            self._leave(keys, given)
+
+    def _join(self, keys: Iterable[Hashable]) -> Given:
+        """Begin a call; returns what is known already, others add to it until `_leave`."""
+        given: Given = {}
         with self._lock:
             for key in keys:
                 known = self._recent.get(key) or self._edges.get(key)
@@ -70,8 +84,8 @@ class Sharing:
                     self._wanted[key].append(given)
         return given
 
-    def leave(self, keys: Iterable[Hashable], given: Wanted) -> None:
-        """End the call that `join` began with the same `keys`."""
+    def _leave(self, keys: Iterable[Hashable], given: Given) -> None:
+        """End the call that `_join` began with the same `keys`."""
         with self._lock:
             for key in keys:
                 waiting = self._wanted.get(key)
@@ -87,7 +101,7 @@ class Sharing:
         """Hand on the results of one batch.
 
         Args:
-            keys: of the images, in the order of the batch; those of `edges` are kept longer.
+            keys: of the images, in the order of the batch; those of `edges` are held longer.
             matrices: float32 (images, values), one per layer; not changed from now on.
             edges: the keys of the call's first and last image.
         """
@@ -97,3 +111,23 @@ class Sharing:
                 (self._edges if key in edges else self._recent).put(key, vectors)
                 for given in self._wanted.pop(key, ()):
                     given[key] = vectors
+
+
+class Exchange:
+    """One call's end of `Sharing`: by the numbers of its images."""
+
+    def __init__(
+        self, sharing: Sharing, keys: Sequence[Hashable], edges: set[Hashable], given: Given
+    ) -> None:
+        self._sharing, self._keys, self._edges, self._given = sharing, keys, edges, given
+
+    def take(self, image: int) -> Vectors | None:
+        """Return what another call inferred for an image, once; None: nothing so far."""
+        return self._given.pop(self._keys[image], None)
+
+    def publish(self, batch: Sequence[int], matrices: Sequence[np.ndarray]) -> None:
+        """Hand the results of images on to other calls, float32 (images, values) per layer."""
+        keys = [self._keys[image] for image in batch]
+        self._sharing.publish(keys, matrices, self._edges)
+        for key in keys:  # ours, so not a gift
+            self._given.pop(key, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Capabilities
-from vista_sql.planning.context import Context, Names
+from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Unseen
 from vista_sql.planning.planner import plan_call
 from vista_sql.planning.script import Script
@@ -80,7 +80,7 @@ class Binder:
             settings,
             home,
             self.capabilities,
-            Names(f"{self._salt}{call.function}{sorted(call.values.items())}"),
+            FreshNames(f"{self._salt}{call.function}{sorted(call.values.items())}"),
             rates=self.rates(settings),
             open_run=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
             folder=folder,

@@ -124,12 +124,12 @@ class Calls:
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             name = kernels.sized_name(base, len(layers))
-            keep, take = self._pixels(stage)
+            kept_for, taken = self._pixels(stage)
             spec = replace(
                 spec,
                 call=len(self.results),
-                keep=keep,
-                take=take,
+                pixels_kept_for=kept_for,
+                pixels_taken=taken,
                 base=None if stage.base is None else stage.base.name,
                 materialize=tuple(layer.name for layer in stage.materialize),
             )

@@ -17,7 +17,7 @@ from vista_sql.sql.calls import Call, load
 
 
 @dataclass(slots=True)
-class Names:
+class FreshNames:
     """Makes identifiers that no user's name equals; equal sequences of requests get equal names."""
 
     salt: str
@@ -27,7 +27,7 @@ class Names:
         """Return `__vista_<8 hex digits>_<role>`, another one at each call.
 
         Example:
-            >>> names = Names("salt")
+            >>> names = FreshNames("salt")
             >>> names.fresh("rows"), names.fresh("rows")
             ('__vista_9348d072_rows', '__vista_648ce899_rows')
         """
@@ -48,7 +48,7 @@ class Context:
     settings: Settings
     home: str  # folder of models, runs and errors
     capabilities: Capabilities  # of the host
-    names: Names
+    names: FreshNames
     rates: Rates = DEFAULTS
     open_run: Callable[[str], str] = field(default=_no_run)  # plan's name → run that counts
     folder: str = ""  # what relative paths are relative to; "" is the process's working folder

@@ -20,7 +20,7 @@ from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
 from vista_sql.sql import edit, needs, parse
-from vista_sql.sql.calls import Call, Explained, Reading, load
+from vista_sql.sql.calls import Call, Explained, ImageReading, load
 from vista_sql.sql.edit import splice
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.sql.parse import FoundCall, Statement
@@ -41,11 +41,11 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
 
     Example: a call of another function, which stands for a constant table
         >>> from vista_sql.machine.resources import Capabilities
-        >>> from vista_sql.planning.context import Names
+        >>> from vista_sql.planning.context import FreshNames
         >>> from vista_sql.planning.database import Unseen
         >>> from vista_sql.settings import Settings
         >>> (statement,) = parse.parse("SELECT n FROM VISTA_RUNS() AS r WHERE rows > 9")
-        >>> context = Context(Settings(), "no such folder", Capabilities(), Names("salt"))
+        >>> context = Context(Settings(), "no such folder", Capabilities(), FreshNames("salt"))
         >>> print(plan(statement, Unseen(), context).text)  # doctest: +ELLIPSIS
         SELECT n FROM (
         SELECT CAST("run_id" AS VARCHAR) AS "run_id", ...
@@ -62,7 +62,7 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
 
 def plan_call(call: Call, database: Database, context: Context) -> Script:
     """Return how to run one call whose statement is not known: all of it is needed."""
-    bound = _bound(call.checked(), Planner(Naming(database, ()), context))
+    bound = _bound(call.checked(), CallPlanner(Naming(database, ()), context))
     part = bound if isinstance(bound, Expanded) else stage(bound, EVERYTHING)
     return Script(part.text, _transfers([part]))
 
@@ -95,10 +95,10 @@ def bind(found: FoundCall, database: Database, context: Context) -> Bound | Expa
     """Return a call of a statement, bound; what its relations hold is planned on the way."""
     outer = database if isinstance(database, Naming) else Naming(database, ())
     call = resolved(found.call, database)
-    return _bound(call, Planner(outer.naming(parse.visible_ctes(found)), context))
+    return _bound(call, CallPlanner(outer.naming(parse.visible_ctes(found)), context))
 
 
-def _bound(call: Call, planner: Planner) -> Bound | Expanded:
+def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
     context, database = planner.context, planner.database
     call = context.located(call)
     with located(call):
@@ -206,7 +206,7 @@ def _transfers(parts: Sequence[Transfer | Expanded]) -> tuple[Transfer, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Planner:
+class CallPlanner:
     """What the expansion of one call may ask: `sql.calls.Planner`.
 
     A statement inside of the call is planned like any other, and is part of what the call stands
@@ -234,7 +234,7 @@ class Planner:
         """Return the id of the run that the kernels count under; "" where nothing runs."""
         return self.context.open_run("")
 
-    def feeding(self, call: Call, gate: str = "") -> Planner:
+    def feeding(self, call: Call, gate: str = "") -> CallPlanner:
         """Return the planner of what feeds a training: both stay under the call's limit."""
         limit = self.context.setting("memory_limit", call)
         return replace(self, context=self.context.feeding(limit, gate))
@@ -258,12 +258,12 @@ class Planner:
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
 
-    def reading(self, call: Call) -> Reading:
+    def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
         workload, context = workload_of(call, self), self.context
         spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
         layers = tuple(tap.layer.name for tap in workload.taps)
-        return Reading(
+        return ImageReading(
             workload.images.text, workload.image_key, workload.image_column, layers, spec
         )
 

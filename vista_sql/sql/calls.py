@@ -112,7 +112,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ImageReading:
     """What a TRANSFER call reads, and what it asks of the kernels that do."""
 
     relation: str  # the image relation, as text after FROM
@@ -146,7 +146,7 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
-    def reading(self, call: Call) -> Reading:
+    def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels.
 
         Raises:

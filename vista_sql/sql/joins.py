@@ -170,7 +170,7 @@ def _kind(join: exp.Join | None) -> _Kind | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class JoinContext:
     """What each row of one source must meet to be in a SELECT's result."""
 
     conjuncts: tuple[exp.Expr, ...]  # of WHERE first, then of the joins
@@ -178,7 +178,7 @@ class Context:
     shown: bool  # in the result the source's columns are the row's own, never NULL instead
 
 
-def context(select: exp.Select, alias: str) -> Context | None:
+def context(select: exp.Select, alias: str) -> JoinContext | None:
     """Return what rows of the source `alias` must meet to be in a SELECT's result.
 
     None where that is not known: sources share an alias, or a join goes by position, by nearness,
@@ -202,7 +202,7 @@ def context(select: exp.Select, alias: str) -> Context | None:
     if walk is None or alias not in [operand.alias for operand in operands(select)]:
         return None
     where = [part for part in conjuncts(select.args.get("where")) if tables(part) <= walk.visible]
-    return Context((*where, *walk.met), walk.required, shown=alias in walk.visible)
+    return JoinContext((*where, *walk.met), walk.required, shown=alias in walk.visible)
 
 
 def never_null(select: exp.Select) -> frozenset[str]:

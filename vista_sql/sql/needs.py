@@ -18,7 +18,7 @@ from vista_sql.sql.limits import bernoulli, limits_of
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.resolve import ColumnsOf, StandIn, UnresolvedError, resolve
 from vista_sql.sql.semi_joins import Cutter, Rows, narrow_relations
-from vista_sql.sql.source import Reading, Source, columns_in, plain_operand, read
+from vista_sql.sql.source import ResolvedScopes, Source, columns_in, plain_operand, read
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,9 @@ def analyse(
     return tuple(replace(one, columns=None) if resolved.opaque else one for one in needs)
 
 
-def _only_source(reading: Reading, cutter: Cutter, name: str, stand_in: StandIn) -> Source | None:
+def _only_source(
+    reading: ResolvedScopes, cutter: Cutter, name: str, stand_in: StandIn
+) -> Source | None:
     """Return the place where a statement reads the stand-in `name`; None: not exactly one."""
     narrow = {column.lower(): column for column in stand_in.narrow}
     sources = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlglot import exp, parse_one
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
-from vista_sql.sql.joins import Context, operands, sources, tables
+from vista_sql.sql.joins import JoinContext, operands, sources, tables
 from vista_sql.sql.parse import DIALECT
 from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import (
@@ -77,7 +77,7 @@ class Cutter:
     columns_of: ColumnsOf
 
     def of_joins(
-        self, select: exp.Select, rows: Rows, demanded: Context, known: Sequence[exp.Join] = ()
+        self, select: exp.Select, rows: Rows, demanded: JoinContext, known: Sequence[exp.Join] = ()
     ) -> Iterator[str]:
         """Yield `key IN (SELECT … )` for the sources that each of the rows must be joined with.
 

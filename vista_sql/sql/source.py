@@ -44,14 +44,14 @@ class SelectFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ResolvedScopes:
     """A resolved statement without the projections that nobody reads."""
 
     scopes: Sequence[Scope]
     facts: Mapping[int, SelectFacts]  # by the SELECT's id()
 
 
-def read(resolved: Resolved) -> Reading:
+def read(resolved: Resolved) -> ResolvedScopes:
     """Take the projections that nobody reads out of a resolved tree, which changes; return it.
 
     Raises:
@@ -62,7 +62,7 @@ def read(resolved: Resolved) -> Reading:
         joins.name_shared_columns(select)
         facts[id(select)] = select_facts(select)  # while all its projections are there
     tree = by_sqlglot(pushdown_projections, resolved.tree)
-    return Reading(by_sqlglot(traverse_scope, tree), facts)
+    return ResolvedScopes(by_sqlglot(traverse_scope, tree), facts)
 
 
 def select_facts(select: exp.Select) -> SelectFacts:
@@ -128,7 +128,7 @@ def columns_in(node: exp.Expr) -> frozenset[SourceColumn]:
 class Source:
     """The rows of one call, as one SELECT reads them under an alias."""
 
-    reading: Reading
+    reading: ResolvedScopes
     cutter: Cutter
     scope: Scope
     select: exp.Select

@@ -23,8 +23,8 @@ from vista_sql.udfs.network.steps import (
     Foreign,
     Image,
     LayerNorm,
-    LocalResponseNorm,
     Multiply,
+    ResponseNorm,
     Step,
 )
 
@@ -50,8 +50,8 @@ def test_batches_are_filled_with_their_last_row(rows, unit, length):
         (Dense(np.ones((2, 2)), None, "softmax"), (2,), False),
         (Multiply(), (4, 4, 3), True),
         (LayerNorm(None, None, 1e-3), (4, 4, 3), False),
-        (LocalResponseNorm(2, 1.0, 1.0, 0.75), (4, 4, GRANULE), True),
-        (LocalResponseNorm(2, 1.0, 1.0, 0.75), (4, 4, 3), False),
+        (ResponseNorm(2, 1.0, 1.0, 0.75), (4, 4, GRANULE), True),
+        (ResponseNorm(2, 1.0, 1.0, 0.75), (4, 4, 3), False),
         (Foreign("Maximum"), (3,), True),
         (Foreign("SeparableConv2D"), (4, 4, 3), False),
         (Foreign(""), (4, 4, 3), False),

@@ -110,13 +110,12 @@ def test_what_cannot_be_read_says_why_and_leaves_its_neighbours_alone(tmp_path):
 
 
 def test_errors_are_counted_and_told_with_their_keys():
-    told = []
-    runtime = toys.runtime(journal=lambda *row: told.append(row))
+    runtime = toys.runtime()
     infer(runtime, [png(1), b"x", b"", b"x", None], keys=["a", "b", None, "d", "e"])
     reason = 'not an image (1 bytes, starts with "x")'
     expected = {("b", reason), ("d", reason), ("", "not an image (0 bytes)")}
-    assert {row[1:3] for row in told} == expected
     counters = runtime.counters("r")
+    assert set(counters.reasons) == expected
     assert (counters.rows, counters.images, counters.errors) == (5, 4, 3)
     assert counters.images_inferred == 1
 

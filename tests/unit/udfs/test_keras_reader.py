@@ -27,7 +27,7 @@ def test_layers_are_read_with_their_numbers():
     assert (conv.strides, conv.dilations, conv.padding) == ((1, 1), (2, 2), "same")
     assert conv.kernel.shape == (3, 3, 24, 24)
     assert found["short_conv"].bias is None
-    assert found["max"] == steps.Pool("max", (3, 3), (2, 2), "same")
+    assert found["max"] == steps.Pooling("max", (3, 3), (2, 2), "same")
     assert found["mean"] == steps.GlobalPool("mean")
     assert found["dropout"] == steps.Identity()
     assert found["top"].activation == "softmax"

@@ -37,7 +37,7 @@ def test_this_machine_has_onednn():
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_a_fused_convolution_is_its_parts(strides, padding, added, activation):
     image, kernel, bias = numbers(2, 9, 9, 4), numbers(3, 3, 4, 8), numbers(8)
-    how = ops.Convolution(strides, (1, 1), padding)
+    how = ops.FusedConvolution(strides, (1, 1), padding)
     plain = run(lambda *x: ops.convolve(*x, how, None, "", False), image, kernel, bias)
     others = [numbers(*plain.shape)] if added else []
 
@@ -52,7 +52,7 @@ def test_a_fused_convolution_is_its_parts(strides, padding, added, activation):
 
 def test_a_fused_depthwise_convolution_is_its_parts():
     image, kernel, bias = numbers(2, 9, 9, 4), numbers(3, 3, 4, 1), numbers(4)
-    how = ops.Convolution((2, 2), (1, 1), "SAME", depthwise=True)
+    how = ops.FusedConvolution((2, 2), (1, 1), "SAME", depthwise=True)
     found, expected = (
         run(
             lambda *x, fused=fused: ops.convolve(*x, how, None, "relu6", fused), image, kernel, bias

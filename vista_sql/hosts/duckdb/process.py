@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from vista_sql import catalog
 from vista_sql.errors import VistaError
 from vista_sql.hosts.duckdb.limit import Shares
-from vista_sql.kernels import PACKAGE
+from vista_sql.kernels import PACKAGE, ProcessRuntime
 
 
 class Failures:
@@ -40,18 +39,13 @@ class Failures:
 class Process:
     """What connections share: each network is loaded once, each database's limit is one."""
 
-    runtime: Any
+    runtime: ProcessRuntime
     failures: Failures = field(default_factory=Failures)
     shares: Shares = field(default_factory=Shares)
-
-
-def _runtime() -> Any:
-    runtime = catalog.module(PACKAGE, "passes.runtime").Runtime()
-    runtime.trainings = catalog.module("vista_sql.train", "runs").Trainings()
-    return runtime
 
 
 @cache
 def process() -> Process:
     """Return what the connections of this process share; made at the first call."""
-    return Process(_runtime())
+    runtime: ProcessRuntime = catalog.module(PACKAGE, "passes.runtime").Runtime()
+    return Process(runtime)

@@ -23,7 +23,7 @@ Waiting = Callable[[], AbstractContextManager[None]]
 """Makes what encloses the reading of each batch."""
 
 
-class Rows:
+class NarrowRows:
     """A relation that hands out record batches of at most `batch_rows` rows; may be read again.
 
     DuckDB reads it by Arrow's PyCapsule interface, a stream for every scan, and takes one record
@@ -68,7 +68,7 @@ def streamed(
     batch_rows: int,
     progress: Progress,
     waiting: Waiting = contextlib.nullcontext,
-) -> Rows:
+) -> NarrowRows:
     """Return rows that a connection of their own reads while the statement runs."""
     session = _session(con)
     with con.cursor() as cursor:
@@ -79,7 +79,7 @@ def streamed(
             cursor.execute(session)
             yield from cursor.sql(query).to_arrow_reader(batch_rows)
 
-    return Rows(schema, read, progress, waiting)
+    return NarrowRows(schema, read, progress, waiting)
 
 
 def _session(con: duckdb.DuckDBPyConnection) -> str:
@@ -97,7 +97,7 @@ def spooled(
     batch_rows: int,
     progress: Progress,
     waiting: Waiting = contextlib.nullcontext,
-) -> Rows:
+) -> NarrowRows:
     """Return rows that are read now, on `con` itself, which alone may see them.
 
     They wait in a temporary file, which goes when the rows do.
@@ -113,7 +113,7 @@ def spooled(
         with pa.OSFile(spool.name) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
-    rows = Rows(reader.schema, read, progress, waiting)
+    rows = NarrowRows(reader.schema, read, progress, waiting)
     weakref.finalize(rows, spool.close)
     return rows
 

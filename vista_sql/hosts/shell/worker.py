@@ -9,11 +9,9 @@ import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -37,15 +35,11 @@ PLANNING = threading.Lock()
 """Held while one call is planned: the process then stands in its shell's working folder."""
 
 
-FITTING = "vista_finish"
-"""The kernel that works long without a step that asks its runtime for something."""
-
-
 class Shell:
     """One database that a shell has open."""
 
     def __init__(self, name: str, database: str, functions: dict[str, Kernel]) -> None:
-        """Begin; nothing is created.
+        """Open a database for the calls of one shell.
 
         Args:
             name: unguessable, the shell's own choice; a worker that follows this one sees it again.
@@ -68,15 +62,17 @@ class Shell:
             home = self._binder.home(Settings({}, request.environment), request.folder)
             return pa.array([home] * request.rows, pa.large_string()), pa.large_string()
         kernel = self._kernels[request.function]
-        runtime = Cancellable(self._runtime, request.cancelled.is_set)
+        raise_if_cancelled = partial(_raise_if_cancelled, request)
+        runtime = self._runtime.for_call(raise_if_cancelled)
         try:
-            with _interruptible(request) if kernel.name == FITTING else contextlib.nullcontext():
-                found = kernel.function(runtime, *request.columns)
+            raise_if_cancelled()
+            with _interruptible(request) if kernel.is_long else contextlib.nullcontext():
+                column = kernel.function(runtime, *request.columns)
         except Cancelled:
-            if kernel.name == "vista_feed":
-                self._runtime.trainings.drop(request.columns[0][0].as_py())
+            if kernel.undo is not None:
+                kernel.undo(self._runtime, *request.columns)
             raise
-        return found, columns.declared(build.short_form(kernel.returns))
+        return column, columns.declared(build.short_form(kernel.returns))
 
     def _plans(self, request: Request) -> Iterator[str]:
         names, arguments, variables = request.columns
@@ -92,9 +88,18 @@ class Shell:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
+def _raise_if_cancelled(request: Request) -> None:
+    """Raise Cancelled where the client of a call has gone."""
+    if request.cancelled.is_set():
+        raise Cancelled
+
+
 @contextlib.contextmanager
 def _interruptible(request: Request) -> Iterator[None]:
-    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled."""
+    """Raise Cancelled in this thread, between two of Python's steps, when its call is cancelled.
+
+    For kernels that work long in other people's code, which asks nobody.
+    """
     thread, ended, lock = threading.get_ident(), threading.Event(), threading.Lock()
 
     def watch() -> None:
@@ -112,48 +117,6 @@ def _interruptible(request: Request) -> Iterator[None]:
     finally:
         with lock:
             ended.set()
-
-
-class Cancellable:
-    """The kernels' runtime as one call sees it: each step of a cancelled call raises Cancelled."""
-
-    def __init__(self, runtime: Any, is_cancelled: Callable[[], bool]) -> None:
-        self._runtime, self._is_cancelled = runtime, is_cancelled
-
-    def __getattr__(self, name: str) -> Any:
-        self._check()
-        return getattr(self._runtime, name)
-
-    def _check(self) -> None:
-        if self._is_cancelled():
-            raise Cancelled
-
-    def pool(self) -> CancellablePool:
-        """Return the threads that read and decode images."""
-        return CancellablePool(self._runtime.pool(), self._check)
-
-    def readers(self) -> CancellablePool:
-        """Return the threads that wait for remote images."""
-        return CancellablePool(self._runtime.readers(), self._check)
-
-
-class CancellablePool:
-    """A pool of threads as one call sees it: what waits in it when the call is cancelled ends."""
-
-    def __init__(self, pool: Executor, check: Callable[[], None]) -> None:
-        self._pool, self._check = pool, check
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run a function in one of the threads."""
-        return self._pool.submit(self._checked, function, *arguments)
-
-    def map(self, function: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
-        """Run a function for each row of arguments, several at once, results in order."""
-        return self._pool.map(partial(self._checked, function), *columns)
-
-    def _checked(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        self._check()
-        return function(*arguments)
 
 
 def serve(
@@ -185,4 +148,4 @@ def serve(
     os.chdir("/")  # keeps no folder of a user's busy
     ready()
     server.serve()
-    process().runtime.trainings.close()
+    process().runtime.close()

@@ -13,8 +13,8 @@ from ...steps import (
     Dense,
     Foreign,
     LayerNorm,
-    LocalResponseNorm,
     PartialConvolution,
+    ResponseNorm,
     ScaleChannels,
     Step,
     Subnetwork,
@@ -60,7 +60,7 @@ def batch_rows(graph: Graph) -> int:
 def is_even(step: Step) -> bool:
     """Return whether a step computes every value alike, wherever it stands in a batch."""
     match step.operation:
-        case LocalResponseNorm():
+        case ResponseNorm():
             return (step.shape or (1,))[-1] % GRANULE == 0  # type: ignore[operator]
         case Convolution() | Dense() | Activate():
             return step.operation.activation in ("linear", "relu", "relu6")

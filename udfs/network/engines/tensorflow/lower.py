@@ -33,11 +33,11 @@ from ...steps import (
     Convolution,
     Dense,
     Identity,
-    LocalResponseNorm,
     Pad,
-    Pool,
+    Pooling,
     Relu,
     Reshape,
+    ResponseNorm,
     Step,
     Weight,
     fused_activation,
@@ -198,7 +198,7 @@ class Lowered:
 
     def _geometry(
         self, core: Convolution, group: Group, source: str, values: Tensor
-    ) -> tuple[ops.Convolution, Tensor]:
+    ) -> tuple[ops.FusedConvolution, Tensor]:
         scheme: ops.Padding = "SAME" if core.padding == "same" else "VALID"
         if group.padding is not None:
             top, bottom = group.padding.top, group.padding.bottom
@@ -207,7 +207,7 @@ class Lowered:
             if source == group.pad:  # a stored padded map: take the padding off again
                 height, width = values.shape[1:3]
                 values = values[:, top : height - bottom, left : width - right, :]
-        return ops.Convolution(core.strides, core.dilations, scheme, core.depthwise), values
+        return ops.FusedConvolution(core.strides, core.dilations, scheme, core.depthwise), values
 
     def _activate(self, core: Step, operation: Core, values: Tensor) -> Tensor:
         if operation.activation == "linear":
@@ -226,7 +226,7 @@ class Lowered:
         """Emit what needs no weights, in the arithmetic's own dtype; None: left to Keras."""
         tf, _ = load()
         match step.operation:
-            case Pool(reduction, size, strides, padding):
+            case Pooling(reduction, size, strides, padding):
                 pool = tf.nn.max_pool2d if reduction == "max" else tf.nn.avg_pool2d
                 return pool(inputs[0], size, strides, padding.upper())
             case Pad(top, bottom, left, right):
@@ -242,13 +242,13 @@ class Lowered:
                 for one in inputs[1:]:
                     total = total + one
                 return total
-            case LocalResponseNorm(beta=0.75) as norm if self._fused:
+            case ResponseNorm(beta=0.75) as norm if self._fused:
                 return self._normalise_locally(norm, inputs[0])
             case Activate() | Relu() as operation if fused := fused_activation(operation):
                 return ops.activate(inputs[0], fused)
         return None
 
-    def _normalise_locally(self, norm: LocalResponseNorm, values: Tensor) -> Tensor:
+    def _normalise_locally(self, norm: ResponseNorm, values: Tensor) -> Tensor:
         """Divide by (bias + alpha × sum of squares over neighbouring channels) ** 0.75.
 
         The sum is a 1 × 1 convolution with a band matrix, the power two square roots: TensorFlow's
@@ -260,7 +260,7 @@ class Lowered:
         band = np.abs(places[:, None] - places) <= norm.radius
         kernel = tf.constant((band * norm.alpha)[None, None], tf.float32)
         bias = tf.fill([len(places)], tf.constant(norm.bias, tf.float32))
-        how = ops.Convolution((1, 1), (1, 1), "VALID")
+        how = ops.FusedConvolution((1, 1), (1, 1), "VALID")
         total = ops.convolve(single * single, kernel, bias, how, None, "", self._fused)
         root = tf.math.rsqrt(total)
         return tf.cast(single * root * tf.sqrt(root), self._dtype)

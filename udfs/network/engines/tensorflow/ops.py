@@ -25,7 +25,7 @@ Attribute: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Convolution:
+class FusedConvolution:
     """The geometry of a convolution; strides and dilations as (height, width)."""
 
     strides: tuple[int, int]
@@ -38,7 +38,7 @@ class Convolution:
 def has_onednn() -> bool:
     """Return whether this TensorFlow runs oneDNN's fused operations on this CPU."""
     tf, _ = load()
-    plain = Convolution((1, 1), (1, 1), "VALID")
+    plain = FusedConvolution((1, 1), (1, 1), "VALID")
 
     def probe() -> Tensor:
         image, kernel, bias = tf.ones((2, 4, 4, 1)), tf.ones((1, 1, 1, 1)), tf.ones(1)
@@ -55,7 +55,7 @@ def convolve(
     image: Tensor,
     kernel: Tensor,
     bias: Tensor,
-    how: Convolution,
+    how: FusedConvolution,
     added: Tensor | None,
     activation: Fused,
     fused: bool,
@@ -103,7 +103,7 @@ def multiply(
     rows = tf.pad(rows, ((0, -length % block), (0, 0)))
     image = tf.reshape(rows, (-1, block, 1, values))
     kernel = tf.reshape(matrix, (1, 1, values, units))
-    how = Convolution((1, 1), (1, 1), "VALID")
+    how = FusedConvolution((1, 1), (1, 1), "VALID")
     result = _onednn_convolve(image, kernel, bias, how, None, activation)
     return tf.reshape(result, (-1, units))[:length]
 
@@ -126,7 +126,7 @@ def _onednn_convolve(
     image: Tensor,
     kernel: Tensor,
     bias: Tensor,
-    how: Convolution,
+    how: FusedConvolution,
     added: Tensor | None,
     activation: Fused,
 ) -> Tensor:

@@ -1,8 +1,6 @@
-"""Which images a kernel is to read: a row's field that holds them, while they are wanted."""
+"""A column of images, or of whole rows of the image relation → the column of images."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,27 +36,20 @@ def image_column(column: Column, spec: InferSpec) -> pa.Array:
     blobs = [field.name for field in fields if _is_blob(field.type)]
     key = spec.image_key.lower()
     texts = [field.name for field in fields if _is_text(field.type) and field.name.lower() != key]
-    found = blobs or texts
-    if len(found) != 1:
+    candidates = blobs or texts
+    if len(candidates) != 1:
         kind = "BLOB" if blobs else "VARCHAR"
-        what = f"{len(found)} {kind} columns" if found else "no column of BLOBs or paths"
-        shown = ", ".join(found or [field.name for field in fields])
+        what = f"{len(candidates)} {kind} columns" if candidates else "no column of BLOBs or paths"
+        shown = ", ".join(candidates or [field.name for field in fields])
         raise ArgumentError(
             f"the image relation has {what} ({shown}): say which holds the images, image => …"
         )
-    if spec.image_name and found[0].lower() != spec.image_name.lower():
+    if spec.image_name and candidates[0].lower() != spec.image_name.lower():
         raise ArgumentError(
-            f"the image column is {found[0]!r}, which could not be seen when the statement was "
-            f"planned: give image => '{found[0]}'"
+            f"the image column is {candidates[0]!r}, which could not be seen when the statement "
+            f"was planned: give image => '{candidates[0]}'"
         )
-    return one_array(pc.struct_field(rows, [rows.type.get_field_index(found[0])]))
-
-
-def wanted(runtime: Any, spec: InferSpec, images: Column) -> Column:
-    """Return the images, or NULL for each where the training they go to has seen enough."""
-    if not spec.gate or not runtime.trainings.is_closed(spec.gate):
-        return images
-    return pa.chunked_array([pa.nulls(len(images), pa.large_binary())])
+    return one_array(pc.struct_field(rows, [rows.type.get_field_index(candidates[0])]))
 
 
 def _is_blob(kind: pa.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""What one pass finds in the feature store and leaves there."""
+"""The feature store as one call sees it: images' digests → values; and values → entries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from vista_sql import store
 from vista_sql.errors import StoreError
-from vista_sql.kernels import InferSpec
 from vista_sql.store import BegunAnew, Entry, Packed, Space, Store
 
 from ..network import hog
-from ..network.networks import OpenCnn, Output
+from ..network.networks import Output
+from .inputs import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ ZERO_SHARE = 0.4
 """Values are packed where so many are zeros, as above a ReLU. Half of them zeros, LZ4 leaves .67 of
 the bytes (packs .7 GB/s, unpacks 3.6 GB/s on one core); without zeros it leaves all of them. Zstd
 leaves .57 and unpacks 1.2 GB/s; splitting the floats' bytes helped neither with zeros."""
+
+READABLE: Output = ("", "none")
+"""The output that says only that an image can be decoded; its values are empty."""
 
 Place = Callable[[int, int, np.ndarray], bool]
 """(image, slot, values) → whether the values, valid during the call only, were taken."""
@@ -41,28 +44,22 @@ class Missing:
     from_base: bool  # the base's raw map is there
 
 
-class Stored:
-    """The store as one pass uses it; safe in any thread."""
+class StoreView:
+    """The store as one call uses it; safe in any thread."""
 
     def __init__(
-        self,
-        kept: Store,
-        spec: InferSpec,
-        opened: OpenCnn,
-        outputs: Sequence[Output],
-        unusable: set[str],
+        self, feature_store: Store, inputs: Inputs, outputs: Sequence[Output], unusable: set[str]
     ) -> None:
-        """Open nothing.
+        """View a store; its folder is opened by the first look.
 
         Args:
-            kept: the store.
-            spec: the order.
-            opened: its CNN.
+            feature_store: the store.
+            inputs: of the call: the order and its CNN.
             outputs: what is looked for, by slot.
             unusable: the folders that this process has given up; shared.
         """
-        self._kept, self._spec, self._unusable = kept, spec, unusable
-        self._opened, self._outputs = opened, outputs
+        self._store, self._unusable = feature_store, unusable
+        self._spec, self._opened, self._outputs = inputs.spec, inputs.opened, outputs
 
     @cached_property
     def _device(self) -> str:
@@ -80,7 +77,7 @@ class Stored:
 
     @cached_property
     def _readable(self) -> Space:
-        return self._space(("", "none"))
+        return self._space(READABLE)
 
     @cached_property
     def _base(self) -> Space | None:
@@ -103,7 +100,7 @@ class Stored:
         """
         slots = range(len(self._outputs))
         missing = [Missing(tuple(slots), False)] * len(images)
-        with self._careful(), self._kept.reading() as reading:
+        with self._careful(), self._store.reading() as reading:
             if reading is None:
                 return missing
             for i, (image, digest) in enumerate(zip(images, digests, strict=True)):
@@ -118,21 +115,21 @@ class Stored:
                         lacks.append(slot)
                 base = bool(lacks) and self._base is not None and reading.has(self._base, digest)
                 missing[i] = Missing(tuple(lacks), base)
-        if any(len(one.slots) < len(self._outputs) for one in missing):
+        if any(len(lacks.slots) < len(self._outputs) for lacks in missing):
             with self._careful():
-                self._kept.touch(self._spaces)
+                self._store.touch(self._spaces)
         return missing
 
     def maps(self, digests: Sequence[bytes]) -> list[np.ndarray | None]:
         """Return the base's raw map of each image, float32; None where there is none after all."""
-        found: list[np.ndarray | None] = [None] * len(digests)
-        with self._careful(), self._kept.reading() as reading:
+        maps: list[np.ndarray | None] = [None] * len(digests)
+        with self._careful(), self._store.reading() as reading:
             if reading is not None and self._base is not None:
                 for i, digest in enumerate(digests):
                     packed = reading.get(self._base, digest)
                     values = None if packed is None else unpacked(packed)
-                    found[i] = None if values is None else values.copy()
-        return found
+                    maps[i] = None if values is None else values.copy()
+        return maps
 
     def keep(
         self,
@@ -142,18 +139,18 @@ class Stored:
         *,
         on_gpu: bool,
     ) -> None:
-        """Keep what one pass of the network made of images, and that these can be decoded.
+        """Write what one pass of the network made of images, and that these can be decoded.
 
         Args:
             digests: of the images.
             outputs: of the pass.
             matrices: float32 (images, values) per output.
-            on_gpu: where it ran; nothing is kept where that is not what the keys say.
+            on_gpu: where it ran; nothing is written where that is not what the keys say.
         """
         if on_gpu != self._device.startswith("gpu"):
             return
         with self._careful():
-            self._kept.keep(self._entries(digests, outputs, matrices))
+            self._store.keep(self._entries(digests, outputs, matrices))
 
     def _entries(
         self, digests: Sequence[bytes], outputs: Sequence[Output], matrices: Sequence[np.ndarray]
@@ -167,25 +164,23 @@ class Stored:
             for digest, row in zip(digests, values, strict=True):
                 yield Entry(space, digest, *packed(row, sparse=sparse))
 
-    def readable(self, digest: bytes) -> bool:
-        """Return whether an image is known to be one."""
-        return self.stored_bytes(("", "none"), [digest]) != [None]
-
     def keep_readable(self, digests: Sequence[bytes]) -> None:
-        """Keep that images can be decoded."""
+        """Write that images can be decoded."""
         if digests:
             with self._careful():
-                self._kept.keep([Entry(self._readable, one, PLAIN, 0, b"") for one in digests])
+                self._store.keep(
+                    [Entry(self._readable, digest, PLAIN, 0, b"") for digest in digests]
+                )
 
     def stored_bytes(self, output: Output, digests: Sequence[bytes]) -> list[int | None]:
         """Return what images' values of one output take, packed; None where there are none."""
         space = self._space(output)
-        found: list[int | None] = [None] * len(digests)
-        with self._careful(), self._kept.reading() as reading:
+        sizes: list[int | None] = [None] * len(digests)
+        with self._careful(), self._store.reading() as reading:
             if reading is not None:
-                there = [reading.get(space, digest) for digest in digests]
-                found = [None if one is None else len(one.payload) for one in there]
-        return found
+                entries = [reading.get(space, digest) for digest in digests]
+                sizes = [None if entry is None else len(entry.payload) for entry in entries]
+        return sizes
 
     @contextmanager
     def _careful(self) -> Iterator[None]:
@@ -201,9 +196,23 @@ class Stored:
         except StoreError as error:
             if self._spec.store_required:
                 raise
-            if self._kept.folder not in self._unusable:
-                self._unusable.add(self._kept.folder)
+            if self._store.folder not in self._unusable:
+                self._unusable.add(self._store.folder)
                 log.warning("going on without: %s", error)
+
+
+def store_view(inputs: Inputs, outputs: Sequence[Output]) -> StoreView | None:
+    """Return the store that a call's order names, as the call uses it; None: there is none to use.
+
+    Args:
+        inputs: of the call.
+        outputs: what is looked for, by slot.
+    """
+    runtime = inputs.runtime
+    feature_store = runtime.store(inputs.spec)
+    if feature_store is None:
+        return None
+    return StoreView(feature_store, inputs, outputs, runtime.unusable)
 
 
 def _codec() -> pa.Codec:

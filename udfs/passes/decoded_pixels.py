@@ -1,4 +1,8 @@
-"""Decoded images that a later call upon the same rows asks for: of another CNN, of equal size."""
+"""Decoded pixels, lent from one call upon some rows to later calls upon the same rows.
+
+Calls of several CNNs see the same rows, one after the other. Where their networks take images of
+one size and order of channels, the first call puts its pixels here and the others take them.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +15,37 @@ from ..images.decoding import Pixels
 MAX_BYTES = 128 << 20  # some batches; what is left over by then is decoded again
 
 
-class Decoded:
+class DecodedPixels:
     """Pixels by image, order of channels and size; given out a number of times, then dropped."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[Pixels, int]] = OrderedDict()
+        self._pixels: OrderedDict[Hashable, tuple[Pixels, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def keep(self, key: Hashable, pixels: Pixels, takers: int) -> None:
-        """Keep a copy of one image's pixels for `takers` calls."""
-        own = pixels.copy()
+    def put(self, key: Hashable, pixels: Pixels, takers: int) -> None:
+        """Hold a copy of one image's pixels, uint8, for `takers` calls."""
+        copied = pixels.copy()
         with self._lock:
             self._drop(key)
-            self._kept[key] = (own, takers)
-            self._bytes += own.nbytes
+            self._pixels[key] = (copied, takers)
+            self._bytes += copied.nbytes
             while self._bytes > MAX_BYTES:
-                self._drop(next(iter(self._kept)))
+                self._drop(next(iter(self._pixels)))
 
     def take(self, key: Hashable, out: Pixels) -> bool:
         """Copy an image's pixels to `out`; False where they are not here."""
         with self._lock:
-            pixels, takers = self._kept.get(key, (None, 0))
+            pixels, takers = self._pixels.get(key, (None, 0))
             if pixels is None:
                 return False
             if takers > 1:
-                self._kept[key] = (pixels, takers - 1)
+                self._pixels[key] = (pixels, takers - 1)
             else:
                 self._drop(key)
         out[:] = pixels
         return True
 
     def _drop(self, key: Hashable) -> None:
-        pixels, _ = self._kept.pop(key, (None, 0))
+        pixels, _ = self._pixels.pop(key, (None, 0))
         self._bytes -= 0 if pixels is None else pixels.nbytes

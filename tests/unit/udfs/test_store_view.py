@@ -12,7 +12,7 @@ import pytest
 import toys
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vista_sql.udfs.passes import sharing, stored
+from vista_sql.udfs.passes import sharing, store_view
 
 from vista_sql import catalog, store
 from vista_sql.errors import StoreError
@@ -100,9 +100,11 @@ def test_images_with_and_without_a_base_stand_side_by_side(tmp_path):
 
 def test_a_base_that_goes_away_is_started_from_the_image(tmp_path, monkeypatch):
     infer(order(tmp_path, "first_relu", materialize=("block",)))
-    maps = stored.Stored.maps
+    maps = store_view.StoreView.maps
     monkeypatch.setattr(
-        stored.Stored, "maps", lambda *a: [m if i % 2 else None for i, m in enumerate(maps(*a))]
+        store_view.StoreView,
+        "maps",
+        lambda *a: [m if i % 2 else None for i, m in enumerate(maps(*a))],
     )
     spec = order(tmp_path, "top", base="block")
     found, counters = infer(spec)
@@ -157,8 +159,8 @@ def test_every_form_keeps_every_bit(zeros):
     values[rng.random(values.shape) < zeros] = 0
     values[0, :4] = [np.nan, -0.0, np.inf, 1e-42]
     for row in values:
-        packed = store.Packed(*stored.packed(row, sparse=stored.is_sparse(values)))
-        assert stored.unpacked(packed).tobytes() == row.tobytes()
+        packed = store.Packed(*store_view.packed(row, sparse=store_view.is_sparse(values)))
+        assert store_view.unpacked(packed).tobytes() == row.tobytes()
 
 
 def test_what_is_no_packed_value_is_absent():
@@ -168,7 +170,7 @@ def test_what_is_no_packed_value_is_absent():
         (1, 400, b"abcd"),
         (0, 3, b"abc"),
     ):
-        assert stored.unpacked(store.Packed(form, size, memoryview(payload))) is None
+        assert store_view.unpacked(store.Packed(form, size, memoryview(payload))) is None
 
 
 def test_a_store_that_stops_working_half_way_does_not_stop_the_call(tmp_path, monkeypatch, caplog):

@@ -51,7 +51,7 @@ class Watched:
     rows: Callable[[int, int | None], None] = _no_rows  # narrow rows: done, in all
 
 
-class Statements:
+class InProcess:
     """One connection on which whole statements run; it is a host."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, folder: str) -> None:
@@ -171,7 +171,7 @@ class Statements:
             return contextlib.nullcontext()
         return process().shares.held(self.con, self._folder, allowed)
 
-    def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.Rows:
+    def _rows(self, transfer: Transfer, params: Any, handed_out: rows.Progress) -> rows.NarrowRows:
         """Return the narrow rows of a staged call, in batches of the plan's size."""
         query, batch_rows = transfer.staged.rows, transfer.plan.chosen.batch_rows
         params = left_in(query, params)

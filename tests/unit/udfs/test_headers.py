@@ -1,0 +1,77 @@
+"""What an encoded image says about itself."""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from vista_sql.udfs.images import headers
+from vista_sql.udfs.images.headers import Header
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+
+
+def encoded(ending, pixels=PIXELS):
+    return cv2.imencode(ending, pixels)[1].tobytes()
+
+
+def header(data):
+    return headers.header(memoryview(data))
+
+
+@pytest.mark.parametrize(
+    ("ending", "name"),
+    [(".jpg", "JPEG"), (".png", "PNG"), (".bmp", "BMP"), (".tiff", "TIFF"), (".webp", "WebP")],
+)
+def test_format_and_size_of_a_whole_file(ending, name):
+    found = header(encoded(ending))
+    assert (found.format, found.width, found.height, found.whole) == (name, 5, 7, True)
+
+
+def test_gifs_and_avifs():
+    gif = b"GIF89a" + struct.pack("<HH", 5, 7) + bytes(10)
+    assert header(gif) == Header("GIF", 5, 7, alpha=True)
+    avif = bytes(4) + b"ftypavif" + bytes(8) + b"ispe" + bytes(4) + struct.pack(">II", 5, 7)
+    assert header(avif) == Header("AVIF", 5, 7, alpha=True)
+    assert header(avif[:16]) == Header("AVIF", alpha=True)
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
+def test_an_end_that_is_missing_is_seen(ending):
+    data = encoded(ending)
+    assert not header(data[: len(data) * 2 // 3]).whole
+    assert not header(data[:12]).whole
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg():
+    data = encoded(".jpg")
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(data)) + data
+    assert header(data[:2] + thumbnail + data[2:]).whole
+    assert not header(data[:2] + thumbnail + data[2 : len(data) // 2]).whole
+
+
+def test_alpha_is_expected_where_there_may_be_one():
+    transparent = np.dstack([PIXELS, PIXELS[:, :, 0]])
+    assert header(encoded(".png", transparent)).alpha
+    assert not header(encoded(".png")).alpha
+    assert not header(encoded(".jpg")).alpha
+
+
+def test_what_is_not_an_image_is_described():
+    assert header(b"hello") == Header("")
+    assert headers.described(memoryview(b"hello")) == '5 bytes, starts with "hello"'
+    assert headers.described(memoryview(b"\0\1")) == "2 bytes, starts with 00 01"
+    assert headers.described(memoryview(b"")) == "0 bytes"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1, 1), (6, 6), (8, 8), (0, 1), (9, 1)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orientations_are_read_in_both_byte_orders(order, value, expected):
+    begin = b"II*\0" if order == "<" else b"MM\0*"
+    directory = struct.pack(f"{order}IHHHIHH", 8, 1, 0x0112, 3, 1, value, 0)
+    exif = begin + directory
+    assert headers.orientation(exif) == expected
+    assert headers.orientation(b"Exif\0\0" + exif) == expected
+    assert headers.orientation(exif[:10]) == 1

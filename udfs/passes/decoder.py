@@ -1,0 +1,52 @@
+"""An image's encoded bytes → its pixels, as the network of the call takes them."""
+
+from __future__ import annotations
+
+import time
+
+from ..images import decoding, sources
+from .counts import Amounts
+from .inputs import Inputs
+from .reader import Reader
+
+
+class Decoder:
+    """Decodes images of one call; safe in any thread."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self.shape: tuple[int, int, int] = inputs.opened.cnn.input_shape
+        """Height, width and channels of an image's pixels."""
+
+    def decode(
+        self, image: int, out: decoding.Pixels, reader: Reader, amounts: Amounts
+    ) -> str | None:
+        """Write an image's pixels to `out`: decoded, or taken from an earlier call.
+
+        Args:
+            image: the image.
+            out: uint8, of `shape`.
+            reader: reads the image.
+            amounts: seconds and images are added to.
+
+        Returns:
+            None, or the reason why there is no image; `out` is then undefined.
+        """
+        runtime, spec = self._inputs.runtime, self._inputs.spec
+        runtime.raise_if_cancelled()
+        order, identity = (
+            self._inputs.opened.cnn.preprocessing.order,
+            self._inputs.identities[image],
+        )
+        key = (identity, order, self.shape)
+        if spec.pixels_taken and runtime.decoded.take(key, out):
+            return None
+        data, reason = reader.take(image)
+        if data is not None:
+            began = time.perf_counter()
+            reason = decoding.decode(data, order, out)
+            amounts.decode_seconds += time.perf_counter() - began
+            amounts.decoded += 1
+        if spec.pixels_kept_for and reason is None and sources.is_stable(identity):
+            runtime.decoded.put(key, out, spec.pixels_kept_for)
+        return reason

@@ -1,0 +1,195 @@
+"""What images lack → one pass of the network per batch → results, other calls, the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..images.decoding import Pixels
+from ..network.networks import Output
+from .counts import Amounts
+from .decoder import Decoder
+from .inputs import Inputs
+from .outputs import Outputs
+from .reader import Reader
+from .reasons import Reasons
+from .results import Results
+from .sharing import Exchange
+from .store_view import StoreView
+from .windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An image that waits for a pass of the network."""
+
+    image: int
+    slots: tuple[int, ...]  # of the outputs that it lacks
+    digest: bytes | None  # of its bytes; None: there is no store
+    pixels: Pixels  # uint8 (images, height, width, channels): its window's
+    place: int  # of the image in `pixels`; nothing stands there where it starts at the base
+
+
+class Inferrer:
+    """Infers what the images of one call lack; used by the call's thread.
+
+    Images wait in groups that one pass serves: those that start at the image or at the base's
+    stored raw map, and need the network up to the same layer.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        outputs: Outputs,
+        *,
+        view: StoreView | None,
+        decoder: Decoder,
+        exchange: Exchange,
+        results: Results,
+        reasons: Reasons,
+    ) -> None:
+        """Note what images go through.
+
+        Args:
+            inputs: of the call.
+            outputs: what is asked for.
+            view: of the store, where what is inferred is kept; None: there is none.
+            decoder: for images whose stored raw map has gone.
+            exchange: gives what other calls inferred, and takes what this one does.
+            results: take what is inferred.
+            reasons: why images cannot be read.
+        """
+        self._inputs, self._outputs, self._view = inputs, outputs, view
+        self._decoder, self._exchange = decoder, exchange
+        self._results, self._reasons = results, reasons
+        self._groups: dict[tuple[bool, int], list[Waiting]] = {}  # by (from base, height)
+
+    def add(self, window: Window) -> None:
+        """Let the images of a window wait that lack anything."""
+        for place, (image, sought) in enumerate(zip(window.images, window.sought, strict=True)):
+            if sought.reason is None and sought.missing:
+                key = (sought.from_base, self._outputs.height(sought.missing))
+                self._groups.setdefault(key, []).append(
+                    Waiting(image, sought.missing, sought.digest, window.pixels, place)
+                )
+
+    def infer(self, *, all_waiting: bool) -> None:
+        """Infer batches of the images that wait.
+
+        Args:
+            all_waiting: short batches, too. Without a store there are no others: every window is a
+                batch of its own, so that none waits for the next.
+        """
+        all_waiting = all_waiting or self._view is None
+        for (from_base, _), group in self._groups.items():
+            while group and (all_waiting or len(group) >= self._inputs.batch_rows()):
+                batch_rows = self._inputs.batch_rows()
+                batch, group[:] = group[:batch_rows], group[batch_rows:]
+                if from_base:
+                    self._infer_from_base(batch)
+                else:
+                    self._infer_batch(batch, None)
+
+    def _infer_from_base(self, batch: Sequence[Waiting]) -> None:
+        """Infer images from the base's stored raw maps; one whose map has gone, from its pixels."""
+        digests = [waiting.digest for waiting in batch if waiting.digest is not None]
+        stored = [] if self._view is None else self._view.maps(digests)
+        maps, gone = {}, []
+        for waiting, values in zip(batch, stored, strict=True):
+            if values is not None:
+                maps[waiting.image] = values
+            elif (decoded := self._decoded(waiting)) is not None:
+                gone.append(decoded)
+        if gone:
+            self._infer_batch(gone, None)
+        if maps:
+            self._infer_batch([waiting for waiting in batch if waiting.image in maps], maps)
+
+    def _decoded(self, waiting: Waiting) -> Waiting | None:
+        """Return an image with pixels of its own; None: it cannot be read, which was told."""
+        pixels = np.empty((1, *self._decoder.shape), np.uint8)
+        reader, amounts = Reader(self._inputs, {}), Amounts()
+        reason = self._decoder.decode(waiting.image, pixels[0], reader, amounts)
+        amounts.read_seconds = reader.seconds
+        self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())
+        self._reasons.remember(waiting.image, reason)
+        if reason is not None:
+            self._reasons.tell(waiting.image, reason)
+            return None
+        return replace(waiting, pixels=pixels, place=0)
+
+    def _infer_batch(self, batch: Sequence[Waiting], maps: Mapping[int, np.ndarray] | None) -> None:
+        """Infer what images lack in one pass, hand it on, and keep it in the store.
+
+        Args:
+            batch: images that need the same part of the network.
+            maps: of each image the base's raw map, float32 (values,); None: start at the pixels.
+        """
+        inputs, runtime = self._inputs, self._inputs.runtime
+        network = inputs.network()
+        start = None if maps is None else inputs.spec.base
+        slots = sorted({slot for waiting in batch for slot in waiting.slots})
+        outputs = [self._outputs.by_slot[slot] for slot in slots] + self._outputs.beside(start)
+        is_whole = len(slots) == self._results.n_layers  # else the rest came from the store
+        runtime.raise_if_cancelled()
+        with runtime.inference:
+            batch = self._still_waiting(batch)
+            if not batch:
+                return
+            images = [waiting.image for waiting in batch]
+            values = _pixels(batch) if maps is None else np.stack([maps[i] for i in images])
+            began = time.perf_counter()
+            with runtime.clock(inputs.spec.run).inferring():
+                matrices = network.run(start, outputs, values)
+            seconds = time.perf_counter() - began
+            if is_whole:  # before another call, which waits here, infers the same
+                self._exchange.publish(images, matrices[: len(slots)])
+        runtime.count(
+            inputs.spec.run,
+            images_inferred=len(images),
+            images_resumed=0 if maps is None else len(images),
+            batches=1,
+            layer_evaluations=len(images) * len(matrices),
+            infer_seconds=seconds,
+        )
+        self._results.put(images, slots, matrices)
+        if not is_whole and self._results.n_layers:
+            self._exchange.publish(images, self._results.of(images))
+        self._keep(batch, outputs, matrices, on_gpu=network.on_gpu)
+
+    def _still_waiting(self, batch: Sequence[Waiting]) -> list[Waiting]:
+        """Return the images that no other call has inferred by now."""
+        return [
+            waiting
+            for waiting in batch
+            if not self._results.accept(waiting.image, self._exchange.take(waiting.image))
+        ]
+
+    def _keep(
+        self,
+        batch: Sequence[Waiting],
+        outputs: Sequence[Output],
+        matrices: Sequence[np.ndarray],
+        *,
+        on_gpu: bool,
+    ) -> None:
+        """Commit what was inferred to the store."""
+        if self._view is not None:
+            began = time.perf_counter()
+            digests = [waiting.digest for waiting in batch if waiting.digest is not None]
+            self._view.keep(digests, outputs, matrices, on_gpu=on_gpu)
+            seconds = time.perf_counter() - began
+            self._inputs.runtime.count(self._inputs.spec.run, keep_seconds=seconds)
+
+
+def _pixels(batch: Sequence[Waiting]) -> Pixels:
+    """Return images' pixels, (images, height, width, channels); a whole window's without a copy."""
+    window = batch[0].pixels
+    if len(batch) == len(window) and all(
+        waiting.pixels is window and waiting.place == place for place, waiting in enumerate(batch)
+    ):
+        return window
+    return np.stack([waiting.pixels[waiting.place] for waiting in batch])
