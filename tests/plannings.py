@@ -13,8 +13,8 @@ from typing import Any
 from goldens import ANSWERS, EXPLAINS, MEMORY_LIMIT, REWRITES, SALT, statement_of
 
 from vista_sql.errors import QueryError
-from vista_sql.machine.resources import Capabilities
 from vista_sql.planning import explain
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import optimizer
 from vista_sql.planning.candidates import Hints, Machine
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.workload import Relation, Workload, bind, load_cnn
 from vista_sql.settings import Value

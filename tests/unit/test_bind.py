@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
-from vista_sql.machine.resources import Capabilities
 from vista_sql.planning.bind import columns_of, located, resolved, store_of, workload_of
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Naming, Unseen
 from vista_sql.planning.workload import Relation

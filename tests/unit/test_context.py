@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vista_sql.errors import ArgumentError, SettingError
-from vista_sql.machine.resources import Capabilities
 from vista_sql.planning import memory
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call

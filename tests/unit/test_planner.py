@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
-from vista_sql.machine.resources import Capabilities
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Unseen
 from vista_sql.planning.planner import plan, plan_call

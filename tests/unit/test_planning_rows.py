@@ -65,10 +65,10 @@ def test_conditions_ranks_and_limits_run_before_inference(con):
 
 
 def test_only_columns_that_are_used_are_read():
-    assert used_columns(needing(workload(), ("price",))) == ['"price"']
-    assert used_columns(workload()) == ['"id"', '"price"']
+    assert used_columns(needing(workload(), ("price",)), NAMES) == ['"price"']
+    assert used_columns(workload(), NAMES) == ['"id"', '"price"']
     unseen = workload(structured=Relation("foods"), images=Relation("photos"))
-    assert used_columns(unseen) is None
+    assert used_columns(unseen, NAMES) is None
     assert "__v_structured.*" in joined_rows(unseen, NAMES)
 
 

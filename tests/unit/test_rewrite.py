@@ -10,10 +10,12 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import optimizer, plans, rewrite
 from vista_sql.planning.calls import PLANNED_AWAY
 from vista_sql.planning.candidates import NO_HINTS, Machine
+from vista_sql.planning.capabilities import Capabilities
+from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.workload import Relation, bind, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql.calls import Call
@@ -35,7 +37,7 @@ def staged(work, plan="fused", placement="after", **given):
         placement=Value("placement", placement, "placement => …"),
     )
     machine = Machine(Resources(2, 2**34, "test"), Capabilities(), hints)
-    return rewrite.stage(work, optimizer.choose(work, machine), "__v_", **given)
+    return rewrite.stage(work, optimizer.choose(work, machine), Identifiers("__v_"), **given)
 
 
 def specs(text):

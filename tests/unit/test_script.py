@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from vista_sql.errors import PlanError
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import optimizer, rewrite
 from vista_sql.planning.candidates import Machine
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.memory import Allowance
+from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, bind, load_cnn
 from vista_sql.sql.calls import Call
@@ -27,7 +29,7 @@ def transfer(cnn="lenet5", limit_bytes=8 * GIB, columns=None, **able):
         workload = replace(workload, needs=Needs(frozenset(columns)))
     capabilities = Capabilities(**able)
     plan = optimizer.choose(workload, Machine(Resources(2, limit_bytes, "test"), capabilities))
-    staged = rewrite.stage(workload, plan, f"__v_{cnn}_")
+    staged = rewrite.stage(workload, plan, Identifiers(f"__v_{cnn}_"))
     return Transfer(workload, plan, staged, limit_bytes, capabilities)
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import walk_packages
 from typing import Protocol, TypeVar
 
-from vista_sql.machine.resources import Capabilities
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.database import Database
 from vista_sql.planning.script import Script
 

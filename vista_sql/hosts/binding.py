@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
-from vista_sql.machine.resources import Capabilities
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Unseen
 from vista_sql.planning.planner import plan_call

@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 RESERVE_BYTES = 512 * 2**20
 """Left to the operating system and everything else in this process."""
 
 GROUP_SHARE = 15 / 16
 """Of a control group's limit: page tables, and pages of files that are being written, count too."""
-
-Sink = Literal["rows", "table", "file table", "parquet"]
-"""Where a statement's rows go: to the caller as they come, to a table in memory, to one in a
-database file, to a Parquet file."""
 
 _CGROUPS = (  # the controllers of a line of /proc/self/cgroup → its root, its limit
     ("", Path("/sys/fs/cgroup"), "memory.max"),
@@ -35,19 +30,6 @@ class Resources:
     memory_bytes: int
     memory_source: str
     share: float = 1.0  # of memory_limit, where a training has the rest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a host can do; differences between hosts are data, not branches."""
-
-    vector_rows: int = 2048  # DuckDB's STANDARD_VECTOR_SIZE: most rows in one call of a kernel
-    small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
-    sink: Sink = "rows"  # where the rows of the statement go
-
-    def call_rows(self, batch_rows: int) -> int:
-        """Return the most rows in one call of a kernel, for a plan of `batch_rows`."""
-        return batch_rows if self.small_batches else self.vector_rows
 
 
 @dataclass(frozen=True, slots=True)

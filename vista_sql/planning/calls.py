@@ -199,7 +199,7 @@ class Calls:
     def _narrow(self) -> list[str]:
         workload, names = self.workload, self.names
         if workload.narrow_columns is not None:
-            kept = used_columns(workload) or []
+            kept = used_columns(workload, names) or []
             return [
                 name if (name := identifier(column)) in kept else f"{_away(kind)} AS {name}"
                 for column, kind in workload.narrow_columns.items()

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import cost, memory, paper, plans
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer

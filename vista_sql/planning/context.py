@@ -9,9 +9,10 @@ from pathlib import Path
 
 from vista_sql.machine import resources
 from vista_sql.machine.calibration import DEFAULTS, Rates
-from vista_sql.machine.resources import Capabilities, Resources
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory
 from vista_sql.planning.candidates import Hints, Machine
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.settings import Settings, Value
 from vista_sql.sql.calls import Call, load
 

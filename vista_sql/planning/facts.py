@@ -21,8 +21,8 @@ from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
 from vista_sql.sql import parse, steady
+from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.needs import Needs
-from vista_sql.sql.quoting import identifier
 from vista_sql.sql.semi_joins import ROW
 from vista_sql.store import Space, Store, device_class, digest, space
 
@@ -37,28 +37,28 @@ MOST_BYTES = 1 << 24
 """A file that is larger is not read for planning."""
 
 
-def known(workload: Workload, database: Database, name: str) -> Workload:
+def known(workload: Workload, database: Database, names: Identifiers) -> Workload:
     """Return a workload with the facts of its data, where the statement uses any layer.
 
     Args:
         workload: its needs are the statement's.
         database: is asked.
-        name: an identifier that no user's name equals; generated ones begin with it.
+        names: identifiers that no user's name equals, in the database's dialect.
 
     Raises:
         QueryError: counting fails, in the database's words.
     """
     if not workload.used_taps:
         return workload
-    facts = gather(workload, database, name)
+    facts = gather(workload, database, names)
     if facts.rows is not None:
         if facts.image_bytes is None:
-            facts = replace(facts, image_bytes=file_bytes(workload, database))
-        facts = replace(facts, stored=stored_shares(workload, database, name))
+            facts = replace(facts, image_bytes=file_bytes(workload, database, names))
+        facts = replace(facts, stored=stored_shares(workload, database, names))
     return replace(workload, facts=facts)
 
 
-def gather(workload: Workload, database: Database, name: str) -> Facts:
+def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
     """Return the facts of a workload's data, as its needs leave them.
 
     Rows are counted upon keys alone. Equal images are told by their paths, or by a hash of their
@@ -76,7 +76,7 @@ def gather(workload: Workload, database: Database, name: str) -> Facts:
         >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
         >>> photos = Relation("photos", {"id": "INTEGER", "path": "VARCHAR"})
         >>> workload = bind(call, load_cnn(call), photos, None, seed=0, device="auto")
-        >>> gather(workload, Counting(), "__v_").distinct_images
+        >>> gather(workload, Counting(), Identifiers("__v_")).distinct_images
         SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
         SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
         SELECT __v_images."id", __v_images."id" AS __v_key, __v_images."path" AS __v_image
@@ -88,12 +88,12 @@ def gather(workload: Workload, database: Database, name: str) -> Facts:
     if image is None or workload.images.columns is None or _is_computed(workload):
         return Facts()
     blobs = workload.images.columns[image] == "BLOB"
-    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, blobs)}")
+    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, blobs, names)}")
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
     compared = workload if exact else replace(workload, image_column=workload.image_key)
-    names, shown = Identifiers(name), "0, 0"
+    shown = "0, 0"
     if reads_images(workload):
-        shown = f"count({names.image}), count(DISTINCT hash({names.image}))"
+        shown = f"count({names.image}), count(DISTINCT {names.hash_of_image})"
     counted = database.counts(f"SELECT count(*), {shown} FROM (\n{joined_rows(compared, names)}\n)")
     rows, images, distinct = (int(value or 0) for value in counted)
     if not exact and workload.structured is None:
@@ -116,10 +116,13 @@ def _is_computed(workload: Workload) -> bool:
     return any(relation is not None and relation.is_computed for relation in relations)
 
 
-def _sides(workload: Workload, blobs: bool) -> str:
+def _sides(workload: Workload, blobs: bool, names: Identifiers) -> str:
     """Return the select list of: image rows, their distinct keys, mean bytes of some images."""
     images = workload.images.text
-    key, image = identifier(workload.image_key), identifier(workload.image_column or "")
+    key, image = (
+        names.dialect.identifier(workload.image_key),
+        names.dialect.identifier(workload.image_column or ""),
+    )
     some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
     return ", ".join([
         f"(SELECT count(*) FROM {images})",
@@ -149,7 +152,9 @@ SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
 """A sub-query is dear that takes longer, and more than this share of what inference takes."""
 
 
-def worthwhile(workload: Workload, needs: Needs, database: Database) -> Needs:
+def worthwhile(
+    workload: Workload, needs: Needs, database: Database, dialect: Dialect = DUCKDB
+) -> Needs:
     """Return needs with only those semi-joins that cut rows and cost little, each with the reason.
 
     A semi-join is evaluated below inference and, as the join or condition it comes from, above it.
@@ -159,6 +164,7 @@ def worthwhile(workload: Workload, needs: Needs, database: Database) -> Needs:
         workload: the call's; its columns are known.
         needs: all that may run below inference.
         database: is asked for plans and counts.
+        dialect: of its texts.
     """
     if not needs.semi_joins:
         return needs
@@ -166,7 +172,7 @@ def worthwhile(workload: Workload, needs: Needs, database: Database) -> Needs:
     workload = replace(workload, needs=needs)
     if not reads_images(workload):
         return none
-    steady, reasons = _steady(workload, database)
+    steady, reasons = _steady(workload, database, dialect)
     if needs.limit is not None or needs.qualify is not None:
         if len(steady) == len(needs.semi_joins):
             return needs
@@ -178,11 +184,14 @@ def worthwhile(workload: Workload, needs: Needs, database: Database) -> Needs:
     return replace(needs, semi_joins=cutting, cuts=(*reasons, *counts))
 
 
-def _steady(workload: Workload, database: Database) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _steady(
+    workload: Workload, database: Database, dialect: Dialect
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the semi-joins that give equal rows each time, cheaply; and why the others do not."""
     narrow = workload.narrow_columns or {}
     null_row = ", ".join(
-        f"unnest(CAST([NULL] AS {kind}[])) AS {identifier(name)}" for name, kind in narrow.items()
+        f"unnest(CAST([NULL] AS {kind}[])) AS {dialect.identifier(name)}"
+        for name, kind in narrow.items()
     )
     dear_seconds = _dear_seconds(workload, database)
     steady, reasons = [], []
@@ -194,7 +203,7 @@ def _steady(workload: Workload, database: Database) -> tuple[tuple[str, ...], tu
         operators = list(_operators(plan))
         passed = sum(rows for _, _, rows in operators)
         varies = any(_varies(*operator) for operator in operators)
-        if varies or _reads_varying(text, database.views()):
+        if varies or _reads_varying(text, database.views(), dialect):
             reasons.append(f"not {text}: it may give other rows when it is evaluated again")
         elif passed / ROWS_PER_SECOND > dear_seconds:
             reasons.append(f"not {text}: it passes about {passed:,} rows, dear beside inference")
@@ -252,15 +261,15 @@ def _varies(name: str, said: Mapping[str, Any], rows: int) -> bool:
     )
 
 
-def _reads_varying(text: str, views: Mapping[str, str]) -> bool:
+def _reads_varying(text: str, views: Mapping[str, str], dialect: Dialect) -> bool:
     """Return whether a view that a text reads has functions that are not known to be the same."""
     seen: set[str] = set()
-    found = parse.identifiers(text) & views.keys()
+    found = parse.identifiers(text, dialect) & views.keys()
     while found:
-        if not all(steady.steady_view(views[name]) for name in found):
+        if not all(steady.steady_view(views[name], dialect) for name in found):
             return True
         seen |= found
-        read = (parse.identifiers(views[name]) for name in found)
+        read = (parse.identifiers(views[name], dialect) for name in found)
         found = (set().union(*read) & views.keys()) - seen
     return False
 
@@ -277,7 +286,9 @@ def _operators(plan: Any) -> Iterator[tuple[str, Mapping[str, Any], int]]:
 # ── the feature store ───────────────────────────────────────────────────────────────────────────
 
 
-def stored_shares(workload: Workload, database: Database, name: str) -> tuple[StoredShare, ...]:
+def stored_shares(
+    workload: Workload, database: Database, names: Identifiers
+) -> tuple[StoredShare, ...]:
     """Return what the store holds of the images; () where nothing, or nothing is known."""
     if not workload.store.folder or workload.image_column is None or not workload.used_taps:
         return ()
@@ -289,7 +300,7 @@ def stored_shares(workload: Workload, database: Database, name: str) -> tuple[St
     if not features and not maps:
         return ()
     digests = [
-        digest(data) for data in map(_bytes, database.images(_sample(workload, name))) if data
+        digest(data) for data in map(_bytes, database.images(_sample(workload, names))) if data
     ]
     found: Counter[tuple[frozenset[str], frozenset[str]]] = Counter()
     with store.reading() as reading:
@@ -305,9 +316,9 @@ def stored_shares(workload: Workload, database: Database, name: str) -> tuple[St
     )
 
 
-def file_bytes(workload: Workload, database: Database) -> float | None:
+def file_bytes(workload: Workload, database: Database, names: Identifiers) -> float | None:
     """Return the mean size of some of the files that the image column names; None: none is here."""
-    image = identifier(workload.image_column or "")
+    image = names.dialect.identifier(workload.image_column or "")
     sizes = []
     for value in database.images(
         f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
@@ -347,13 +358,16 @@ def _is_here(workload: Workload) -> bool:
     return chosen not in cnn.weights or chosen in weights.available(cnn)
 
 
-def _sample(workload: Workload, name: str) -> str:
+def _sample(workload: Workload, names: Identifiers) -> str:
     """Return the SELECT of some images of the rows that are to be inferred."""
-    keys, names = replace(workload, image_column=workload.image_key), Identifiers(name)
-    image, key = identifier(workload.image_column or ""), identifier(workload.image_key)
+    keys = replace(workload, image_column=workload.image_key)
+    image, key = (
+        names.dialect.identifier(workload.image_column or ""),
+        names.dialect.identifier(workload.image_key),
+    )
     chosen = (
         f"SELECT {names.image} FROM (\n{joined_rows(keys, names)}\n) "
-        f"ORDER BY hash({names.image}) LIMIT {SAMPLE_IMAGES}"
+        f"ORDER BY {names.hash_of_image} LIMIT {SAMPLE_IMAGES}"
     )
     return (
         f"SELECT {image} FROM {workload.images.text} WHERE {key} IN (\n{chosen}\n) "

@@ -14,10 +14,11 @@ from math import ceil, prod
 from vista_sql import roster
 from vista_sql.errors import PlanError
 from vista_sql.kernels import RECENT_BYTES
-from vista_sql.machine.resources import Resources, Sink
+from vista_sql.machine.resources import Resources
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload, array_type, pooled_values
 from vista_sql.roster import Cnn, Layer
+from vista_sql.sql.edit import Sink
 from vista_sql.store import MAX_COMMIT_BYTES
 from vista_sql.units import format_bytes
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from vista_sql.errors import PlanError, UnknownNameError
 from vista_sql.machine.calibration import Rates, network_key
-from vista_sql.machine.resources import Resources, Sink
+from vista_sql.machine.resources import Resources
 from vista_sql.planning import candidates, cost, memory, plans
 from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints, Machine
 from vista_sql.planning.plans import Infer, Sort
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
 from vista_sql.settings import Value
+from vista_sql.sql.edit import Sink
 from vista_sql.store import DEFAULT_BYTES
 from vista_sql.units import format_bytes, format_seconds
 
@@ -60,7 +61,7 @@ def choose(workload: Workload, machine: Machine) -> Plan:
         PlanError: no plan that the hints allow fits in memory, even with the smallest micro-batch.
 
     Example:
-        >>> from vista_sql.machine.resources import Capabilities
+        >>> from vista_sql.planning.capabilities import Capabilities
         >>> from vista_sql.planning.workload import Relation, bind, load_cnn
         >>> from vista_sql.sql.calls import Call
         >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})

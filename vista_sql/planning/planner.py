@@ -16,11 +16,13 @@ from vista_sql.planning.bind import columns_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
 from vista_sql.sql import edit, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
+from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.edit import splice
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.sql.parse import FoundCall, Statement
@@ -40,7 +42,7 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
         PlanError: no plan of a TRANSFER fits in memory.
 
     Example: a call of another function, which stands for a constant table
-        >>> from vista_sql.machine.resources import Capabilities
+        >>> from vista_sql.planning.capabilities import Capabilities
         >>> from vista_sql.planning.context import FreshNames
         >>> from vista_sql.planning.database import Unseen
         >>> from vista_sql.settings import Settings
@@ -78,7 +80,7 @@ class Bound:
     workload: Workload
     database: Naming  # as the call sees it
     context: Context
-    name: str  # an identifier that no user's name equals
+    names: Identifiers  # that no user's name equals
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ def bind(found: FoundCall, database: Database, context: Context) -> Bound | Expa
     """Return a call of a statement, bound; what its relations hold is planned on the way."""
     outer = database if isinstance(database, Naming) else Naming(database, ())
     call = resolved(found.call, database)
-    return _bound(call, CallPlanner(outer.naming(parse.visible_ctes(found)), context))
+    return _bound(
+        call,
+        CallPlanner(outer.naming(parse.visible_ctes(found, context.capabilities.dialect)), context),
+    )
 
 
 def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
@@ -105,7 +110,8 @@ def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
         expand = load(call.function).expand
         if expand is None:
             workload = workload_of(call, planner)
-            return Bound(call, workload, database, context, context.names.fresh(""))
+            names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
+            return Bound(call, workload, database, context, names)
         return Expanded(call, expand(call, planner), database, tuple(planner.transfers))
 
 
@@ -130,7 +136,7 @@ def demands(
     # a SAMPLE below inference leaves its own place: one whose place is not found stays above
     return tuple(
         replace(one, sample=None)
-        if one.sample and edit.sample_span(statement.text, found) is None
+        if one.sample and edit.sample_span(statement.text, found, statement.dialect) is None
         else one
         for one, found in zip(wanted, statement.calls, strict=True)
     )
@@ -162,13 +168,13 @@ def stage(bound: Bound, needed: Needs) -> Transfer:
     """Return a TRANSFER call planned and staged, with what its statement needs of it."""
     call, database, context = bound.call, bound.database, bound.context
     with located(call):
-        needed = facts.worthwhile(bound.workload, needed, database)
-        known = facts.known(replace(bound.workload, needs=needed), database, bound.name)
+        needed = facts.worthwhile(bound.workload, needed, database, bound.names.dialect)
+        known = facts.known(replace(bound.workload, needs=needed), database, bound.names)
         machine = context.machine(call)
         chosen = optimizer.choose(known, machine)
         run = context.open_run(chosen.name)
         staged = rewrite.stage(
-            known, chosen, bound.name, run=run, folder=context.folder, gate=context.gate
+            known, chosen, bound.names, run=run, folder=context.folder, gate=context.gate
         )
     staged = replace(staged, rows=database.clause + staged.rows)
     limit_bytes = machine.resources.memory_bytes
@@ -184,7 +190,7 @@ def spliced(statement: Statement, parts: Sequence[Transfer | Expanded], context:
         span
         for found, part in zip(statement.calls, parts, strict=True)
         if isinstance(part, Transfer) and part.workload.needs.sample
-        if (span := edit.sample_span(statement.text, found)) is not None
+        if (span := edit.sample_span(statement.text, found, statement.dialect)) is not None
     ]
     text = splice(statement, [part.text for part in parts], samples)
     transfers = _transfers(parts)
@@ -246,12 +252,12 @@ class CallPlanner:
     def subquery(self, text: str, call: Call, argument: str) -> Relation:
         """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
         try:
-            cleaned = parse.clean_relation(text)
+            cleaned = parse.clean_relation(text, self.context.capabilities.dialect)
         except QueryError as error:
             raise call.error(argument, error.message) from None
         if not cleaned.startswith("(") or not parse.mentions(cleaned):
             return Relation(cleaned)
-        statement = parse.parse(cleaned[1:-1])[0]
+        statement = parse.parse(cleaned[1:-1], self.context.capabilities.dialect)[0]
         if not statement.calls:
             return Relation(cleaned)
         script = plan(statement, self.database, self.context.inside(call.function))
@@ -278,7 +284,7 @@ class CallPlanner:
         Raises:
             QueryError: it is no SELECT, or cannot be planned.
         """
-        statement = _select(call, argument)
+        statement = _select(call, argument, self.context.capabilities.dialect)
         run = self.new_run() if runs else ""
         part = f"{run}/{self.context.names.count}" if run else ""
         able = replace(self.context.capabilities, sink="rows")
@@ -295,14 +301,14 @@ class CallPlanner:
         return Explained(rows, script.text, part, run)
 
 
-def _select(call: Call, argument: str) -> Statement:
+def _select(call: Call, argument: str, dialect: Dialect) -> Statement:
     """Return the one SELECT that an argument holds.
 
     Raises:
         ArgumentError: it holds something else, or what cannot be read.
     """
     text: str = call.get(argument)
-    statements = parse.parse(text)
+    statements = parse.parse(text, dialect)
     if len(statements) != 1:
         raise call.error(
             argument, f"{argument} must be one SELECT, not {len(statements)} statements"
@@ -315,7 +321,7 @@ def _select(call: Call, argument: str) -> Statement:
         )
     if statement.tree is None:
         try:
-            parse.clean_relation(text)
+            parse.clean_relation(text, dialect)
         except QueryError as error:
             raise call.error(argument, f"{argument}: {error.message}") from None
     return statement

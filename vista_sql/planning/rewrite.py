@@ -26,21 +26,28 @@ class Staged:
 
 
 def stage(
-    workload: Workload, plan: Plan, name: str, *, run: str = "", folder: str = "", gate: str = ""
+    workload: Workload,
+    plan: Plan,
+    names: Identifiers,
+    *,
+    run: str = "",
+    folder: str = "",
+    gate: str = "",
 ) -> Staged:
     """Return the staged SQL of a planned TRANSFER call.
 
     Args:
         workload: what is computed.
         plan: how.
-        name: an identifier that no user's name equals; generated ones begin with it.
+        names: identifiers that no user's name equals, in the host's dialect.
         run: the run that the kernels count in.
         folder: what relative image paths are relative to.
         gate: of a training that may say it has seen enough; "" of none.
 
     Example: of SELECT id, f6 FROM TRANSFER(…)
         >>> from dataclasses import replace
-        >>> from vista_sql.machine.resources import Capabilities, Resources
+        >>> from vista_sql.machine.resources import Resources
+    from vista_sql.planning.capabilities import Capabilities
         >>> from vista_sql.planning.candidates import Machine
         >>> from vista_sql.planning.optimizer import choose
         >>> from vista_sql.sql.needs import Needs
@@ -52,7 +59,7 @@ def stage(
         >>> workload = bind(call, load_cnn(call), images, foods, seed=0, device="auto")
         >>> workload = replace(workload, needs=Needs(frozenset({"id", "f6"})))
         >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities())
-        >>> staged = stage(workload, choose(workload, machine), "__v_")
+        >>> staged = stage(workload, choose(workload, machine), Identifiers("__v_"))
         >>> print(staged.rows)
         SELECT __v_structured."id", __v_structured."id" AS __v_key, __v_images."image" AS __v_image
         FROM foods AS __v_structured
@@ -70,7 +77,7 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
           FROM __v_rows AS __v_rows
         ) AS __v_rows
     """
-    marks, names, chosen = Marks(), Identifiers(name), plan.chosen
+    marks, chosen = Marks(), plan.chosen
     workload = marked(workload, marks.of)
     before = chosen.placement == "before" and workload.structured is not None
     narrow = image_rows if before else joined_rows

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vista_sql.planning.workload import Relation, Workload
-from vista_sql.sql.quoting import identifier
+from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.semi_joins import ROW
 
 
@@ -20,6 +20,7 @@ class Identifiers:
     """The generated identifiers of one call; none needs quotes."""
 
     base: str  # `__vista_…_`, unguessable; every other one begins with it
+    dialect: Dialect = DUCKDB  # of the texts that they stand in
 
     @property
     def image(self) -> str:
@@ -56,6 +57,11 @@ class Identifiers:
         """The alias of what the two are joined to."""
         return f"{self.base}joined"
 
+    @property
+    def hash_of_image(self) -> str:
+        """The hash of the image, as an expression over the narrow rows."""
+        return f"{self.dialect.hash_function}({self.image})"
+
     def result(self, number: int) -> str:
         """The column of what the n-th call of a kernel returns, from 0."""
         return f"{self.base}result{number}"
@@ -68,7 +74,7 @@ def reads_images(workload: Workload) -> bool:
 
 def image_rows(workload: Workload, names: Identifiers, *, is_sorted: bool) -> str:
     """Return the SELECT of the image relation's rows, key and image: inference before the join."""
-    key = identifier(workload.image_key)
+    key = names.dialect.identifier(workload.image_key)
     text = (
         f"SELECT {names.images}.{key} AS {names.key}{_image_value(workload, names)}\n"
         f"FROM {workload.images.text} AS {names.images}"
@@ -105,15 +111,15 @@ __v_images."image" AS __v_image
     needs = workload.needs
     if workload.structured is None:
         source = filtered(workload.images, workload, names.images)
-        alias, key = names.images, identifier(workload.image_key)
+        alias, key = names.images, names.dialect.identifier(workload.image_key)
     else:
-        alias, key = names.structured, identifier(workload.structured_key)
+        alias, key = names.structured, names.dialect.identifier(workload.structured_key)
         source = (
             f"{filtered(workload.structured, workload, alias)}\n"
             f"{join(workload)} {workload.images.text} AS {names.images}\n"
-            f"  ON {alias}.{key} = {names.images}.{identifier(workload.image_key)}"
+            f"  ON {alias}.{key} = {names.images}.{names.dialect.identifier(workload.image_key)}"
         )
-    columns = used_columns(workload)
+    columns = used_columns(workload, names)
     shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
     if reads_images(workload):
         shown.append(f"{alias}.{key} AS {names.key}{_image_value(workload, names)}")
@@ -147,13 +153,15 @@ def filtered(relation: Relation, workload: Workload, alias: str) -> str:
     return f"(SELECT * FROM {rows} WHERE {conditions}) AS {alias}"
 
 
-def used_columns(workload: Workload) -> list[str] | None:
+def used_columns(workload: Workload, names: Identifiers) -> list[str] | None:
     """Return the narrow columns that the statement uses, quoted; None where unknown."""
     if workload.narrow_columns is None:
         return None
     used = workload.needs.columns
     return [
-        identifier(name) for name in workload.narrow_columns if used is None or name.lower() in used
+        names.dialect.identifier(name)
+        for name in workload.narrow_columns
+        if used is None or name.lower() in used
     ]
 
 
@@ -163,11 +171,11 @@ def _image_value(workload: Workload, names: Identifiers) -> str:
         return ""
     if workload.image_column is None:
         return f", {names.images} AS {names.image}"
-    return f", {names.images}.{identifier(workload.image_column)} AS {names.image}"
+    return f", {names.images}.{names.dialect.identifier(workload.image_column)} AS {names.image}"
 
 
 def _by_image(text: str, names: Identifiers) -> str:
-    return f"{_all_of(text, names.joined)}\nORDER BY hash({names.image})"
+    return f"{_all_of(text, names.joined)}\nORDER BY {names.hash_of_image}"
 
 
 def _all_of(text: str, alias: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vista_sql.machine.resources import Capabilities
 from vista_sql.planning import memory
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.memory import Allowance, Breakdown
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rewrite import Staged

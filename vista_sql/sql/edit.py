@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 from sqlglot import Token, TokenType, exp
 
 from vista_sql.errors import QueryError
-from vista_sql.machine.resources import Sink
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call
-from vista_sql.sql.parse import DIALECT, FoundCall, Statement, Unresolved, tokenize
+from vista_sql.sql.dialect import DUCKDB, Dialect
+from vista_sql.sql.parse import FoundCall, Statement, Unresolved, tokenize
 from vista_sql.sql.quoting import identifier
+
+Sink = Literal["rows", "table", "file table", "parquet"]
+"""Where a statement's rows go: to the caller as they come, to a table in memory, to one in a
+database file, to a Parquet file."""
 
 Span = tuple[int, int]
 """Characters [start, end) of a text."""
@@ -46,7 +51,7 @@ def splice(statement: Statement, texts: Sequence[str], removed: Sequence[Span] =
     return result
 
 
-def sample_span(text: str, found: FoundCall) -> Span | None:
+def sample_span(text: str, found: FoundCall, dialect: Dialect = DUCKDB) -> Span | None:
     """Return where the SAMPLE clause stands of the SELECT that reads a call; None: there is none.
 
     Example:
@@ -55,7 +60,7 @@ def sample_span(text: str, found: FoundCall) -> Span | None:
         >>> text[start:end]
         'TABLESAMPLE bernoulli(10%) '
     """
-    after = [token for token in tokenize(text) if token.start >= found.end]
+    after = [token for token in tokenize(text, dialect) if token.start >= found.end]
     words = [_word(token) for token in after]
     for place, (token, depth) in enumerate(_depths(after)):
         if depth < 0:  # the SELECT's own parenthesis closes
@@ -207,7 +212,7 @@ def with_layer(
     if layer not in [name.lower() for name in names]:
         _set_layers(transfer.node, [*names, layer])
     _pass_on(transfer.node, column, statement.tree)
-    return statement.tree.sql(DIALECT, comments=False), column
+    return statement.tree.sql(statement.dialect.name, comments=False), column
 
 
 def _written(call: Call, argument: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from vista_sql.sql import joins
-from vista_sql.sql.parse import DIALECT
+from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.source import Source
 
 
@@ -151,7 +151,7 @@ def _narrow_window(source: Source, window: exp.Window) -> str | None:
         if own is None:
             return None
         key.replace(own)
-    return str(copy.sql(DIALECT))
+    return str(copy.sql(source.dialect.name))
 
 
 # ── LIMIT and SAMPLE ────────────────────────────────────────────────────────────────────────────
@@ -179,7 +179,7 @@ def _limited(source: Source, limit: exp.Expr) -> Limits:
             return _NONE
         ordered = key.copy()
         ordered.set("this", own)
-        order.append(ordered.sql(DIALECT))
+        order.append(ordered.sql(source.dialect.name))
     return Limits(limit=n_rows + skipped, order=tuple(order))
 
 
@@ -196,15 +196,15 @@ def _sampled(source: Source) -> Limits:
     is_call = isinstance(source.scope.sources[source.alias], exp.Table)
     if len(source.samples) != 1 or not is_call:
         return _NONE
-    return Limits(sample=bernoulli(source.samples[0]))
+    return Limits(sample=bernoulli(source.samples[0], source.dialect))
 
 
-def bernoulli(sample: exp.TableSample) -> str | None:
+def bernoulli(sample: exp.TableSample, dialect: Dialect = DUCKDB) -> str | None:
     """Return a sample that keeps each row with a probability as text; None: it is another one.
 
     Example:
         >>> def show(clause):
-        ...     select = exp.maybe_parse(f"SELECT * FROM t {clause}", dialect=DIALECT)
+        ...     select = exp.maybe_parse(f"SELECT * FROM t {clause}", dialect="duckdb")
         ...     print(bernoulli(select.args["sample"]))
         >>> show("USING SAMPLE 10% (system, 7)")
         TABLESAMPLE BERNOULLI(10 PERCENT) REPEATABLE (7)
@@ -214,7 +214,7 @@ def bernoulli(sample: exp.TableSample) -> str | None:
     percent, seed = sample.args.get("percent"), sample.args.get("seed")
     if not isinstance(percent, exp.Literal) or sample.args.get("size") is not None:
         return None
-    text = f"TABLESAMPLE BERNOULLI({percent.sql(DIALECT)} PERCENT)"
+    text = f"TABLESAMPLE BERNOULLI({percent.sql(dialect.name)} PERCENT)"
     if isinstance(seed, exp.Literal):
-        return f"{text} REPEATABLE ({seed.sql(DIALECT)})"
+        return f"{text} REPEATABLE ({seed.sql(dialect.name)})"
     return text

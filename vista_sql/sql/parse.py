@@ -20,8 +20,7 @@ from sqlglot.errors import SqlglotError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.sql import calls
-
-DIALECT = "duckdb"
+from vista_sql.sql.dialect import DUCKDB, Dialect
 
 Kind = Literal["select", "write", "other"]
 """What a statement does: it returns rows; rows or tables change; anything else."""
@@ -56,15 +55,16 @@ class Statement:
     tree: exp.Expr | None
     calls: tuple[FoundCall, ...]
     kind: Kind
+    dialect: Dialect = DUCKDB  # that it is written in
 
 
 @lru_cache(maxsize=64)
-def tokenize(text: str) -> tuple[Token, ...]:
+def tokenize(text: str, dialect: Dialect = DUCKDB) -> tuple[Token, ...]:
     """Return the tokens of a text, which know their places in it."""
-    return tuple(sqlglot.tokenize(text, dialect=DIALECT))
+    return tuple(sqlglot.tokenize(text, dialect=dialect.name))
 
 
-def parse(text: str) -> tuple[Statement, ...]:
+def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     """Split `text` into statements and find our calls in each.
 
     Raises:
@@ -80,10 +80,10 @@ def parse(text: str) -> tuple[Statement, ...]:
         ("TRANSFER('lenet5')", {'cnn': 'lenet5'}, True)
     """
     try:
-        tokens = tokenize(text)
+        tokens = tokenize(text, dialect)
     except SqlglotError:
-        return (Statement(text, None, (), "other"),)
-    return tuple(_statement(text[start:end]) for start, end in _spans(tokens, text))
+        return (Statement(text, None, (), "other", dialect),)
+    return tuple(_statement(text[start:end], dialect) for start, end in _spans(tokens, text))
 
 
 def _spans(tokens: Sequence[Token], text: str) -> Iterator[tuple[int, int]]:
@@ -100,21 +100,21 @@ def _spans(tokens: Sequence[Token], text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text.rstrip())
 
 
-def _statement(text: str) -> Statement:
-    tree = _tree(text)
-    kind = _kind(text)
+def _statement(text: str, dialect: Dialect) -> Statement:
+    tree = _tree(text, dialect)
+    kind = _kind(text, dialect)
     if tree is None:
-        return Statement(text, None, (), kind)
-    return Statement(text, tree, tuple(_calls(tree, text)), kind)
+        return Statement(text, None, (), kind, dialect)
+    return Statement(text, tree, tuple(_calls(tree, text, dialect)), kind, dialect)
 
 
-def _tree(text: str) -> exp.Expr | None:
+def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
     """Return a statement's tree; None where sqlglot cannot read it."""
     logger = logging.getLogger("sqlglot")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
     try:
-        tree = sqlglot.parse_one(text, dialect=DIALECT)
+        tree = sqlglot.parse_one(text, dialect=dialect.name)
     except SqlglotError:
         return None
     finally:
@@ -126,7 +126,7 @@ _SELECTS = ("SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT"
 _WRITES = ("CREATE", "INSERT", "COPY", "UPDATE", "DELETE", "MERGE")
 
 
-def _kind(text: str) -> Kind:
+def _kind(text: str, dialect: Dialect = DUCKDB) -> Kind:
     """Return what a statement does, by its first words.
 
     Example:
@@ -134,7 +134,7 @@ def _kind(text: str) -> Kind:
         ['select', 'write', 'other', 'other']
     """
     try:
-        words = [token.text.upper() for token in tokenize(text)[:6]]
+        words = [token.text.upper() for token in tokenize(text, dialect)[:6]]
     except SqlglotError:
         return "other"
     match words:
@@ -148,7 +148,7 @@ def _kind(text: str) -> Kind:
             return "other"
 
 
-def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
+def _calls(tree: exp.Expr, text: str, dialect: Dialect) -> Iterator[FoundCall]:
     """Yield the calls of our functions in a statement's tree, with their places in its text."""
     known = calls.names()
     for node in tree.find_all(exp.Anonymous):
@@ -159,7 +159,7 @@ def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
         if isinstance(node.parent, exp.Table):
             if name not in known:
                 raise UnknownNameError("function", name, known, place)
-            yield _call(node, node.parent, calls.load(name), place)
+            yield _call(node, node.parent, calls.load(name), place, dialect)
         elif name in known:  # any other function with our prefix is a kernel, or the user's
             raise QueryError(
                 f"{name.upper()} is a table function: write it after FROM or JOIN", place
@@ -167,20 +167,24 @@ def _calls(tree: exp.Expr, text: str) -> Iterator[FoundCall]:
 
 
 def _call(
-    node: exp.Anonymous, table: exp.Table, function: calls.TableFunction, place: Place
+    node: exp.Anonymous,
+    table: exp.Table,
+    function: calls.TableFunction,
+    place: Place,
+    dialect: Dialect,
 ) -> FoundCall:
     """Return one call with the values of its arguments; `place` is its name's."""
-    tokens = tokenize(place.text)
+    tokens = tokenize(place.text, dialect)
     start, end = _call_span(tokens, place.start)
     values: dict[str, Any] = {}
     places: dict[str, Place] = {"": place}
     for position, argument in enumerate(node.expressions):
-        name, value = _argument(function, position, argument, place.text, place)
+        name, value = _argument(function, position, argument, place, dialect)
         name_place = _name_place(tokens, start, end, name, place.text) or place
         value_place = _place(argument, place.text) or name_place
         if name in values:
             raise ArgumentError(f"argument {name} is given twice", value_place)
-        values[name] = _value(value, function, name, value_place)
+        values[name] = _value(value, function, name, value_place, dialect)
         known_argument = any(a.name == name for a in function.arguments)
         places[name] = value_place if known_argument else name_place
     call = calls.Call(function.name, values, places)
@@ -188,15 +192,20 @@ def _call(
 
 
 def _argument(
-    function: calls.TableFunction, position: int, node: exp.Expr, text: str, place: Place
+    function: calls.TableFunction,
+    position: int,
+    node: exp.Expr,
+    place: Place,
+    dialect: Dialect,
 ) -> tuple[str, exp.Expr]:
     """Return (name, value) of an argument, written by name or by position."""
     if isinstance(node, (exp.Kwarg, exp.PropertyEQ)):
         return node.this.name.lower(), node.expression
     if isinstance(node, exp.EQ):
-        name = node.this.sql(DIALECT)
+        name = node.this.sql(dialect.name)
         raise ArgumentError(
-            f"{name} = … is a comparison in DuckDB; write {name} => …", _place(node, text) or place
+            f"{name} = … is a comparison in DuckDB; write {name} => …",
+            _place(node, place.text) or place,
         )
     if position >= len(function.arguments):
         raise ArgumentError(
@@ -205,7 +214,9 @@ def _argument(
     return function.arguments[position].name, node
 
 
-def _value(node: exp.Expr, function: calls.TableFunction, name: str, place: Place) -> Any:
+def _value(
+    node: exp.Expr, function: calls.TableFunction, name: str, place: Place, dialect: Dialect
+) -> Any:
     """Return a literal as a Python value; a bare name as text; the rest as Unresolved."""
     if isinstance(node, exp.Literal):
         if node.is_string:
@@ -218,22 +229,22 @@ def _value(node: exp.Expr, function: calls.TableFunction, name: str, place: Plac
     if isinstance(node, exp.Null):
         return None
     if isinstance(node, exp.Neg):
-        value = _value(node.this, function, name, place)
-        return -value if isinstance(value, (int, float)) else Unresolved(node.sql(DIALECT))
+        value = _value(node.this, function, name, place, dialect)
+        return -value if isinstance(value, (int, float)) else Unresolved(node.sql(dialect.name))
     if isinstance(node, exp.Array):
-        values = [_value(item, function, name, place) for item in node.expressions]
+        values = [_value(item, function, name, place, dialect) for item in node.expressions]
         if any(isinstance(value, Unresolved) for value in values):
-            return Unresolved(node.sql(DIALECT))
+            return Unresolved(node.sql(dialect.name))
         return values
     if isinstance(node, exp.Column):
-        return node.sql(DIALECT) if function.takes_relation(name) else node.name
+        return node.sql(dialect.name) if function.takes_relation(name) else node.name
     if isinstance(node, (exp.Subquery, exp.Select)):
         if function.takes_relation(name):
             raise ArgumentError(
                 f"{name} takes a query as text: {name} => '(SELECT …)' or $$SELECT …$$", place
             )
         raise ArgumentError(f"{name} cannot be a sub-query", place)
-    return Unresolved(node.sql(DIALECT))
+    return Unresolved(node.sql(dialect.name))
 
 
 def _place(node: exp.Expr, text: str) -> Place | None:
@@ -290,7 +301,7 @@ def mentions(text: str) -> bool:
     return "transfer" in lower or "vista_" in lower
 
 
-def clean_relation(text: str) -> str:
+def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     """Return a relation's text as DuckDB text that can stand after FROM.
 
     A name stays a name; a query comes back in parentheses, parsed and printed again, so that a
@@ -311,17 +322,17 @@ def clean_relation(text: str) -> str:
     if not stripped:
         raise QueryError("it is empty, not a table's name or a query")
     try:
-        tokens = list(tokenize(stripped))
+        tokens = list(tokenize(stripped, dialect))
         if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
             stripped, tokens = stripped[: tokens[-1].start], tokens[:-1]
         if any(token.token_type == TokenType.SEMICOLON for token in tokens):
             raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
         if _is_name(tokens):
-            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=dialect.name)
             name = table.find(exp.Table)
             if name is not None:
-                return name.sql(DIALECT, comments=False)
-        tree = sqlglot.parse_one(stripped, dialect=DIALECT)
+                return name.sql(dialect.name, comments=False)
+        tree = sqlglot.parse_one(stripped, dialect=dialect.name)
     except SqlglotError as error:
         raise QueryError(
             f"{text!r} is neither a table's name nor a query: {_first(error)}"
@@ -330,13 +341,13 @@ def clean_relation(text: str) -> str:
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
         try:
-            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=DIALECT)
-            return f"({table.sql(DIALECT, comments=False)})"
+            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=dialect.name)
+            return f"({table.sql(dialect.name, comments=False)})"
         except SqlglotError:
             raise QueryError(
                 f"{text!r} is neither a table's name nor a query; pass 'name' or '(SELECT …)'"
             ) from None
-    return f"({tree.sql(DIALECT, comments=False)})"
+    return f"({tree.sql(dialect.name, comments=False)})"
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
@@ -372,7 +383,7 @@ def _first(error: SqlglotError) -> str:
     return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
 
 
-def identifiers(text: str) -> set[str]:
+def identifiers(text: str, dialect: Dialect = DUCKDB) -> set[str]:
     """Return every word of `text` that could name something, lower case; strings are not words.
 
     Example:
@@ -381,19 +392,19 @@ def identifiers(text: str) -> set[str]:
     """
     return {
         token.text.lower()
-        for token in tokenize(text)
+        for token in tokenize(text, dialect)
         if token.token_type not in (TokenType.STRING, TokenType.NUMBER)
     }
 
 
-def parameters(text: str) -> set[str] | None:
+def parameters(text: str, dialect: Dialect = DUCKDB) -> set[str] | None:
     """Return the names or numbers of the parameters in `text`; None if there is a `?`.
 
     Example:
         >>> sorted(parameters("SELECT $1, $name, '$2'")), parameters("SELECT ?")
         (['1', 'name'], None)
     """
-    tokens = tokenize(text)
+    tokens = tokenize(text, dialect)
     if any(token.token_type == TokenType.PLACEHOLDER for token in tokens):
         return None
     return {
@@ -453,8 +464,11 @@ def table_names(statement: Statement) -> list[str]:
         for name, text in found.call.values.items():
             if function.takes_relation(name) and isinstance(text, str):
                 with contextlib.suppress(SqlglotError, QueryError):
-                    relation = clean_relation(text)
-                    trees.append(sqlglot.parse_one(f"SELECT * FROM {relation}", dialect=DIALECT))
+                    relation = clean_relation(text, statement.dialect)
+                    tree = sqlglot.parse_one(
+                        f"SELECT * FROM {relation}", dialect=statement.dialect.name
+                    )
+                    trees.append(tree)
     names = [
         table.name
         for tree in trees
@@ -464,7 +478,7 @@ def table_names(statement: Statement) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def visible_ctes(found: FoundCall) -> Ctes:
+def visible_ctes(found: FoundCall, dialect: Dialect = DUCKDB) -> Ctes:
     """Return the common table expressions that a call can name, outer ones first.
 
     Example:
@@ -481,7 +495,7 @@ def visible_ctes(found: FoundCall) -> Ctes:
             for cte in with_.expressions:
                 if any(part is found.node for part in cte.walk()):
                     break
-                before.append((cte.sql(DIALECT), bool(with_.recursive)))
+                before.append((cte.sql(dialect.name), bool(with_.recursive)))
             ctes = (*before, *ctes)
         parent = parent.parent
     return ctes

@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from vista_sql.sql.parse import DIALECT, FoundCall, Statement
+from vista_sql.sql.dialect import DUCKDB, Dialect
+from vista_sql.sql.parse import FoundCall, Statement
 
 ColumnsOf = Callable[[str], Mapping[str, str] | None]
 """The columns (name → type) of a relation, given as text that can stand after FROM."""
@@ -68,6 +69,7 @@ class Resolved:
     tables: Mapping[str, Other]  # of the stand-ins of tables
     ctes: Mapping[str, exp.Query]  # by name; not recursive ones, nor where two have one name
     cte_names: frozenset[str]  # of all of them, lower case
+    dialect: Dialect = DUCKDB
 
 
 def resolve(
@@ -105,11 +107,12 @@ def resolve(
         return None
     schema: dict[str, object] = {}
     names = _stand_in(query, statement.calls, calls, schema)
-    tables = _replace_others(query, columns_of, schema, set(names))
-    tree = by_sqlglot(qualify, query, schema=schema, dialect=DIALECT, quote_identifiers=True)
+    tables = _replace_others(query, columns_of, schema, set(names), statement.dialect)
+    dialect = statement.dialect
+    tree = by_sqlglot(qualify, query, schema=schema, dialect=dialect.name, quote_identifiers=True)
     opaque = _reads_unnamed_columns(tree)
     named = frozenset(cte.alias.lower() for cte in tree.find_all(exp.CTE))
-    return Resolved(tree, tuple(names), opaque, tables, _ctes(tree), named)
+    return Resolved(tree, tuple(names), opaque, tables, _ctes(tree), named, dialect)
 
 
 def _query(tree: exp.Expr) -> exp.Query | None:
@@ -169,6 +172,7 @@ def _replace_others(
     columns_of: ColumnsOf,
     schema: dict[str, object],
     stand_ins: set[str],
+    dialect: Dialect,
 ) -> dict[str, Other]:
     """Replace every other table by a stand-in with its columns; return the named ones.
 
@@ -184,7 +188,7 @@ def _replace_others(
         bare = table.copy()
         for argument in ("alias", "joins", "sample", "pivots", "laterals"):
             bare.set(argument, None)
-        text = by_sqlglot(bare.sql, DIALECT)
+        text = by_sqlglot(bare.sql, dialect.name)
         columns = columns_of(text)
         if columns is None or table.args.get("pivots"):
             raise UnresolvedError(f"columns of {text}")

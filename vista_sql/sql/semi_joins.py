@@ -14,7 +14,6 @@ from sqlglot import exp, parse_one
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
 from vista_sql.sql.joins import JoinContext, operands, sources, tables
-from vista_sql.sql.parse import DIALECT
 from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import (
     ColumnsOf,
@@ -224,7 +223,7 @@ class Cutter:
             row = ROW if column.find_ancestor(exp.Select) else None
             own = exp.to_identifier(rows.narrow[column.name], quoted=True)
             column.replace(exp.column(own, row))
-        text = str(holder.this.sql(DIALECT))
+        text = str(holder.this.sql(self.resolved.dialect.name))
         return _STAND_IN.sub(lambda match: self._own_name(match[1]), text)
 
     def _own_name(self, stand_in: str) -> str:
@@ -322,7 +321,8 @@ def narrow_relations(calls: Mapping[str, StandIn], resolved: Resolved) -> dict[s
         if stand_in.relation is None or not stand_in.narrow:
             continue
         try:
-            tree = by_sqlglot(parse_one, f"SELECT * FROM {stand_in.relation}", dialect=DIALECT)
+            text = f"SELECT * FROM {stand_in.relation}"
+            tree = by_sqlglot(parse_one, text, dialect=resolved.dialect.name)
         except UnresolvedError:
             continue
         read = list(tree.find_all(exp.Table))

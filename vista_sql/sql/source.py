@@ -10,7 +10,7 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from vista_sql.sql import joins
-from vista_sql.sql.parse import DIALECT
+from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.resolve import Resolved, by_sqlglot
 from vista_sql.sql.semi_joins import Cutter, Rows
 from vista_sql.sql.steady import steady_expression
@@ -141,6 +141,11 @@ class Source:
         return self.rows.alias
 
     @property
+    def dialect(self) -> Dialect:
+        """The statement's dialect."""
+        return self.cutter.resolved.dialect
+
+    @property
     def facts(self) -> SelectFacts:
         """What the SELECT's projections say of its rows."""
         return self.reading.facts[id(self.select)]
@@ -174,7 +179,7 @@ class Source:
     def own_text(self, node: exp.Expr) -> str | None:
         """Return an expression over the call's own narrow columns as text; None as `own`."""
         expression = self.own(node)
-        return None if expression is None else str(expression.sql(DIALECT))
+        return None if expression is None else str(expression.sql(self.dialect.name))
 
     def exact_joins(self) -> Iterator[tuple[exp.Join, str]]:
         """Yield each semi or anti join after the source that text can state, and that text."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from vista_sql.sql.parse import DIALECT
+from vista_sql.sql.dialect import DUCKDB, Dialect
 
 _OTHER_SAFE = frozenset({"list_contains", "list_has_any", "list_has_all", "prefix", "suffix"})
 """Functions of DuckDB that sqlglot has no class for; any other may be a macro, or an aggregate."""
@@ -63,7 +63,7 @@ def steady_query(query: exp.Expr) -> bool:
     return _knows_functions(query)
 
 
-def steady_view(definition: str) -> bool:
+def steady_view(definition: str, dialect: Dialect = DUCKDB) -> bool:
     """Return whether a view's functions are known, and the same whenever they are evaluated.
 
     Example:
@@ -73,7 +73,7 @@ def steady_view(definition: str) -> bool:
         False
     """
     try:
-        tree = parse_one(definition, dialect=DIALECT)
+        tree = parse_one(definition, dialect=dialect.name)
     except SqlglotError:
         return False
     if isinstance(tree, exp.Command):  # sqlglot cannot read it

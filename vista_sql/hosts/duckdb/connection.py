@@ -16,7 +16,7 @@ from vista_sql.hosts import HostKind
 from vista_sql.hosts.binding import Binder
 from vista_sql.hosts.duckdb import database, functions
 from vista_sql.hosts.duckdb.process import process
-from vista_sql.machine.resources import Capabilities
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call
 

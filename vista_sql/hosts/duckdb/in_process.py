@@ -20,11 +20,12 @@ from vista_sql.hosts.duckdb.caller import Lent, Scope
 from vista_sql.hosts.duckdb.database import Seen
 from vista_sql.hosts.duckdb.functions import translated
 from vista_sql.hosts.duckdb.process import process
-from vista_sql.machine.resources import Capabilities, Sink
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.memory import Allowance
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.result import Result
 from vista_sql.sql import edit, parse
+from vista_sql.sql.edit import Sink
 from vista_sql.sql.parse import Statement
 
 HOST = HostKind(

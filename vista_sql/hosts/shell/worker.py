@@ -22,7 +22,8 @@ from vista_sql.hosts.duckdb.process import process
 from vista_sql.hosts.shell import build, columns
 from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
-from vista_sql.machine.resources import Capabilities, machine, own_version
+from vista_sql.machine.resources import machine, own_version
+from vista_sql.planning.capabilities import Capabilities
 from vista_sql.settings import Settings
 
 HOST = HostKind(
