@@ -198,7 +198,7 @@ def _calibrated(settings: Settings) -> bool:
     path = calibration.file_of(settings.value("calibration"))
     if path is None or calibration.load(path).is_measured:
         return False
-    from vista_sql.doctor import measurement  # once a machine
+    from vista_sql.hosts.duckdb import measurement  # once a machine
 
     folder = store.chosen(settings.value("store").value, None).folder
     networks = calibration.load(path).networks

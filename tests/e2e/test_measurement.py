@@ -5,7 +5,7 @@ from __future__ import annotations
 import foods
 import pytest
 
-from vista_sql.doctor import measurement
+from vista_sql.hosts.duckdb import measurement
 from vista_sql.machine import calibration
 
 SELECT = f"SELECT id, f6 FROM {foods.CALL}"

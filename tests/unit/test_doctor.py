@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from vista_sql import doctor, roster
 from vista_sql.cli import app
-from vista_sql.doctor import measurement
 from vista_sql.errors import WeightsError
+from vista_sql.hosts.duckdb import measurement
 from vista_sql.machine import calibration
 
 

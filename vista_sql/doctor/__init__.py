@@ -221,7 +221,7 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
         UnknownNameError: there is no such CNN.
         SettingError: calibration is off.
     """
-    from vista_sql.doctor import measurement
+    from vista_sql.hosts.duckdb import measurement
 
     for name in cnns:
         roster.load(name)
