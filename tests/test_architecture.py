@@ -41,7 +41,7 @@ UDFS_MAY_IMPORT = {
 
 LIBRARIES = {  # library: parts that import it when they load, parts that do inside functions
     "click": ("cli", ""),
-    "cv2": ("", "udfs datasets hosts"),
+    "cv2": ("", "udfs datasets doctor hosts"),
     "dbt": ("hosts", ""),
     "duckdb": ("hosts doctor session", "result cli datasets"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency

@@ -122,5 +122,18 @@ def test_the_users_texts_stand_as_they_are():
     assert text in made.whole
 
 
+@pytest.mark.parametrize("plan", ["fused", "staged", "lazy"])
+def test_kernel_calls_are_data_too(plan):
+    made = staged(workload(), plan)
+    assert all(call.sql in made.calls for call in made.kernel_calls)
+    assert {layer for call in made.kernel_calls for layer in call.spec.layers} == {"c5", "f6"}
+    columns = [call.column for call in made.kernel_calls]
+    for number, call in enumerate(made.kernel_calls):
+        if call.spec.start is None:
+            assert call.inputs[0] == "__v_image"
+        else:  # a field of what an earlier call added
+            assert call.inputs[0].partition(".")[0] in columns[:number]
+
+
 def test_equal_plans_give_equal_texts():
     assert staged(workload()) == staged(workload())

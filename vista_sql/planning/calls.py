@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from vista_sql import kernels, roster
@@ -51,6 +51,21 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
     )
 
 
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """A call of a kernel as data, for hosts that do not call kernels in SQL."""
+
+    column: str  # that it adds to the rows: a STRUCT of `l1`, `l2`, … and, from images, `error`
+    kernel: str
+    spec: InferSpec
+    inputs: tuple[str, ...]  # columns of the rows, and fields of columns that calls before it added
+
+    @property
+    def sql(self) -> str:
+        """The call as an expression."""
+        return f"{self.kernel}({text_literal(self.spec.to_text())}, {', '.join(self.inputs)})"
+
+
 class Calls:
     """The kernel calls of one plan; `select` prints them over a relation of narrow rows."""
 
@@ -75,7 +90,7 @@ class Calls:
         self.workload, self.names = workload, names
         self.before = chosen.placement == "before" and workload.structured is not None
         self.passes = [s for s in chosen.stages if isinstance(s, Infer) and s.start is None]
-        self.results: dict[str, str] = {}  # column → call; each may use the columns before it
+        self.results: list[KernelCall] = []  # each may use the columns of those before it
         self.features: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its features
         self.maps: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its raw map
         for stage in chosen.stages:
@@ -90,7 +105,7 @@ class Calls:
                 case _:
                     assert_never(stage)
         self.check = self._check(len(self.results))
-        first = next(iter(self.results), None)
+        first = self.results[0].column if self.results else None
         # where the statement is not known, the calls may turn out unused: the check stands alone
         self.error = (
             self.check if first is None or workload.needs.columns is None else f"{first}.error"
@@ -118,12 +133,12 @@ class Calls:
         spec = replace(self._of(stage.cnn), layers=layers)
         if stage.start is not None:
             spec = replace(spec, start=stage.start.name, gate="")  # images are read before
-            name = kernels.sized_name("vista_resume", len(layers))
-            raw = self.maps[stage.cnn, stage.start.name]
-            call = f"{name}({text_literal(spec.to_text())}, {raw})"
+            kernel = kernels.sized_name("vista_resume", len(layers))
+            inputs: tuple[str, ...] = (self.maps[stage.cnn, stage.start.name],)
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
-            name = kernels.sized_name(base, len(layers))
+            kernel = kernels.sized_name(base, len(layers))
+            inputs = (self.names.image, self._key())
             kept_for, taken = self._pixels(stage)
             spec = replace(
                 spec,
@@ -133,8 +148,7 @@ class Calls:
                 base=None if stage.base is None else stage.base.name,
                 materialize=tuple(layer.name for layer in stage.materialize),
             )
-            call = f"{name}({text_literal(spec.to_text())}, {self.names.image}, {self._key()})"
-        self.results[column] = call
+        self.results.append(KernelCall(column, kernel, spec, inputs))
         values = self.features if stage.form == "features" else self.maps
         values |= {(stage.cnn, n): f"{column}.l{slot}" for slot, n in enumerate(layers, 1)}
 
@@ -155,8 +169,8 @@ class Calls:
     def select(self, rows: str) -> str:
         """Return the SELECT over `rows`, text that can stand after FROM."""
         source = f"{rows} AS {self.names.rows}"
-        for column, call in self.results.items():
-            level = f"SELECT *, {call} AS {column}\nFROM {source}"
+        for call in self.results:
+            level = f"SELECT *, {call.sql} AS {call.column}\nFROM {source}"
             source = f"(\n{indent(level)}\n) AS {self.names.rows}"
         error = self.error
         if self.before:
@@ -174,8 +188,9 @@ class Calls:
         names, workload = self.names, self.workload
         assert workload.structured is not None  # noqa: S101  (self.before says so)
         error = [f"{self.error} AS {names.error}"] if reads_images(workload) else []
-        inner = f"SELECT {', '.join([names.key, *self.results, *error])}\nFROM {inferred}"
-        results = [*self.results, names.error] if error else [*self.results]
+        columns = [call.column for call in self.results]
+        inner = f"SELECT {', '.join([names.key, *columns, *error])}\nFROM {inferred}"
+        results = [*columns, names.error] if error else columns
         shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])
         key = (
             f"{names.structured}.{identifier(workload.structured_key)} = {names.joined}.{names.key}"
@@ -204,7 +219,7 @@ class Calls:
                 name if (name := identifier(column)) in kept else f"{_away(kind)} AS {name}"
                 for column, kind in workload.narrow_columns.items()
             ]
-        hidden = [names.image, names.key, names.error, *self.results]
+        hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
         if workload.structured is None:
             hidden.append(workload.image_column or ASSUMED_IMAGE)
         added = text_literal(json.dumps(list(workload.added_columns)))

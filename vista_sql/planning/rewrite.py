@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vista_sql.planning.calls import Calls, base_spec
+from vista_sql.planning.calls import Calls, KernelCall, base_spec
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.rows import Identifiers, Marks, image_rows, indent, joined_rows, marked
@@ -23,6 +23,7 @@ class Staged:
     rows_name: str
     calls: str  # SELECT over the relation `rows_name`
     whole: str  # the same as one SELECT
+    kernel_calls: tuple[KernelCall, ...]  # those in `calls` that compute layers, in their order
 
 
 def stage(
@@ -47,7 +48,7 @@ def stage(
     Example: of SELECT id, f6 FROM TRANSFER(…)
         >>> from dataclasses import replace
         >>> from vista_sql.machine.resources import Resources
-    from vista_sql.planning.capabilities import Capabilities
+        >>> from vista_sql.planning.capabilities import Capabilities
         >>> from vista_sql.planning.candidates import Machine
         >>> from vista_sql.planning.optimizer import choose
         >>> from vista_sql.sql.needs import Needs
@@ -90,4 +91,5 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
         names.rows,
         marks.resolved(calls.select(names.rows)),
         marks.resolved(whole),
+        tuple(calls.results),
     )
