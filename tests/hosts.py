@@ -65,7 +65,6 @@ class Client(Protocol):
 class Host:
     """Where statements run."""
 
-    module: str  # of the package, that makes it one
     open: Callable[[Path, Shells], AbstractContextManager[Client]]  # on a database file
     sees_whole_statements: bool = False  # else each TRANSFER is planned by itself
 
@@ -213,11 +212,12 @@ def _shell(database: Path, shell: Shells) -> Iterator[Client]:
 
 
 HOSTS = {
-    "query": Host("vista_sql.session", _query, sees_whole_statements=True),
-    "attach": Host("vista_sql.hosts.duckdb", _attach),
-    "shell": Host("vista_sql.hosts.shell", _shell),
-    "dbt": Host("vista_sql.hosts.dbt", _dbt),
+    "query": Host(_query, sees_whole_statements=True),
+    "connection": Host(_attach),
+    "shell": Host(_shell),
+    "dbt": Host(_dbt),
 }
+"""By the names of `vista_sql.hosts.kinds()`."""
 
 
 class Clients:

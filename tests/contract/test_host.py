@@ -5,15 +5,21 @@ A host is an entry of HOSTS in tests/hosts.py; what it can do is stated there an
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import foods
 import hosts
 import pytest
+import sqlglot
 from hosts import HOSTS, Refused
 
 from vista_sql import hosts as package
+from vista_sql.hosts import Host
+from vista_sql.hosts.binding import Binder
+from vista_sql.hosts.duckdb.in_process import InProcess
+from vista_sql.hosts.duckdb.process import process
+from vista_sql.planning.context import Context, FreshNames
+from vista_sql.planning.planner import plan
+from vista_sql.settings import Settings
+from vista_sql.sql.parse import parse
 
 CALL = "TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => 'foods')"
 every_host = pytest.mark.parametrize("host", HOSTS)
@@ -31,13 +37,45 @@ def client(host, clients):
     assert clients[host].run(foods.LEFTOVERS).rows == []
 
 
+KINDS = {kind.name: kind for kind in package.kinds()}
+
+
 def test_every_host_of_the_package_is_here():
-    modules = {host.module for host in HOSTS.values()}
-    assert all(map(importlib.import_module, modules))
-    folders = {
-        m.name for m in pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if m.ispkg
-    }
-    assert folders <= modules, "give it an entry in tests/hosts.py"
+    assert KINDS.keys() == HOSTS.keys(), "give it an entry in tests/hosts.py"
+
+
+@every_host
+def test_what_a_host_can_do_is_stated(host):
+    kind = KINDS[host]
+    assert kind.meaning
+    able = kind.capabilities
+    assert sqlglot.Dialect.get_or_raise(able.dialect.name)
+    assert able.dialect.identifier("a") == f"{able.dialect.quote}a{able.dialect.quote}"
+    assert able.call_rows(7) == (7 if able.small_batches else able.vector_rows)
+    assert able.sink == "rows"  # until a statement says more
+    # rows that the host hands out are read before the statement is bound: it sees the whole
+    assert able.small_batches == HOSTS[host].sees_whole_statements
+
+
+def script_of(host):
+    (statement,) = parse(f"SELECT name, f6 FROM {CALL} ORDER BY name")
+    settings = Settings({"vista_store": False}, {})
+    context = Context(settings, "home", host.capabilities, FreshNames("salt"))
+    return plan(statement, host.database, context)
+
+
+def test_hosts_are_asked_and_run_scripts(tmp_path):
+    """The protocol itself, where rows come back and where an engine binds what comes back."""
+    with foods.connect() as session:
+        whole: Host = InProcess(session.con, str(tmp_path))
+        rows = whole.run(script_of(whole)).fetchall()
+        bound: Host = Binder(
+            str(tmp_path), "salt", KINDS["connection"].capabilities, process().runtime
+        )
+        text = bound.run(script_of(bound))
+        assert foods.sorted_rows(session.con.sql(text).fetchall()) == foods.sorted_rows(rows)
+        assert bound.database.columns("SELECT 1") is None
+        assert whole.database.columns("SELECT 1 AS a") == {"a": "INTEGER"}
 
 
 @every_host

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from vista_sql.hosts import Host
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.planning.capabilities import Capabilities
@@ -20,7 +21,7 @@ from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call
 
 
-class Binder:
+class Binder(Host[str]):
     """A database on which calls are planned one by one: its home folder, its runs, its names.
 
     It is a host: what it is asked to run is one SELECT, which the engine binds in the statement.
@@ -43,10 +44,20 @@ class Binder:
             counters: where the kernels count.
             look: returns the columns of a committed, lasting relation, if it can be seen.
         """
-        self.capabilities, self.database = capabilities, Unseen(look)
+        self._capabilities, self._database = capabilities, Unseen(look)
         self._home, self._salt, self._counters = home, salt, counters
         self._runs: Runs | None = None
         self._lock = threading.Lock()  # connections of several threads may bind at once
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the host can do."""
+        return self._capabilities
+
+    @property
+    def database(self) -> Unseen:
+        """What planning may ask: next to nothing."""
+        return self._database
 
     def home(self, settings: Settings, folder: str = "") -> str:
         """Return the folder of models, runs and errors; a relative one is relative to `folder`."""

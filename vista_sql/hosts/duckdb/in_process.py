@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from vista_sql.errors import Place, QueryError, UnknownNameError
-from vista_sql.hosts import HostKind
+from vista_sql.hosts import Host, HostKind
 from vista_sql.hosts.duckdb import caller, database, rows
 from vista_sql.hosts.duckdb.caller import Lent, Scope
 from vista_sql.hosts.duckdb.database import Seen
@@ -52,7 +52,7 @@ class Watched:
     rows: Callable[[int, int | None], None] = _no_rows  # narrow rows: done, in all
 
 
-class InProcess:
+class InProcess(Host[Result]):
     """One connection on which whole statements run; it is a host."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, folder: str) -> None:
