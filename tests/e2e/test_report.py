@@ -121,7 +121,7 @@ def every_timer(home, **changed):
     """Write the record of a run of 10 s that spent time on everything; return its id."""
     journal = Runs(str(home))
     run = journal.open("SELECT fc6 FROM t")
-    counters = catalog.module(kernels.PACKAGE, "passes.runtime").Counters()
+    counters = catalog.module(kernels.PACKAGE, "passes.counts").RunCounts()
     for timer in {*WALL, *WORK}:
         owner = counters.clock if timer.counter.startswith("clock.") else counters
         setattr(owner, timer.counter.removeprefix("clock."), 0.25)

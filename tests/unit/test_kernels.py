@@ -47,7 +47,7 @@ def test_an_order_to_measure_comes_back_from_its_text(facts):
 @pytest.fixture
 def counters():
     """A run's counters, as the kernels have them."""
-    return catalog.module(kernels.PACKAGE, "passes.runtime").Counters()
+    return catalog.module(kernels.PACKAGE, "passes.counts").RunCounts()
 
 
 def counted(counters):

@@ -28,9 +28,9 @@ class Kernels:
 
 
 def counts(n_rows=0, n_images=0, reasons=()):
-    runtime = catalog.module(kernels.PACKAGE, "passes.runtime")
-    tally = runtime.Tally(n_rows, n_images, len(reasons), list(reasons))
-    return runtime.Counters(images_inferred=n_images, tallies={0: tally})
+    counts = catalog.module(kernels.PACKAGE, "passes.counts")
+    tally = counts.Tally(n_rows, n_images, len(reasons), list(reasons))
+    return counts.RunCounts(images_inferred=n_images, tallies={0: tally})
 
 
 def records(home):

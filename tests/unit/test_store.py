@@ -285,7 +285,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(kept, tmp_path):
     from stores import Store, entries, read
     kept = Store({kept.folder!r})
     for i in range(25):
-        kept.keep(t.entries([i]))
+        kept.keep(entries([i]))
     with kept._files.transaction(write=True) as transaction:
         transaction.txn.put(b"half", b"written" * 10000, db=transaction.entries)
         os.kill(os.getpid(), signal.SIGKILL)

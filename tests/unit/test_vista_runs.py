@@ -17,11 +17,11 @@ from vista_sql.sql.calls import Call
 @pytest.fixture
 def home(tmp_path):
     """A folder with two runs; of the newer one two images could not be read."""
-    runtime = catalog.module(kernels.PACKAGE, "passes.runtime")
+    counts = catalog.module(kernels.PACKAGE, "passes.counts")
     journal = Runs(str(tmp_path))
     for statement, reasons in (("SELECT 'a'", []), ("SELECT 2", [("4", "it's cut"), (None, "no")])):
-        tally = runtime.Tally(5, 4, len(reasons), reasons)
-        counters = runtime.Counters(images_inferred=3, images_from_store=1, tallies={0: tally})
+        tally = counts.Tally(5, 4, len(reasons), reasons)
+        counters = counts.RunCounts(images_inferred=3, images_from_store=1, tallies={0: tally})
         journal.close(journal.open(statement), "fused/after", counters)
     return str(tmp_path)
 
@@ -57,6 +57,6 @@ def test_a_folder_without_runs_has_no_rows(function, tmp_path):
 
 
 @pytest.mark.parametrize("function", [vista_runs, vista_errors])
-def test_they_take_no_argument(function, tmp_path):
+def test_they_take_no_argument(function):
     with pytest.raises(UnknownNameError, match="rows"):
-        table(function, str(tmp_path), rows=3)
+        Call(function.FUNCTION.name, {"rows": 3}, {}).checked()

@@ -52,7 +52,7 @@ class Cutter:
     """Writes what joins and sub-queries demand of one call's rows as text that stands for itself.
 
     Example:
-        >>> from vista_sql.sql import parse, steady, resolve
+        >>> from vista_sql.sql import joins, parse, resolve
         >>> text = '''SELECT t.fc6 FROM TRANSFER('lenet5') AS t JOIN o ON t.id = o.id
         ... WHERE o.price > 2 AND t.id NOT IN (SELECT id FROM sold)'''
         >>> (statement,) = parse.parse(text)

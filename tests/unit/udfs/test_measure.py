@@ -19,8 +19,9 @@ PLAN = (
 
 
 @pytest.fixture
-def runtime():
-    with_threads = runtimes.Runtime(threads=2)
+def runtime(monkeypatch):
+    monkeypatch.setattr(runtimes, "cores", lambda: 2)
+    with_threads = runtimes.Runtime()
     yield with_threads
     with_threads.close()
 
