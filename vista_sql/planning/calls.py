@@ -18,6 +18,7 @@ from vista_sql.planning.rows import (
     reads_images,
     used_columns,
 )
+from vista_sql.planning.travel import NO_WAYS, Ways, key_type
 from vista_sql.planning.workload import Tap, Workload, array_type
 from vista_sql.sql.quoting import identifier, text_literal
 
@@ -166,24 +167,29 @@ class Calls:
             return 0, False
         return (len(alike) - 1, False) if alike[0] == stage.cnn else (0, True)
 
-    def select(self, rows: str) -> str:
-        """Return the SELECT over `rows`, text that can stand after FROM."""
+    def select(self, rows: str, ways: Ways = NO_WAYS) -> str:
+        """Return the SELECT over `rows`, text that can stand after FROM; what came as text is cast.
+
+        Args:
+            rows: the narrow rows.
+            ways: how they came.
+        """
         source = f"{rows} AS {self.names.rows}"
         for call in self.results:
             level = f"SELECT *, {call.sql} AS {call.column}\nFROM {source}"
             source = f"(\n{indent(level)}\n) AS {self.names.rows}"
         error = self.error
         if self.before:
-            source = self._joined(source)
+            source = self._joined(source, ways)
             error = self.names.error
         skips = self.workload.on_error == "skip"
         shown = error
         if skips and error == self.check:  # DuckDB makes both calls, this one of fewer rows
             shown = self._check(len(self.results) + 1)
-        text = f"SELECT\n{indent(self._select_list(shown))}\nFROM {source}"
+        text = f"SELECT\n{indent(self._select_list(shown, ways))}\nFROM {source}"
         return text + (f"\nWHERE {error} IS NULL" if skips else "")
 
-    def _joined(self, inferred: str) -> str:
+    def _joined(self, inferred: str, ways: Ways) -> str:
         """Return the structured relation joined with the images' results, as a relation."""
         names, workload = self.names, self.workload
         assert workload.structured is not None  # noqa: S101  (self.before says so)
@@ -192,9 +198,10 @@ class Calls:
         inner = f"SELECT {', '.join([names.key, *columns, *error])}\nFROM {inferred}"
         results = [*columns, names.error] if error else columns
         shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])
-        key = (
-            f"{names.structured}.{identifier(workload.structured_key)} = {names.joined}.{names.key}"
-        )
+        key = f"{names.joined}.{names.key}"
+        if ways.key == "as text":
+            key = f"CAST({key} AS {key_type(workload, before=True)})"
+        key = f"{names.structured}.{identifier(workload.structured_key)} = {key}"
         outer = (
             f"SELECT {shown}\nFROM {filtered(workload.structured, workload, names.structured)}\n"
             f"{join(workload)} (\n{indent(inner)}\n) AS {names.joined}\n  ON {key}"
@@ -202,23 +209,28 @@ class Calls:
         sample = f" {workload.needs.sample}" if workload.needs.sample else ""
         return f"(\n{indent(outer)}\n) AS {names.rows}{sample}"
 
-    def _select_list(self, error: str) -> str:
+    def _select_list(self, error: str, ways: Ways) -> str:
         """Return the select list: the narrow columns, then those that TRANSFER adds."""
         workload = self.workload
-        narrow = self._narrow()
+        narrow = self._narrow(ways)
         if not workload.error_used:
             error = _away("VARCHAR")
         added = self._long() if workload.format == "long" else self._wide()
         return ",\n".join([*narrow, *added, f"{error} AS {identifier(workload.error_column)}"])
 
-    def _narrow(self) -> list[str]:
+    def _narrow(self, ways: Ways) -> list[str]:
         workload, names = self.workload, self.names
         if workload.narrow_columns is not None:
             kept = used_columns(workload, names) or []
-            return [
-                name if (name := identifier(column)) in kept else f"{_away(kind)} AS {name}"
-                for column, kind in workload.narrow_columns.items()
-            ]
+            shown = []
+            for column, kind in workload.narrow_columns.items():
+                name = identifier(column)
+                if name not in kept:
+                    name = f"{_away(kind)} AS {name}"
+                elif ways.columns.get(column) == "as text":
+                    name = f"CAST({name} AS {kind}) AS {name}"
+                shown.append(name)
+            return shown
         hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
         if workload.structured is None:
             hidden.append(workload.image_column or ASSUMED_IMAGE)

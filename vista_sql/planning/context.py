@@ -106,6 +106,10 @@ class Context:
                 values[name] = str(path) if path.suffix and path.is_file() else value
         return replace(call, values=values)
 
+    def whole(self) -> Context:
+        """Return the context of a call whose rows the host does not hand out: one SELECT."""
+        return replace(self, capabilities=replace(self.capabilities, small_batches=False))
+
     def inside(self, function: str) -> Context:
         """Return the context of a text inside a call of `function`: its rows go to the call.
 

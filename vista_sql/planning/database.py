@@ -46,6 +46,9 @@ class Database(Protocol):
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are, by name in lower case."""
 
+    def has_collations(self) -> bool:
+        """Return whether text may compare otherwise than byte by byte, in any column."""
+
     def plan(self, query: str) -> str:
         """Return the physical plan of a query as JSON, as DuckDB prints it.
 
@@ -92,6 +95,10 @@ class Unseen:
         """Return no views."""
         return {}
 
+    def has_collations(self) -> bool:
+        """Return True: nothing says that there is none."""
+        return True
+
     def plan(self, query: str) -> str:
         """Raise QueryError: nothing can be planned."""
         raise QueryError("no plan can be asked for while a statement is bound")
@@ -136,6 +143,10 @@ class Naming:
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are."""
         return self.database.views()
+
+    def has_collations(self) -> bool:
+        """Return whether text may compare otherwise than byte by byte."""
+        return self.database.has_collations()
 
     def plan(self, query: str) -> str:
         """Return the physical plan of a query as JSON."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vista_sql.errors import QueryError
-from vista_sql.planning import explain, facts, memory, optimizer, rewrite
+from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
 from vista_sql.planning.context import Context
@@ -166,10 +166,14 @@ def _stand_in(call: Bound | Expanded) -> StandIn | None:
 
 def stage(bound: Bound, needed: Needs) -> Transfer:
     """Return a TRANSFER call planned and staged, with what its statement needs of it."""
-    call, database, context = bound.call, bound.database, bound.context
+    call, database = bound.call, bound.database
     with located(call):
         needed = facts.worthwhile(bound.workload, needed, database, bound.names.dialect)
         known = facts.known(replace(bound.workload, needs=needed), database, bound.names)
+        context = bound.context
+        may_travel = context.capabilities.small_batches and bool(known.used_taps)
+        if may_travel and not travel.is_certain(known, database, database.clause):
+            context = context.whole()
         machine = context.machine(call)
         chosen = optimizer.choose(known, machine)
         run = context.open_run(chosen.name)

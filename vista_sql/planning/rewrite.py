@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vista_sql.planning import travel
 from vista_sql.planning.calls import Calls, KernelCall, base_spec
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.plans import Sort
@@ -82,14 +83,17 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     workload = marked(workload, marks.of)
     before = chosen.placement == "before" and workload.structured is not None
     narrow = image_rows if before else joined_rows
-    rows = narrow(workload, names, is_sorted=any(isinstance(s, Sort) for s in chosen.stages))
+    is_sorted = any(isinstance(s, Sort) for s in chosen.stages)
+    rows = narrow(workload, names, is_sorted=is_sorted)
+    ways = travel.ways(workload, before=before)
+    sent = narrow(workload, names, is_sorted=is_sorted, ways=ways)
     spec = base_spec(workload, run=run, folder=folder, gate=gate)
     calls = Calls(workload, plan, names, spec)
     whole = calls.select(f"(\n{indent(rows)}\n)")
     return Staged(
-        marks.resolved(rows),
+        marks.resolved(sent),
         names.rows,
-        marks.resolved(calls.select(names.rows)),
+        marks.resolved(calls.select(names.rows, ways)),
         marks.resolved(whole),
         tuple(calls.results),
     )

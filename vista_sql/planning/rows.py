@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vista_sql.planning.travel import NO_WAYS, Ways
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.semi_joins import ROW
@@ -72,17 +73,42 @@ def reads_images(workload: Workload) -> bool:
     return bool(workload.used_taps) or workload.error_used or workload.on_error == "skip"
 
 
-def image_rows(workload: Workload, names: Identifiers, *, is_sorted: bool) -> str:
+def image_rows(
+    workload: Workload, names: Identifiers, *, is_sorted: bool, ways: Ways = NO_WAYS
+) -> str:
     """Return the SELECT of the image relation's rows, key and image: inference before the join."""
     key = names.dialect.identifier(workload.image_key)
     text = (
         f"SELECT {names.images}.{key} AS {names.key}{_image_value(workload, names)}\n"
         f"FROM {workload.images.text} AS {names.images}"
     )
+    text = _sent(text, Ways({}, ways.key), names)
     return _by_image(text, names) if is_sorted else text
 
 
-def joined_rows(workload: Workload, names: Identifiers, *, is_sorted: bool = False) -> str:
+def _sent(text: str, ways: Ways, names: Identifiers) -> str:
+    """Return the SELECT of rows as they travel: columns that only text can bring are text.
+
+    Args:
+        text: the SELECT of the rows.
+        ways: how its structured columns and the key travel.
+        names: of the generated columns.
+    """
+    if "as text" not in (*ways.columns.values(), ways.key):
+        return text
+    shown = [
+        f"CAST({name} AS VARCHAR) AS {name}" if way == "as text" else name
+        for column, way in ways.columns.items()
+        for name in (names.dialect.identifier(column),)
+    ]
+    key = f"CAST({names.key} AS VARCHAR) AS {names.key}"
+    shown.append(key if ways.key == "as text" else names.key)
+    return f"SELECT {', '.join([*shown, names.image])}\nFROM (\n{indent(text)}\n) AS {names.joined}"
+
+
+def joined_rows(
+    workload: Workload, names: Identifiers, *, is_sorted: bool = False, ways: Ways = NO_WAYS
+) -> str:
     """Return the SELECT of the joined rows that are needed: columns that are used, key and image.
 
     Conditions, top-n, ranks and samples of the statement that may run below inference are in it.
@@ -132,6 +158,7 @@ __v_images."image" AS __v_image
         text = f"{_all_of(text, names.joined)}\nORDER BY {', '.join(needs.order)}"
     if needs.limit is not None:
         text = f"{text}\nLIMIT {needs.limit}"
+    text = _sent(text, ways, names)
     return _by_image(text, names) if is_sorted else text
 
 

@@ -2,10 +2,13 @@ SELECT COLUMNS('f6|price') FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."Is Healthy", __vista_fa2fd32e_structured."made", __vista_fa2fd32e_structured."tags", __vista_fa2fd32e_structured."meta", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "id", "price", "name", "Is Healthy", CAST("made" AS VARCHAR) AS "made", "tags", "meta", "cat", __vista_fa2fd32e_key, __vista_fa2fd32e_image
+FROM (
+  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."Is Healthy", __vista_fa2fd32e_structured."made", __vista_fa2fd32e_structured."tags", __vista_fa2fd32e_structured."meta", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
+  JOIN images AS __vista_fa2fd32e_images
+    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+) AS __vista_fa2fd32e_joined;
 
 SELECT COLUMNS('f6|price') FROM (
 SELECT
@@ -13,7 +16,7 @@ SELECT
   "price",
   "name",
   "Is Healthy",
-  "made",
+  CAST("made" AS DATE) AS "made",
   "tags",
   "meta",
   "cat",

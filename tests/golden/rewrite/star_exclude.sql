@@ -2,10 +2,13 @@ SELECT * EXCLUDE (conv3, tags, meta) REPLACE (price * 2 AS price) FROM TRANSFER(
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."Is Healthy", __vista_fa2fd32e_structured."made", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "id", "price", "name", "Is Healthy", CAST("made" AS VARCHAR) AS "made", "cat", __vista_fa2fd32e_key, __vista_fa2fd32e_image
+FROM (
+  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."Is Healthy", __vista_fa2fd32e_structured."made", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
+  JOIN images AS __vista_fa2fd32e_images
+    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+) AS __vista_fa2fd32e_joined;
 
 SELECT * EXCLUDE (conv3, tags, meta) REPLACE (price * 2 AS price) FROM (
 SELECT
@@ -13,7 +16,7 @@ SELECT
   "price",
   "name",
   "Is Healthy",
-  "made",
+  CAST("made" AS DATE) AS "made",
   CAST(error('planned away') AS INTEGER[]) AS "tags",
   CAST(error('planned away') AS STRUCT(a INTEGER, b VARCHAR)) AS "meta",
   "cat",

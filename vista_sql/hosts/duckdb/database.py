@@ -52,6 +52,16 @@ class Seen:
         """Return the definitions of the views there are, by name in lower case."""
         return views(self._con)
 
+    def has_collations(self) -> bool:
+        """Return whether text may compare otherwise than byte by byte: DuckDB's types hide it."""
+        ((found,),) = self._con.execute(
+            "SELECT current_setting('default_collation') <> '' "
+            "OR EXISTS (SELECT 1 FROM duckdb_tables() WHERE contains(lower(sql), 'collate')) "
+            "OR EXISTS (SELECT 1 FROM duckdb_views() WHERE NOT internal "
+            "AND contains(lower(sql), 'collate'))"
+        ).fetchall()
+        return bool(found)
+
     def plan(self, query: str) -> str:
         """Return DuckDB's physical plan of a query as JSON."""
         try:
