@@ -140,18 +140,34 @@ class Session:
         return self._script(statement, self.settings(), None)
 
     def _script(
-        self, statement: Statement, settings: Settings, params: Any, run: str = ""
+        self,
+        statement: Statement,
+        settings: Settings,
+        params: Any,
+        run: str = "",
+        *,
+        needs_all: bool = False,
     ) -> Script:
-        """Return how a statement runs; one that is not ours to plan stays as it is."""
+        """Return how a statement runs; one that is not ours to plan stays as it is.
+
+        Args:
+            statement: the statement.
+            settings: of the session.
+            params: values of its parameters.
+            run: that the kernels count under.
+            needs_all: plan columns, too, that it seems not to use.
+        """
         if not _is_planned(statement):
             return Script(statement.text)
         context = Context(
             settings,
             self.home(settings),
             self._host.capabilities_for(statement.text),
-            FreshNames(f"{self._connection.salt}{run}"),  # several results may be open at once
+            # several results may be open at once, and one whose statement was planned again
+            FreshNames(f"{self._connection.salt}{run}{needs_all or ''}"),
             rates=self._connection.binder.rates(settings),
             open_run=lambda plan: run,
+            needs_all=needs_all,
         )
         return plan(statement, Seen(self.con, params), context)
 
@@ -185,7 +201,8 @@ class Session:
             undo.callback(_forget, run)
             ended = partial(_record, journal, run, script, settings)
             watched = Watched(watch.finish, ended, watch.rows)
-            return self._host.start(statement, script, params, watched, undo)
+            again = partial(self._script, statement, settings, params, run, needs_all=True)
+            return self._host.start(statement, script, params, watched, undo, again)
 
 
 def _is_planned(statement: Statement) -> bool:

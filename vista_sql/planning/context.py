@@ -53,6 +53,7 @@ class Context:
     rates: Rates = DEFAULTS
     open_run: Callable[[str], str] = field(default=_no_run)  # plan's name → run that counts
     folder: str = ""  # what relative paths are relative to; "" is the process's working folder
+    needs_all: bool = False  # what a statement seems not to use is there all the same
     gate: str = ""  # of a training that may say it has seen enough; "": of none
     training_limits: tuple[Value, ...] = ()  # memory_limit of each training that is fed
 

@@ -46,6 +46,9 @@ class Database(Protocol):
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are, by name in lower case."""
 
+    def has_usual_order(self) -> bool:
+        """Return whether ORDER BY without further words is ascending, and has NULLs last."""
+
     def has_collations(self) -> bool:
         """Return whether text may compare otherwise than byte by byte, in any column."""
 
@@ -95,6 +98,10 @@ class Unseen:
         """Return no views."""
         return {}
 
+    def has_usual_order(self) -> bool:
+        """Return False: nothing says so."""
+        return False
+
     def has_collations(self) -> bool:
         """Return True: nothing says that there is none."""
         return True
@@ -143,6 +150,10 @@ class Naming:
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are."""
         return self.database.views()
+
+    def has_usual_order(self) -> bool:
+        """Return whether ORDER BY without further words is ascending, and has NULLs last."""
+        return self.database.has_usual_order()
 
     def has_collations(self) -> bool:
         """Return whether text may compare otherwise than byte by byte."""

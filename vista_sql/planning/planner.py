@@ -122,8 +122,9 @@ def demands(
     statement: Statement, calls: Sequence[Bound | Expanded], database: Database
 ) -> tuple[Needs, ...]:
     """Return what a statement needs of each of its calls; of other functions' rows, all."""
-    columns_known = any(isinstance(call, Bound) and call.workload.narrow_columns for call in calls)
-    if not columns_known:
+    transfers = [call for call in calls if isinstance(call, Bound)]
+    columns_known = any(call.workload.narrow_columns for call in transfers)
+    if not columns_known or any(call.context.needs_all for call in transfers):
         return tuple(EVERYTHING for _ in calls)
 
     def columns(relation: str) -> Mapping[str, str] | None:
@@ -133,6 +134,12 @@ def demands(
             return None
 
     wanted = needs.analyse(statement, [_stand_in(call) for call in calls], columns)
+    if any(one.order or one.qualify for one in wanted) and not database.has_usual_order():
+        # sqlglot prints no NULLS LAST, which is the default to it: the order would be another one
+        wanted = tuple(
+            replace(one, order=(), limit=None, qualify=None) if one.order or one.qualify else one
+            for one in wanted
+        )
     # a SAMPLE below inference leaves its own place: one whose place is not found stays above
     return tuple(
         replace(one, sample=None)

@@ -107,12 +107,40 @@ def resolve(
         return None
     schema: dict[str, object] = {}
     names = _stand_in(query, statement.calls, calls, schema)
+    _alias_nameless(query)
     tables = _replace_others(query, columns_of, schema, set(names), statement.dialect)
     dialect = statement.dialect
     tree = by_sqlglot(qualify, query, schema=schema, dialect=dialect.name, quote_identifiers=True)
     opaque = _reads_unnamed_columns(tree)
     named = frozenset(cte.alias.lower() for cte in tree.find_all(exp.CTE))
     return Resolved(tree, tuple(names), opaque, tables, _ctes(tree), named, dialect)
+
+
+def _alias_nameless(query: exp.Query) -> None:
+    """Give projections a name that no text can mean, where DuckDB and sqlglot name them otherwise.
+
+    To sqlglot `id::VARCHAR` is called `id`, as `upper(id)` is to neither: an ORDER BY id would sort
+    by the text. A column and a field of one are called alike by both.
+
+    Raises:
+        UnresolvedError: ORDER BY ALL, which sorts by what DuckDB calls columns.
+
+    Example:
+        >>> query = exp.maybe_parse("SELECT id::VARCHAR, id, s.field, *, 2 AS two FROM t")
+        >>> _alias_nameless(query)
+        >>> [projection.alias for projection in query.selects]
+        ['__vista_nameless_0', '', '', '', 'two']
+    """
+    for select in query.find_all(exp.Select):
+        for place, shown in enumerate(select.expressions):
+            named = isinstance(shown, (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star))
+            if not named and not shown.is_star:
+                select.expressions[place] = exp.alias_(shown, f"__vista_nameless_{place}")
+                select.expressions[place].parent = select
+    for ordered in query.find_all(exp.Ordered):
+        key = ordered.this
+        if isinstance(key, exp.Column) and key.name.lower() == "all" and not key.this.quoted:
+            raise UnresolvedError("ORDER BY ALL")
 
 
 def _query(tree: exp.Expr) -> exp.Query | None:

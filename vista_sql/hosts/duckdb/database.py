@@ -52,6 +52,13 @@ class Seen:
         """Return the definitions of the views there are, by name in lower case."""
         return views(self._con)
 
+    def has_usual_order(self) -> bool:
+        """Return whether ORDER BY without further words is ascending, and has NULLs last."""
+        (settings,) = self._con.execute(
+            "SELECT current_setting('default_order'), current_setting('default_null_order')"
+        ).fetchall()
+        return tuple(settings) == ("ASCENDING", "NULLS_LAST")
+
     def has_collations(self) -> bool:
         """Return whether text may compare otherwise than byte by byte: DuckDB's types hide it."""
         ((found,),) = self._con.execute(

@@ -23,6 +23,11 @@ Expand = Callable[[Call, Mapping[str, Any]], str]
 """(call, the connection's vista_ variables) → the SELECT that the call stands for."""
 
 
+def is_planned_away(error: BaseException) -> bool:
+    """Return whether DuckDB met a column that the statement seemed not to use."""
+    return f"Error: {PLANNED_AWAY}" in str(error)
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Raise the error that a kernel or the planner raised, instead of DuckDB's account of it."""
@@ -34,10 +39,10 @@ def translated() -> Iterator[None]:
         found = process().failures.find(error)
         if found is not None:
             raise found from error
-        if f"Error: {PLANNED_AWAY}" in str(error):
+        if is_planned_away(error):
             raise HostError(
-                "DuckDB read a column that the statement seemed not to use; run it with con.sql(), "
-                "which plans each TRANSFER by itself, and tell us of the statement"
+                "DuckDB read a column that the statement seemed not to use, too late to plan it "
+                "again; run it with con.sql(), which plans each TRANSFER by itself"
             ) from error
         if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
             raise KeyboardInterrupt from error

@@ -18,7 +18,7 @@ from vista_sql.hosts import Host, HostKind
 from vista_sql.hosts.duckdb import caller, database, rows
 from vista_sql.hosts.duckdb.caller import Lent, Scope
 from vista_sql.hosts.duckdb.database import Seen
-from vista_sql.hosts.duckdb.functions import translated
+from vista_sql.hosts.duckdb.functions import is_planned_away, translated
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.memory import Allowance
@@ -114,6 +114,7 @@ class InProcess(Host[Result]):
         params: Any,
         watched: Watched,
         undo: contextlib.ExitStack,
+        again: Callable[[], Script] | None = None,
     ) -> Result:
         """Stage the narrow rows, and return the bound SELECT as a Result; run anything else now.
 
@@ -123,40 +124,48 @@ class InProcess(Host[Result]):
             params: values of the statement's parameters.
             watched: who is told.
             undo: ends what the statement needs; a SELECT's result takes it over.
+            again: plans the statement with every column, should DuckDB read one that it seemed not
+                to use.
 
         Raises:
             QueryError: DuckDB does not know a name; at its place in the user's text.
             duckdb.Error: DuckDB refuses it.
         """
+        if statement.kind != "select":
+            try:
+                return self._executed(statement, script, params, watched, undo)
+            except duckdb.Error as error:
+                if again is None or not is_planned_away(error):
+                    raise
+            return self._executed(statement, again(), params, watched, undo)
         allowed = script.allowance()
-        transfers = script.apart
-        handed_out = rows.counted([t.workload.facts.rows for t in transfers], watched.rows)
-        for transfer in transfers:
-            narrow_rows = self._rows(transfer, params, handed_out)
-            self._lent.lend(transfer.staged.rows_name, narrow_rows, undo)
-        if script.text != statement.text:  # else it is the user's own
-            params = left_in(script.text, params)
-        if statement.kind != "select":
-            undo.enter_context(self._share(allowed))
-        try:
-            relation = self.con.sql(script.text, params=params)
-        except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise _located(error, statement) from error
+        relation = self._bound(statement, script, params, watched, undo)
         columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
-        if statement.kind != "select":
-            table = relation.to_arrow_table()
-            watched.finished()
-            watched.ended()
-            return Result(columns, lambda _: iter(table.to_batches()), table.schema)
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
+
+        def batches(n_rows: int) -> Iterator[pa.RecordBatch]:
+            def of(bound: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
+                reader = bound.to_arrow_reader(min(n_rows, allowed.reader_rows))
+                if (made := weak()) is not None:
+                    made._schema = reader.schema
+                yield from reader
+
+            read = of(relation)
+            try:
+                first = next(read, None)
+            except (duckdb.Error, OSError) as error:
+                if again is None or not is_planned_away(error):
+                    raise
+                read = of(self._bound(statement, again(), params, watched, kept))
+                first = next(read, None)
+            if first is not None:
+                yield first
+                yield from read
 
         def read(n_rows: int) -> Iterator[pa.RecordBatch]:
             with kept, placed(statement), translated(), self._share(allowed):
                 try:
-                    reader = relation.to_arrow_reader(min(n_rows, allowed.reader_rows))
-                    if (made := weak()) is not None:
-                        made._schema = reader.schema
-                    yield from reader
+                    yield from batches(n_rows)
                     watched.finished()
                 finally:
                     watched.ended()
@@ -165,6 +174,44 @@ class InProcess(Host[Result]):
         weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
         return result
+
+    def _bound(
+        self,
+        statement: Statement,
+        script: Script,
+        params: Any,
+        watched: Watched,
+        undo: contextlib.ExitStack,
+    ) -> duckdb.DuckDBPyRelation:
+        """Stage the narrow rows of a script, and return its text as DuckDB binds (or runs) it."""
+        transfers = script.apart
+        handed_out = rows.counted([t.workload.facts.rows for t in transfers], watched.rows)
+        for transfer in transfers:
+            narrow_rows = self._rows(transfer, params, handed_out)
+            self._lent.lend(transfer.staged.rows_name, narrow_rows, undo)
+        if script.text != statement.text:  # else it is the user's own
+            params = left_in(script.text, params)
+        try:
+            return self.con.sql(script.text, params=params)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise _located(error, statement) from error
+
+    def _executed(
+        self,
+        statement: Statement,
+        script: Script,
+        params: Any,
+        watched: Watched,
+        undo: contextlib.ExitStack,
+    ) -> Result:
+        """Run a script whose rows go somewhere; return what DuckDB says of it."""
+        with self._share(script.allowance()):
+            relation = self._bound(statement, script, params, watched, undo)
+            columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
+            table = relation.to_arrow_table()
+        watched.finished()
+        watched.ended()
+        return Result(columns, lambda _: iter(table.to_batches()), table.schema)
 
     def _share(self, allowed: Allowance) -> contextlib.AbstractContextManager[None]:
         """Keep DuckDB within its part of the statement's memory limit."""
