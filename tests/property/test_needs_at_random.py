@@ -13,10 +13,14 @@ CONDITIONS = (  # over the source {a}; those on features cost inference
     "{a}.name LIKE '%a%'", "{a}.cat = 'c1'", "NOT {a}.\"Is Healthy\"", "coalesce({a}.price, 0) < 5",
     "{a}.f6[1] > 0.9", "{a}.f6 IS NULL", "{a}.price < 8 OR {a}.f6[1] > 0.9", "{a}.error IS NULL",
     "{a}.id IN (SELECT id FROM other)", "{a}.price > (SELECT min(price) FROM other)", "true",
+    "EXISTS (SELECT {a}.id FROM other)", "{a}.id IN (SELECT id FROM other WHERE price < {a}.price)",
+    "(SELECT max(price) FROM other AS c WHERE c.id = {a}.id) IS NULL", "{a}.name.upper() > 'B'",
+    "{a}.made > DATE '2000-01-01' OR {a}.made IS NULL",
 )  # fmt: skip
 SHOWN = (
     "{a}.id", "{a}.price", "{a}.name", "{a}.f6", "{a}.f6[1:2]", "{a}.error", "{a}.price * 2",
-    "{a}.cat", "len({a}.conv3)",
+    "{a}.cat", "len({a}.conv3)", "{a}.name.upper()", "{a}.price::INT", "{a}.id::VARCHAR", "{a}.made",
+    "{a}.tags", "{a}.meta", "(SELECT max(price) FROM other AS c WHERE c.id = {a}.id)",
 )  # fmt: skip
 JOINS = ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN")
 
@@ -65,7 +69,11 @@ def statements(draw):
         conditions += draw(
             st.sampled_from([[], ["t.price IS NULL"], ["t.id IS NULL OR t.price < 8"]])
         )
-    columns = ", ".join(f"{s.replace('{a}', 't')} AS x{i}" for i, s in enumerate(shown))
+    named = draw(st.booleans())  # what has no name is called otherwise by sqlglot than by DuckDB
+    columns = ", ".join(
+        s.replace("{a}", "t") + (f" AS x{i}" if named or i == 0 else "")
+        for i, s in enumerate(shown)
+    )
     where = " AND ".join(f"({c.replace('{a}', 't')})" for c in conditions)
     text = f"SELECT {columns} FROM {text_from}" + (f" WHERE {where}" if where else "")
     tail = draw(st.sampled_from(["", "", "count", "distinct", "window", "limit"]))
