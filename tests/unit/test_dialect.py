@@ -30,6 +30,12 @@ class Catalog(Unseen):
             raise QueryError(f"{name} does not exist")
         return TABLES[name]
 
+    def has_usual_order(self):
+        return True
+
+    def has_collations(self):
+        return False
+
     def counts(self, query):
         assert '"' not in query
         sqlglot.parse_one(query, dialect="spark")

@@ -57,6 +57,12 @@ class Foods:
     def views(self):
         return {}
 
+    def has_usual_order(self):
+        return True
+
+    def has_collations(self):
+        return False
+
     def plan(self, query):
         raise QueryError("no plan")
 
