@@ -300,3 +300,16 @@ def test_open_results_do_not_disturb_each_other(fresh_db):
     assert foods.leftovers(fresh_db.con) == []
     assert ("mine",) not in fresh_db.con.sql("SELECT view_name FROM duckdb_views()").fetchall()
     assert len(mine) == 3
+
+
+@pytest.mark.parametrize("way", ["query", "connection"])
+def test_a_key_that_is_also_the_image_stays(foods_db, tmp_path, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    ((image,),) = foods_db.con.sql("SELECT first(image ORDER BY id) FROM images").fetchall()
+    (tmp_path / "a.png").write_bytes(image)
+    query = (
+        "SELECT * EXCLUDE (f6), len(f6) AS n FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], "
+        "images => $$FROM glob('*.png')$$, key => 'file', image => 'file')"
+    )
+    run = foods_db.query if way == "query" else foods_db.con.sql
+    assert run(query).fetchall() == [("a.png", None, 84)]

@@ -19,8 +19,8 @@ CONDITIONS = (  # over the source {a}; those on features cost inference
 )  # fmt: skip
 SHOWN = (
     "{a}.id", "{a}.price", "{a}.name", "{a}.f6", "{a}.f6[1:2]", "{a}.error", "{a}.price * 2",
-    "{a}.cat", "len({a}.conv3)", "{a}.name.upper()", "{a}.price::INT", "{a}.id::VARCHAR", "{a}.made",
-    "{a}.tags", "{a}.meta", "(SELECT max(price) FROM other AS c WHERE c.id = {a}.id)",
+    "{a}.cat", "len({a}.conv3)", "{a}.name.upper()", "{a}.price::INT", "{a}.id::VARCHAR",
+    "{a}.made", "{a}.tags", "{a}.meta", "(SELECT max(price) FROM other AS c WHERE c.id = {a}.id)",
 )  # fmt: skip
 JOINS = ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN")
 

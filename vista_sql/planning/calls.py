@@ -232,7 +232,7 @@ class Calls:
                 shown.append(name)
             return shown
         hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
-        if workload.structured is None:
+        if workload.structured is None and workload.image_column != workload.image_key:
             hidden.append(workload.image_column or ASSUMED_IMAGE)
         added = text_literal(json.dumps(list(workload.added_columns)))
         return [f"COLUMNS(lambda c: vista_kept(c, {added}, {text_literal(json.dumps(hidden))}))"]

@@ -59,7 +59,7 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
     parts: list[Transfer | Expanded] = []
     for call, needed in zip(calls, wanted, strict=True):
         parts.append(call if isinstance(call, Expanded) else stage(call, needed))
-    return spliced(statement, parts, context)
+    return spliced(statement, parts, database, context)
 
 
 def plan_call(call: Call, database: Database, context: Context) -> Script:
@@ -195,7 +195,12 @@ def stage(bound: Bound, needed: Needs) -> Transfer:
 # ── splice ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def spliced(statement: Statement, parts: Sequence[Transfer | Expanded], context: Context) -> Script:
+def spliced(
+    statement: Statement,
+    parts: Sequence[Transfer | Expanded],
+    database: Database,
+    context: Context,
+) -> Script:
     """Return the statement with each call replaced by its part, where it stands."""
     samples = [
         span
@@ -208,7 +213,27 @@ def spliced(statement: Statement, parts: Sequence[Transfer | Expanded], context:
     if context.capabilities.sink == "parquet":
         row_bytes = sum(memory.feature_bytes(transfer.workload) for transfer in transfers)
         text = edit.with_row_groups(text, memory.row_group_rows(row_bytes))
+        text = _with_lists(Script(text, transfers), database)
     return Script(text, transfers)
+
+
+def _with_lists(script: Script, database: Database) -> str:
+    """Return a COPY to Parquet with lists for arrays: DuckDB writes a NULL array wrongly.
+
+    pyarrow and pandas refuse such a file, which DuckDB 2.0 makes of any table with one.
+    """
+    query = edit.copied_query(script.text)
+    if query is None:
+        return script.text
+    naming = database if isinstance(database, Naming) else Naming(database, ())
+    naming = naming.naming(script.relations)
+    try:
+        columns = naming.columns(f"SELECT * FROM (\n{script.text[slice(*query)]}\n)")
+        text = edit.with_lists(script.text, query, columns or {})
+        naming.columns(text[slice(*(edit.copied_query(text) or query))])
+    except QueryError:
+        return script.text  # the database says what is wrong; or two columns have one name
+    return text
 
 
 def _transfers(parts: Sequence[Transfer | Expanded]) -> tuple[Transfer, ...]:

@@ -122,7 +122,8 @@ class Workload:
             return self.structured.columns
         if self.images.columns is None:
             return None
-        return {n: t for n, t in self.images.columns.items() if n != self.image_column}
+        hidden = None if self.image_column == self.image_key else self.image_column
+        return {name: kind for name, kind in self.images.columns.items() if name != hidden}
 
     @property
     def added_columns(self) -> dict[str, str]:

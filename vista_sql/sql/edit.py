@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from sqlglot import Token, TokenType, exp
@@ -154,6 +155,58 @@ def with_row_groups(text: str, rows: int) -> str:
         return f"{text[: last.start]}, ROW_GROUP_SIZE {rows}{text[last.start :]}"
     end = last.end + 1
     return f"{text[:end]} (FORMAT parquet, ROW_GROUP_SIZE {rows}){text[end:]}"
+
+
+def copied_query(text: str) -> Span | None:
+    """Return where the query of a COPY stands, inside its parentheses; None: it copies a table.
+
+    Example:
+        >>> text = "COPY (SELECT ')' AS a) TO 'a.parquet'"
+        >>> start, end = copied_query(text)
+        >>> text[start:end]
+        "SELECT ')' AS a"
+    """
+    tokens = tokenize(text)
+    if len(tokens) < 2 or tokens[0].text.upper() != "COPY" or tokens[1].text != "(":
+        return None
+    depth = 0
+    for token in tokens[1:]:
+        if token.token_type == TokenType.L_PAREN:
+            depth += 1
+        elif token.token_type == TokenType.R_PAREN:
+            depth -= 1
+            if depth == 0:
+                return tokens[1].end + 1, token.start
+    return None
+
+
+def with_lists(text: str, query: Span, columns: Mapping[str, str]) -> str:
+    """Return a COPY whose query gives lists in place of arrays.
+
+    Args:
+        text: the statement.
+        query: where its query stands.
+        columns: the query's (name → DuckDB type).
+
+    Example:
+        >>> text = "COPY (SELECT 1 AS id, f FROM t) TO 'a.parquet'"
+        >>> print(with_lists(text, copied_query(text), {"id": "INTEGER", "f": "FLOAT[3]"}))
+        COPY (SELECT * REPLACE (CAST("f" AS FLOAT[]) AS "f") FROM (
+        SELECT 1 AS id, f FROM t
+        )) TO 'a.parquet'
+    """
+    arrays = {name: kind for name, kind in columns.items() if re.search(r"\[\d+\]$", kind)}
+    if not arrays:
+        return text
+    casts = ", ".join(
+        f"CAST({identifier(name)} AS {re.sub(_SIZES, '[]', kind)}) AS {identifier(name)}"
+        for name, kind in arrays.items()
+    )
+    start, end = query
+    return f"{text[:start]}SELECT * REPLACE ({casts}) FROM (\n{text[start:end]}\n){text[end:]}"
+
+
+_SIZES = re.compile(r"\[\d+\]")
 
 
 def _parquet_options(words: Sequence[str]) -> list[str] | None:

@@ -8,7 +8,8 @@ FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
 JOIN images AS __vista_fa2fd32e_images
   ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
 
-COPY (SELECT id, price, f6 FROM (
+COPY (SELECT * REPLACE (CAST("f6" AS FLOAT[]) AS "f6") FROM (
+SELECT id, price, f6 FROM (
 SELECT
   "id",
   "price",
@@ -25,4 +26,5 @@ FROM (
   SELECT *, vista_infer_1('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS __vista_fa2fd32e_result0
   FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
 ) AS __vista_fa2fd32e_rows
-) AS "transfer" WHERE price < 3) TO 'out.parquet' (FORMAT parquet, ROW_GROUP_SIZE 49932);
+) AS "transfer" WHERE price < 3
+)) TO 'out.parquet' (FORMAT parquet, ROW_GROUP_SIZE 49932);
