@@ -152,24 +152,21 @@ SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
 """A sub-query is dear that takes longer, and more than this share of what inference takes."""
 
 
-def worthwhile(
-    workload: Workload, needs: Needs, database: Database, dialect: Dialect = DUCKDB
-) -> Needs:
-    """Return needs with only those semi-joins that cut rows and cost little, each with the reason.
+def worthwhile(workload: Workload, database: Database, dialect: Dialect = DUCKDB) -> Needs:
+    """Return a workload's needs with the semi-joins that cut rows and cost little; why the others not.
 
     A semi-join is evaluated below inference and, as the join or condition it comes from, above it.
     Where a LIMIT or a rank relies on them all stay, or none does.
 
     Args:
-        workload: the call's; its columns are known.
-        needs: all that may run below inference.
+        workload: its columns are known; its needs are all that may run below inference.
         database: is asked for plans and counts.
         dialect: of its texts.
     """
+    needs = workload.needs
     if not needs.semi_joins:
         return needs
     none = replace(needs, semi_joins=(), limit=None, order=(), qualify=None)
-    workload = replace(workload, needs=needs)
     if not reads_images(workload):
         return none
     steady, reasons = _steady(workload, database, dialect)

@@ -14,8 +14,10 @@ from vista_sql.errors import QueryError
 from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
+from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
@@ -23,8 +25,7 @@ from vista_sql.settings import Value
 from vista_sql.sql import edit, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
 from vista_sql.sql.dialect import Dialect
-from vista_sql.sql.edit import splice
-from vista_sql.sql.needs import EVERYTHING, Needs
+from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
 from vista_sql.sql.resolve import StandIn
 
@@ -54,18 +55,18 @@ def plan(statement: Statement, database: Database, context: Context) -> Script:
         WHERE false
         ) AS r WHERE rows > 9
     """
-    calls = [bind(found, database, context) for found in statement.calls]
-    wanted = demands(statement, calls, database)
-    parts: list[Transfer | Expanded] = []
-    for call, needed in zip(calls, wanted, strict=True):
-        parts.append(call if isinstance(call, Expanded) else stage(call, needed))
-    return spliced(statement, parts, database, context)
+    bound = [bind(found, database, context) for found in statement.calls]
+    demanded = demand(statement, bound, database)
+    counted = [count(call) for call in demanded]
+    chosen = [choose(call) for call in counted]
+    staged = [stage(call) for call in chosen]
+    return splice(statement, staged, database, context)
 
 
 def plan_call(call: Call, database: Database, context: Context) -> Script:
     """Return how to run one call whose statement is not known: all of it is needed."""
     bound = _bound(call.checked(), CallPlanner(Naming(database, ()), context))
-    part = bound if isinstance(bound, Expanded) else stage(bound, EVERYTHING)
+    part = stage(choose(count(bound)))
     return Script(part.text, _transfers([part]))
 
 
@@ -81,6 +82,10 @@ class Bound:
     database: Naming  # as the call sees it
     context: Context
     names: Identifiers  # that no user's name equals
+
+    def needing(self, needs: Needs) -> Bound:
+        """Return the call with what its statement needs of it."""
+        return replace(self, workload=replace(self.workload, needs=needs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,14 @@ def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
 # ── needs ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def demands(
+def demand(
     statement: Statement, calls: Sequence[Bound | Expanded], database: Database
-) -> tuple[Needs, ...]:
-    """Return what a statement needs of each of its calls; of other functions' rows, all."""
+) -> list[Bound | Expanded]:
+    """Return the calls with what the statement needs of them; of other functions' rows, all."""
     transfers = [call for call in calls if isinstance(call, Bound)]
     columns_known = any(call.workload.narrow_columns for call in transfers)
     if not columns_known or any(call.context.needs_all for call in transfers):
-        return tuple(EVERYTHING for _ in calls)
+        return list(calls)  # a workload needs everything until more is known
 
     def columns(relation: str) -> Mapping[str, str] | None:
         try:
@@ -134,19 +139,18 @@ def demands(
             return None
 
     wanted = needs.analyse(statement, [_stand_in(call) for call in calls], columns)
-    if any(one.order or one.qualify for one in wanted) and not database.has_usual_order():
-        # sqlglot prints no NULLS LAST, which is the default to it: the order would be another one
-        wanted = tuple(
-            replace(one, order=(), limit=None, qualify=None) if one.order or one.qualify else one
-            for one in wanted
-        )
-    # a SAMPLE below inference leaves its own place: one whose place is not found stays above
-    return tuple(
-        replace(one, sample=None)
-        if one.sample and edit.sample_span(statement.text, found, statement.dialect) is None
-        else one
-        for one, found in zip(wanted, statement.calls, strict=True)
-    )
+    # sqlglot prints no NULLS LAST, which is the default to it: the order could be another one
+    ordered = any(one.order or one.qualify for one in wanted)
+    is_same_order = not ordered or database.has_usual_order()
+    demanded: list[Bound | Expanded] = []
+    for call, found, needed in zip(calls, statement.calls, wanted, strict=True):
+        if (needed.order or needed.qualify) and not is_same_order:
+            needed = replace(needed, order=(), limit=None, qualify=None)
+        # a SAMPLE below inference leaves its own place: one whose place is not found stays above
+        if needed.sample and edit.sample_span(statement.text, found, statement.dialect) is None:
+            needed = replace(needed, sample=None)
+        demanded.append(call if isinstance(call, Expanded) else call.needing(needed))
+    return demanded
 
 
 def _stand_in(call: Bound | Expanded) -> StandIn | None:
@@ -171,31 +175,57 @@ def _stand_in(call: Bound | Expanded) -> StandIn | None:
 # ── facts, choose, rewrite ──────────────────────────────────────────────────────────────────────
 
 
-def stage(bound: Bound, needed: Needs) -> Transfer:
-    """Return a TRANSFER call planned and staged, with what its statement needs of it."""
-    call, database = bound.call, bound.database
-    with located(call):
-        needed = facts.worthwhile(bound.workload, needed, database, bound.names.dialect)
-        known = facts.known(replace(bound.workload, needs=needed), database, bound.names)
-        context = bound.context
-        may_travel = context.capabilities.small_batches and bool(known.used_taps)
-        if may_travel and not travel.is_certain(known, database, database.clause):
-            context = context.whole()
-        machine = context.machine(call)
-        chosen = optimizer.choose(known, machine)
-        run = context.open_run(chosen.name)
-        staged = rewrite.stage(
-            known, chosen, bound.names, run=run, folder=context.folder, gate=context.gate
-        )
-    staged = replace(staged, rows=database.clause + staged.rows)
-    limit_bytes = machine.resources.memory_bytes
-    return Transfer(known, chosen, staged, limit_bytes, context.capabilities, run)
+def count(call: Bound | Expanded) -> Bound | Expanded:
+    """Return a TRANSFER call with the facts of its data, and the needs that are worth meeting."""
+    if isinstance(call, Expanded):
+        return call
+    database, names = call.database, call.names
+    with located(call.call):
+        needed = facts.worthwhile(call.workload, database, names.dialect)
+        known = facts.known(replace(call.workload, needs=needed), database, names)
+    return replace(call, workload=known)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A TRANSFER call with its plan."""
+
+    bound: Bound
+    plan: Plan
+    machine: Machine
+
+
+def choose(call: Bound | Expanded) -> Chosen | Expanded:
+    """Return a TRANSFER call with the plan to run it by."""
+    if isinstance(call, Expanded):
+        return call
+    workload, context, database = call.workload, call.context, call.database
+    may_travel = context.capabilities.small_batches and bool(workload.used_taps)
+    if may_travel and not travel.is_certain(workload, database, database.clause):
+        context = context.whole()
+    with located(call.call):
+        machine = context.machine(call.call)
+        return Chosen(call, optimizer.choose(workload, machine), machine)
+
+
+def stage(call: Chosen | Expanded) -> Transfer | Expanded:
+    """Return a TRANSFER call as staged SQL."""
+    if isinstance(call, Expanded):
+        return call
+    bound, context = call.bound, call.bound.context
+    run = context.open_run(call.plan.name)
+    staged = rewrite.stage(
+        bound.workload, call.plan, bound.names, run=run, folder=context.folder, gate=context.gate
+    )
+    staged = replace(staged, rows=bound.database.clause + staged.rows)
+    limit_bytes = call.machine.resources.memory_bytes
+    return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
 
 
 # ── splice ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def spliced(
+def splice(
     statement: Statement,
     parts: Sequence[Transfer | Expanded],
     database: Database,
@@ -208,7 +238,7 @@ def spliced(
         if isinstance(part, Transfer) and part.workload.needs.sample
         if (span := edit.sample_span(statement.text, found, statement.dialect)) is not None
     ]
-    text = splice(statement, [part.text for part in parts], samples)
+    text = edit.splice(statement, [part.text for part in parts], samples)
     transfers = _transfers(parts)
     if context.capabilities.sink == "parquet":
         row_bytes = sum(memory.feature_bytes(transfer.workload) for transfer in transfers)
