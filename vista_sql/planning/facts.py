@@ -153,7 +153,7 @@ SMALL_SECONDS, DEAR_SHARE = 0.02, 0.1
 
 
 def worthwhile(workload: Workload, database: Database, dialect: Dialect = DUCKDB) -> Needs:
-    """Return a workload's needs with the semi-joins that cut rows and cost little; why the others not.
+    """Return a workload's needs with the semi-joins that cut rows and cost little, and reasons.
 
     A semi-join is evaluated below inference and, as the join or condition it comes from, above it.
     Where a LIMIT or a rank relies on them all stay, or none does.
