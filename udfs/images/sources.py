@@ -14,9 +14,8 @@ from collections.abc import Hashable
 
 import pyarrow as pa
 
-from vista_sql import store
-
 from . import uris
+from .digests import digest
 from .uris import MAX_BYTES, Unreadable
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -25,7 +24,7 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 def identity(value: pa.Scalar, folder: str) -> Hashable:
     """Return what equal images share: the store's digest of a BLOB; a file's name, size, time."""
     if not is_text(value):
-        return store.digest(value.as_buffer())
+        return digest(value.as_buffer())
     text = value.as_py()
     path = local_path(text, folder)
     if path is None:

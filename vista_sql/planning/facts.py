@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vista_sql import roster, weights
+from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
@@ -24,7 +24,7 @@ from vista_sql.sql import parse, steady
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.semi_joins import ROW
-from vista_sql.store import Space, Store, device_class, digest, space
+from vista_sql.store import Space, Store, device_class, space
 
 EXACT_BYTES = 64 * 2**20
 """The most bytes of images that are read to tell equal ones: a tenth of a second, or less."""
@@ -299,6 +299,7 @@ def stored_shares(
         return ()
     if not features and not maps:
         return ()
+    digest = catalog.module(kernels.PACKAGE, "images.digests").digest
     digests = [
         digest(data) for data in map(_bytes, database.images(_sample(workload, names))) if data
     ]

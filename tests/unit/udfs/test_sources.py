@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import cv2
+import numpy as np
 import pyarrow as pa
 import pytest
 from vista_sql.udfs.images import sources
@@ -17,9 +19,12 @@ def text(value):
 
 
 def test_blobs_are_their_bytes_and_their_digest():
-    blob = pa.scalar(b"data", pa.large_binary())
-    assert bytes(sources.read(blob, "")) == b"data"
-    assert sources.identity(blob, "") == store.digest(b"data")
+    png = cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes()
+    blob = pa.scalar(png, pa.large_binary())
+    assert bytes(sources.read(blob, "")) == png
+    assert sources.identity(blob, "") == store.digest(png)  # as ever
+    refused = pa.scalar(b"P7\nWIDTH 1\n", pa.large_binary())
+    assert sources.identity(refused, "") != store.digest(refused.as_buffer())  # as never before
     assert not sources.is_text(blob)
     assert sources.is_stable(sources.identity(blob, ""))
 
