@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from . import headers, memory
+from . import headers, memory, paths
 from .header import Header
 from .silence import silence
 
@@ -36,7 +36,6 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 28  # of one image: 0.8 GB as RGB; the largest phone cameras take 200 million
 STRIPE_PIXELS = 1 << 20  # are laid over white at once
-REMEDY = "convert it to PNG or JPEG"
 
 
 @cache
@@ -74,7 +73,7 @@ def decode(data: pa.Buffer | bytes, order: str, out: Pixels) -> str | None:
             cv2.resize(image, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
     except (cv2.error, MemoryError) as error:
         said = " ".join((getattr(error, "err", "") or str(error)).split())
-        return f"{damaged}: {said}"
+        return paths.shortened(f"{damaged}: {said}")
     return None
 
 
@@ -84,7 +83,7 @@ def _refusal(header: Header, n_bytes: int) -> str | None:
     if header.pixels > MAX_PIXELS:
         return f"a {header.format} of {size}, the limit is {MAX_PIXELS:,} pixels: scale it down"
     if header.refused:
-        return f"{header.refused} is not read here: {REMEDY}"
+        return header.refusal
     if not header.whole:
         lacks = f": {header.lacks} is missing" if header.lacks else ""
         return f"truncated {header.format} ({n_bytes} bytes){lacks}"

@@ -25,6 +25,11 @@ class Header:
     changed: bool = False  # earlier versions read other pixels, or did not refuse it
 
     @property
+    def refusal(self) -> str:
+        """Why a kind that is refused is not read, and what to do."""
+        return f"{self.refused} is not read here: convert it to PNG or JPEG"
+
+    @property
     def pixels(self) -> int:
         """How many pixels there are."""
         return (self.width or 0) * (self.height or 0)

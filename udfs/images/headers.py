@@ -73,7 +73,8 @@ def header(data: memoryview) -> Header:
     except (struct.error, LookupError, ValueError):  # it ends within its header
         found = (name for begin, name in _BEGINNINGS if begin in start[:8])
         return Header(next(found, ""), whole=False, changed=True)
-    return Header("", refused=foreign.name(start), changed=True)
+    refused = foreign.name(start)
+    return Header("", refused=refused, changed=bool(refused))
 
 
 def orientation(exif: bytes) -> int:

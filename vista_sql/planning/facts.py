@@ -325,7 +325,9 @@ def file_bytes(workload: Workload, database: Database, names: Identifiers) -> fl
         f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
     ):
         try:
-            sizes.append(_path(str(value)).stat().st_size)
+            path = _path(str(value))
+            if path.is_file():
+                sizes.append(path.stat().st_size)
         except (OSError, ValueError):
             continue  # elsewhere, or not there at all
     return sum(sizes) / len(sizes) if sizes else None
@@ -386,6 +388,7 @@ def _bytes(value: bytes | str | None) -> bytes | None:
         return value
     try:
         path = _path(value)
-        return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+        is_small = path.is_file() and path.stat().st_size <= MOST_BYTES  # no device, no pipe
+        return path.read_bytes() if is_small else None
     except (OSError, ValueError):
         return None  # elsewhere, or not there at all
