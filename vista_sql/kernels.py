@@ -63,6 +63,7 @@ class InferSpec:
     batch_rows: int | None = None
     threads: int | None = None
     folder: str = ""  # what relative image paths are relative to; "" is the process's folder
+    schemes: str = ""  # of URIs that may be read, with commas between; "": all
     run: str = ""  # the run that counts and errors belong to; "" outside any run
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
     image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image

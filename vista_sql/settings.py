@@ -125,6 +125,13 @@ SETTINGS = (
         "store_limit", "a size, like '20GB'", "most bytes of the feature store", None, parse_bytes
     ),
     Setting(
+        "schemes",
+        "names, like 'file,https'",
+        "URIs that may be read, `file` for paths; VISTA_SQL_SCHEMES holds beside a variable",
+        None,
+        lambda text: _name(text).lower(),
+    ),
+    Setting(
         "calibration",
         "true, false or a file",
         "seconds measured on this machine; false: defaults stand",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import threading
 import time
@@ -12,6 +13,7 @@ import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from vista_sql.udfs.images import uris
 
 import vista_sql
 
@@ -73,8 +75,8 @@ def test_what_cannot_be_read_is_said_and_touches_no_other(db, tmp_path):
     assert [row[0] for row in found[1:]] == [None] * 5
     errors = [row[1] for row in found[1:]]
     assert all(error.startswith("cannot open ") for error in errors), errors
-    assert "no such file" in errors[0]
-    assert "no such file" in errors[1]
+    assert "the archive has no such member" in errors[0]
+    assert "no such archive" in errors[1]
     assert "no such file" in errors[3]
     assert "nosuch" in errors[4]
 
@@ -111,3 +113,42 @@ def test_remote_images_are_read_ahead_and_bounded(db, monkeypatch):
     found = features(db, [f"memory://slow/{i}.png" for i in range(64)])
     assert all(error is None for _, error in found)
     assert 4 < most[0] <= 16  # more than there are cores, no more than there are readers
+
+
+def test_schemes_can_be_restricted_in_a_session(db, tmp_path):
+    fsspec.filesystem("memory").pipe_file("/schemes/0.png", png(0))
+    (tmp_path / "0.png").write_bytes(png(0))
+    db.con.execute("SET VARIABLE vista_schemes = 'file'")
+    there, remote = features(db, ["0.png", "memory://schemes/0.png"])
+    assert there[1] is None
+    assert remote == (
+        None,
+        "cannot open memory://schemes/0.png: memory is none of the schemes that may be read "
+        "(schemes)",
+    )
+
+
+def test_devices_pipes_and_silent_servers_are_errors_of_their_rows(db, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "0.png").write_bytes(png(0))
+    opened, hang = MemoryFileSystem._open, threading.Event()
+
+    def silent(self, path, *arguments, **options):
+        hang.wait(30)
+        return opened(self, path, *arguments, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", silent)
+    monkeypatch.setattr(uris, "SILENT_SECONDS", 0.1)
+    long = "x" * 5000
+    found = features(
+        db, ["0.png", "pipe", "/dev/zero", "zip://a::/dev/zero", "memory://silent/0.png", long]
+    )
+    hang.set()
+    assert [row[1] for row in found[:5]] == [
+        None,
+        "cannot open pipe: it is no regular file",
+        "cannot open /dev/zero: it is no regular file",
+        "cannot open zip://a::/dev/zero: it is no regular file",
+        "cannot open memory://silent/0.png: no byte came for 0.1 s",
+    ]
+    assert len(found[5][1]) <= 200

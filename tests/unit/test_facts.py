@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import foods
 import pyarrow as pa
 import pytest
@@ -133,3 +135,16 @@ def test_a_reader_is_read_once(db):
     assert len(db.query(text).fetchall()) == 4
     db.con.register("read_often", rows)
     assert cuts(db, "JOIN read_often USING (id)").semi_joins
+
+
+def test_planning_opens_no_pipe_and_no_device(tmp_path, db):
+    (tmp_path / "a.png").write_bytes(b"data")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        assert facts._bytes(str(path)) is None
+    assert facts._bytes(str(tmp_path / "a.png")) == b"data"
+    db.con.execute(
+        "CREATE TABLE odd AS SELECT 1 AS id, ? AS p UNION ALL SELECT 2, '/dev/zero'",
+        [str(tmp_path / "pipe")],
+    )
+    assert of(db, "images => 'odd'").image_bytes is None

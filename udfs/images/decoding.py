@@ -3,17 +3,18 @@
 The decode policy, the same for every CNN and a part of what its features mean:
 
 * JPEG (baseline and progressive; grayscale, CMYK and YCCK become RGB), PNG, BMP, TIFF, WebP, GIF,
-  AVIF, and whatever else OpenCV reads. Palettes are resolved; 1-bit and gray images become RGB with
-  equal channels; of 16 bits the upper 8 are kept. Of an animation or several pages, the first.
-* EXIF orientations 1 to 8 are applied.
+  AVIF, and binary PBM, PGM and PPM: those kinds of them that OpenCV reads right. All others are
+  refused by their name. Palettes are resolved; 1-bit and gray images become RGB with equal
+  channels; of more than 8 bits the upper 8 are kept. Of an animation or several pages, the first.
+* Orientations are applied: EXIF's, and AVIF's own.
 * Transparent pixels are laid over white.
 * Gray networks get ITU-R 601 luma (a JPEG's own where it has no transparency).
 * Then one resize to the network's size: bilinear with half-pixel centres, no antialiasing, the
   aspect not kept (OpenCV's INTER_LINEAR on uint8).
 
 Not an image, and said so in one line: no bytes, other bytes, an end that is missing (truncated),
-data that OpenCV cannot decode, and more than MAX_PIXELS pixels, which is decided from the header
-before any memory is spent. Damage in the middle that the decoder can step over is not seen.
+data that OpenCV cannot decode, and what would take more memory than an image may, which is decided
+from the header before any is spent. Damage that the decoder can step over is not seen.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from . import headers
+from . import headers, memory, paths
+from .header import Header
+from .silence import silence
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 1 << 28  # of one image: 0.8 GB as RGB; the largest phone cameras take 200 million
+STRIPE_PIXELS = 1 << 20  # are laid over white at once
 
 
 @cache
@@ -53,30 +57,79 @@ def decode(data: pa.Buffer | bytes, order: str, out: Pixels) -> str | None:
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
-    if (header.width or 0) * (header.height or 0) > MAX_PIXELS:
-        size = f"{header.width} × {header.height}"
-        return f"a {header.format} of {size} pixels, the limit is {MAX_PIXELS:,} pixels"
-    if not header.whole:
-        return f"truncated {header.format} ({len(view)} bytes)"
-    if not len(view):
-        return "not an image (0 bytes)"
+    reason = _refusal(header, len(view))
+    if reason is not None:
+        return reason
+    needed = header.pixels * header.pixel_bytes
+    damaged = f"damaged {header.format} ({len(view)} bytes)"
     cv2 = opencv()
-    raw = np.frombuffer(data, np.uint8)
     try:
-        image = _over_white(raw, order, header.format) if header.alpha else None
-        if image is None:
-            image = cv2.imdecode(raw, _flag(order))
-        if image is None:
-            if header.format:
-                return f"damaged {header.format} ({len(view)} bytes): it cannot be decoded"
-            return f"not an image ({headers.described(view)})"
-        height, width, channels = out.shape
-        target = out[:, :, 0] if channels == 1 else out
-        cv2.resize(image, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
+        with memory.turns().held(needed), silence().kept():
+            image = _pixels(_readable(view, header), order, header)
+            if image is None:
+                return f"{damaged}: it cannot be decoded"
+            height, width, channels = out.shape
+            target = out[:, :, 0] if channels == 1 else out
+            cv2.resize(image, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
     except (cv2.error, MemoryError) as error:
-        reason = " ".join((getattr(error, "err", "") or str(error)).split())
-        return f"damaged {header.format or 'image'} ({len(view)} bytes): {reason}"
+        said = " ".join((getattr(error, "err", "") or str(error)).split())
+        return paths.shortened(f"{damaged}: {said}")
     return None
+
+
+def _refusal(header: Header, n_bytes: int) -> str | None:
+    """Return why an image is not decoded; None: it is worth a try."""
+    size = f"{header.width} × {header.height} pixels"
+    if header.pixels > MAX_PIXELS:
+        return f"a {header.format} of {size}, the limit is {MAX_PIXELS:,} pixels: scale it down"
+    if header.refused:
+        return header.refusal
+    if not header.whole:
+        lacks = f": {header.lacks} is missing" if header.lacks else ""
+        return f"truncated {header.format} ({n_bytes} bytes){lacks}"
+    if not header.format:
+        return f"not an image ({n_bytes} bytes)"
+    needed = header.pixels * header.pixel_bytes
+    if needed > memory.MAX_BYTES:
+        return (
+            f"a {header.format} of {size} takes {needed >> 20:,} MiB to decode, the limit is "
+            f"{memory.MAX_BYTES >> 20:,} MiB: scale it down"
+        )
+    return None
+
+
+def _readable(view: memoryview, header: Header) -> Pixels:
+    """Return the bytes as OpenCV takes them: without what is done here, with what may lack."""
+    if header.key is not None:  # the transparent colour of a PNG: applied here
+        clear = next(chunk for chunk in headers.chunks(view) if chunk.name == b"tRNS")
+        view = memoryview(b"".join((view[: clear.start], view[clear.end :])))
+    elif header.format == "GIF" and view[-1] != ord(";"):  # the trailer, which decoders add
+        view = memoryview(bytes(view) + b";")
+    return np.frombuffer(view, np.uint8)
+
+
+def _pixels(raw: Pixels, order: str, header: Header) -> Pixels | None:
+    """Return the pixels in the channels' order, upright; None where it cannot be decoded."""
+    cv2 = opencv()
+    image = _over_white(raw, order, header) if header.alpha else None
+    if image is None:
+        is_short = header.format == "BMP" and header.bits == 16
+        flag = _flag("bgr" if is_short else order)
+        image = cv2.imdecode(raw, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None and is_short:
+            image = _in_order(_low_bits_filled(image, header.layout), order)
+    return None if image is None else _upright(image, header.orientation)
+
+
+def _in_order(image: Pixels, order: str) -> Pixels:
+    """Return BGR pixels in another order of the channels."""
+    cv2 = opencv()
+    if order == "bgr":
+        return np.ascontiguousarray(image)
+    converted: Pixels = cv2.cvtColor(
+        image, cv2.COLOR_BGR2RGB if order == "rgb" else cv2.COLOR_BGR2GRAY
+    )
+    return converted
 
 
 def _flag(order: str) -> int:
@@ -89,35 +142,80 @@ def _flag(order: str) -> int:
     return int(flags[order])
 
 
-def _over_white(raw: Pixels, order: str, format_: str) -> Pixels | None:
-    """Decode an image over white; None where it has no transparent pixel after all."""
+def _over_white(raw: Pixels, order: str, header: Header) -> Pixels | None:
+    """Decode an image over white; None where it has no transparent pixel and is read as others."""
     cv2 = opencv()
-    image, kinds, metadata = cv2.imdecodeWithMetadata(raw, flags=cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.shape[2] != 4:
+    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
+    if image is None:
         return None
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8 or image[:, :, 3].min() == 255:
-        return None
-    alpha = image[:, :, 3:].astype(np.uint16)
-    colours = image[:, :, :3]
-    if format_ == "TIFF":  # OpenCV hands out TIFF's colours multiplied by alpha already
-        image = np.minimum(colours + (255 - alpha), 255).astype(np.uint8)
+    if header.key is not None:
+        clear = _is_key(image, header)
+        image = _eight_bits(image, header)
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        image[clear] = 255
     else:
-        image = ((colours * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    exif = [bytes(some) for kind, some in zip(kinds, metadata, strict=True) if kind == 0]
-    image = _upright(image, headers.orientation(exif[0]) if exif else 1)
-    if order == "bgr":
-        return image
-    code = cv2.COLOR_BGR2RGB if order == "rgb" else cv2.COLOR_BGR2GRAY
-    converted: Pixels = cv2.cvtColor(image, code)
-    return converted
+        image = _eight_bits(image, header)
+        has_alpha = image.ndim == 3 and image.shape[2] == 4
+        if has_alpha and image[:, :, 3].min() < 255:
+            image = _laid(image, is_premultiplied=header.format == "TIFF" and header.premultiplied)
+        elif header.format != "AVIF":  # of which OpenCV mixes the channels up, read as others
+            return None
+        elif image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return _in_order(image[:, :, :3], order)
+
+
+def _eight_bits(image: npt.NDArray[np.uint8 | np.uint16], header: Header) -> Pixels:
+    """Return the upper 8 bits of each channel."""
+    if image.dtype == np.uint8:
+        return image  # type: ignore[return-value,unused-ignore]
+    bits = header.bits if header.format == "AVIF" else 16
+    return (image >> (bits - 8)).astype(np.uint8)
+
+
+def _is_key(image: npt.NDArray[np.uint8 | np.uint16], header: Header) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a PNG have the transparent colour."""
+    key = np.array(header.key[::-1] if header.key else (), np.int64)
+    if header.bits < 8:  # OpenCV spreads fewer bits over all eight
+        key = (key & ((1 << header.bits) - 1)) * 255 // ((1 << header.bits) - 1)
+    elif header.bits == 8:
+        key &= 0xFF
+    if image.ndim == 2:
+        return np.asarray(image == key[0])
+    clear = image[:, :, 0] == key[0]
+    for channel in range(1, len(key)):
+        clear &= image[:, :, channel] == key[channel]
+    return np.asarray(clear)
+
+
+def _laid(image: Pixels, *, is_premultiplied: bool) -> Pixels:
+    """Lay BGRA over white, in place, some rows at a time; return it as BGR."""
+    rows = max(1, STRIPE_PIXELS // image.shape[1])
+    for start in range(0, image.shape[0], rows):
+        stripe = image[start : start + rows]
+        alpha = stripe[:, :, 3:].astype(np.uint16)
+        colours = stripe[:, :, :3]
+        if is_premultiplied:
+            stripe[:, :, :3] = np.minimum(colours + (255 - alpha), 255)
+        else:
+            stripe[:, :, :3] = (colours * alpha + 255 * (255 - alpha) + 127) // 255
+    return image[:, :, :3]
+
+
+def _low_bits_filled(image: Pixels, layout: str) -> Pixels:
+    """Spread the 5 or 6 bits of a channel over all 8: OpenCV leaves the low ones 0."""
+    for channel, bits in enumerate((5, 6 if layout == "565" else 5, 5)):
+        image[:, :, channel] |= image[:, :, channel] >> bits
+    return image
 
 
 def _upright(image: Pixels, orientation: int) -> Pixels:
-    """Turn an image (height, width, channels) as its EXIF orientation says."""
+    """Turn an image (height, width[, channels]) as its EXIF orientation says."""
+    if orientation == 1:
+        return image
     if orientation >= 5:  # the stored rows are columns
-        image = image.transpose(1, 0, 2)
+        image = image.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     if orientation in (3, 4, 7, 8):

@@ -8,22 +8,23 @@ import numpy as np
 import pyarrow as pa
 
 from ..passes.arrow import Column, one_array
-from . import sources
+from . import paths, sources
 
 
 class DistinctImages:
     """The distinct images of one column, numbered in the order in which they first occur."""
 
-    def __init__(self, images: Column, folder: str) -> None:
+    def __init__(self, images: Column, folder: str, schemes: str = "") -> None:
         """Number the images of a column.
 
         Args:
             images: BLOBs, or paths and URIs; NULL: no image.
             folder: what relative paths are relative to; "" is the process's folder.
+            schemes: of URIs that may be read, with commas between; "": all.
         """
         encoded = one_array(images).dictionary_encode()
         self._values: pa.Array = encoded.dictionary
-        self._folder = folder
+        self._folder, self._schemes = folder, schemes
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
@@ -58,7 +59,7 @@ class DistinctImages:
     def is_remote(self, image: int) -> bool:
         """Return whether one image waits for more than this machine's files."""
         value = self._values[image]
-        return sources.is_text(value) and sources.local_path(value.as_py(), self._folder) is None
+        return sources.is_text(value) and paths.local_path(value.as_py(), self._folder) is None
 
     def read(self, image: int) -> pa.Buffer | bytes:
         """Return the encoded bytes of one image.
@@ -66,4 +67,4 @@ class DistinctImages:
         Raises:
             Unreadable: there is nothing to read; the text says what and why.
         """
-        return sources.read(self._values[image], self._folder)
+        return sources.read(self._values[image], self._folder, self._schemes)

@@ -8,41 +8,37 @@ of any scheme that fsspec reads (`s3://`, `gs://`, `https://`, `memory://` …).
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Hashable
+from functools import partial
 
 import pyarrow as pa
 
-from vista_sql import store
-
-from . import uris
-from .uris import MAX_BYTES, Unreadable
-
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+from . import paths, uris
+from .digests import digest
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
-    """Return what equal images share: the store's digest of a BLOB; a file's name, size, time."""
+    """Return what equal images share: the store's digest of a BLOB; a file's name, size, times."""
     if not is_text(value):
-        return store.digest(value.as_buffer())
+        return digest(value.as_buffer())
     text = value.as_py()
-    path = local_path(text, folder)
+    path = paths.local_path(text, folder)
     if path is None:
         return ("uri", text, *uris.stamp(text, folder))
     try:
         status = os.stat(path)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ("path", path)
-    return ("path", path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return ("path", path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:
+def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:
     """Return the encoded bytes of one image.
 
     Args:
         value: a large_binary scalar (the bytes themselves) or a large_string one (a path or a URI).
         folder: what relative paths are relative to; "" is the process's folder.
+        schemes: of URIs that may be read, with commas between; "": all.
 
     Raises:
         Unreadable: there is nothing to read; the text says what and why.
@@ -50,40 +46,20 @@ def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:
     if not is_text(value):
         return value.as_buffer()
     text = value.as_py()
-    path = local_path(text, folder)
+    path = paths.local_path(text, folder)
     if path is None:
-        return uris.read(text, folder)
+        return uris.read(text, folder, schemes)
+    paths.check_scheme(text, text, schemes)
+    n_bytes = paths.check_regular(text, path).st_size
+    if n_bytes > paths.MAX_BYTES:
+        raise paths.unreadable(text, f"{n_bytes} bytes, the limit is {paths.MAX_BYTES}")
     try:
-        status = os.stat(path)  # noqa: PTH116 - once per image
-        if stat.S_ISDIR(status.st_mode):
-            raise Unreadable(f"cannot open {text}: it is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"cannot open {text}: it is no regular file")
-        if status.st_size > MAX_BYTES:
-            raise Unreadable(
-                f"cannot open {text}: {status.st_size} bytes, the limit is {MAX_BYTES}"
-            )
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path.read_bytes
-            return file.read()
-    except FileNotFoundError:
-        raise Unreadable(f"cannot open {text}: no such file") from None
+            if n_bytes <= paths.LOOKED_AT_BYTES:
+                return file.read()
+            return paths.all_of(text, iter(partial(file.read, paths.LOOKED_AT_BYTES), b""))
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise Unreadable(f"cannot open {text}: {reason}") from None
-    except ValueError as error:  # a path with a NUL character
-        raise Unreadable(f"cannot open {text!r}: {error}") from None
-
-
-def local_path(text: str, folder: str) -> str | None:
-    """Return the file that `text` names, or None where it is a URI of another scheme than file."""
-    if _SCHEME.match(text):
-        if not text.lower().startswith("file://"):
-            return None
-        from urllib.request import url2pathname  # it loads ssl, which few need
-
-        path = text[len("file://") :]
-        return url2pathname(path.removeprefix("localhost"))
-    return os.path.join(folder, text)  # noqa: PTH118 - an absolute `text` wins, as it should
+        raise paths.unreadable(text, (error.strerror or type(error).__name__).lower()) from None
 
 
 def is_text(value: pa.Scalar) -> bool:

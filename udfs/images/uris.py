@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
+
+from . import paths
+from .paths import Unreadable
 
 FileSystem: TypeAlias = Any  # fsspec has no types
 
-MAX_BYTES = 1 << 30  # of one encoded image
+SILENT_SECONDS = 30.0
+"""How long a server may say nothing before its image is given up."""
+
+CHUNK_BYTES = 1 << 20  # that are read at once, each within SILENT_SECONDS
 OPEN_ARCHIVES = 8
 ARCHIVES = ("zip", "tar")
-
-
-class Unreadable(Exception):
-    """One image cannot be read; the text is the reason that the user sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +30,47 @@ class _Archive:
     lock: threading.Lock = field(default_factory=threading.Lock)  # one reader at a time
 
 
-def read(text: str, folder: str) -> bytes:
+class _Silent(Exception):
+    """No byte came for SILENT_SECONDS."""
+
+
+def read(text: str, folder: str, schemes: str = "") -> bytes:
     """Return the bytes that a URI names.
 
     Args:
         text: `scheme://…`, or `zip://member::archive` and `tar://member::archive`.
         folder: what an archive's relative path is relative to; "" is the process's folder.
+        schemes: those that may be read, with commas between; "": all.
 
     Raises:
         Unreadable: there is nothing to read; the text says what and why.
     """
+    scheme, member, archive = split(text)
+    if scheme in ARCHIVES and not (member and archive):
+        form = f"{scheme}://member::archive.{scheme}"
+        raise paths.unreadable(text, f"a member and its archive are named as {form}")
+    first, *behind = text.split("::")
+    for part in (first, *behind):
+        paths.check_scheme(text, part, schemes)
+    for part in behind:
+        if (place := paths.local_path(part, folder)) is not None:
+            paths.check_regular(text, place, "no such archive")
     try:
-        import fsspec  # type: ignore[import-untyped,unused-ignore]
-
-        scheme, member, archive = split(text)
-        if archive:
-            place = _place(archive, folder)
-            opened = _archive(scheme, place, *stamp(text, folder))
-            with opened.lock, opened.files.open(member, "rb") as file:
-                data: bytes = file.read(MAX_BYTES + 1)
-        else:
-            with fsspec.open(text, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
+        if not archive:
+            return _heard(text, lambda: _chunks(_opened(text)))
+        if paths.local_path(archive, folder) is None:
+            return _heard(text, lambda: _members_chunks(text, folder))
+        with closing(_members_chunks(text, folder)) as chunks:
+            return paths.all_of(text, chunks)
+    except Unreadable:
+        raise
+    except _Silent:
+        raise paths.unreadable(text, f"no byte came for {SILENT_SECONDS:g} s") from None
     except Exception as error:  # any of a plug-in's own errors is this row's error
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, (FileNotFoundError, KeyError)):
-            reason = "no such file"
-        raise Unreadable(f"cannot open {text}: {reason}") from None
-    if len(data) > MAX_BYTES:
-        raise Unreadable(f"cannot open {text}: more than {MAX_BYTES} bytes")
-    return data
+            reason = "the archive has no such member" if archive else "no such file"
+        raise paths.unreadable(text, reason) from None
 
 
 def split(text: str) -> tuple[str, str, str]:
@@ -74,22 +90,95 @@ def split(text: str) -> tuple[str, str, str]:
 
 
 def stamp(text: str, folder: str) -> tuple[int, ...]:
-    """Return size and time of the local archive that a URI reads from; () where there is none.
+    """Return size and times of the local archive that a URI reads from; () where there is none.
 
     Two readings of a URI with one stamp give the same bytes.
     """
     archive = split(text)[2]
-    if not archive or "://" in archive:
+    place = paths.local_path(archive, folder) if archive else None
+    if place is None:
         return ()
     try:
-        status = os.stat(_place(archive, folder))  # noqa: PTH116 - once per image
+        status = os.stat(place)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _place(archive: str, folder: str) -> str:
-    return archive if "://" in archive else os.path.join(folder, archive)  # noqa: PTH118
+def _opened(text: str) -> BinaryIO:
+    """Open a URI for reading; over HTTP as one stream."""
+    import fsspec  # type: ignore[import-untyped,unused-ignore]
+
+    options = {"block_size": 0} if text.lower().startswith(("http://", "https://")) else {}
+    opened: BinaryIO = fsspec.open(text, "rb", **options).open()
+    return opened
+
+
+def _members_chunks(text: str, folder: str) -> Generator[bytes]:
+    """Yield the chunks of an archive's member."""
+    scheme, member, archive = split(text)
+    place = paths.local_path(archive, folder) or archive
+    try:
+        opened = _archive(scheme, place, *stamp(text, folder))
+    except FileNotFoundError:
+        raise paths.unreadable(text, "no such archive") from None
+    with opened.lock:
+        yield from _chunks(opened.files.open(_name_in(opened.files, member), "rb"))
+
+
+def _name_in(files: FileSystem, member: str) -> str:
+    """Return how an archive calls a member: `./1.jpg` and `1.jpg` are one."""
+    plain = member.removeprefix("./")
+    return next((name for name in (member, plain, f"./{plain}") if files.exists(name)), member)
+
+
+def _chunks(opened: BinaryIO) -> Generator[bytes]:
+    """Yield what a file holds, and close it."""
+    with opened as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _heard(text: str, chunks: Callable[[], Generator[bytes]]) -> bytes:
+    """Return all of some chunks, which a thread of its own reads: it may be given up.
+
+    Raises:
+        _Silent: nothing came for SILENT_SECONDS.
+        Unreadable: it is too much, or no image.
+    """
+    heard: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=2)
+    given_up = threading.Event()
+
+    def listen() -> None:
+        try:
+            with closing(chunks()) as all_chunks:
+                for chunk in all_chunks:
+                    heard.put(chunk)
+                    if given_up.is_set():
+                        return
+            heard.put(None)
+        except Exception as error:  # told where it is waited for
+            heard.put(error)
+
+    def chunk_by_chunk() -> Iterator[bytes]:
+        while True:
+            try:
+                chunk = heard.get(timeout=SILENT_SECONDS)
+            except queue.Empty:
+                raise _Silent from None
+            if chunk is None:
+                return
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+    threading.Thread(target=listen, name="vista-listen", daemon=True).start()
+    try:
+        return paths.all_of(text, chunk_by_chunk())
+    finally:
+        given_up.set()
+        while not heard.empty():  # so that the listener can end
+            heard.get_nowait()
 
 
 @lru_cache(maxsize=OPEN_ARCHIVES)

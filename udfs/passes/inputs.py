@@ -54,7 +54,7 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
     if spec.gate and runtime.trainings.is_closed(spec.gate):  # it has seen enough: read no more
         images = pa.nulls(len(images), pa.large_binary())
     opened = runtime.opened(spec)
-    distinct = DistinctImages(image_column(images, spec), spec.folder)
+    distinct = DistinctImages(image_column(images, spec), spec.folder, spec.schemes)
 
     def identity(image: int) -> Hashable:
         runtime.raise_if_cancelled()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vista_sql import store
 
+from ..images.digests import digest
 from .counts import Amounts
 from .inputs import Inputs
 from .outputs import Outputs
@@ -85,4 +86,4 @@ class Lookup:
 
     def _digest(self, image: int, data: store.Buffer) -> bytes:
         identity = self._inputs.identities[image]  # of a BLOB: its digest
-        return identity if isinstance(identity, bytes) else store.digest(data)
+        return identity if isinstance(identity, bytes) else digest(data)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from ..images.uris import Unreadable
+from ..images.paths import Unreadable
 from .inputs import Inputs
 
 Encoded: TypeAlias = tuple[pa.Buffer | bytes | None, str | None]

@@ -70,6 +70,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         seed=context.setting("seed", call).value,
         device=context.setting("device", call).value,
         store=store_of(call, context),
+        schemes=context.setting("schemes", call).value or "",
     )
 
 

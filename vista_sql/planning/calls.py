@@ -42,6 +42,7 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         device=workload.device,
         on_error="raise" if workload.on_error == "raise" else "null",
         folder=folder,
+        schemes=workload.schemes,
         run=run,
         store=workload.store.folder,
         store_bytes=workload.store.limit_bytes,

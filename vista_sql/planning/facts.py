@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vista_sql import roster, weights
+from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
@@ -24,7 +24,7 @@ from vista_sql.sql import parse, steady
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.semi_joins import ROW
-from vista_sql.store import Space, Store, device_class, digest, space
+from vista_sql.store import Space, Store, device_class, space
 
 EXACT_BYTES = 64 * 2**20
 """The most bytes of images that are read to tell equal ones: a tenth of a second, or less."""
@@ -296,6 +296,7 @@ def stored_shares(
         return ()
     if not features and not maps:
         return ()
+    digest = catalog.module(kernels.PACKAGE, "images.digests").digest
     digests = [
         digest(data) for data in map(_bytes, database.images(_sample(workload, names))) if data
     ]
@@ -321,7 +322,9 @@ def file_bytes(workload: Workload, database: Database, names: Identifiers) -> fl
         f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
     ):
         try:
-            sizes.append(_path(str(value)).stat().st_size)
+            path = _path(str(value))
+            if path.is_file():
+                sizes.append(path.stat().st_size)
         except (OSError, ValueError):
             continue  # elsewhere, or not there at all
     return sum(sizes) / len(sizes) if sizes else None
@@ -382,6 +385,7 @@ def _bytes(value: bytes | str | None) -> bytes | None:
         return value
     try:
         path = _path(value)
-        return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+        is_small = path.is_file() and path.stat().st_size <= MOST_BYTES  # no device, no pipe
+        return path.read_bytes() if is_small else None
     except (OSError, ValueError):
         return None  # elsewhere, or not there at all

@@ -107,6 +107,7 @@ class Workload:
     device: Device
     on_error: OnError
     store: Choice = OFF
+    schemes: str = ""  # of URIs that may be read; "": all
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -217,7 +218,7 @@ def bind(
         structured: the structured relation, or None.
         glimpsed: the image relation's columns as far as they could be seen beforehand, where
             `images.columns` is None.
-        given: `seed`, `device` and `store`, as the settings have them.
+        given: `seed`, `device`, `store` and `schemes`, as the settings have them.
 
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from vista_sql.udfs.images import headers
-from vista_sql.udfs.images.headers import Header
+from vista_sql.udfs.images.header import Header
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (7, 5, 3), dtype=np.uint8)
 
@@ -32,10 +32,11 @@ def test_format_and_size_of_a_whole_file(ending, name):
 
 def test_gifs_and_avifs():
     gif = b"GIF89a" + struct.pack("<HH", 5, 7) + bytes(10)
-    assert header(gif) == Header("GIF", 5, 7, alpha=True)
-    avif = bytes(4) + b"ftypavif" + bytes(8) + b"ispe" + bytes(4) + struct.pack(">II", 5, 7)
-    assert header(avif) == Header("AVIF", 5, 7, alpha=True)
-    assert header(avif[:16]) == Header("AVIF", alpha=True)
+    assert header(gif + b";") == Header("GIF", 5, 7, alpha=True, pixel_bytes=11)
+    avif = encoded(".avif")
+    found = header(avif)
+    assert (found.format, found.width, found.height, found.bits) == ("AVIF", 5, 7, 8)
+    assert header(avif[:24]) == Header("AVIF", alpha=True, whole=False, changed=True)
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
@@ -59,11 +60,9 @@ def test_alpha_is_expected_where_there_may_be_one():
     assert not header(encoded(".jpg")).alpha
 
 
-def test_what_is_not_an_image_is_described():
+def test_what_is_not_an_image_is_named():
     assert header(b"hello") == Header("")
-    assert headers.described(memoryview(b"hello")) == '5 bytes, starts with "hello"'
-    assert headers.described(memoryview(b"\0\1")) == "2 bytes, starts with 00 01"
-    assert headers.described(memoryview(b"")) == "0 bytes"
+    assert header(b"%PDF-1.7") == Header("", refused="PDF", changed=True)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1, 1), (6, 6), (8, 8), (0, 1), (9, 1)])

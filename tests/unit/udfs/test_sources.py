@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 
+import cv2
+import numpy as np
 import pyarrow as pa
 import pytest
-from vista_sql.udfs.images import sources
-from vista_sql.udfs.images.uris import Unreadable
+from vista_sql.udfs.images import paths, sources
+from vista_sql.udfs.images.paths import Unreadable
 
 from vista_sql import store
 
@@ -17,9 +20,12 @@ def text(value):
 
 
 def test_blobs_are_their_bytes_and_their_digest():
-    blob = pa.scalar(b"data", pa.large_binary())
-    assert bytes(sources.read(blob, "")) == b"data"
-    assert sources.identity(blob, "") == store.digest(b"data")
+    png = cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes()
+    blob = pa.scalar(png, pa.large_binary())
+    assert bytes(sources.read(blob, "")) == png
+    assert sources.identity(blob, "") == store.digest(png)  # as ever
+    refused = pa.scalar(b"P7\nWIDTH 1\n", pa.large_binary())
+    assert sources.identity(refused, "") != store.digest(refused.as_buffer())  # as never before
     assert not sources.is_text(blob)
     assert sources.is_stable(sources.identity(blob, ""))
 
@@ -50,7 +56,9 @@ def test_paths_and_file_uris_are_read(tmp_path):
         ("folder", "cannot open folder: it is a folder"),
         ("pipe", "cannot open pipe: it is no regular file"),
         ("large", "cannot open large: 1073741825 bytes, the limit is 1073741824"),
-        ("a\0b", r"cannot open 'a\\x00b'"),
+        ("a\0b", r"cannot open a\\x00b: embedded null byte"),
+        ("/dev/zero", "it is no regular file"),
+        ("local:///dev/zero", "it is no regular file"),
         ("x" * 300, "file name too long"),
     ],
 )
@@ -64,7 +72,41 @@ def test_what_cannot_be_read_says_why(name, said, tmp_path):
 
 
 def test_other_schemes_are_no_local_paths():
-    assert sources.local_path("s3://bucket/a.png", "/home") is None
-    assert sources.local_path("a.png", "/home") == "/home/a.png"
-    assert sources.local_path("/a.png", "/home") == "/a.png"
-    assert sources.local_path("FILE:///a%20b.png", "/home") == "/a b.png"
+    assert paths.local_path("s3://bucket/a.png", "/home") is None
+    assert paths.local_path("a.png", "/home") == "/home/a.png"
+    assert paths.local_path("/a.png", "/home") == "/a.png"
+    assert paths.local_path("FILE:///a%20b.png", "/home") == "/a b.png"
+
+
+def test_a_file_that_is_overwritten_with_its_old_size_and_time_is_another(tmp_path):
+    file = tmp_path / "a.png"
+    file.write_bytes(b"data")
+    before = sources.identity(text(str(file)), "")
+    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    time.sleep(0.02)  # the clock of a file system is coarse
+    file.write_bytes(b"DATA")
+    os.utime(file, ns=times)
+    assert sources.identity(text(str(file)), "") != before
+
+
+def test_a_reason_shows_a_part_of_a_long_value_on_one_line(tmp_path):
+    for value in ("iVBORw0KGgo" * 500, "a\nb\r\x1b[31m" * 100, "é" * 4000, "\u202e" * 300):
+        with pytest.raises(Unreadable) as raised:
+            sources.read(text(value), str(tmp_path))
+        reason = str(raised.value)
+        assert len(reason) <= 200
+        assert reason.isprintable()
+        assert reason.startswith("cannot open ")
+
+
+def test_a_large_file_that_begins_as_no_image_is_read_no_further(tmp_path, monkeypatch):
+    (tmp_path / "large").write_bytes(bytes(4000))
+    monkeypatch.setattr(paths, "LOOKED_AT_BYTES", 1000)
+    with pytest.raises(Unreadable, match="large: it begins as no image"):
+        sources.read(text("large"), str(tmp_path))
+
+
+def test_paths_can_be_left_out_of_what_may_be_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"data")
+    with pytest.raises(Unreadable, match="file is none of the schemes that may be read"):
+        sources.read(text("a.png"), str(tmp_path), "https")

@@ -1,0 +1,128 @@
+"""What may be opened: paths of regular files, schemes that are allowed, no more than an image."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+
+from . import headers
+
+MAX_BYTES = 1 << 30  # of one encoded image
+LOOKED_AT_BYTES = 1 << 24
+"""After these, what does not begin as an image is read no further."""
+
+SHOWN_LETTERS, REASON_LETTERS = 120, 200
+"""The most of a value that a reason shows; and of a reason."""
+
+LOCAL = ("file", "local")  # schemes of files here
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+class Unreadable(Exception):
+    """One image cannot be read; the text is the reason that the user sees."""
+
+
+def unreadable(text: str, why: str) -> Unreadable:
+    """Return the error for a path or URI: on one line, of at most REASON_LETTERS.
+
+    Example:
+        >>> print(unreadable("a.png", "no such file"))
+        cannot open a.png: no such file
+    """
+    return Unreadable(shortened(f"cannot open {shortened(text, SHOWN_LETTERS)}: {escaped(why)}"))
+
+
+def escaped(text: str) -> str:
+    """Return text with what cannot be printed as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text: str, letters: int = REASON_LETTERS) -> str:
+    """Return the printable text, its middle left out where it is longer than `letters`."""
+    shown = escaped(text[: 8 * letters]) + ("…" if len(text) > 8 * letters else "")
+    if len(shown) <= letters:
+        return shown
+    half = (letters - 1) // 2
+    return f"{shown[: letters - 1 - half]}…{shown[-half:]}"
+
+
+def scheme_of(text: str) -> str:
+    """Return the scheme of a URI; 'file' for a path."""
+    found = _SCHEME.match(text)
+    scheme = found[1].lower() if found else "file"
+    return "file" if scheme in LOCAL else scheme
+
+
+def local_path(text: str, folder: str) -> str | None:
+    """Return the file that `text` names, or None where it is a URI of another scheme."""
+    if scheme_of(text) != "file":
+        return None
+    if _SCHEME.match(text):
+        from urllib.request import url2pathname  # it loads ssl, which few need
+
+        return url2pathname(text.partition("://")[2].removeprefix("localhost"))
+    return os.path.join(folder, text)  # noqa: PTH118 - an absolute `text` wins, as it should
+
+
+def check_scheme(text: str, part: str, schemes: str) -> None:
+    """Hold a URI, or a part of it behind `::`, against the schemes that may be read.
+
+    Raises:
+        Unreadable: it is of none of them.
+    """
+    allowed = _listed(schemes), _listed(os.environ.get("VISTA_SQL_SCHEMES", ""))
+    scheme = scheme_of(part)
+    if any(some and scheme not in some for some in allowed):
+        raise unreadable(text, f"{scheme} is none of the schemes that may be read (schemes)")
+
+
+def _listed(schemes: str) -> set[str]:
+    return {name.strip().lower() for name in schemes.split(",")} - {""}
+
+
+def check_regular(text: str, path: str, absent: str = "no such file") -> os.stat_result:
+    """Return a regular file's status; devices, pipes and folders are not opened.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - once per image
+    except FileNotFoundError:
+        raise unreadable(text, absent) from None
+    except OSError as error:
+        raise unreadable(text, (error.strerror or type(error).__name__).lower()) from None
+    except ValueError as error:  # a path with a NUL character
+        raise unreadable(text, str(error)) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise unreadable(text, "it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise unreadable(text, "it is no regular file")
+    return status
+
+
+def all_of(text: str, chunks: Iterable[bytes]) -> bytes:
+    """Return the chunks as one, while they may be an image.
+
+    Raises:
+        Unreadable: they begin as no image does, or are more than one may be.
+    """
+    taken, n_bytes, looked = [], 0, False
+    for chunk in chunks:
+        taken.append(chunk)
+        n_bytes += len(chunk)
+        if not looked and n_bytes >= LOOKED_AT_BYTES:
+            looked = True
+            taken = [b"".join(taken)]
+            header = headers.header(memoryview(taken[0]))
+            if header.refused:
+                raise unreadable(text, header.refusal)
+            if not header.format:
+                raise unreadable(text, "it begins as no image")
+        if n_bytes > MAX_BYTES:
+            raise unreadable(text, f"more than {MAX_BYTES:,} bytes")
+    return b"".join(taken)
