@@ -109,6 +109,9 @@ class Cnn:
     torch_names: TorchNames = TorchNames()
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
     catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
+    revision: str = ""
+    """Of how it is computed, where an earlier version gave other values; a part of the store's
+    keys."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
