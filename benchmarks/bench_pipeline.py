@@ -48,8 +48,8 @@ def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     )
 
     def run() -> None:
-        for first in range(0, n_images, BATCH[cnn]):
-            network.features(names, "max2x2", pixels[first : first + BATCH[cnn]])
+        for first in range(0, n_images, network.batch_rows):
+            network.features(names, "max2x2", pixels[first : first + network.batch_rows])
 
     return run
 
@@ -84,7 +84,7 @@ def sql(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
         layers = ", ".join(f"'{layer}'" for layer in FIVE[cnn])
         statement = (
             f"SELECT * FROM TRANSFER(cnn => '{cnn}', layers => [{layers}], images => '{images}', "
-            f"store => false, weights => 'random', dtype => '{dtype}', batch_rows => {BATCH[cnn]})"
+            f"store => false, weights => 'random', dtype => '{dtype}')"
         )
         errors = rows = 0
         for batch in db.query(statement):

@@ -47,7 +47,7 @@ def prepare(
             statement = (
                 f"SELECT * FROM TRANSFER(cnn => '{cnn}', layers => [{shown}], "
                 f"images => '{images}', store => {'false' if kept is None else repr(kept)}, "
-                f"weights => 'random', dtype => '{dtype}', batch_rows => {BATCH[cnn]})"
+                f"weights => 'random', dtype => '{dtype}')"
             )
             begun = time.perf_counter()
             rows = sum(batch.num_rows for batch in db.query(statement))

@@ -26,6 +26,20 @@ LAYER_SLOTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 RECENT_BYTES = 48 << 20
 """Results of the latest images that the kernels keep, for streams in which images repeat."""
 
+BATCH_LENGTHS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Engines pad batches to one of these lengths: few shapes to compile for, and never a single row,
+which some operations treat as a vector."""
+
+GRANULE = 16
+"""Rows whose values are computed alike wherever they stand in a batch of a multiple of so many.
+
+TensorFlow computes roots and exponentials of 16 float32 values at a time in another way than of the
+few left over at a tensor's end; a multiple of 16 rows leaves none over, whatever their shape.
+"""
+
+WIDEST_BYTES = 256 << 20  # of the widest layer's float32 value over one micro-batch
+MOST_AT_ONCE = 32  # no gain beyond 16 on a CPU (benchmarks/bench_inference.py)
+
 Pool = Literal["max2x2", "avg2x2", "gap", "gmp", "gem", "none"]
 """Poolings of a feature map; max2x2 is the Vista paper's g_l (section 3.2, footnote 4)."""
 
@@ -336,6 +350,35 @@ class Kernel:
     function: Callable[..., pa.Array]
     is_long: bool = False  # it works long without asking its runtime whether it is cancelled
     undo: Callable[..., None] | None = None  # called as `function` was, where that was cancelled
+
+
+def rows_at_once(widest_values: int, granule: int, most: int = MOST_AT_ONCE) -> int:
+    """Return how many images a network runs at once by itself: a power of two.
+
+    Plans take multiples of it, so that no batch is filled up with rows that nobody asked for.
+
+    Args:
+        widest_values: of one image, in the network's widest layer or its input.
+        granule: what its batches' lengths are multiples of; a power of two.
+        most: a power of two that is never exceeded.
+
+    Example:
+        >>> rows_at_once(114 * 114 * 64, 2), rows_at_once(4000 * 4000, 2)
+        (32, 4)
+    """
+    rows = max(1, min(most, WIDEST_BYTES // (4 * widest_values)))
+    return max(granule, 1 << (rows.bit_length() - 1))
+
+
+def padded_rows(rows: int, granule: int) -> int:
+    """Return the length that a batch of so many rows is padded to.
+
+    Example:
+        >>> padded_rows(33, 2), padded_rows(33, 16), padded_rows(300, 16)
+        (48, 48, 304)
+    """
+    fitting = (n for n in BATCH_LENGTHS if n >= rows and n % granule == 0)
+    return next(fitting, -(-rows // granule) * granule)
 
 
 def sized_name(base: str, n_layers: int) -> str:

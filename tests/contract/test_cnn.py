@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vista_sql.udfs.network import keras_reader
+from vista_sql.udfs.network.engines.tensorflow import batch_lengths
 
-from vista_sql import roster, weights
+from vista_sql import kernels, roster, weights
 from vista_sql.errors import UnknownNameError
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -117,3 +119,12 @@ def test_layers_compute_what_the_catalogue_says(name):
         assert np.isfinite(values).all()
         assert 0.001 < np.std(values) < 200, f"random activations of {layer} are out of range"
     assert np.sum(guesses) == pytest.approx(1, abs=1e-5)  # float32; the top is a softmax
+
+
+@every_network
+def test_the_facts_say_what_the_network_runs_at_once(name):
+    cnn, graph = roster.load(name), keras_reader.read(random_network(name))
+    assert cnn.granule == batch_lengths.granule(graph)
+    assert cnn.rows_at_once == kernels.rows_at_once(
+        batch_lengths.widest_values(graph), batch_lengths.granule(graph)
+    )

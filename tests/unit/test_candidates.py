@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
+from typing import get_args
 
 import pytest
 from workloads import BIND_TIME, ROOMY, STATEMENTS, hints, work
 
+from vista_sql import roster
+from vista_sql.kernels import Device, Dtype, padded_rows
 from vista_sql.planning import candidates, plans
 from vista_sql.planning.candidates import Machine
-from vista_sql.planning.workload import Facts, StoredShare
+from vista_sql.planning.workload import Facts, StoredShare, Tap
+from vista_sql.roster import Layer
 from vista_sql.store import Choice
 
 MACHINE = Machine(ROOMY, STATEMENTS)
@@ -60,6 +65,29 @@ def test_micro_batches_are_as_large_as_fits(capabilities):
     assert max(c.batch_rows for c in tight) < max(c.batch_rows for c in roomy)
     given = Machine(ROOMY, capabilities, hints(batch_rows=7))
     assert {c.batch_rows for c in every(work(), given)} == {7}
+
+
+@pytest.mark.parametrize("device", get_args(Device))
+@pytest.mark.parametrize("name", roster.names())
+def test_micro_batches_are_multiples_of_what_the_network_runs_at_once(name, device):
+    cnn = roster.load(name)
+    layers = tuple(dict.fromkeys(map(cnn.canonical, cnn.feature_layers)))
+    for dtype, capabilities in product(get_args(Dtype), (STATEMENTS, BIND_TIME)):
+        asked = work(name, layers, device=device, dtype=dtype)
+        for found in every(asked, Machine(ROOMY, capabilities)):
+            assert found.batch_rows % cnn.rows_at_once == 0
+            assert padded_rows(found.batch_rows, cnn.granule) == found.batch_rows
+
+
+def test_micro_batches_of_several_networks_fill_them_all():
+    """Here the image is large for the one, and the other's maps need full granules."""
+    block, lenet = Layer("block", (999, 999, 4), 1, 0), roster.load("lenet5")
+    large = replace(roster.load("vgg16"), input_shape=(2000, 2000, 3), catalogue=(block,))
+    assert large.rows_at_once == 4
+    own, other = Tap("block", block, 16), Tap("f6", lenet.layer("f6"), 84, lenet)
+    for taps, rows in (((own,), 4), ((own, other), 16)):
+        asked = replace(work(), cnn=large, taps=taps)
+        assert {found.batch_rows for found in every(asked)} == {rows}
 
 
 def test_threads_are_a_share_of_the_cores():

@@ -56,6 +56,14 @@ def test_a_store_holds_the_pages_of_one_commit():
     assert both.store == store.MAX_COMMIT_BYTES  # commits come in turn
 
 
+def test_what_fills_up_a_batch_takes_memory_too():
+    lenet = work("lenet5", ["f6"])
+    row_bytes = memory.activation_bytes(lenet.cnn, (lenet.cnn.layer("f6"),))
+    assert [parts(lenet, rows).activations // row_bytes for rows in (2, 9, 17)] == [16, 16, 32]
+    found = [parts(work(), rows).activations for rows in (2, 9)]
+    assert found[1] == 6 * found[0]  # twelve rows
+
+
 def test_more_rows_hold_more_until_there_are_no_more():
     peaks = [parts(wide(), rows).total for rows in (2, 8, 32)]
     assert peaks == sorted(set(peaks))

@@ -69,9 +69,11 @@ class KerasCall:
     output_places: tuple[int, ...]
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the layer's outputs in float32."""
+        """Compute the layer's outputs in float32, as in inference, whatever it was called with."""
         tensors = dict(zip(map(id, self.node.input_tensors), inputs, strict=True))
         args, kwargs = self.node.arguments.fill_in(tensors)
+        if isinstance(self.layer, keras().Layer):  # also said to the layers inside of it
+            kwargs = kwargs | {"training": False}
         outputs: list[Tensor] = keras().tree.flatten(self.layer(*args, **kwargs))
         return outputs
 

@@ -165,10 +165,7 @@ def _starts(
 
 def _batch_rows(workload: Workload, stages: tuple[Stage, ...], machine: Machine) -> int:
     """Return the rows of a micro-batch: the hint's, else what is fast; fewer until they fit."""
-    row_bytes = memory.bytes_per_row(workload, stages)
-    rows: int = machine.hints.batch_rows.value or max(
-        memory.FEWEST_ROWS, min(memory.MOST_ROWS, memory.MICRO_BATCH_BYTES // max(row_bytes, 1))
-    )
+    rows: int = machine.hints.batch_rows.value or memory.best_rows(workload, stages)
     limit_bytes = machine.resources.memory_bytes
     while rows > memory.FEWEST_ROWS and (
         _peak_bytes(workload, stages, rows, machine.capabilities) > limit_bytes

@@ -13,7 +13,7 @@ from math import ceil, prod
 
 from vista_sql import roster
 from vista_sql.errors import PlanError
-from vista_sql.kernels import RECENT_BYTES
+from vista_sql.kernels import RECENT_BYTES, padded_rows
 from vista_sql.machine.resources import Resources
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload, array_type, pooled_values
@@ -58,8 +58,8 @@ FEATURE_COPIES = 5
 which grows by doubling, and what the reader exports to Arrow."""
 
 MICRO_BATCH_BYTES = 384 * MIB
-"""What one micro-batch may hold unless memory is short: larger ones are not faster (flat from 8 to
-128 images for ResNet50) and smaller ones pay the call's overhead."""
+"""What one micro-batch may hold beyond what the network runs at once: larger ones are not faster
+(flat from 8 to 128 images for ResNet50) and smaller ones pay the call's overhead."""
 
 MOST_ROWS, FEWEST_ROWS = 256, 2
 VECTOR_ROWS = 2048
@@ -174,6 +174,26 @@ def _raw_bytes(stages: tuple[Stage, ...]) -> int:
     )
 
 
+def granule(workload: Workload) -> int:
+    """Return what the lengths of a workload's batches are multiples of."""
+    cnns = (cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR)
+    return max((cnn.granule for cnn in cnns), default=FEWEST_ROWS)
+
+
+def best_rows(workload: Workload, stages: tuple[Stage, ...]) -> int:
+    """Return the rows of a micro-batch where memory is not short: a multiple of every granule.
+
+    What its networks run at once, doubled as long as a micro-batch stays small.
+    """
+    cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
+    at_once = min((cnn.rows_at_once for cnn in cnns), default=FEWEST_ROWS)
+    rows = max(at_once, granule(workload))
+    row_bytes = bytes_per_row(workload, stages)
+    while 2 * rows <= MOST_ROWS and 2 * rows * row_bytes <= MICRO_BATCH_BYTES:
+        rows *= 2
+    return rows
+
+
 def _activations(workload: Workload) -> int:
     return max(
         (activation_bytes(cnn, tuple(t.layer for t in taps)) for cnn, taps in workload.passes),
@@ -244,6 +264,7 @@ def breakdown(
     there = _rows(workload)
     rows = min(batch_rows, there)
     parts = {n: rows * size for n, size in _batch_parts(workload, stages).items()}
+    parts["activations"] = padded_rows(rows, granule(workload)) * _activations(workload)
     more = max(min(vector_rows, there) - rows, 0)
     parts["features"] += more * FEATURE_COPIES * feature_bytes(workload)
     parts["maps"] += more * FEATURE_COPIES * _raw_bytes(stages)

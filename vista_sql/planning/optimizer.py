@@ -101,7 +101,7 @@ def choose(workload: Workload, machine: Machine) -> Plan:
             _placement_decision(workload, chosen, free, hints),
             *_start_decision(workload, chosen),
             *materialization,
-            _batch_decision(chosen, hints),
+            _batch_decision(workload, chosen, hints),
             _threads_decision(hints),
             _memory_decision(resources),
             _estimates_decision(workload, machine.rates),
@@ -282,10 +282,14 @@ def _materialization(
     return (top,), (Decision("materialization", top.name, why),)
 
 
-def _batch_decision(chosen: Candidate, hints: Hints) -> Decision:
+def _batch_decision(workload: Workload, chosen: Candidate, hints: Hints) -> Decision:
     batch = chosen.batch_rows
     if hints.batch_rows.value is None and chosen.why:
         why = "a partition of the paper's policy"
+    elif hints.batch_rows.value is None and batch == workload.cnn.rows_at_once:
+        why = "as many as the network runs at once"
+    elif hints.batch_rows.value is None and batch < workload.cnn.rows_at_once:
+        why = "as many as fit in memory"
     elif hints.batch_rows.value is None:
         why = f"at most {format_bytes(memory.MICRO_BATCH_BYTES)} in one micro-batch"
     elif hints.batch_rows.value == batch:

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from vista_sql import catalog
 from vista_sql.errors import UnknownNameError
+from vista_sql.kernels import GRANULE, rows_at_once
 
 PACKAGE = "vista_sql.roster"
 
@@ -109,6 +110,12 @@ class Cnn:
     torch_names: TorchNames = TorchNames()
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
     catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
+    granule: int = GRANULE
+    """What the lengths of its batches are multiples of: fewer than GRANULE where no map of the
+    network needs it."""
+    revision: str = ""
+    """Of how it is computed, where an earlier version gave other values; a part of the store's
+    keys."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -119,6 +126,12 @@ class Cnn:
     def positions(self) -> Mapping[str, int]:
         """The layers' places in `layers` by the network's own names."""
         return {layer.name: place for place, layer in enumerate(self.layers)}
+
+    @cached_property
+    def rows_at_once(self) -> int:
+        """How many images an engine runs at once, unless it is told otherwise."""
+        widest = max(prod(self.input_shape), *(layer.size for layer in self.layers))
+        return rows_at_once(widest, self.granule)
 
     def largest_map(self, flops: int) -> int:
         """Return the values of the largest layer among those that so many FLOPs suffice for."""

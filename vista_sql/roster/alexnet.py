@@ -46,6 +46,7 @@ CNN = Cnn(
     paper="Krizhevsky, Sutskever & Hinton, ImageNet Classification with Deep CNNs, NIPS 2012",
     input_shape=(227, 227, 3),
     parameters=60_965_224,
+    granule=2,
     aliases={},  # the network's names are the paper's
     feature_layers=("conv5", "fc6", "fc7", "fc8"),
     counted_layers=("conv4", "conv5", "fc6", "fc7", "fc8"),

@@ -29,6 +29,7 @@ CNN = Cnn(
     paper="Huang et al., Densely Connected Convolutional Networks, CVPR 2017, arXiv:1608.06993",
     input_shape=(224, 224, 3),
     parameters=8_062_504,
+    granule=2,
     aliases={"conv1": "conv1_relu"}
     | {f"dense{i}": f"conv{i + 1}_block{count}_concat" for i, count in enumerate(_BLOCKS, 1)}
     | {f"transition{i}": f"pool{i + 1}_pool" for i in (1, 2, 3)}

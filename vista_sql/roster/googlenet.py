@@ -107,6 +107,7 @@ CNN = Cnn(
     paper="Szegedy et al., Going Deeper with Convolutions, CVPR 2015, arXiv:1409.4842",
     input_shape=(224, 224, 3),
     parameters=6_639_464,
+    granule=2,
     aliases={"conv1": "conv1_relu", "conv2": "conv2_relu"},
     feature_layers=("inception_4e", "inception_5a", "inception_5b", "avg_pool", "fc1000"),
     counted_layers=("inception_4e", "inception_5a", "inception_5b", "avg_pool", "fc1000"),

@@ -39,6 +39,7 @@ CNN = Cnn(
     "arXiv:1801.04381",
     input_shape=(224, 224, 3),
     parameters=3_538_984,
+    granule=2,
     aliases=_bottlenecks(),
     feature_layers=(
         *("bottleneck13", "bottleneck16", "bottleneck17"),

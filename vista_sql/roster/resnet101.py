@@ -16,6 +16,7 @@ CNN = Cnn(
     paper=resnets.PAPER,
     input_shape=(224, 224, 3),
     parameters=44_707_176,
+    granule=2,
     aliases=resnets.aliases(_BLOCKS),
     feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
     counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),

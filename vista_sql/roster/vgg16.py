@@ -16,6 +16,7 @@ CNN = Cnn(
     paper=vggs.PAPER,
     input_shape=(224, 224, 3),
     parameters=138_357_544,
+    granule=2,
     aliases=vggs.aliases(_CONVOLUTIONS),
     feature_layers=("conv5_3", "fc6", "fc7", "fc8"),
     counted_layers=("conv5_3", "fc6", "fc7", "fc8"),

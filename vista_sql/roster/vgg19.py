@@ -16,6 +16,7 @@ CNN = Cnn(
     paper=vggs.PAPER,
     input_shape=(224, 224, 3),
     parameters=143_667_240,
+    granule=2,
     aliases=vggs.aliases(_CONVOLUTIONS),
     feature_layers=("conv5_4", "fc6", "fc7", "fc8"),
     counted_layers=("conv5_4", "fc6", "fc7", "fc8"),

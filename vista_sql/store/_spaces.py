@@ -71,7 +71,7 @@ def space(
         pool="none" if shape is not None and len(shape) == 1 else pool,
         dtype=dtype,
         preprocessing=f"{pre.order} {size} {pre.resize} -{list(pre.mean)} *{list(pre.scale)}",
-        made_by=f"{_decoder()}, {_arithmetic()}, {device}",
+        made_by=", ".join(filter(None, (_decoder(), _arithmetic(), device, cnn.revision))),
     )
 
 

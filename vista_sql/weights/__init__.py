@@ -316,4 +316,5 @@ def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
         build=partial(keras_files.read_network, path),
         default_weights=path,
         catalogue=layers,
+        revision="inference" if keras_files.trains_by_default(network) else "",
     )

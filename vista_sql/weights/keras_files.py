@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ Group: TypeAlias = Any  # of an HDF5 file
 KerasLayer: TypeAlias = Any
 Saved: TypeAlias = tuple[str, list[Any]]  # a layer's name in the file, its arrays in order
 Pair: TypeAlias = tuple[KerasLayer | None, Saved]
+
+ALIKE_IN_TRAINING = frozenset({"AutoContrast", "CenterCrop", "MaxNumBoundingBoxes", "Resizing"})
+"""Keras's layers whose call says `training=True` and which do the same without."""
 
 
 def fill(network: Network, cnn: str, path: str) -> None:
@@ -88,6 +92,22 @@ def read_network(path: str) -> Network:
     # However it was put together, it now takes one tensor: not a list or a dictionary of one.
     (image,), outputs = network.inputs, network.outputs
     return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=network.name)
+
+
+def trains_by_default(network: Network) -> bool:
+    """Return whether a layer, at any depth, does what it does in training unless told otherwise.
+
+    Augmentations do, and layers that were called with `training=True`.
+    """
+    for layer in network._flatten_layers(include_self=False):
+        if type(layer).__name__ in ALIKE_IN_TRAINING:
+            continue
+        argument = inspect.signature(layer.call).parameters.get("training")
+        if argument is not None and argument.default is True:
+            return True
+        if any(node.arguments.kwargs.get("training") for node in layer._inbound_nodes):
+            return True
+    return False
 
 
 @contextmanager

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from toys import lowered
 from vista_sql.udfs.network.engines.tensorflow.batch_lengths import (
-    ACTIVATION_BYTES,
-    GRANULE,
-    LENGTHS,
-    MAX_BATCH_ROWS,
-    batch_rows,
     granule,
     is_even,
     padded,
+    widest_values,
 )
 from vista_sql.udfs.network.graph import Graph
 from vista_sql.udfs.network.steps import (
@@ -27,6 +23,8 @@ from vista_sql.udfs.network.steps import (
     ResponseNorm,
     Step,
 )
+
+from vista_sql.kernels import BATCH_LENGTHS, GRANULE, MOST_AT_ONCE, WIDEST_BYTES, rows_at_once
 
 
 @pytest.mark.parametrize(
@@ -62,16 +60,18 @@ def test_roots_and_exponentials_are_uneven(operation, shape, even):
 
 
 def test_only_maps_that_are_uneven_need_full_granules():
-    assert granule(described.graph()) == LENGTHS[0]  # its tanh is of a vector
-    assert granule(lowered("residual").graph) == LENGTHS[0]
+    assert granule(described.graph()) == BATCH_LENGTHS[0]  # its tanh is of a vector
+    assert granule(lowered("residual").graph) == BATCH_LENGTHS[0]
     assert granule(lowered("mobile").graph) == GRANULE
 
 
 def test_micro_batches_are_as_long_as_the_widest_step_allows():
-    def graph(side):
-        return Graph("square", [Step("image", Image(), (), (side, side, 1))], "image")
+    def at_once(side, granule=2):
+        graph = Graph("square", [Step("image", Image(), (), (side, side, 1))], "image")
+        return rows_at_once(widest_values(graph), granule)
 
-    assert batch_rows(graph(4)) == MAX_BATCH_ROWS
-    side = int((ACTIVATION_BYTES / 4 / 10) ** 0.5)
-    assert batch_rows(graph(side)) == 8
-    assert batch_rows(graph(20 * side)) == LENGTHS[0]
+    assert at_once(4) == MOST_AT_ONCE
+    side = int((WIDEST_BYTES / 4 / 10) ** 0.5)
+    assert at_once(side) == 8
+    assert at_once(20 * side) == BATCH_LENGTHS[0]
+    assert at_once(20 * side, GRANULE) == GRANULE  # fewer would be filled up to so many

@@ -6,6 +6,8 @@ from math import prod
 
 import numpy as np
 
+from vista_sql.kernels import BATCH_LENGTHS, GRANULE, padded_rows
+
 from ...graph import Graph
 from ...steps import (
     Activate,
@@ -21,19 +23,8 @@ from ...steps import (
     Subsample,
 )
 
-LENGTHS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Batches are padded to one of these lengths, to multiples of the graph's granule: few shapes to
-compile for, and never a single row, which some operations treat as a vector."""
-
-ACTIVATION_BYTES = 256 << 20  # of the widest step's float32 value over one micro-batch
-MAX_BATCH_ROWS = 64  # no gain beyond 16 on a CPU (benchmarks/bench_inference.py)
-
-GRANULE = 16
-"""Rows whose values are computed alike wherever they stand in a batch of a multiple of so many.
-
-TensorFlow computes roots and exponentials of 16 float32 values at a time in another way than of the
-few left over at a tensor's end; a multiple of 16 rows leaves none over, whatever their shape.
-"""
+MOST_BLOCK_ROWS = 64
+"""Rows that a dense layer multiplies at once, at most; another number may be other bits."""
 
 EVEN_KINDS = frozenset({
     "AveragePooling2D", "BatchNormalization", "Concatenate", "Cropping2D", "Flatten",
@@ -46,15 +37,13 @@ EVEN_KINDS = frozenset({
 def granule(graph: Graph) -> int:
     """Return what the length of a batch is padded to a multiple of, for its rows' bits to stay."""
     uneven = (step for step in graph.steps.values() if not is_even(step))
-    return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else LENGTHS[0]
+    return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else BATCH_LENGTHS[0]
 
 
-def batch_rows(graph: Graph) -> int:
-    """Return the most images in one micro-batch: a power of two, by the widest step's bytes."""
+def widest_values(graph: Graph) -> int:
+    """Return the values of one image in the widest step."""
     shapes = [step.shape for step in graph.steps.values() if step.shape]
-    widest_bytes = max(prod(side or 1 for side in shape) * 4 for shape in shapes)
-    rows = max(LENGTHS[0], min(MAX_BATCH_ROWS, ACTIVATION_BYTES // widest_bytes))
-    return 1 << (rows.bit_length() - 1)
+    return max(prod(side or 1 for side in shape) for shape in shapes)
 
 
 def is_even(step: Step) -> bool:
@@ -78,9 +67,7 @@ def padded(batch: np.ndarray, granule: int) -> np.ndarray:
         >>> padded(np.array([7, 8, 9]), 2)
         array([7, 8, 9, 9])
     """
-    rows = len(batch)
-    fitting = (length for length in LENGTHS if length >= rows and length % granule == 0)
-    target = next(fitting, -(-rows // granule) * granule)
-    if target == rows:
+    target = padded_rows(len(batch), granule)
+    if target == len(batch):
         return batch
-    return np.concatenate([batch, np.repeat(batch[-1:], target - rows, axis=0)])
+    return np.concatenate([batch, np.repeat(batch[-1:], target - len(batch), axis=0)])

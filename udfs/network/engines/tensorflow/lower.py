@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vista_sql.errors import PlanError
+from vista_sql.kernels import GRANULE
 from vista_sql.roster import Preprocessing
 
 from ...engine import Dtype
@@ -43,7 +44,7 @@ from ...steps import (
     fused_activation,
 )
 from . import ops
-from .batch_lengths import GRANULE, is_even
+from .batch_lengths import is_even
 from .process import Tensor, load
 
 Function: TypeAlias = Callable[[Tensor], Tensor]

@@ -9,12 +9,13 @@ from math import prod
 import numpy as np
 
 from vista_sql.errors import SettingError
+from vista_sql.kernels import BATCH_LENGTHS, rows_at_once
 from vista_sql.roster import Cnn
 
 from ...engine import Dtype
 from ...graph import Graph
 from . import gpu, pooling
-from .batch_lengths import LENGTHS, batch_rows, granule, padded
+from .batch_lengths import MOST_BLOCK_ROWS, granule, padded, widest_values
 from .lower import Function, Lowered
 from .process import Tensor, load, on_thread
 
@@ -36,15 +37,17 @@ class TensorFlowRunner:
         tf, _ = load()
         with tf.device(place), gpu.loading(cnn.name, 4 * cnn.parameters):
             self.graph = read()
-        self.batch_rows = batch_rows(self.graph)
-        self.lowered = Lowered(self.graph, cnn.preprocessing, dtype, place, self.batch_rows)
-        self._granule = LENGTHS[0] if self.on_gpu else granule(self.graph)
+        widest, shortest = widest_values(self.graph), BATCH_LENGTHS[0]
+        self._granule = shortest if self.on_gpu else granule(self.graph)
+        self.batch_rows = rows_at_once(widest, self._granule)
+        block_rows = rows_at_once(widest, shortest, MOST_BLOCK_ROWS)
+        self.lowered = Lowered(self.graph, cnn.preprocessing, dtype, place, block_rows)
         steps = [
             (step.name, step.inputs, prod(side or 1 for side in step.shape or ()))
             for step in self.graph.steps.values()
         ]
         need = gpu.needed(steps, cnn.parameters, 4 if dtype == "float32" else 2)
-        self.guard = gpu.Guard(cnn.name, need, LENGTHS)
+        self.guard = gpu.Guard(cnn.name, need, BATCH_LENGTHS)
         self._pools: dict[tuple[str, str], Function] = {}
         self._lock = threading.Lock()
 
