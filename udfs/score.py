@@ -52,7 +52,8 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
         own where it has such a column, else why it was not scored; then the rest is NULL.
 
     Raises:
-        ModelError: the data lacks a column of the model, or has it in another form.
+        ModelError: the data lacks a column of the model, has it in another form, or has one that
+            the scores would replace.
     """
     del runtime
     if not len(order):
@@ -71,6 +72,11 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
     best = chances.argmax(axis=1)
     errors = scored.reasons
     of_rows = next((batch[name] for name in batch if name.lower() == "error"), None)
+    if of_rows is not None and not _is_text(of_rows.type):
+        raise ModelError(
+            f"the data of VISTA_PREDICT has a column 'error' of type {of_rows.type}, which the "
+            "reasons of rows that are not scored would replace: rename it there"
+        )
     if of_rows is not None:  # why a row has no features says more than that it has none
         errors = [
             errors[row] if error is None else error for row, error in enumerate(of_rows.to_pylist())
@@ -89,6 +95,14 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
             pa.array(errors, pa.string()),
         ],
         fields=list(ARROW_TYPE),
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, find_model, streamed
+from vista_sql.functions import _own_transfer
+from vista_sql.functions._training import find_model, streamed
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import RelationText, Text
 from vista_sql.train.spec import EvaluateSpec
@@ -12,8 +12,7 @@ from vista_sql.train.spec import EvaluateSpec
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of one row: the metrics, over how many rows, how many were skipped."""
     model = find_model(call, planner)
-    data = data_of(call, planner)
-    _provenance.check(model, call.get("data"), planner)
+    data = _own_transfer.relation_of(model, call, planner)
     spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
     columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
     return streamed(spec.to_text(), data, planner, columns)
@@ -23,7 +22,8 @@ FUNCTION = TableFunction(
     name="vista_evaluate",
     arguments=(
         Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
-        Argument("data", "labelled rows", RelationText(), required=True),
+        Argument("data", "labelled rows", RelationText()),
+        *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
     meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc over labelled rows",

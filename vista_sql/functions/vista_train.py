@@ -31,7 +31,7 @@ ARGUMENTS = (
     Argument("label", "the column to learn", Text(), required=True),
     Argument("data", "the rows", RelationText(), required=True),
     Argument(
-        "key", "the column that identifies a row, no feature ('id' where there is one)", Text()
+        "key", "the column that identifies a row, no feature (its TRANSFER's, or 'id')", Text()
     ),
     Argument("features", "the feature columns, in place of all that can be", Names()),
     Argument("exclude", "columns that are no features", Names()),
@@ -88,6 +88,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         model=name,
         label=call.get("label"),
         key=call.get("key"),
+        default_keys=_provenance.keys_of(call.get("data"), planner),
         features=call.get("features"),
         exclude=call.get("exclude") or (),
         by_layer=call.get("by_layer"),
@@ -109,7 +110,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
     )
 
 
-def with_hog(call: Call) -> tuple[Call, str | None]:
+def with_hog(call: Call, planner: Planner) -> tuple[Call, str | None]:
     """Return the call with HOG beside the layers of its TRANSFER, if it asks for that baseline.
 
     Returns:
@@ -121,7 +122,7 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     if "hog" not in (call.get("baselines") or ()):
         return call, None
     try:
-        data, column = edit.with_layer(call.get("data"), "hog", _layer_names)
+        data, column = edit.with_layer(call.get("data"), "hog", planner.resolved, _layer_names)
     except QueryError as error:
         raise call.error(
             "baselines",
@@ -138,7 +139,7 @@ def _layer_names(call: Call) -> tuple[str, ...]:
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that trains, a row per model."""
-    call, hog = with_hog(call)
+    call, hog = with_hog(call, planner)
     data = data_of(call, planner.feeding(call))
     spec = replace(spec_of(call, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"

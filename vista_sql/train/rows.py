@@ -1,8 +1,8 @@
 """Batches of Arrow columns → `Chunk`s: float64 numbers, float32 matrices, label codes.
 
-A row is used if its label is there and all its features are finite numbers; NULL, NaN and infinite
-features make a row skipped and counted, never imputed. Float32's range bounds layers only:
-structured columns stay float64 until they are rescaled.
+A row is used if its label is there and all its features are numbers; NULL, NaN, infinite and too
+large features make a row skipped and counted. Float32's range bounds layers, and LARGEST structured
+columns, which stay float64 until they are rescaled.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from vista_sql.train.training_rows import Array, Chunk, Layout
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
 
 
+LARGEST = 1e100  # structured: sums of squares stay finite; layers end where float32 does
+
+
 def columns_of(struct: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
     """Return the fields of a struct array by name, as plain arrays."""
     if isinstance(struct, pa.ChunkedArray):
@@ -43,6 +46,11 @@ def numbers(array: pa.Array) -> Array:
             zero_copy_only=False
         )
     )
+
+
+def fits(values: Array) -> Array:
+    """Return (n,) bool: which values (n,) float64 are numbers that can be computed with."""
+    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, Array, int | None]:
@@ -105,7 +113,7 @@ class Skip:
     """Why rows are skipped: a column without a usable value.
 
     >>> str(Skip("label", "y")), str(Skip("feature", "fc6"))
-    ("label 'y' is NULL", "column 'fc6' is NULL or not finite")
+    ("label 'y' is NULL", "column 'fc6' is NULL, not finite or too large")
     """
 
     part: Literal["label", "feature"]
@@ -116,7 +124,7 @@ class Skip:
             case "label":
                 return f"label {self.column!r} is NULL"
             case "feature":
-                return f"column {self.column!r} is NULL or not finite"
+                return f"column {self.column!r} is NULL, not finite or too large"
             case _:
                 assert_never(self.part)
 
@@ -168,7 +176,7 @@ class RowReader:
         structured = np.empty((len(label), len(self.columns.structured)), np.float64)
         for i, name in enumerate(self.columns.structured):
             structured[:, i] = numbers(batch[name])
-            need(name, np.isfinite(structured[:, i]))
+            need(name, fits(structured[:, i]))
         layers: list[Array | None] = []
         for name in self.columns.layers:
             x, good, size = matrix(name, batch[name], self.sizes.get(name))

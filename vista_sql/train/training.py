@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -226,7 +227,7 @@ class TrainingRun:
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
-        self._warn(rows)
+        self._warn(rows, reader, values)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -267,13 +268,16 @@ class TrainingRun:
                 sides.train.append(chunk.take(np.flatnonzero(side == 0)))
                 sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
-    def _warn(self, rows: Sequence[ModelRow]) -> None:
+    def _warn(self, rows: Sequence[ModelRow], reader: RowReader, values: list[Any]) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
+        of_all = [*self._untested(reader, values), *self._lost(reader)]
         images, shown = self._ledger.shared()
         where = "several folds" if self.spec.folds else "both sides of the split"
         for row in rows:
-            warnings = []
-            if not row["converged"]:
+            warnings = list(of_all)
+            if not math.isfinite(row["objective"]):
+                warnings.append("its loss is not a number: columns have values that are too large")
+            elif not row["converged"]:
                 warnings.append(
                     f"not converged after {row['iterations']} iterations: raise max_iterations, "
                     "reg or tolerance"
@@ -284,6 +288,38 @@ class TrainingRun:
                     f"{row['n_test']} test rows show one: split_by => keeps such rows together"
                 )
             row["warning"] = "; ".join(warnings) or None
+
+    def _untested(self, reader: RowReader, values: list[Any]) -> list[str]:
+        """Return what is to be said of the test side where classes are missing there."""
+        spec = self.spec
+        if spec.folds:
+            return []
+        tested = {code for (side, code), n in self._ledger.counts().items() if side == 1 and n}
+        missing = [repr(text_of(value)) for value in values if reader.codes[value] not in tested]
+        if not missing:
+            return []
+        if not spec.test_fraction:
+            remedy = "give test_fraction or folds"
+        elif spec.split_by:
+            remedy = "choose another seed, a larger test_fraction, or columns of more groups"
+        else:
+            remedy = "choose a larger test_fraction"
+        if not tested:
+            return [f"no row tests, so there are no figures and no best model: {remedy}"]
+        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        return [f"no test row is of class {named}, of which the figures say nothing: {remedy}"]
+
+    def _lost(self, reader: RowReader) -> list[str]:
+        """Return what is to be said of rows that were skipped for want of a feature."""
+        by_column = [(n, s.column) for s, n in reader.skipped.items() if s.part == "feature"]
+        if not by_column:
+            return []
+        total = sum(n for n, _ in by_column)
+        named = ", ".join(f"{column!r} in {n}" for n, column in sorted(by_column, reverse=True)[:3])
+        return [
+            f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
+            f"({named}{', …' if len(by_column) > 3 else ''})"
+        ]
 
     def _all_skipped(self, reader: RowReader) -> str:
         """Return the message where no row is usable: what skips most of them, and a remedy."""

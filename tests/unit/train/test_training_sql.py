@@ -215,7 +215,7 @@ def test_text_labels_nulls_and_mixed_case_columns(digits):
     found = digits("vista_predict", model="mixed.case/layer 1", data='"Mixed Case"')
     assert {row["predicted_label"] for row in found} == {"lo'w", "high", None}
     assert {row["error"] for row in found if row["Row Id"] % 7 == 0} == {
-        "column 'Half' is NULL or not finite"
+        "column 'Half' is NULL, not finite or too large"
     }
     assert all(row["error"] is None for row in found if row["Row Id"] % 7)
 
@@ -263,7 +263,7 @@ def test_the_inputs_own_error_stays(digits):
     assert rows[0]["n_skipped"] == 2
     found = {row["id"]: row for row in digits("vista_predict", model="m", data="digits")}
     assert found[3]["error"] == "truncated JPEG"
-    assert found[4]["error"] == "column 'low' is NULL or not finite"
+    assert found[4]["error"] == "column 'low' is NULL, not finite or too large"
     assert found[3]["predicted_label"] is None
     assert found[3]["probabilities"] is None
     assert found[5]["error"] is None
@@ -375,6 +375,9 @@ def test_unknown_models_offer_the_nearest(digits):
 
 
 class SettingsOnly:
+    def resolved(self, call):
+        return call
+
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
 
@@ -393,6 +396,8 @@ def test_a_record_says_how_each_column_was_made():
         "pool": "max2x2",
         "dtype": "float32",
         "prefix": "a_",
+        "key": "id",
+        "image": None,
     }
     assert len(one["columns"]) == 2
     assert one["columns"]["a_fc6"] == "f6"  # the network's own name
