@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vista_sql import train
 from vista_sql.functions import _own_transfer
 from vista_sql.functions._training import find_model, scored
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
@@ -12,6 +13,12 @@ from vista_sql.sql.quoting import identifier
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of expected, predicted, n; rows without label or prediction are left out."""
     model = find_model(call, planner)
+    if train.load(model.trainer).learns == "numbers":
+        raise call.error(
+            "model",
+            f"model {model.reference!r} learned a number, which is taken for no class: "
+            "VISTA_EVALUATE has its r2, mae and rmse",
+        )
     data = _own_transfer.relation_of(model, call, planner)
     rows = scored(model, data, planner)
     label = identifier(model.label)

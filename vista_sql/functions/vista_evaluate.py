@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from vista_sql import train
 from vista_sql.functions import _own_transfer
 from vista_sql.functions._training import find_model, streamed
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import RelationText, Text
 from vista_sql.train.spec import EvaluateSpec
+
+CLASSES = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
+NUMBERS = "r2, mae, rmse, n_test AS n, n_skipped"
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -14,7 +18,7 @@ def expand(call: Call, planner: Planner) -> str:
     model = find_model(call, planner)
     data = _own_transfer.relation_of(model, call, planner)
     spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
-    columns = '"precision", recall, accuracy, f1_score, log_loss, roc_auc, n_test AS n, n_skipped'
+    columns = CLASSES if train.load(model.trainer).learns == "classes" else NUMBERS
     return streamed(spec.to_text(), data, planner, columns)
 
 
@@ -26,5 +30,5 @@ FUNCTION = TableFunction(
         *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
-    meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc over labelled rows",
+    meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc; of a number r2, mae, rmse",
 )

@@ -39,6 +39,12 @@ ARGUMENTS = (
     Argument(
         "baselines", "models beside the layers': 'structured', 'hog', or trainers ('tree')", Names()
     ),
+    Argument(
+        "trainer",
+        "of layers and structured columns; 'linear': a number",
+        OneOf(train.names()),
+        train.DEFAULT_TRAINER,
+    ),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
     Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
@@ -80,6 +86,10 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         raise call.error("folds", "folds => 1 leaves no rows to train on")
     if folds and call.values.get("test_fraction") is not None:
         raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
+    if call.get("class_weight") and train.load(call.get("trainer")).learns == "numbers":
+        raise call.error(
+            "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
+        )
     test_fraction = call.get("test_fraction")
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
@@ -102,6 +112,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         tolerance=call.get("tolerance"),
         test_fraction=test_fraction,
         split_by=call.get("split_by") or (),
+        trainer=call.get("trainer"),
         seed=call.get("seed"),
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from vista_sql import train
 from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 from vista_sql.train.spec import TrainSpec
 
@@ -143,6 +144,14 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
             f"label column {label!r} has type {types[label]}: a label is BOOLEAN, a number, "
             "text, DATE or ENUM; cast it in the data"
         )
+    kind = types[label]
+    if train.load(spec.trainer).learns == "numbers":
+        if not is_structured(kind) or pa.types.is_boolean(kind):
+            raise ModelError(
+                f"label column {label!r} has type {_shown(kind)}, and trainer => "
+                f"{spec.trainer!r} learns a number: cast it in the data, or leave trainer out"
+            )
+        label_type = "DOUBLE"
     if spec.key is not None:
         key: str | None = named(spec.key, "key")
     else:

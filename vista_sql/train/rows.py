@@ -139,6 +139,7 @@ class RowReader:
     skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
+    of_numbers: bool = False  # the label is one: each value has a code, however many there are
 
     @property
     def layout(self) -> Layout:
@@ -161,8 +162,8 @@ class RowReader:
         """
         label = batch[self.columns.label]
         usable = np.asarray(label.is_valid())
-        if pa.types.is_floating(label.type):
-            usable &= np.isfinite(numbers(label))
+        if self.of_numbers or pa.types.is_floating(label.type):
+            usable &= fits(numbers(label))
         skipped: Counter[Skip] = Counter()
         if not usable.all():
             skipped[Skip("label", self.columns.label)] += int((~usable).sum())
@@ -223,6 +224,8 @@ class RowReader:
         return chunk, hashing.combine(images) if images else None
 
     def _code(self, label: pa.Array) -> Array:
+        if self.of_numbers:
+            label = pa.array(numbers(label) + 0.0)  # -0.0 is 0.0
         if not pa.types.is_dictionary(label.type):
             label = label.dictionary_encode()
         values = label.dictionary.to_pylist()
@@ -231,10 +234,11 @@ class RowReader:
         with self.lock:
             for i in np.unique(indices):
                 codes[i] = self.codes.setdefault(values[i], len(self.codes))
-            if len(self.codes) > MAX_CLASSES:
+            if len(self.codes) > MAX_CLASSES and not self.of_numbers:
                 raise ModelError(
                     f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
-                    "it is a key or a measurement, not a class; group its values in the data"
+                    "it is a key or a measurement, not a class; trainer => 'linear' learns a "
+                    "number, or group its values in the data"
                 )
         return np.asarray(codes[indices])
 

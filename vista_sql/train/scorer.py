@@ -41,6 +41,7 @@ class Scorer:
         self.classes = model.classes
         self._arrays = model.arrays()
         self._trainer = train.load(model.trainer)
+        self.learns = self._trainer.learns
 
     def check(self, batch: Mapping[str, pa.Array]) -> dict[str, str]:
         """Return the data's own name of each column that the model needs.

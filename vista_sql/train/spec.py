@@ -38,6 +38,7 @@ class TrainSpec:
     hog: str | None = None  # the column of baseline 'hog'
     budget_seconds: float = 0.0  # VISTA_COMPARE's; 0: all rows
     gate: str = ""  # under which kernels ask whether further images are wanted
+    trainer: str = "logistic"
     default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
@@ -47,7 +48,12 @@ class TrainSpec:
     def identity(self) -> dict[str, Any]:
         """Return the fields that decide what models come of the same rows."""
         others = ("home", "memory_bytes", "run", "budget_seconds", "gate", "default_keys")
-        return {name: value for name, value in asdict(self).items() if name not in others}
+        later = {"trainer": "logistic"}  # at its default it is no part: fingerprints stay
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in others and not (name in later and value == later[name])
+        }
 
 
 @dataclass(frozen=True, slots=True)

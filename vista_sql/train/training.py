@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vista_sql import models
+from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
@@ -32,6 +32,7 @@ from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
 FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
+MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
 
@@ -91,6 +92,7 @@ class TrainingRun:
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
+        self._of_numbers = train.load(spec.trainer).learns == "numbers"
         self._ledger = Ledger(spec.folds, spec.test_fraction)
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
@@ -108,7 +110,8 @@ class TrainingRun:
         with self._lock:
             if self._reader is None:
                 types = {name: column.type for name, column in batch.items()}
-                self._reader = RowReader(choose(types, self.spec), self.spec.seed)
+                columns = choose(types, self.spec)
+                self._reader = RowReader(columns, self.spec.seed, of_numbers=self._of_numbers)
             reader = self._reader
         read = reader.read(batch)
         parts = [] if read is None else self._split(read[0])
@@ -158,6 +161,7 @@ class TrainingRun:
             folds=spec.folds,
             seed=spec.seed,
             memory_bytes=self.memory_bytes,
+            label_values=tuple(values) if self._of_numbers else (),
         )
         dropped = self._race.dropped if self._race is not None else ()
         left = [
@@ -214,7 +218,7 @@ class TrainingRun:
             raise ModelError("the data to train on has no rows")
         if sides is None:
             raise ModelError(self._all_skipped(reader))
-        if not spec.split_by:
+        if not spec.split_by and not self._of_numbers:
             self._stratify(sides)
         values = self._classes(reader)
         contenders(reader.columns, spec)  # at odds with the columns? then before all else
@@ -234,7 +238,7 @@ class TrainingRun:
             "label": reader.columns.label,
             "label_type": reader.columns.label_type,
             "key": reader.columns.key,
-            "classes": [text_of(value) for value in values],
+            "classes": [] if self._of_numbers else [text_of(value) for value in values],
             "options": spec.identity(),
             "provenance": spec.provenance,
             "run": spec.run,
@@ -295,6 +299,8 @@ class TrainingRun:
         if spec.folds:
             return []
         tested = {code for (side, code), n in self._ledger.counts().items() if side == 1 and n}
+        if self._of_numbers and tested:
+            return []
         missing = [repr(text_of(value)) for value in values if reader.codes[value] not in tested]
         if not missing:
             return []
@@ -335,6 +341,8 @@ class TrainingRun:
         """
         values, counts = sorted(reader.codes), self._ledger.counts()
         name, spec = reader.columns.label, self.spec
+        if self._of_numbers:
+            return self._numbers(name, values, {side for side, _ in counts})
         if len(values) == 1:
             raise ModelError(
                 f"label {name!r} has one class, {text_of(values[0])!r}, in all "
@@ -346,9 +354,14 @@ class TrainingRun:
             n = sum(sides.values())
             who = f"class {text_of(value)!r} of label {name!r} has"
             if n == 1:
+                remedy = "merge the class with another or leave the row out"
+                if len(values) > MANY_VALUES and not isinstance(value, str | bool):
+                    remedy = (
+                        f"the label is a number of {len(values)} values, so learn it as one with "
+                        "trainer => 'linear', or make classes of it in the data (price > 10)"
+                    )
                 raise ModelError(
-                    f"{who} one row: it takes two, one to train on and one to test on; merge the "
-                    "class with another or leave the row out"
+                    f"{who} one row: it takes two, one to train on and one to test on; {remedy}"
                 )
             if spec.folds and len(sides) == 1:
                 raise ModelError(
@@ -360,6 +373,24 @@ class TrainingRun:
                     f"{who} all its {n} rows on the test side of the split: choose another seed, "
                     "a smaller test_fraction, or merge the class with another"
                 )
+        return values
+
+    def _numbers(self, name: str, values: list[Any], sides: set[int]) -> list[Any]:
+        """Return the values of a label that is a number.
+
+        Raises:
+            ModelError: there is one value, or there are no rows to train on.
+        """
+        if len(values) == 1:
+            raise ModelError(
+                f"label {name!r} is {text_of(values[0])} in all rows that can be used: there is "
+                "nothing to learn"
+            )
+        if sides == {1} and not self.spec.folds:
+            raise ModelError(
+                "all rows are on the test side of the split: choose another seed or a smaller "
+                "test_fraction"
+            )
         return values
 
     def _fingerprint(self, reader: RowReader) -> str:
