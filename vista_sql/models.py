@@ -257,6 +257,31 @@ def is_tested(row: ModelRow) -> bool:
     return row["f1_score"] is not None or row.get("r2") is not None or row.get("rmse") is not None
 
 
+def drop(home: str, reference: str) -> list[str]:
+    """Remove a version, `healthy@3`, or all versions of a model, `healthy`; return which.
+
+    Raises:
+        UnknownNameError: there is no such model or version; known ones are offered.
+        ModelError: it names a part of a version, or the folder cannot be removed.
+    """
+    newest = version_of(home, reference)
+    match = REFERENCE.fullmatch(reference.strip())
+    name, number = newest["name"], match["version"] if match else None
+    if match is not None and match["part"] is not None:
+        raise ModelError(
+            f"{reference!r} is a part of a version, which is dropped whole: {name}@"
+            f"{newest['version']}, or {name} with all its versions"
+        )
+    gone = [int(number)] if number else versions(home, name)
+    for version in gone:
+        folder = _root(home) / name.lower() / str(version)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise ModelError(f"{folder} cannot be removed: {error.strerror or error}") from error
+    return [f"{name}@{version}" for version in gone]
+
+
 def with_fingerprint(home: str, name: str, fingerprint: str) -> int | None:
     """Return the newest version whose document has this `fingerprint`, None where none has."""
     for version in reversed(versions(home, name)):

@@ -72,8 +72,8 @@ class Options:
     n_classes: int  # values of the label, where numbers are learned
     balanced: bool = False
     standardize: bool = True
-    max_iterations: int = 100
-    tolerance: float = 1e-6
+    max_iterations: int = 1000  # few rows of thousands of alike columns take 100 to 500
+    tolerance: float = 1e-5  # the objective is then within 1e-6 of the least, relative
     folds: int = 0
     seed: int = 0
     memory_bytes: int = 1 << 30

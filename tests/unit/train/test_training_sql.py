@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from vista_sql.errors import ModelError, UnknownNameError
+from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
 
@@ -436,3 +436,35 @@ def test_without_a_key_the_split_follows_the_content(digits):
     once = digits.train("SELECT * EXCLUDE (id) FROM digits", exclude=["digit"], model="a")
     twice = digits.train("twice", exclude=["digit"], model="b")
     assert twice[0]["n_test"] == 2 * once[0]["n_test"]  # equal rows stand on one side
+
+
+def test_a_model_alone_is_evaluated_by_the_rows_held_out(digits):
+    rows = digits.train("digits", exclude=["digit"], max_iterations=20)
+    best = next(row for row in rows if row["is_best"])
+    (found,) = digits("vista_evaluate", model="m")
+    assert list(found) == [
+        "precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc", "n", "n_skipped",
+    ]  # fmt: skip
+    assert found["n"] == best["n_test"]
+    for name in ("precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc"):
+        assert found[name] == pytest.approx(best[name])
+    digits.train("digits", model="n", label="ink", trainer="linear", max_iterations=20)
+    (numbers,) = digits("vista_evaluate", model="n")
+    assert list(numbers) == ["r2", "mae", "rmse", "n", "n_skipped"]
+    digits.train("digits", model="u", exclude=["digit"], test_fraction=0, features=["ink"])
+    with pytest.raises(ArgumentError, match="had no rows to test on"):
+        digits.text("vista_evaluate", model="u")
+
+
+def test_few_rows_of_a_wide_layer_converge(sql):
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((72, 25))
+    x = np.maximum(z @ rng.standard_normal((25, 512)) + 2, 0).astype(np.float32)
+    layer = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 512)
+    table = pa.table({"id": np.arange(72), "a": z[:, 1], "v": layer, "y": z[:, 0] > 0})
+    sql.con.register("few", table)
+    for row in sql.train("few"):
+        assert (row["converged"], row["warning"]) == (True, None)
