@@ -48,11 +48,13 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
         row: a STRUCT of all columns of the data.
 
     Returns:
-        Per row the likeliest class, its probability, that of every class, and `error`: the row's
+        Per row the likeliest class, its probability, that of every class (or the number that is
+        predicted, and no probabilities), and `error`: the row's
         own where it has such a column, else why it was not scored; then the rest is NULL.
 
     Raises:
-        ModelError: the data lacks a column of the model, or has it in another form.
+        ModelError: the data lacks a column of the model, has it in another form, or has one that
+            the scores would replace.
     """
     del runtime
     if not len(order):
@@ -67,14 +69,27 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
                 f"the data of VISTA_PREDICT already has a column {name!r}: rename it there"
             )
     scored = scorer.score(batch)
-    chances, missing = scored.chances, ~scored.usable
-    best = chances.argmax(axis=1)
+    missing = ~scored.usable
     errors = scored.reasons
     of_rows = next((batch[name] for name in batch if name.lower() == "error"), None)
+    if of_rows is not None and not _is_text(of_rows.type):
+        raise ModelError(
+            f"the data of VISTA_PREDICT has a column 'error' of type {of_rows.type}, which the "
+            "reasons of rows that are not scored would replace: rename it there"
+        )
     if of_rows is not None:  # why a row has no features says more than that it has none
         errors = [
             errors[row] if error is None else error for row, error in enumerate(of_rows.to_pylist())
         ]
+    if scorer.learns == "numbers":
+        values = [repr(value) for value in scored.margins[:, 0].tolist()]
+        empty = [pa.nulls(len(values), field.type) for field in list(ARROW_TYPE)[1:3]]
+        columns = [pa.array(values, pa.string(), mask=missing), *empty]
+        return pa.StructArray.from_arrays(
+            [*columns, pa.array(errors, pa.string())], fields=list(ARROW_TYPE)
+        )
+    chances = scored.chances
+    best = chances.argmax(axis=1)
     classes = np.array(scorer.classes, dtype=object)
     n, k = chances.shape
     ends = np.append(0, np.cumsum(np.where(missing, 0, k))).astype(np.int32)
@@ -89,6 +104,14 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
             pa.array(errors, pa.string()),
         ],
         fields=list(ARROW_TYPE),
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
     )
 
 

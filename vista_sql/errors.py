@@ -23,6 +23,7 @@ knows that adds it: `raise error.at(place) from None`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
@@ -93,6 +94,12 @@ class QueryError(VistaError):
 
     def _at(self, place: Place) -> Self:
         return type(self)(self.message, place)
+
+    def moved(self, place: Place | None) -> Self:
+        """Return the error with this place: the one that it has is in a text of ours."""
+        error = self._at(place) if place is not None else copy(self)
+        error.place = place
+        return error.with_traceback(self.__traceback__)
 
     def __str__(self) -> str:
         return self.message if self.place is None else f"{self.message}\n{self.place.underline()}"

@@ -4,7 +4,7 @@
                                   /<row>.npz     the row's arrays
 
 A version is written beside its place and renamed into it, so that readers see all of it or nothing.
-References: `healthy` (newest version, best row by f1_score), `healthy/avg_pool`, `healthy@3`,
+References: `healthy` (newest version, best row by f1_score or r2), `healthy/avg_pool`, `healthy@3`,
 `healthy/avg_pool@3`, and `healthy/avg_pool:0.1@3` where several `reg` were trained; any case.
 """
 
@@ -60,6 +60,9 @@ class ModelRow(TypedDict):
     f1_score_std: float | None  # over folds
     roc_auc: float | None
     log_loss: float | None
+    r2: NotRequired[float | None]  # of a number; then there are no figures of classes
+    mae: NotRequired[float | None]
+    rmse: NotRequired[float | None]
     roc: Sequence[float] | None  # true-positive rates at the document's `roc_at`
     confusion: Sequence[tuple[int, int, int]]  # expected class, predicted class, rows
     seconds: float
@@ -225,7 +228,7 @@ def find(home: str, reference: str) -> Model:
     if not models:
         raise UnknownNameError("model", reference, [model.reference for model in of_version])
     best = max(models, key=lambda model: rank(model.row))
-    if len(models) > 1 and best.row["f1_score"] is None:
+    if len(models) > 1 and not is_tested(best.row):
         raise ModelError(
             f"model {reference!r} has {len(models)} rows and no test rows to choose by; name one: "
             + ", ".join(model.reference for model in models[:10])
@@ -239,9 +242,44 @@ def _names(row: ModelRow) -> tuple[str, str, str]:
 
 
 def rank(row: ModelRow) -> tuple[float, float, int]:
-    """Return a key that is largest for the best row: f1_score, then log_loss, then fewer dims."""
-    f1, loss = row["f1_score"], row["log_loss"]
-    return (-1.0 if f1 is None else f1, float("-inf") if loss is None else -loss, -row["dims"])
+    """Return a key that is largest for the best row.
+
+    It goes by f1_score, then log_loss, then fewer dims; of numbers by r2, then rmse.
+    """
+    score = row["f1_score"] if row["f1_score"] is not None else row.get("r2")
+    loss = row["log_loss"] if row["log_loss"] is not None else row.get("rmse")
+    lowest = float("-inf")
+    return (lowest if score is None else score, lowest if loss is None else -loss, -row["dims"])
+
+
+def is_tested(row: ModelRow) -> bool:
+    """Return whether a row has the figures that it is ranked by."""
+    return row["f1_score"] is not None or row.get("r2") is not None or row.get("rmse") is not None
+
+
+def drop(home: str, reference: str) -> list[str]:
+    """Remove a version, `healthy@3`, or all versions of a model, `healthy`; return which.
+
+    Raises:
+        UnknownNameError: there is no such model or version; known ones are offered.
+        ModelError: it names a part of a version, or the folder cannot be removed.
+    """
+    newest = version_of(home, reference)
+    match = REFERENCE.fullmatch(reference.strip())
+    name, number = newest["name"], match["version"] if match else None
+    if match is not None and match["part"] is not None:
+        raise ModelError(
+            f"{reference!r} is a part of a version, which is dropped whole: {name}@"
+            f"{newest['version']}, or {name} with all its versions"
+        )
+    gone = [int(number)] if number else versions(home, name)
+    for version in gone:
+        folder = _root(home) / name.lower() / str(version)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise ModelError(f"{folder} cannot be removed: {error.strerror or error}") from error
+    return [f"{name}@{version}" for version in gone]
 
 
 def with_fingerprint(home: str, name: str, fingerprint: str) -> int | None:

@@ -14,6 +14,6 @@ FROM TRANSFER(
     images => 'digit_images',
     structured => $$
         SELECT id FROM digits
-        {% if is_incremental() %} WHERE id NOT IN (SELECT id FROM {{ this }}) {% endif %}
+        {% if is_incremental() %} WHERE NOT EXISTS (SELECT 1 FROM {{ this }} AS old WHERE old.id = digits.id) {% endif %}
     $$
 )

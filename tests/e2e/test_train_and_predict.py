@@ -197,3 +197,68 @@ def test_training_with_bad_data_says_so_and_leaves_the_session_usable(db):
         db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'yy', data => $${DATA}$$)").arrow()
     assert rows(db, "SELECT 1 AS one") == [{"one": 1}]
     assert rows(db, "SELECT * FROM VISTA_MODELS() WHERE name = 'e'") == []
+
+
+@pytest.fixture(scope="module")
+def by_pid(db):
+    """The same relations under another key, and a TRANSFER of them with values from variables."""
+    db.con.execute("CREATE TABLE pid_images AS SELECT id AS pid, path AS photo FROM images")
+    db.con.execute("CREATE TABLE pid_facts AS SELECT id AS pid, ink, y FROM facts")
+    db.con.execute("SET VARIABLE the_cnn = 'lenet5'")
+    db.con.execute("SET VARIABLE the_prefix = 'cnn_'")
+    return (
+        "SELECT * FROM TRANSFER(cnn => getvariable('the_cnn'), layers => ['fc6'], "
+        "images => 'pid_images', structured => 'pid_facts', key => 'pid', image => 'photo', "
+        "prefix => getvariable('the_prefix'))"
+    )
+
+
+def test_the_key_is_that_of_the_transfer(db, by_pid):
+    structured, hog, layer = rows(
+        db,
+        f"FROM VISTA_TRAIN(model => 'p', label => 'y', data => $${by_pid}$$, max_iterations => 9, "
+        "baselines => ['structured', 'hog'])",
+    )
+    assert (structured["dims"], hog["dims"], layer["dims"]) == (1, 1 + 1764, 1 + 84)
+    by_id = train(db, "q", ", features => ['ink', 'fc6']")  # the default key: the same split
+    assert by_id[1]["n_test"] == layer["n_test"]
+    assert by_id[1]["f1_score"] == pytest.approx(layer["f1_score"], abs=0.05)
+    (kept,) = rows(
+        db, "SELECT provenance FROM VISTA_MODELS() WHERE name = 'p' AND layer LIKE '%hog'"
+    )
+    assert '"key": "pid"' in kept["provenance"]
+
+
+def test_a_model_remembers_key_and_image_column(db, by_pid):
+    rows(
+        db,
+        f"FROM VISTA_TRAIN(model => 'r', label => 'y', data => $${by_pid}$$, max_iterations => 9)",
+    )
+    own = "images => 'pid_images', structured => 'pid_facts'"
+    predicted = rows(db, f"SELECT pid, probability FROM VISTA_PREDICT(model => 'r', {own})")
+    over_data = rows(db, f"SELECT pid, probability FROM VISTA_PREDICT('r', $${by_pid}$$)")
+    assert sorted(map(str, predicted)) == sorted(map(str, over_data))
+    (evaluated,) = rows(db, f"FROM VISTA_EVALUATE(model => 'r', {own})")
+    assert evaluated["n"] == 299
+    confusion = rows(db, f"FROM VISTA_CONFUSION(model => 'r', {own})")
+    assert sum(row["n"] for row in confusion) == 299
+
+
+@pytest.mark.parametrize(
+    ("call", "underlined"),
+    [
+        ("VISTA_PREDICT(model => 's', images => 'imagess', structured => 'facts')", "'imagess'"),
+        ("VISTA_EVALUATE(model => 's', images => 'images', image => 'foto')", "'foto'"),
+        ("VISTA_PREDICT(model => 's', images => $$SELECT nix FROM images$$)", "$$SELECT nix"),
+        ("VISTA_CONFUSION(model => 's', images => '(SELECT id AS no, path FROM images)')", "VISTA"),
+        ("VISTA_COMPARE('images', 'facts', cnn => 'lenet5', label => 'y', key => 'ids')", "'ids'"),
+    ],
+)
+def test_errors_underline_what_the_user_wrote(db, call, underlined):
+    train(db, "s")
+    with pytest.raises(vista_sql.errors.QueryError) as caught:
+        db.query(f"SELECT * FROM {call}").arrow()
+    place = caught.value.place
+    assert place is not None
+    assert place.text == f"SELECT * FROM {call}"
+    assert place.text[place.start :].startswith(underlined)

@@ -87,7 +87,10 @@ def test_rows_go_to_stdout(args, shown):
         (["query", "SELECT 1", "-o", "/tmp/x.xyz"], "the ending of x.xyz is none of .csv", 2),
         (["layers"], "Missing argument", 2),
         (["query", ""], "vista: there is no statement", 1),
-        (["query", "SELECT 1", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
+        (["models", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
+        (["models"], "name the database whose models are meant: --db FILE", 2),
+        (["models", "drop", "--db", "x.duckdb"], "`vista models drop` takes a MODEL", 2),
+        (["query", "SELECT 1", "--db", "no/folder/x.duckdb"], "no database no/folder/x.duckdb", 1),
         (["explain", "CREATE TABLE a AS SELECT 1", "--db", "missing.duckdb"], "no database", 1),
         (["query", "SELECT x"], 'vista: Binder Error: Referenced column "x" was not', 1),
         (["query", "SELEC 1"], "vista: Parser Error", 1),
@@ -244,6 +247,43 @@ def test_writing_creates_a_database(tmp_path):
     file = tmp_path / "new.duckdb"
     assert vista("query", "CREATE TABLE a AS SELECT 7 AS x", "--db", file).exit_code == 0
     assert vista("query", "FROM a", "--db", file, "--format", "csv").stdout == "x\n7\n"
+
+
+def test_a_database_is_created_for_any_statement_and_that_is_told(tmp_path):
+    file = tmp_path / "new.duckdb"
+    done = vista("query", "SELECT 7 AS x", "--db", file, "--format", "csv")
+    assert (done.exit_code, done.stdout) == (0, "x\n7\n")
+    assert done.stderr == f"vista: {file} is new\n"
+    assert vista("query", "SELECT 7 AS x", "--db", file).stderr == ""
+
+
+TRAIN = (
+    "SELECT feature_set FROM VISTA_TRAIN(model => 'toy', label => 'y', data => $$SELECT i AS id, "
+    "i % 7 AS a, i % 2 AS y FROM range(200) r(i)$$, seed => {})"
+)
+
+
+def test_models_without_a_database_are_said_to_be_gone():
+    done = vista("query", TRAIN.format(1))
+    assert done.exit_code == 0
+    assert "model 'toy' is gone, for the database is in memory: --db FILE keeps it" in done.stderr
+
+
+def test_models_are_listed_shown_and_dropped(tmp_path):
+    file = tmp_path / "toy.duckdb"
+    for seed in (1, 2, 3):
+        done = vista("query", TRAIN.format(seed), "--db", file)
+        assert "is gone" not in done.stderr
+    listed = vista("models", "--db", file, "--format", "csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in listed[1:]] == [f"toy/structured@{v}" for v in (3, 2, 1)]
+    shown = vista("models", "show", "toy@2", "--db", file, "--format", "json")
+    assert '"model":"toy/structured@2"' in shown.stdout.replace('": ', '":')
+    part = vista("models", "drop", "toy/structured@2", "--db", file)
+    assert (part.exit_code, "is dropped whole: toy@2" in part.stderr) == (1, True)
+    assert vista("models", "drop", "toy@2", "--db", file).stderr == "gone: toy@2\n"
+    assert "unknown model 'toy@2'" in vista("models", "drop", "toy@2", "--db", file).stderr
+    assert vista("models", "drop", "toy", "--db", file).stderr == "gone: toy@1, toy@3\n"
+    assert vista("models", "--db", file, "--format", "csv").stdout.count("\n") == 1
 
 
 def test_an_image_far_down_is_named(tmp_path):

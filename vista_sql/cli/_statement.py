@@ -77,17 +77,18 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
 
     Args:
         db: the database's file; None: in memory.
-        sql: what will run there. A file that is not there yet is created for what writes only.
+        sql: what will run there; a file that is not there yet is created for it, and told of.
+            Without it nothing is created.
 
     Raises:
-        Failure: there is no such file, and nothing that would fill it.
+        Failure: there is no such file, and nothing would run there.
     """
     from vista_sql import connect
-    from vista_sql.sql import parse
 
     if db is not None and not db.exists():
-        writes = [s for s in parse.parse(sql) if s.kind != "select"] if sql else []
-        if not writes:
+        if sql.strip() and db.absolute().parent.is_dir():
+            click.echo(f"vista: {db} is new", err=True)
+        else:
             raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
     mode = {} if db is None or os.access(db if db.exists() else db.parent, os.W_OK) else READ_ONLY
     with connect(db or ":memory:", **mode) as session:
@@ -96,6 +97,20 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
 
 def nothing_in_scope(name: str) -> None:
     """Find no variable: a name in the statement is never one of the command line's own."""
+
+
+def tell_of_lost_models(session: Session, sql: str) -> None:
+    """Say on stderr that what VISTA_TRAIN kept goes with a database in memory."""
+    from vista_sql.sql import parse
+
+    if session.settings().value("home").value is not None:
+        return
+    called = [found.call for statement in parse.parse(sql) for found in statement.calls]
+    trained = [call.values.get("model") for call in called if call.function == "vista_train"]
+    if trained:
+        named = ", ".join(repr(name) for name in trained)
+        message = f"model {named} is gone, for the database is in memory: --db FILE keeps it"
+        click.echo(f"vista: {message}", err=True)
 
 
 def tell_of_unreadable(session: Session, began: str) -> None:

@@ -15,6 +15,7 @@ from vista_sql.cli._statement import (
     nothing_in_scope,
     opened,
     statement,
+    tell_of_lost_models,
     tell_of_unreadable,
 )
 from vista_sql.progress import bar
@@ -47,3 +48,5 @@ def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None,
             finish = _output.write(result, target, rows)
         finish()
         tell_of_unreadable(session, began)
+        if db is None:
+            tell_of_lost_models(session, sql)

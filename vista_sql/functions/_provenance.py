@@ -18,6 +18,7 @@ from vista_sql.planning.workload import Relation, Tap, Workload
 from vista_sql.roster import Cnn
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call, Planner
+from vista_sql.train.spec import KEY
 
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
 """Packages whose versions belong to a model's record, where they are installed."""
@@ -34,22 +35,34 @@ def record(text: str, planner: Planner) -> dict[str, Any]:
         `weights_sha256` (None where the file is not here yet: vista_begin adds it). `versions` of
         packages, if there is a TRANSFER.
     """
-    if not parse.mentions(text):
-        return {}
-    cleaned = parse.clean_relation(text)
-    if not cleaned.startswith("("):
-        return {}
     transfers = [
         transfer
-        for part in parse.parse(cleaned[1:-1])[0].calls
-        if part.call.function == "transfer"
-        for transfer in _transfers(part.call, planner)
+        for call in transfer_calls(text, planner)
+        for transfer in _transfers(call, planner)
         if transfer["columns"]
     ]
     if not transfers:
         return {}
     # as the registry will hand it back: tuples are lists
     return dict(json.loads(json.dumps({"transfers": transfers, "versions": _versions()})))
+
+
+def transfer_calls(text: str, planner: Planner) -> list[Call]:
+    """Return the TRANSFERs that stand in a relation's text, with all values known."""
+    if not parse.mentions(text):
+        return []
+    cleaned = parse.clean_relation(text)
+    if not cleaned.startswith("("):
+        return []
+    found = [part.call for part in parse.parse(cleaned[1:-1])[0].calls]
+    return [planner.resolved(call) for call in found if call.function == "transfer"]
+
+
+def keys_of(text: str, planner: Planner) -> tuple[str, ...]:
+    """Return the default keys of data, the likelier first: that of its only TRANSFER, 'id'."""
+    calls = transfer_calls(text, planner)
+    own = [call.get("key")[0] for call in calls] if len(calls) == 1 else []
+    return tuple(dict.fromkeys((*own, KEY)))
 
 
 def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
@@ -64,10 +77,18 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
     for tap in bound.taps:
         owner = tap.cnn or cnn
         owners.setdefault(owner.name, (owner, []))[1].append(tap)
-    return [_transfer(bound, owner, taps, seed) for owner, taps in owners.values()]
+    structured_key, image_key = call.get("key")
+    same = structured_key == image_key
+    read = {
+        "key": image_key if same else [structured_key, image_key],
+        "image": call.get("image"),
+    }
+    return [_transfer(bound, owner, taps, seed, read) for owner, taps in owners.values()]
 
 
-def _transfer(bound: Workload, cnn: Cnn, taps: Sequence[Tap], seed: int) -> dict[str, Any]:
+def _transfer(
+    bound: Workload, cnn: Cnn, taps: Sequence[Tap], seed: int, read: dict[str, Any]
+) -> dict[str, Any]:
     chosen = bound.weights_of(cnn) or cnn.default_weights
     is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet", "none")
     arguments: dict[str, Any] = {
@@ -76,6 +97,7 @@ def _transfer(bound: Workload, cnn: Cnn, taps: Sequence[Tap], seed: int) -> dict
         "pool": bound.pool,
         "dtype": bound.dtype,
         "prefix": bound.prefix,
+        **read,
     }
     if chosen.lower() == "random":
         arguments["seed"] = seed

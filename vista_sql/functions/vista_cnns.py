@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vista_sql import roster, weights
+from vista_sql.roster import Cnn
 from vista_sql.sql.calls import Call, Planner, TableFunction
 from vista_sql.sql.quoting import values_table
 
@@ -33,11 +34,16 @@ def expand(call: Call, planner: Planner) -> str:
                 f"{height}x{width}x{channels}",
                 list(cnn.feature_layers),
                 list(weights.available(cnn)),
-                cnn.default_weights,
+                _default(cnn),
                 cnn.paper,
             )
         )
     return values_table(COLUMNS, rows)
+
+
+def _default(cnn: Cnn) -> str | None:
+    """Return the weights that a CNN has unless others are named; None: one must be named."""
+    return cnn.default_weights if cnn.default_weights in (*cnn.weights, "random", "none") else None
 
 
 FUNCTION = TableFunction("vista_cnns", (), expand, "the CNNs: parameters, input, weights here")

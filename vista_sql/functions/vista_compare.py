@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vista_sql import roster
-from vista_sql.errors import UnknownNameError
-from vista_sql.functions import transfer, vista_train
+from vista_sql.errors import QueryError, UnknownNameError
+from vista_sql.functions import _own_transfer, transfer, vista_train
 from vista_sql.functions._training import data_of, streamed
 from vista_sql.planning import workload
 from vista_sql.roster import Cnn
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import LayerNames, Names, Number, Text
-from vista_sql.sql.quoting import identifier, literal
+from vista_sql.sql.quoting import identifier
 
 TRANSFER = transfer.FUNCTION.argument
 
@@ -44,9 +44,10 @@ def expand(call: Call, planner: Planner) -> str:
     budget_seconds = call.get("budget_seconds") or 0.0
     key = call.get("key")
     values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
-    data = f"SELECT * FROM {_transfer(call, key, in_random_order=bool(budget_seconds))}"
+    arguments = _transfer(call, key, in_random_order=bool(budget_seconds))
+    data = _own_transfer.text(arguments)
     values |= {"model": "comparison", "label": call.get("label"), "data": data, "key": key[0]}
-    training, hog = vista_train.with_hog(Call("vista_train", values, call.places))
+    training, hog = vista_train.with_hog(Call("vista_train", values, call.places), planner)
     gate = planner.fresh_name("gate") if budget_seconds else ""
     spec = replace(
         vista_train.spec_of(training, planner),
@@ -55,13 +56,16 @@ def expand(call: Call, planner: Planner) -> str:
         budget_seconds=budget_seconds,
         gate=gate,
     )
-    relation = data_of(training, planner.feeding(training, gate))
+    try:
+        relation = data_of(training, planner.feeding(training, gate))
+    except QueryError as error:
+        raise _own_transfer.about(call, error, arguments) from None
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
     return streamed(spec.to_text(), relation, planner, columns)
 
 
-def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> str:
-    """Return one TRANSFER of all layers: one join, one stream of rows for all CNNs."""
+def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> dict[str, object]:
+    """Return the arguments of one TRANSFER of all layers: one join, one stream for all CNNs."""
     cnns = _cnns(call)
     arguments: dict[str, object] = {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
     for name, column in (("images", key[-1]), ("structured", key[0])):
@@ -73,8 +77,7 @@ def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> str:
     arguments |= {name: call.values.get(name) for name in (*PASSED_ON, "memory_limit", "seed")}
     if in_random_order:
         arguments["plan"] = "fused"  # no plan that brings rows of one image together
-    text = ", ".join(f"{name} => {literal(v)}" for name, v in arguments.items() if v is not None)
-    return f"TRANSFER({text})"
+    return arguments
 
 
 def _shuffled(relation: str, key: str, call: Call) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, find_model, scored
+from vista_sql import train
+from vista_sql.functions import _own_transfer
+from vista_sql.functions._training import find_model, scored
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import RelationText, Text
 from vista_sql.sql.quoting import identifier
@@ -12,8 +13,13 @@ from vista_sql.sql.quoting import identifier
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of expected, predicted, n; rows without label or prediction are left out."""
     model = find_model(call, planner)
-    data = data_of(call, planner)
-    _provenance.check(model, call.get("data"), planner)
+    if train.load(model.trainer).learns == "numbers":
+        raise call.error(
+            "model",
+            f"model {model.reference!r} learned a number, which is taken for no class: "
+            "VISTA_EVALUATE has its r2, mae and rmse",
+        )
+    data = _own_transfer.relation_of(model, call, planner)
     rows = scored(model, data, planner)
     label = identifier(model.label)
     return (
@@ -26,7 +32,8 @@ FUNCTION = TableFunction(
     name="vista_confusion",
     arguments=(
         Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
-        Argument("data", "labelled rows", RelationText(), required=True),
+        Argument("data", "labelled rows", RelationText()),
+        *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
     meaning="expected, predicted, n over labelled rows",

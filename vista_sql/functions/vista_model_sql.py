@@ -45,16 +45,22 @@ def macro(model: Model) -> str:
         )
     columns = [*model.structured, *model.layers]
     head = f"CREATE OR REPLACE MACRO {macro_name(model)}({', '.join(map(identifier, columns))}) AS "
-    chances = trainer.as_sql(
+    score = trainer.as_sql(
         model.arrays(),
         [identifier(name) for name in model.structured],
         {identifier(name): size for name, size in model.layers.items()},
     )
-    classes = "[" + ", ".join(map(text_literal, model.classes)) + "]"
     missing = " OR ".join(f"{identifier(name)} IS NULL" for name in columns)
+    if trainer.learns == "numbers":
+        return (
+            f"{head}CASE WHEN {missing} THEN NULL ELSE {{'predicted_label': {score}, "
+            "'probability': CAST(NULL AS DOUBLE), "
+            "'probabilities': CAST(NULL AS MAP(VARCHAR, DOUBLE))} END;"
+        )
+    classes = "[" + ", ".join(map(text_literal, model.classes)) + "]"
     best = "list_position(p, list_max(p))"
     return (
-        f"{head}CASE WHEN {missing} THEN NULL ELSE list_transform([{chances}], lambda p: "
+        f"{head}CASE WHEN {missing} THEN NULL ELSE list_transform([{score}], lambda p: "
         f"{{'predicted_label': CAST({classes}[{best}] AS {model.label_type}), "
         f"'probability': list_max(p), 'probabilities': map({classes}, p)}})[1] END;"
     )

@@ -28,6 +28,8 @@ COLUMNS = {
     "accuracy": "DOUBLE",
     "f1_score": "DOUBLE",
     "roc_auc": "DOUBLE",
+    "r2": "DOUBLE",
+    "rmse": "DOUBLE",
     "is_best": "BOOLEAN",
     "seed": "BIGINT",
     "cnn": "VARCHAR",

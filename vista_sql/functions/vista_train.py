@@ -31,13 +31,19 @@ ARGUMENTS = (
     Argument("label", "the column to learn", Text(), required=True),
     Argument("data", "the rows", RelationText(), required=True),
     Argument(
-        "key", "the column that identifies a row, no feature ('id' where there is one)", Text()
+        "key", "the column that identifies a row, no feature (its TRANSFER's, or 'id')", Text()
     ),
     Argument("features", "the feature columns, in place of all that can be", Names()),
     Argument("exclude", "columns that are no features", Names()),
     Argument("by_layer", "a model per layer; false: one of all feature columns", Flag(), True),
     Argument(
         "baselines", "models beside the layers': 'structured', 'hog', or trainers ('tree')", Names()
+    ),
+    Argument(
+        "trainer",
+        "of layers and structured columns; 'linear': a number",
+        OneOf(train.names()),
+        train.DEFAULT_TRAINER,
     ),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
@@ -48,8 +54,8 @@ ARGUMENTS = (
         "cross-validation over so many folds, in place of a test side",
         Number(0, 100, whole=True),
     ),
-    Argument("max_iterations", "most iterations of the optimizer", Number(1, whole=True), 100),
-    Argument("tolerance", "largest pseudo-gradient entry of a converged model", SHARE, 1e-6),
+    Argument("max_iterations", "most iterations of the optimizer", Number(1, whole=True), 1000),
+    Argument("tolerance", "largest pseudo-gradient entry of a converged model", SHARE, 1e-5),
     Argument("test_fraction", "share of rows, by hash, that test and do not train", SHARE, 0.2),
     Argument("split_by", "columns: rows with equal values fall on one side", Names()),
     Argument("seed", "of the split", Number(whole=True), 0),
@@ -80,6 +86,10 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         raise call.error("folds", "folds => 1 leaves no rows to train on")
     if folds and call.values.get("test_fraction") is not None:
         raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
+    if call.get("class_weight") and train.load(call.get("trainer")).learns == "numbers":
+        raise call.error(
+            "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
+        )
     test_fraction = call.get("test_fraction")
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
@@ -88,6 +98,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         model=name,
         label=call.get("label"),
         key=call.get("key"),
+        default_keys=_provenance.keys_of(call.get("data"), planner),
         features=call.get("features"),
         exclude=call.get("exclude") or (),
         by_layer=call.get("by_layer"),
@@ -101,6 +112,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         tolerance=call.get("tolerance"),
         test_fraction=test_fraction,
         split_by=call.get("split_by") or (),
+        trainer=call.get("trainer"),
         seed=call.get("seed"),
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run
@@ -109,7 +121,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
     )
 
 
-def with_hog(call: Call) -> tuple[Call, str | None]:
+def with_hog(call: Call, planner: Planner) -> tuple[Call, str | None]:
     """Return the call with HOG beside the layers of its TRANSFER, if it asks for that baseline.
 
     Returns:
@@ -121,7 +133,7 @@ def with_hog(call: Call) -> tuple[Call, str | None]:
     if "hog" not in (call.get("baselines") or ()):
         return call, None
     try:
-        data, column = edit.with_layer(call.get("data"), "hog", _layer_names)
+        data, column = edit.with_layer(call.get("data"), "hog", planner.resolved, _layer_names)
     except QueryError as error:
         raise call.error(
             "baselines",
@@ -138,7 +150,7 @@ def _layer_names(call: Call) -> tuple[str, ...]:
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that trains, a row per model."""
-    call, hog = with_hog(call)
+    call, hog = with_hog(call, planner)
     data = data_of(call, planner.feeding(call))
     spec = replace(spec_of(call, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"

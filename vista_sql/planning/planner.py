@@ -306,6 +306,10 @@ class CallPlanner:
         """Return the id of the run that the kernels count under; "" where nothing runs."""
         return self.context.open_run("")
 
+    def resolved(self, call: Call) -> Call:
+        """Return a call found in a text with the values of `getvariable('x')` in its arguments."""
+        return resolved(call, self.database)
+
     def feeding(self, call: Call, gate: str = "") -> CallPlanner:
         """Return the planner of what feeds a training: both stay under the call's limit."""
         limit = self.context.setting("memory_limit", call)

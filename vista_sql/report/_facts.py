@@ -195,6 +195,8 @@ def _verdict(training: Training | None, run: Run | None) -> str:
             return ""
         return f"{_counted(run.rows, 'row')}, {_counted(run.images_inferred, 'image')} inferred."
     best, base = training.best, training.baseline
+    if best is not None and best.figures.get("r2") is not None:
+        return f"{best.name} does best: R² {best.figures['r2']:.3f}."
     if best is None or best.f1_score is None:
         n = len(training.scores)
         them = "it" if n == 1 else "them"

@@ -132,6 +132,13 @@ class Planner(Protocol):
     def setting(self, name: str, call: Call) -> Value:
         """Return a setting's value: the call's argument, else the session's, else the default."""
 
+    def resolved(self, call: Call) -> Call:
+        """Return a call found in a text with the values of `getvariable('x')` in its arguments.
+
+        Raises:
+            ArgumentError: a value cannot be known.
+        """
+
     def feeding(self, call: Call, gate: str = "") -> Planner:
         """Return the planner of what feeds a training: both stay under the call's memory limit.
 

@@ -12,7 +12,7 @@ from vista_sql.errors import QueryError
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.dialect import DUCKDB, Dialect
-from vista_sql.sql.parse import FoundCall, Statement, Unresolved, tokenize
+from vista_sql.sql.parse import FoundCall, Statement, tokenize
 from vista_sql.sql.quoting import identifier
 
 Sink = Literal["rows", "table", "file table", "parquet"]
@@ -226,7 +226,10 @@ def _parquet_options(words: Sequence[str]) -> list[str] | None:
 
 
 def with_layer(
-    text: str, layer: str, layers_of: Callable[[Call], Sequence[str]]
+    text: str,
+    layer: str,
+    resolved: Callable[[Call], Call],
+    layers_of: Callable[[Call], Sequence[str]],
 ) -> tuple[str, str]:
     """Return a query with one more layer in its first TRANSFER, and that layer's column.
 
@@ -235,6 +238,7 @@ def with_layer(
     Args:
         text: a relation, as the user wrote it.
         layer: the layer; a call that names it already stays as it is.
+        resolved: returns a call with all values known.
         layers_of: returns the names of the layers of a call that counts them, or leaves them out.
 
     Raises:
@@ -242,7 +246,7 @@ def with_layer(
 
     Example:
         >>> query = "SELECT id, fc6 FROM TRANSFER('lenet5', 'fc6') AS t"
-        >>> text, column = with_layer(query, "hog", layers_of=lambda call: [])
+        >>> text, column = with_layer(query, "hog", lambda call: call, layers_of=lambda call: [])
         >>> print(text)
         SELECT id, fc6, "t"."hog" FROM TRANSFER('lenet5', ['fc6', 'hog']) AS t
     """
@@ -252,28 +256,17 @@ def with_layer(
     transfer = next((part for part in calls if part.call.function == "transfer"), None)
     if transfer is None or statement is None or statement.tree is None:
         raise QueryError("there is none")
-    call = transfer.call
-    if _written(call, "format") not in (None, "wide"):
+    call = resolved(transfer.call)
+    if call.get("format") != "wide":
         raise QueryError("its format is not 'wide'")
-    layers = call.values.get("layers")
-    if isinstance(layers, Unresolved):
-        raise QueryError(f"its layers are {layers.sql}, not written out")
     names = call.get("layers")
     if names is None or isinstance(names[0], int):
         names = layers_of(call)
-    column = f"{_written(call, 'prefix') or ''}{layer}"
+    column = f"{call.get('prefix')}{layer}"
     if layer not in [name.lower() for name in names]:
         _set_layers(transfer.node, [*names, layer])
     _pass_on(transfer.node, column, statement.tree)
     return statement.tree.sql(statement.dialect.name, comments=False), column
-
-
-def _written(call: Call, argument: str) -> str | None:
-    """Return the value of an argument that is text, None where only the host can tell it."""
-    if isinstance(call.values.get(argument), Unresolved):
-        return None
-    value: str | None = call.get(argument)
-    return value
 
 
 def _set_layers(table: exp.Table, names: Sequence[str]) -> None:

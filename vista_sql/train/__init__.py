@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vista_sql import catalog
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 PACKAGE = "vista_sql.train.trainers"
 
 DEFAULT_TRAINER = "logistic"
-"""What fits the layers, and the feature sets of STRUCTURED and HOG."""
+"""What fits the layers, and the feature sets of STRUCTURED and HOG, where no other is named."""
 
 STRUCTURED, HOG = "structured", "hog"
 """Baselines that are feature sets: no layer; descriptors read off the images."""
+
+Learns: TypeAlias = Literal["classes", "numbers"]
 
 Arrays: TypeAlias = "Mapping[str, Array]"
 """What a fitted model consists of, by name: NumPy arrays that the registry keeps as they are."""
@@ -67,14 +69,22 @@ class Task:
 class Options:
     """What is common to the models of one training."""
 
-    n_classes: int
+    n_classes: int  # values of the label, where numbers are learned
     balanced: bool = False
     standardize: bool = True
-    max_iterations: int = 100
-    tolerance: float = 1e-6
+    max_iterations: int = 1000  # few rows of thousands of alike columns take 100 to 500
+    tolerance: float = 1e-5  # the objective is then within 1e-6 of the least, relative
     folds: int = 0
     seed: int = 0
     memory_bytes: int = 1 << 30
+    label_values: tuple[float, ...] = ()  # where numbers are learned: what a row's code stands for
+
+    @property
+    def values(self) -> Floats:
+        """The label's values by code (n_classes,) float64."""
+        import numpy as np
+
+        return np.array(self.label_values, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """A kind of model: four functions, and what VISTA_TRAIN may do with it.
+    """A kind of model, `trainer => '<name>'`: four functions, and what may be done with it.
 
     `fit(rows, tasks, options)` returns a Fit per task, in order.
 
@@ -99,11 +109,13 @@ class Trainer:
 
     `margins(arrays, x)` scores x (rows, features), float64, in the user's units: the structured
     columns, then the layers in order. Margins are (rows, 1) log-odds of the larger class where
-    there are two classes, else (rows, classes) values whose softmax are the probabilities.
+    there are two classes, else (rows, classes) values whose softmax are the probabilities;
+    where numbers are learned, (rows, 1) the numbers.
 
     `as_sql(arrays, structured, layers)` returns a DuckDB expression, the list of the classes'
-    probabilities. `structured` are SQL expressions of the structured columns, `layers` maps those
-    of the layers to their lengths. Without it VISTA_MODEL_SQL refuses the trainer's models.
+    probabilities, or the number. `structured` are SQL expressions of the structured columns,
+    `layers` maps those of the layers to their lengths. Without it VISTA_MODEL_SQL refuses the
+    trainer's models.
     """
 
     name: str
@@ -111,6 +123,7 @@ class Trainer:
     score: Callable[[TrainingRows, Sequence[Fit]], Iterator[tuple[Chunk, list[Array]]]]
     margins: Callable[[Arrays, Floats], Floats]
     meaning: str
+    learns: Learns = "classes"
     is_baseline: bool = False  # baselines => ['<name>'] fits it to the structured columns
     reads_layers: bool = True  # else it is fitted to structured columns only
     has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`

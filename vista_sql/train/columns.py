@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from vista_sql import train
 from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 from vista_sql.train.spec import TrainSpec
 
-KEY = "id"  # the default key, as in TRANSFER
 ERROR = "error"  # TRANSFER's column of reasons; never a feature
 
 SQL_TYPES = {
@@ -72,6 +72,23 @@ def is_structured(kind: pa.DataType) -> bool:
     )
 
 
+def is_reason(name: str, types: Mapping[str, pa.DataType]) -> bool:
+    """Return whether a column is TRANSFER's `error`, or with the prefix of its layers' columns.
+
+    >>> types = {"cnn_fc6": pa.list_(pa.float32()), "cnn_error": pa.string()}
+    >>> is_reason("cnn_error", types), is_reason("my_error", {**types, "my_error": pa.string()})
+    (True, False)
+    """
+    prefix = name[: -len(ERROR)].lower()
+    if name.lower() == ERROR:
+        return True
+    return (
+        name.lower() == prefix + ERROR
+        and types[name] in (pa.string(), pa.large_string())
+        and any(is_layer(kind) and c.lower().startswith(prefix) for c, kind in types.items())
+    )
+
+
 def resolve(name: str, known: Iterable[str], argument: str, where: str) -> str:
     """Return the column that is called `name`, any case.
 
@@ -127,10 +144,20 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
             f"label column {label!r} has type {types[label]}: a label is BOOLEAN, a number, "
             "text, DATE or ENUM; cast it in the data"
         )
+    kind = types[label]
+    if train.load(spec.trainer).learns == "numbers":
+        if not is_structured(kind) or pa.types.is_boolean(kind):
+            raise ModelError(
+                f"label column {label!r} has type {_shown(kind)}, and trainer => "
+                f"{spec.trainer!r} learns a number: cast it in the data, or leave trainer out"
+            )
+        label_type = "DOUBLE"
     if spec.key is not None:
         key: str | None = named(spec.key, "key")
     else:
-        key = next((column for column in types if column.lower() == KEY), None)
+        by_lower = {column.lower(): column for column in types}
+        there = [by_lower[k.lower()] for k in spec.default_keys if k.lower() in by_lower]
+        key = there[0] if there else None
     split_by = tuple(named(name, "split_by") for name in spec.split_by)
     no_features = {label, key, *split_by}
     if spec.features is not None:
@@ -142,7 +169,7 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
             chosen.append(named(spec.hog, "features"))
     else:
         no_features |= {named(name, "exclude") for name in spec.exclude}
-        chosen = [c for c in types if c not in no_features and c.lower() != ERROR]
+        chosen = [c for c in types if c not in no_features and not is_reason(c, types)]
     chosen = list(dict.fromkeys(chosen))
     layers = tuple(c for c in chosen if is_layer(types[c]))
     structured = tuple(c for c in chosen if is_structured(types[c]))

@@ -13,7 +13,7 @@ from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer
 from vista_sql.train.contenders import Contender
-from vista_sql.train.metrics import Gatherer, Metrics, mean
+from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
 from vista_sql.train.moments import fold_of
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
@@ -103,14 +103,18 @@ def _test(
     trainer: Trainer, fits: Sequence[Fit], rows: TrainingRows, options: Options
 ) -> list[_Figures]:
     """Test each model on the rows of its fold, or on all rows where it has none."""
-    gatherers = [Gatherer(options.n_classes) for _ in fits]
+    numbers = trainer.learns == "numbers"
+    gatherers = [
+        NumberGatherer(options.values) if numbers else Gatherer(options.n_classes) for _ in fits
+    ]
     hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
     for chunk, margins in trainer.score(rows, fits):
         folds = fold_of(chunk.unit, options.folds)
         for fit, gatherer, hit, z in zip(fits, gatherers, hits, margins, strict=True):
             rows_of_fold = slice(None) if fit.task.fold is None else folds == fit.task.fold
             gatherer.add(chunk.code[rows_of_fold], z[rows_of_fold])
-            hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
+            if not numbers:
+                hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
     return [
         _Figures(gatherer.result(), None, np.concatenate(hit))
         for gatherer, hit in zip(gatherers, hits, strict=True)
@@ -152,6 +156,9 @@ def _row(
         "f1_score_std": figures.f1_score_std,
         "roc_auc": metrics.roc_auc,
         "log_loss": metrics.log_loss,
+        "r2": metrics.r2,
+        "mae": metrics.mae,
+        "rmse": metrics.rmse,
         "roc": metrics.roc,
         "confusion": metrics.confusion,
         "seconds": fit.seconds,
@@ -161,7 +168,7 @@ def _row(
 def _compare(rows: Sequence[ModelRow]) -> None:
     """Add `lift` over the structured-only row (of the same reg) and `is_best`."""
     alone = [row for row in rows if row["feature_set"] == STRUCTURED]
-    tested = [row for row in rows if row["f1_score"] is not None]
+    tested = [row for row in rows if models.is_tested(row)]
     best = max(tested, key=models.rank) if tested else None
     for row in rows:
         same_reg = [base for base in alone if base["reg"] == row["reg"]] or alone

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vista_sql import train
 from vista_sql.errors import ModelError
-from vista_sql.train import DEFAULT_TRAINER, HOG, STRUCTURED, FeatureSet, Trainer
+from vista_sql.train import HOG, STRUCTURED, FeatureSet, Trainer
 from vista_sql.train.columns import Columns
 from vista_sql.train.spec import TrainSpec
 
@@ -22,7 +22,7 @@ class Contender:
         if self.features.layers and not self.trainer.reads_layers:
             raise ModelError(
                 f"trainer {self.trainer.name!r} reads structured columns only, and feature set "
-                f"{self.features.name!r} has layers: give it to another trainer"
+                f"{self.features.name!r} has layers: exclude => […] leaves them out"
             )
 
 
@@ -52,7 +52,7 @@ def contenders(columns: Columns, spec: TrainSpec) -> list[Contender]:
             f"baseline {on_structured[0]!r} needs structured columns, and the data has none: "
             "baselines => [] leaves it out"
         )
-    default = train.load(DEFAULT_TRAINER)
+    default = train.load(spec.trainer)
     models = []
     if STRUCTURED in baselines or not layers:
         models.append(Contender(FeatureSet(STRUCTURED, None, True, ()), default))
@@ -63,7 +63,13 @@ def contenders(columns: Columns, spec: TrainSpec) -> list[Contender]:
     for baseline in on_structured:
         if baseline != STRUCTURED:
             features = FeatureSet(baseline, None, True, ())
-            models.append(Contender(features, train.load(baseline)))
+            other = train.load(baseline)
+            if other.learns != default.learns:
+                raise ModelError(
+                    f"baseline {baseline!r} learns {other.learns} and trainer {default.name!r} "
+                    f"{default.learns}: leave the baseline out"
+                )
+            models.append(Contender(features, other))
     if layers and spec.by_layer:
         for i, layer in layers.items():
             name = f"structured+{layer}" if structured else layer

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from vista_sql import models
 from vista_sql.errors import ModelError
-from vista_sql.train.columns import resolve
-from vista_sql.train.metrics import METRICS, Gatherer
-from vista_sql.train.rows import columns_of, text_of
+from vista_sql.train.columns import is_structured, resolve
+from vista_sql.train.metrics import METRICS, Gatherer, NumberGatherer
+from vista_sql.train.rows import columns_of, fits, numbers, text_of
 from vista_sql.train.scorer import Scorer
 from vista_sql.train.spec import EvaluateSpec
 
@@ -23,6 +23,7 @@ class EvaluationRun:
     def __init__(self, spec: EvaluateSpec) -> None:
         self._model = models.find(spec.home, spec.model)
         self._scorer = Scorer(self._model)
+        self._numbers = NumberGatherer(np.zeros(0)) if self._scorer.learns == "numbers" else None
         self._gatherer = Gatherer(len(self._model.classes))
         self._code = {text: i for i, text in enumerate(self._model.classes)}
         self._lock = threading.Lock()
@@ -36,6 +37,9 @@ class EvaluationRun:
         """
         batch = columns_of(rows)
         name = resolve(self._model.label, batch, "label", "the data of VISTA_EVALUATE")
+        if self._numbers is not None:
+            self._feed_numbers(batch, name, self._numbers)
+            return
         values = batch[name].to_pylist()
         codes = np.array(
             [-1 if v is None else self._code.get(text_of(v), -2) for v in values], np.int64
@@ -54,6 +58,24 @@ class EvaluationRun:
             self._n_skipped += int((~used).sum())
             self._gatherer.add(codes[used], scored.margins[used])
 
+    def _feed_numbers(
+        self, batch: Mapping[str, pa.Array], name: str, gatherer: NumberGatherer
+    ) -> None:
+        kind = batch[name].type
+        if not is_structured(kind) and not pa.types.is_null(kind):
+            raise ModelError(
+                f"label {name!r} has type {kind}, and model {self._model.reference!r} learned a "
+                "number: cast it in the data"
+            )
+        nothing = np.full(len(batch[name]), np.nan)
+        values = nothing if pa.types.is_null(kind) else numbers(batch[name])
+        scored = self._scorer.score(batch)
+        used = scored.usable & fits(values)
+        with self._lock:
+            self._n_fed += len(values)
+            self._n_skipped += int((~used).sum())
+            gatherer.add_numbers(values[used], scored.margins[used])
+
     def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
         """Return one row: the metrics, n_test and n_skipped.
 
@@ -69,7 +91,7 @@ class EvaluationRun:
                 f"all {n_rows} rows of VISTA_EVALUATE lack the label {self._model.label!r} or a "
                 "feature"
             )
-        metrics = self._gatherer.result()
+        metrics = (self._numbers or self._gatherer).result()
         figures: dict[str, object] = {name: getattr(metrics, name) for name in METRICS}
         counts = {"n_test": metrics.n_rows, "n_skipped": self._n_skipped}
         return [{**figures, **counts, "model": self._model.reference}]

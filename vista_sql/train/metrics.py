@@ -1,4 +1,4 @@
-"""Expected classes and margins, chunk by chunk → classification metrics.
+"""Expected classes or numbers and margins, chunk by chunk → metrics.
 
 They are scikit-learn's and BigQuery's.
 
@@ -29,7 +29,9 @@ MOST_CURVES = 50
 Confusion = tuple[tuple[int, int, int], ...]
 """(expected class, predicted class, rows) where there are rows."""
 
-METRICS = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "log_loss")
+METRICS = (
+    "accuracy", "precision", "recall", "f1_score", "roc_auc", "log_loss", "r2", "mae", "rmse",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class Metrics:
     f1_score: float | None = None
     roc_auc: float | None = None
     log_loss: float | None = None
+    r2: float | None = None  # of numbers: these three, and none of the others
+    mae: float | None = None
+    rmse: float | None = None
     roc: Curve | None = None  # one-vs-rest mean where there are more than two classes
     confusion: Confusion = ()  # most rows first
 
@@ -133,6 +138,42 @@ class Gatherer:
         areas = [area(positive, scores) for positive, scores in self._sides()]
         known = [value for value in areas if value is not None]
         return sum(known) / len(known) if known else None
+
+
+class NumberGatherer:
+    """Gathers expected numbers, and what was predicted: r2, mae and rmse as scikit-learn's.
+
+    r2 is 1 - Σ(y - p)² / Σ(y - mean y)², None where all expected numbers are equal.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        """Take the numbers (values,) float64 that codes stand for."""
+        self._values = values
+        self._expected = [np.zeros(0)]
+        self._predicted = [np.zeros(0)]
+
+    def add(self, codes: Array, margins: Array) -> None:
+        """Add rows: codes (rows,) of expected numbers, and predicted numbers (rows, 1)."""
+        self.add_numbers(self._values[codes], margins)
+
+    def add_numbers(self, expected: Floats, margins: Array) -> None:
+        """Add rows: expected numbers (rows,), and predicted numbers (rows, 1)."""
+        self._expected.append(expected)
+        self._predicted.append(margins[:, 0].astype(np.float64))
+
+    def result(self) -> Metrics:
+        """Return the metrics of all rows added."""
+        y, predicted = np.concatenate(self._expected), np.concatenate(self._predicted)
+        if not len(y):
+            return Metrics(0)
+        off = y - predicted
+        mean_square, variance = float(np.mean(off * off)), float(np.var(y))
+        return Metrics(
+            n_rows=len(y),
+            r2=1.0 - mean_square / variance if variance > 0 else None,
+            mae=float(np.abs(off).mean()),
+            rmse=math.sqrt(mean_square),
+        )
 
 
 def _most(counts: Mapping[tuple[int, int], int]) -> Confusion:

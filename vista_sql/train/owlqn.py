@@ -124,7 +124,7 @@ def minimize(
                 pairs.clear()
                 stalled += 1
                 continue
-            return Minimum(x, objective, iteration, True)
+            return Minimum(x, objective, iteration, bool(np.isfinite(objective)))
         s, y = point - x, new_gradient - gradient
         curvature = float(s @ y)
         if curvature > 1e-10 * float(s @ s):

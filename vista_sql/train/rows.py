@@ -1,8 +1,8 @@
 """Batches of Arrow columns → `Chunk`s: float64 numbers, float32 matrices, label codes.
 
-A row is used if its label is there and all its features are finite numbers; NULL, NaN and infinite
-features make a row skipped and counted, never imputed. Float32's range bounds layers only:
-structured columns stay float64 until they are rescaled.
+A row is used if its label is there and all its features are numbers; NULL, NaN, infinite and too
+large features make a row skipped and counted. Float32's range bounds layers, and LARGEST structured
+columns, which stay float64 until they are rescaled.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from vista_sql.train.training_rows import Array, Chunk, Layout
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
 
 
+LARGEST = 1e100  # structured: sums of squares stay finite; layers end where float32 does
+
+
 def columns_of(struct: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
     """Return the fields of a struct array by name, as plain arrays."""
     if isinstance(struct, pa.ChunkedArray):
@@ -43,6 +46,11 @@ def numbers(array: pa.Array) -> Array:
             zero_copy_only=False
         )
     )
+
+
+def fits(values: Array) -> Array:
+    """Return (n,) bool: which values (n,) float64 are numbers that can be computed with."""
+    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, Array, int | None]:
@@ -105,7 +113,7 @@ class Skip:
     """Why rows are skipped: a column without a usable value.
 
     >>> str(Skip("label", "y")), str(Skip("feature", "fc6"))
-    ("label 'y' is NULL", "column 'fc6' is NULL or not finite")
+    ("label 'y' is NULL", "column 'fc6' is NULL, not finite or too large")
     """
 
     part: Literal["label", "feature"]
@@ -116,7 +124,7 @@ class Skip:
             case "label":
                 return f"label {self.column!r} is NULL"
             case "feature":
-                return f"column {self.column!r} is NULL or not finite"
+                return f"column {self.column!r} is NULL, not finite or too large"
             case _:
                 assert_never(self.part)
 
@@ -131,6 +139,7 @@ class RowReader:
     skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
+    of_numbers: bool = False  # the label is one: each value has a code, however many there are
 
     @property
     def layout(self) -> Layout:
@@ -153,8 +162,8 @@ class RowReader:
         """
         label = batch[self.columns.label]
         usable = np.asarray(label.is_valid())
-        if pa.types.is_floating(label.type):
-            usable &= np.isfinite(numbers(label))
+        if self.of_numbers or pa.types.is_floating(label.type):
+            usable &= fits(numbers(label))
         skipped: Counter[Skip] = Counter()
         if not usable.all():
             skipped[Skip("label", self.columns.label)] += int((~usable).sum())
@@ -168,7 +177,7 @@ class RowReader:
         structured = np.empty((len(label), len(self.columns.structured)), np.float64)
         for i, name in enumerate(self.columns.structured):
             structured[:, i] = numbers(batch[name])
-            need(name, np.isfinite(structured[:, i]))
+            need(name, fits(structured[:, i]))
         layers: list[Array | None] = []
         for name in self.columns.layers:
             x, good, size = matrix(name, batch[name], self.sizes.get(name))
@@ -215,6 +224,8 @@ class RowReader:
         return chunk, hashing.combine(images) if images else None
 
     def _code(self, label: pa.Array) -> Array:
+        if self.of_numbers:
+            label = pa.array(numbers(label) + 0.0)  # -0.0 is 0.0
         if not pa.types.is_dictionary(label.type):
             label = label.dictionary_encode()
         values = label.dictionary.to_pylist()
@@ -223,10 +234,11 @@ class RowReader:
         with self.lock:
             for i in np.unique(indices):
                 codes[i] = self.codes.setdefault(values[i], len(self.codes))
-            if len(self.codes) > MAX_CLASSES:
+            if len(self.codes) > MAX_CLASSES and not self.of_numbers:
                 raise ModelError(
                     f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
-                    "it is a key or a measurement, not a class; group its values in the data"
+                    "it is a key or a measurement, not a class; trainer => 'linear' learns a "
+                    "number, or group its values in the data"
                 )
         return np.asarray(codes[indices])
 

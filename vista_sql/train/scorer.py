@@ -13,7 +13,7 @@ from vista_sql.errors import ModelError
 from vista_sql.models import Model
 from vista_sql.train.columns import is_layer, is_structured
 from vista_sql.train.metrics import probabilities
-from vista_sql.train.rows import Skip, matrix, numbers
+from vista_sql.train.rows import Skip, fits, matrix, numbers
 from vista_sql.train.training_rows import Array, Floats
 
 MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
@@ -41,6 +41,7 @@ class Scorer:
         self.classes = model.classes
         self._arrays = model.arrays()
         self._trainer = train.load(model.trainer)
+        self.learns = self._trainer.learns
 
     def check(self, batch: Mapping[str, pa.Array]) -> dict[str, str]:
         """Return the data's own name of each column that the model needs.
@@ -103,7 +104,7 @@ class Scorer:
         for i, name in enumerate(model.structured):
             column = batch[name]
             x[:, i] = np.nan if pa.types.is_null(column.type) else numbers(column)
-            need(name, np.isfinite(x[:, i]))
+            need(name, fits(x[:, i]))
         start = len(model.structured)
         for name, size in model.layers.items():
             column = batch[name]

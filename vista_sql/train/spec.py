@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+KEY = "id"
+"""The default key, as in TRANSFER."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
@@ -13,7 +16,7 @@ class TrainSpec:
 
     model: str
     label: str
-    key: str | None = None  # None: 'id' where there is such a column
+    key: str | None = None  # None: the first of `default_keys` that there is, if any
     features: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     by_layer: bool = True
@@ -23,8 +26,8 @@ class TrainSpec:
     class_weight: str | None = None
     standardize: bool = True
     folds: int = 0
-    max_iterations: int = 100
-    tolerance: float = 1e-6
+    max_iterations: int = 1000  # few rows of thousands of alike columns take 100 to 500
+    tolerance: float = 1e-5  # the objective is then within 1e-6 of the least, relative
     test_fraction: float = 0.2
     split_by: tuple[str, ...] = ()
     seed: int = 0
@@ -35,6 +38,8 @@ class TrainSpec:
     hog: str | None = None  # the column of baseline 'hog'
     budget_seconds: float = 0.0  # VISTA_COMPARE's; 0: all rows
     gate: str = ""  # under which kernels ask whether further images are wanted
+    trainer: str = "logistic"
+    default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
@@ -42,8 +47,13 @@ class TrainSpec:
 
     def identity(self) -> dict[str, Any]:
         """Return the fields that decide what models come of the same rows."""
-        others = ("home", "memory_bytes", "run", "budget_seconds", "gate")
-        return {name: value for name, value in asdict(self).items() if name not in others}
+        others = ("home", "memory_bytes", "run", "budget_seconds", "gate", "default_keys")
+        later = {"trainer": "logistic"}  # at its default it is no part: fingerprints stay
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in others and not (name in later and value == later[name])
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ def from_text(text: str) -> TrainSpec | EvaluateSpec:
     if "evaluate" in order:
         return EvaluateSpec(**order["evaluate"])
     fields = order["train"]
-    for name in ("features", "exclude", "baselines", "reg", "split_by"):
+    for name in ("default_keys", "features", "exclude", "baselines", "reg", "split_by"):
         if fields[name] is not None:
             fields[name] = tuple(fields[name])
     return TrainSpec(**fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vista_sql import models
+from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
@@ -31,6 +32,7 @@ from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
 FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
+MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
 
@@ -90,6 +92,7 @@ class TrainingRun:
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
+        self._of_numbers = train.load(spec.trainer).learns == "numbers"
         self._ledger = Ledger(spec.folds, spec.test_fraction)
 
     def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
@@ -107,7 +110,8 @@ class TrainingRun:
         with self._lock:
             if self._reader is None:
                 types = {name: column.type for name, column in batch.items()}
-                self._reader = RowReader(choose(types, self.spec), self.spec.seed)
+                columns = choose(types, self.spec)
+                self._reader = RowReader(columns, self.spec.seed, of_numbers=self._of_numbers)
             reader = self._reader
         read = reader.read(batch)
         parts = [] if read is None else self._split(read[0])
@@ -157,6 +161,7 @@ class TrainingRun:
             folds=spec.folds,
             seed=spec.seed,
             memory_bytes=self.memory_bytes,
+            label_values=tuple(values) if self._of_numbers else (),
         )
         dropped = self._race.dropped if self._race is not None else ()
         left = [
@@ -213,7 +218,7 @@ class TrainingRun:
             raise ModelError("the data to train on has no rows")
         if sides is None:
             raise ModelError(self._all_skipped(reader))
-        if not spec.split_by:
+        if not spec.split_by and not self._of_numbers:
             self._stratify(sides)
         values = self._classes(reader)
         contenders(reader.columns, spec)  # at odds with the columns? then before all else
@@ -226,14 +231,14 @@ class TrainingRun:
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
-        self._warn(rows)
+        self._warn(rows, reader, values)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
             "label": reader.columns.label,
             "label_type": reader.columns.label_type,
             "key": reader.columns.key,
-            "classes": [text_of(value) for value in values],
+            "classes": [] if self._of_numbers else [text_of(value) for value in values],
             "options": spec.identity(),
             "provenance": spec.provenance,
             "run": spec.run,
@@ -267,13 +272,16 @@ class TrainingRun:
                 sides.train.append(chunk.take(np.flatnonzero(side == 0)))
                 sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
-    def _warn(self, rows: Sequence[ModelRow]) -> None:
+    def _warn(self, rows: Sequence[ModelRow], reader: RowReader, values: list[Any]) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
+        of_all = [*self._untested(reader, values), *self._lost(reader)]
         images, shown = self._ledger.shared()
         where = "several folds" if self.spec.folds else "both sides of the split"
         for row in rows:
-            warnings = []
-            if not row["converged"]:
+            warnings = list(of_all)
+            if not math.isfinite(row["objective"]):
+                warnings.append("its loss is not a number: columns have values that are too large")
+            elif not row["converged"]:
                 warnings.append(
                     f"not converged after {row['iterations']} iterations: raise max_iterations, "
                     "reg or tolerance"
@@ -284,6 +292,40 @@ class TrainingRun:
                     f"{row['n_test']} test rows show one: split_by => keeps such rows together"
                 )
             row["warning"] = "; ".join(warnings) or None
+
+    def _untested(self, reader: RowReader, values: list[Any]) -> list[str]:
+        """Return what is to be said of the test side where classes are missing there."""
+        spec = self.spec
+        if spec.folds:
+            return []
+        tested = {code for (side, code), n in self._ledger.counts().items() if side == 1 and n}
+        if self._of_numbers and tested:
+            return []
+        missing = [repr(text_of(value)) for value in values if reader.codes[value] not in tested]
+        if not missing:
+            return []
+        if not spec.test_fraction:
+            remedy = "give test_fraction or folds"
+        elif spec.split_by:
+            remedy = "choose another seed, a larger test_fraction, or columns of more groups"
+        else:
+            remedy = "choose a larger test_fraction"
+        if not tested:
+            return [f"no row tests, so there are no figures and no best model: {remedy}"]
+        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        return [f"no test row is of class {named}, of which the figures say nothing: {remedy}"]
+
+    def _lost(self, reader: RowReader) -> list[str]:
+        """Return what is to be said of rows that were skipped for want of a feature."""
+        by_column = [(n, s.column) for s, n in reader.skipped.items() if s.part == "feature"]
+        if not by_column:
+            return []
+        total = sum(n for n, _ in by_column)
+        named = ", ".join(f"{column!r} in {n}" for n, column in sorted(by_column, reverse=True)[:3])
+        return [
+            f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
+            f"({named}{', …' if len(by_column) > 3 else ''})"
+        ]
 
     def _all_skipped(self, reader: RowReader) -> str:
         """Return the message where no row is usable: what skips most of them, and a remedy."""
@@ -299,6 +341,8 @@ class TrainingRun:
         """
         values, counts = sorted(reader.codes), self._ledger.counts()
         name, spec = reader.columns.label, self.spec
+        if self._of_numbers:
+            return self._numbers(name, values, {side for side, _ in counts})
         if len(values) == 1:
             raise ModelError(
                 f"label {name!r} has one class, {text_of(values[0])!r}, in all "
@@ -310,9 +354,14 @@ class TrainingRun:
             n = sum(sides.values())
             who = f"class {text_of(value)!r} of label {name!r} has"
             if n == 1:
+                remedy = "merge the class with another or leave the row out"
+                if len(values) > MANY_VALUES and not isinstance(value, str | bool):
+                    remedy = (
+                        f"the label is a number of {len(values)} values, so learn it as one with "
+                        "trainer => 'linear', or make classes of it in the data (price > 10)"
+                    )
                 raise ModelError(
-                    f"{who} one row: it takes two, one to train on and one to test on; merge the "
-                    "class with another or leave the row out"
+                    f"{who} one row: it takes two, one to train on and one to test on; {remedy}"
                 )
             if spec.folds and len(sides) == 1:
                 raise ModelError(
@@ -324,6 +373,24 @@ class TrainingRun:
                     f"{who} all its {n} rows on the test side of the split: choose another seed, "
                     "a smaller test_fraction, or merge the class with another"
                 )
+        return values
+
+    def _numbers(self, name: str, values: list[Any], sides: set[int]) -> list[Any]:
+        """Return the values of a label that is a number.
+
+        Raises:
+            ModelError: there is one value, or there are no rows to train on.
+        """
+        if len(values) == 1:
+            raise ModelError(
+                f"label {name!r} is {text_of(values[0])} in all rows that can be used: there is "
+                "nothing to learn"
+            )
+        if sides == {1} and not self.spec.folds:
+            raise ModelError(
+                "all rows are on the test side of the split: choose another seed or a smaller "
+                "test_fraction"
+            )
         return values
 
     def _fingerprint(self, reader: RowReader) -> str:

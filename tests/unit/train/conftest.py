@@ -26,6 +26,9 @@ class PlannerStub:
     def feeding(self, call, gate=""):
         return self
 
+    def resolved(self, call):
+        return call
+
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
 

@@ -44,7 +44,9 @@ def test_rows_without_a_value_say_which(model):
     scored = Scorer(model).score(batch((None, 2.0, 3.0), (None, None, (1.0, 1.0))))
     assert scored.usable.tolist() == [False, False, True]
     assert scored.reasons == [
-        "column 'S' is NULL or not finite", "column 'A' is NULL or not finite", None
+        "column 'S' is NULL, not finite or too large",
+        "column 'A' is NULL, not finite or too large",
+        None,
     ]  # fmt: skip
     nothing = Scorer(model).score({"s": pa.nulls(2), "a": pa.nulls(2)})
     assert not nothing.usable.any()

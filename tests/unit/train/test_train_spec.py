@@ -8,7 +8,7 @@ from vista_sql.train.spec import EvaluateSpec, TrainSpec, from_text
 
 FULL = TrainSpec(
     "m", "y", "k", ("a",), ("b",), False, ("tree",), (0.1, 0.2), 1.0, "balanced", False, 3, 7, 1e-3,
-    0.5, ("g",), 9, "home", 5, "run", {"transfers": []}, "hog", 2.5, "gate",
+    0.5, ("g",), 9, "home", 5, "run", {"transfers": []}, "hog", 2.5, "gate", "linear", ("k", "id"),
 )  # fmt: skip
 
 
@@ -19,7 +19,7 @@ def test_a_spec_is_read_as_it_was_written(spec):
 
 def test_where_and_how_a_training_runs_is_not_what_it_is():
     plain = TrainSpec("m", "y")
-    others = {"home", "memory_bytes", "run", "budget_seconds", "gate"}
+    others = {"home", "memory_bytes", "run", "budget_seconds", "gate", "default_keys"}
     for field in fields(TrainSpec):
         other = replace(plain, **{field.name: getattr(FULL, field.name)})
         same = other.identity() == plain.identity()

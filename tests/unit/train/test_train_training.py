@@ -45,7 +45,8 @@ def test_images_on_both_sides_are_told(t):
     structured = next(row for row in shared if row["layer"] is None)
     assert structured["warning"] is None
     together = t.train(data, model="c", split_by="picture", max_iterations=500)
-    assert {row["warning"] for row in together} == {None}
+    assert not any("images" in row["warning"] for row in together)
+    assert {"no test row is of class 'rare'" in row["warning"] for row in together} == {True}
     folded = t.train(data, model="d", exclude=["picture"], folds=3, max_iterations=500)
     assert any("stand on several folds" in (row["warning"] or "") for row in folded)
 
@@ -70,8 +71,9 @@ def test_rows_that_are_all_skipped_name_the_column_that_skips_most():
     run.feed(batch(4, **{"it's": pa.nulls(4, pa.float64()), "a": [None, 1.0, 2.0, 3.0]}))
     with pytest.raises(ModelError) as caught:
         run.finish(4)
-    assert 'skipped all 4 rows: in 3 of them column "it\'s" is NULL or not finite; ' in str(
-        caught.value
+    assert (
+        'skipped all 4 rows: in 3 of them column "it\'s" is NULL, not finite or too large; '
+        in str(caught.value)
     )
     assert "exclude => ['it''s'] leaves it out" in str(caught.value)
 
@@ -93,7 +95,7 @@ def test_what_the_registry_keeps_is_plain_json(tmp_path):
     run.feed(batch(200, gap=[None if i == 3 else 1.0 for i in range(200)]))
     (_, row) = run.finish(200)
     document = models.document(str(tmp_path), "m", 1)
-    assert document["skipped"] == {"column 'gap' is NULL or not finite": 1}
+    assert document["skipped"] == {"column 'gap' is NULL, not finite or too large": 1}
     assert [kept["trainer"] for kept in document["rows"]] == ["logistic", "tree"]
     assert row["model"] == "m/tree@1"
     run.close()

@@ -1,5 +1,7 @@
 """Bad input to the VISTA_TRAIN family: one line each, and nothing is left behind."""
 
+import re
+
 import pytest
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
@@ -28,7 +30,11 @@ def t(sql):
         ("SELECT * REPLACE (NULL::BOOLEAN AS y) FROM t", {}, "in 200 of them label 'y' is NULL"),
         ("SELECT * REPLACE (NULL::FLOAT[2] AS v) FROM t", {}, "exclude => ['v'] leaves it out"),
         ("SELECT * REPLACE (NULL::FLOAT[] AS v) FROM t", {}, "exclude => ['v'] leaves it out"),
-        ("SELECT * REPLACE ('inf'::FLOAT AS a) FROM t", {}, "column 'a' is NULL or not finite"),
+        (
+            "SELECT * REPLACE ('inf'::FLOAT AS a) FROM t",
+            {},
+            "column 'a' is NULL, not finite or too large",
+        ),
         ("SELECT * FROM t WHERE false", {}, "the data to train on has no rows"),
         ("SELECT *, 'x' AS name FROM t", {}, "leave it out with exclude => ['name']"),
         ("SELECT *, DATE '2020-01-01' AS d FROM t", {}, "column 'd' has type date32"),
@@ -193,3 +199,56 @@ def test_predict_needs_rows_or_images(t):
         t.text("vista_predict", model="m/structured", images="t")
     with pytest.raises(ArgumentError, match="not trained on one TRANSFER's layers"):
         t.text("vista_predict", model="m/v", images="t")
+
+
+def test_an_error_column_that_is_no_text_is_not_lost(t):
+    t.train("t")
+    for value, kind in (("0.5", "decimal128"), ("id", "int64"), ("true", "bool")):
+        data = f"SELECT *, {value} AS error FROM t"
+        message = t.failure("vista_predict", model="m", data=data)
+        assert f"has a column 'error' of type {kind}" in message
+        assert "rename it there" in message
+    enum = "SELECT *, 'x'::ENUM('x', 'y') AS error FROM t"
+    assert {row["error"] for row in t("vista_predict", model="m", data=enum)} == {"x"}
+
+
+def test_reasons_with_the_prefix_of_their_layers_are_no_features(t):
+    rows = t.train("SELECT * EXCLUDE (v), v AS cnn_v, NULL::VARCHAR AS cnn_error FROM t")
+    assert [row["dims"] for row in rows] == [2, 4]
+    own = t.failure("vista_train", model="n", label="y", data="SELECT *, 'x' AS my_error FROM t")
+    assert "'my_error' has type text" in own
+
+
+def test_values_that_are_too_large_are_skipped_and_said(t):
+    data = "SELECT * REPLACE (CASE WHEN id = 3 THEN 1e200 ELSE a END AS a) FROM t"
+    for row in t.train(data):
+        assert (row["n_skipped"], row["converged"]) == (1, True)
+        assert row["log_loss"] > 0
+        assert "1 of 200 rows are skipped" in row["warning"]
+        assert "'a' in 1" in row["warning"]
+    found = t("vista_predict", model="m", data=data)
+    assert [row["error"] for row in found if row["predicted_label"] is None] == [
+        "column 'a' is NULL, not finite or too large"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "message"),
+    [
+        (
+            "t",
+            {"test_fraction": 0},
+            "no row tests, so there are no figures and no best model: give",
+        ),
+        ("SELECT *, 1 AS g FROM t", {"split_by": ["g"]}, "no row tests, .* choose another seed"),
+        ("SELECT *, id % 3 AS g FROM t", {"split_by": ["y"], "label": "g"}, "no row tests"),
+        (
+            "SELECT * REPLACE (b % 3 AS y), b * 10 AS g FROM t",
+            {"split_by": ["g"], "seed": 5, "label": "y", "features": ["a"], "test_fraction": 0.2},
+            "no (row tests|test row is of class)",
+        ),
+    ],
+)
+def test_a_test_side_that_lacks_rows_is_said(t, data, arguments, message):
+    for row in t.train(data, **{"label": "y", **arguments}):
+        assert re.search(message, row["warning"])

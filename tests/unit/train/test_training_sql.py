@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from vista_sql.errors import ModelError, UnknownNameError
+from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
 
@@ -26,6 +26,9 @@ COLUMNS = [
     "f1_score",
     "roc_auc",
     "log_loss",
+    "r2",
+    "mae",
+    "rmse",
     "lift",
     "seconds",
     "is_best",
@@ -215,7 +218,7 @@ def test_text_labels_nulls_and_mixed_case_columns(digits):
     found = digits("vista_predict", model="mixed.case/layer 1", data='"Mixed Case"')
     assert {row["predicted_label"] for row in found} == {"lo'w", "high", None}
     assert {row["error"] for row in found if row["Row Id"] % 7 == 0} == {
-        "column 'Half' is NULL or not finite"
+        "column 'Half' is NULL, not finite or too large"
     }
     assert all(row["error"] is None for row in found if row["Row Id"] % 7)
 
@@ -263,7 +266,7 @@ def test_the_inputs_own_error_stays(digits):
     assert rows[0]["n_skipped"] == 2
     found = {row["id"]: row for row in digits("vista_predict", model="m", data="digits")}
     assert found[3]["error"] == "truncated JPEG"
-    assert found[4]["error"] == "column 'low' is NULL or not finite"
+    assert found[4]["error"] == "column 'low' is NULL, not finite or too large"
     assert found[3]["predicted_label"] is None
     assert found[3]["probabilities"] is None
     assert found[5]["error"] is None
@@ -375,6 +378,9 @@ def test_unknown_models_offer_the_nearest(digits):
 
 
 class SettingsOnly:
+    def resolved(self, call):
+        return call
+
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
 
@@ -393,6 +399,8 @@ def test_a_record_says_how_each_column_was_made():
         "pool": "max2x2",
         "dtype": "float32",
         "prefix": "a_",
+        "key": "id",
+        "image": None,
     }
     assert len(one["columns"]) == 2
     assert one["columns"]["a_fc6"] == "f6"  # the network's own name
@@ -428,3 +436,35 @@ def test_without_a_key_the_split_follows_the_content(digits):
     once = digits.train("SELECT * EXCLUDE (id) FROM digits", exclude=["digit"], model="a")
     twice = digits.train("twice", exclude=["digit"], model="b")
     assert twice[0]["n_test"] == 2 * once[0]["n_test"]  # equal rows stand on one side
+
+
+def test_a_model_alone_is_evaluated_by_the_rows_held_out(digits):
+    rows = digits.train("digits", exclude=["digit"], max_iterations=20)
+    best = next(row for row in rows if row["is_best"])
+    (found,) = digits("vista_evaluate", model="m")
+    assert list(found) == [
+        "precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc", "n", "n_skipped",
+    ]  # fmt: skip
+    assert found["n"] == best["n_test"]
+    for name in ("precision", "recall", "accuracy", "f1_score", "log_loss", "roc_auc"):
+        assert found[name] == pytest.approx(best[name])
+    digits.train("digits", model="n", label="ink", trainer="linear", max_iterations=20)
+    (numbers,) = digits("vista_evaluate", model="n")
+    assert list(numbers) == ["r2", "mae", "rmse", "n", "n_skipped"]
+    digits.train("digits", model="u", exclude=["digit"], test_fraction=0, features=["ink"])
+    with pytest.raises(ArgumentError, match="had no rows to test on"):
+        digits.text("vista_evaluate", model="u")
+
+
+def test_few_rows_of_a_wide_layer_converge(sql):
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((72, 25))
+    x = np.maximum(z @ rng.standard_normal((25, 512)) + 2, 0).astype(np.float32)
+    layer = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 512)
+    table = pa.table({"id": np.arange(72), "a": z[:, 1], "v": layer, "y": z[:, 0] > 0})
+    sql.con.register("few", table)
+    for row in sql.train("few"):
+        assert (row["converged"], row["warning"]) == (True, None)

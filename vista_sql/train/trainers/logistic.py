@@ -1,70 +1,19 @@
-"""Logistic regression with elastic net over a stream, many models in the same passes.
+"""Logistic regression with elastic net: `elastic_net` with the log-loss.
 
-The objective is Spark MLlib's and the Vista paper's (section 3.1: elastic net 0.5, λ 0.01):
-
-    (1/Σᵢvᵢ) Σᵢ vᵢ·loss(yᵢ, w·xᵢ + b) + reg·(l1_ratio·‖w‖₁ + (1 - l1_ratio)/2·‖w‖₂²)
-
-where x is standardized (minus mean, over standard deviation, of the training rows), b is free of
-penalty, vᵢ is 1 or, when balanced, n / (classes · rows of the class), and loss is the log-loss:
-log(1 + exp(-±margin)) for two classes, softmax cross-entropy for more. The same in scikit-learn:
-`LogisticRegression(l1_ratio=l1_ratio, C=1/(reg·n), solver='saga')` on StandardScaler's output.
-
-Standardizing is implicit: with μ, σ a margin is x·(w/σ) + (b - w·(μ/σ)), and the gradient is
-(Σ rᵢxᵢ - μ Σ rᵢ)/σ, so that chunks are read as they are. With standardize => false the penalty is
-on the raw weights, and the optimizer works in the standardized space all the same (as MLlib does).
-Chunks and products are float32 (float64 in small trainings); losses, gradient sums, weights and
-optimizer state are float64.
+The loss is log(1 + exp(-±margin)) for two classes, softmax cross-entropy for more. The same in
+scikit-learn: `LogisticRegression(l1_ratio=l1_ratio, C=1/(reg·n), solver='saga')` on
+StandardScaler's output.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vista_sql.errors import PlanError
-from vista_sql.train import Arrays, Fit, Options, Task, Trainer
-from vista_sql.train.as_sql import double, doubles, softmax
-from vista_sql.train.lanes import LANES, accumulate
-from vista_sql.train.moments import block_moments, fold_of
-from vista_sql.train.owlqn import MEMORY, Minimum, minimize
-from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
-
-Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats], Minimum]
-
-
-@dataclass(slots=True)
-class _Descent:
-    """One task, its optimizer, and the point that the optimizer asks about."""
-
-    task: Task
-    mean: Floats  # (features,)
-    factor: Floats  # (features,): 1/σ
-    n_columns: int  # margins a row: 1 for two classes, else one per class
-    optimizer: Optimizer
-    x: Floats  # (columns, features + 1) flattened, intercepts last
-    end: Minimum | None = None
-    seconds: float = 0.0
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.n_columns, len(self.mean) + 1
-
-    def raw(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return weights (columns, features) and intercepts for rows as they are stored."""
-        w = x.reshape(self.shape)
-        coef = w[:, :-1] * self.factor
-        return coef, w[:, -1] - coef @ self.mean
-
-    def gradient(self, product: Floats, residual: Floats) -> Floats:
-        """Return the loss's gradient in x, from Σ r·x (columns, features) and Σ r (columns,)."""
-        slope = np.empty(self.shape)
-        slope[:, :-1] = (product - residual[:, None] * self.mean) * self.factor
-        slope[:, -1] = residual
-        return slope.ravel()
+from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
+from vista_sql.train.as_sql import softmax
+from vista_sql.train.training_rows import Array, Floats, TrainingRows
 
 
 def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
@@ -77,220 +26,14 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
     Raises:
         PlanError: the optimizers' state alone would not fit in memory.
     """
-    started = time.perf_counter()
-    _check_memory(rows, tasks, options)
-    moments, counts = block_moments(rows, options.folds, options.n_classes)
-    weights = _row_weights(counts, tasks, options)
-    # models of one feature set stand side by side, so that their columns are a slice
-    order = sorted(range(len(tasks)), key=lambda i: (tasks[i].features.name, i))
-    descents = {
-        i: _descent(tasks[i], moments, rows, weights.per_class(tasks[i].fold), options)
-        for i in order
-    }
-    for descent in descents.values():
-        descent.x = next(descent.optimizer)
-    while active := [descents[i] for i in order if descents[i].end is None]:
-        answers = _pass(rows, active, weights, options)
-        for descent, answer in zip(active, answers, strict=True):
-            try:
-                descent.x = descent.optimizer.send(answer)
-            except StopIteration as stop:
-                descent.end, descent.seconds = stop.value, time.perf_counter() - started
-    return [_fitted(descents[i], rows.moments) for i in range(len(tasks))]
-
-
-def _check_memory(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> None:
     columns = 1 if options.n_classes == 2 else options.n_classes
-    sizes = rows.layout.layer_sizes
-    n_bytes = 8 * sum(
-        columns
-        * (rows.layout.n_structured + sum(sizes[i] for i in task.features.layers))
-        * (2 * MEMORY + 8 + LANES)  # pairs, point, direction, gradients, sums
-        for task in tasks
-    )
-    if n_bytes > options.memory_bytes:
-        raise PlanError(
-            f"{len(tasks)} models need {n_bytes / 2**20:.0f} MiB for the optimizer's state and "
-            f"training may use {options.memory_bytes / 2**20:.0f} MiB: train fewer layers, reg "
-            "values or folds at a time, pool the features, or raise memory_limit"
-        )
+    return elastic_net.fit(rows, tasks, options, elastic_net.Loss(columns, _start, _residual))
 
 
-@dataclass(frozen=True, slots=True)
-class _RowWeights:
-    """vᵢ by a row's fold and class, and by the fold that a model leaves out."""
-
-    table: Floats  # (folds, classes, 1 + folds); the last index is the model's, 0: leaves out none
-    counts: Floats  # (folds, classes): training rows
-    uniform: bool  # every weight is 1
-
-    def per_class(self, fold: int | None) -> Floats:
-        """Return the total weight of a model's training rows, by class (classes,)."""
-        return np.asarray((self.table[:, :, _column(fold)] * self.counts).sum(axis=0))
-
-
-def _column(fold: int | None) -> int:
-    return 0 if fold is None else fold + 1
-
-
-def _row_weights(counts: Floats, tasks: Sequence[Task], options: Options) -> _RowWeights:
-    folds, classes = counts.shape
-    table = np.ones((folds, classes, 1 + options.folds))
-    for fold in range(options.folds):
-        table[fold, :, fold + 1] = 0.0
-    if options.balanced:
-        for column in range(1 + options.folds):
-            per_class = (table[:, :, column] * counts).sum(axis=0)
-            table[:, :, column] *= per_class.sum() / (classes * np.maximum(per_class, 1.0))
-    uniform = not options.balanced and all(task.fold is None for task in tasks)
-    return _RowWeights(table, counts, uniform)
-
-
-def _descent(
-    task: Task,
-    moments: list[list[ColumnMoments]],
-    rows: TrainingRows,
-    per_class: Floats,
-    options: Options,
-) -> _Descent:
-    """Return a task at its starting point: no weights, intercepts from `per_class` (classes,)."""
-    of_blocks = [moments[-1 if task.fold is None else task.fold][b] for b in task.features.blocks]
-    mean = np.concatenate([m.mean for m in of_blocks] or [np.zeros(0)])
-    factor = np.concatenate([m.factor for m in of_blocks] or [np.zeros(0)])
-    columns = 1 if options.n_classes == 2 else options.n_classes
-    strength = np.ones(len(mean))
-    # a mean of n losses is surer than one: measured, not derived
-    noise = float(np.finfo(rows.dtype).eps) / 64
-    if not options.standardize:  # penalty on raw weights w/σ; block 0's σ is of rescaled columns
-        strength = factor.copy()
-        if task.features.structured:
-            strength[: rows.layout.n_structured] *= rows.moments.factor
-    l1 = np.zeros((columns, len(mean) + 1))
-    l2 = np.zeros((columns, len(mean) + 1))
-    l1[:, :-1] = task.reg * task.l1_ratio * strength
-    l2[:, :-1] = task.reg * (1.0 - task.l1_ratio) * strength**2
-    start = np.zeros((columns, len(mean) + 1))
-    prior = np.log(
-        np.maximum(per_class, 1e-300) / per_class.sum()
-    )  # as in MLlib: best without features
-    start[:, -1] = prior[1] - prior[0] if columns == 1 else prior - prior.mean()
-    optimizer = minimize(
-        start.ravel(), l1.ravel(), l2.ravel(), options.max_iterations, options.tolerance, noise
-    )
-    return _Descent(task, mean, factor, columns, optimizer, start.ravel())
-
-
-@dataclass(frozen=True, slots=True)
-class _Stacked:
-    """The weights of several models side by side, per block: one product serves them all."""
-
-    bias: Array  # (all columns,)
-    users: list[list[int]]  # [block]: the models that use it
-    columns: list[slice | list[int]]  # [block]: where the columns of its users are
-    coefs: list[Array]  # [block]: (values, columns of its users)
-
-    @property
-    def used(self) -> list[int]:
-        """The blocks that have values and users."""
-        return [b for b, coef in enumerate(self.coefs) if coef.size]
-
-    def margins(self, chunk: Chunk) -> Array:
-        """Return (rows, all columns)."""
-        blocks = chunk.blocks
-        result = np.empty((len(chunk), len(self.bias)), self.bias.dtype)
-        result[:] = self.bias
-        for b in self.used:
-            result[:, self.columns[b]] += blocks[b] @ self.coefs[b]
-        return result
-
-
-def _stack(
-    rows: TrainingRows, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
-) -> _Stacked:
-    """Stack models given as (weights (columns, features), intercepts (columns,)) and blocks."""
-    widths, dtype = rows.layout.block_widths, rows.dtype
-    k = len(raw[0][1])
-    users: list[list[int]] = []
-    columns: list[slice | list[int]] = []
-    coefs: list[Array] = []
-    for block, width in enumerate(widths):
-        using = [i for i, model_blocks in enumerate(blocks) if block in model_blocks]
-        parts = [np.zeros((0, width))]
-        for i in using:
-            start = sum(widths[b] for b in blocks[i][: blocks[i].index(block)])
-            parts.append(raw[i][0][:, start : start + width])
-        index = [k * i + column for i in using for column in range(k)]
-        adjacent = not index or index[-1] - index[0] == len(index) - 1
-        users.append(using)
-        columns.append(slice(index[0], index[-1] + 1) if index and adjacent else index)
-        coefs.append(np.ascontiguousarray(np.concatenate(parts).T, dtype=dtype))
-    bias = np.concatenate([b for _, b in raw]).astype(dtype)
-    return _Stacked(bias, users, columns, coefs)
-
-
-class _GradientSums:
-    """Σ loss (models,), Σ r (columns,), and per block Σ r·x (columns, values); float64."""
-
-    def __init__(self, stacked: _Stacked, n_models: int) -> None:
-        self.losses = np.zeros(n_models)
-        self.residuals = np.zeros(len(stacked.bias))
-        self.products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
-
-    def __iadd__(self, other: _GradientSums) -> _GradientSums:
-        self.losses += other.losses
-        self.residuals += other.residuals
-        for mine, theirs in zip(self.products, other.products, strict=True):
-            mine += theirs
-        return self
-
-
-def _pass(
-    rows: TrainingRows, descents: Sequence[_Descent], weights: _RowWeights, options: Options
-) -> list[tuple[float, Floats]]:
-    """Return loss and gradient of every model at its point, from one pass over the rows."""
-    raw = [descent.raw(descent.x) for descent in descents]
-    stacked = _stack(rows, raw, [descent.task.features.blocks for descent in descents])
-    folds = [_column(descent.task.fold) for descent in descents]
-    table = weights.table[:, :, folds].astype(rows.dtype)
-
-    def add(sums: _GradientSums, chunk: Chunk) -> None:
-        blocks = chunk.blocks
-        weight = None if weights.uniform else table[fold_of(chunk.unit, options.folds), chunk.code]
-        residual = _residual(stacked.margins(chunk), chunk.code, weight, sums.losses)
-        sums.residuals += residual.sum(axis=0, dtype=np.float64)
-        for b in stacked.used:
-            sums.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
-
-    total, *lanes = accumulate(rows, lambda: _GradientSums(stacked, len(descents)), add)
-    for lane in lanes:
-        total += lane
-    answers = []
-    for i, descent in enumerate(descents):
-        weight = float(weights.per_class(descent.task.fold).sum())
-        k = descent.n_columns
-        products = [np.zeros((k, 0))]
-        for b in descent.task.features.blocks:
-            start = k * stacked.users[b].index(i)
-            products.append(total.products[b][start : start + k])
-        residuals = total.residuals[k * i : k * (i + 1)]
-        slope = descent.gradient(np.concatenate(products, axis=1) / weight, residuals / weight)
-        answers.append((float(total.losses[i]) / weight, slope))
-    return answers
-
-
-def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
-    """Yield all chunks, each with the margins (rows, columns) of every model."""
-    raw = []
-    for fit in fits:
-        coef, intercept = fit.arrays["coef"].copy(), fit.arrays["intercept"]
-        if fit.task.features.structured:  # to the units of the chunks
-            n, scale = rows.layout.n_structured, rows.moments.scale
-            intercept = intercept + coef[:, :n] @ rows.moments.mean
-            coef[:, :n] *= scale
-        raw.append((coef, intercept))
-    stacked = _stack(rows, raw, [fit.task.features.blocks for fit in fits])
-    for chunk in rows.chunks():
-        yield chunk, np.split(stacked.margins(chunk), len(fits), axis=1)
+def _start(per_class: Floats) -> Floats:
+    """Return the intercepts that are best without features, as in MLlib."""
+    prior = np.log(np.maximum(per_class, 1e-300) / per_class.sum())
+    return np.asarray(prior[1:] - prior[0] if len(prior) == 2 else prior - prior.mean())
 
 
 def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats) -> Array:
@@ -331,48 +74,16 @@ def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats)
     return margins
 
 
-def _fitted(descent: _Descent, moments: ColumnMoments) -> Fit:
-    """Return the model at the minimum, in the user's units; `moments` are the rows' own."""
-    end = descent.end
-    if end is None:
-        raise RuntimeError("a model was asked for before it was fitted")
-    coef, intercept = descent.raw(end.x)
-    if descent.task.features.structured:  # from rescaled columns back to the user's units
-        n = len(moments.mean)
-        coef[:, :n] *= moments.factor
-        intercept = intercept - coef[:, :n] @ moments.mean
-    arrays = {"coef": coef, "intercept": intercept}
-    return Fit(descent.task, arrays, end.iterations, end.converged, end.objective, descent.seconds)
-
-
-def margins(arrays: Arrays, x: Floats) -> Floats:
-    """Return x (rows, features) float64 · coef + intercept."""
-    return np.asarray(x @ arrays["coef"].T + arrays["intercept"], dtype=np.float64)
-
-
 def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int]) -> str:
     """Return an expression: the softmax of one weighted sum per column."""
-    sums = []
-    for coef, intercept in zip(arrays["coef"].tolist(), arrays["intercept"].tolist(), strict=True):
-        terms, start = [double(intercept)], len(structured)
-        terms += [
-            f"{double(weight)} * CAST({value} AS DOUBLE)"
-            for value, weight in zip(structured, coef, strict=False)  # the layers' weights follow
-            if weight
-        ]
-        for value, size in layers.items():
-            weights = doubles(coef[start : start + size])
-            terms.append(f"list_dot_product(CAST({value} AS DOUBLE[]), {weights})")
-            start += size
-        sums.append(" + ".join(terms))
-    return softmax(sums)
+    return softmax(elastic_net.sums_as_sql(arrays, structured, layers))
 
 
 TRAINER = Trainer(
     name="logistic",
     fit=fit,
-    score=score,
-    margins=margins,
+    score=elastic_net.score,
+    margins=elastic_net.margins,
     meaning="logistic regression with elastic net, full gradients over a stream",
     has_penalty=True,
     as_sql=as_sql,

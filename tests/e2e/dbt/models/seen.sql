@@ -6,7 +6,7 @@ FROM TRANSFER(
     layers => ['pool2'],
     images => '{{ ref('images') }}',
     structured => $$
-        SELECT id FROM {{ ref('foods') }}
-        {% if is_incremental() %} WHERE id NOT IN (SELECT id FROM {{ this }}) {% endif %}
+        SELECT id FROM {{ ref('foods') }} AS foods
+        {% if is_incremental() %} WHERE NOT EXISTS (SELECT 1 FROM {{ this }} AS old WHERE old.id = foods.id) {% endif %}
     $$
 ) AS seen
