@@ -52,29 +52,34 @@ def kernels() -> Iterator[Kernel]:
         yield from catalog.load(PACKAGE, name, "KERNELS", tuple)
 
 
+def are_registered(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a connection's database has the kernels and the planner."""
+    found = con.execute(
+        "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'vista_plan'"
+    ).fetchall()
+    return bool(found[0][0])
+
+
 def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
-    """Register the kernels and the planner on a connection's database, once.
+    """Register the kernels and the planner on a connection's database.
 
     Args:
         con: any connection to the database.
         expand: plans a call while DuckDB binds the statement that holds it.
         home: the database's folder of models, runs and errors.
     """
-    known = {
-        row[0]
-        for row in con.execute(
-            "SELECT function_name FROM duckdb_functions() WHERE function_name LIKE 'vista_%'"
-        ).fetchall()
-    }
-    if "vista_plan" in known:
-        return
     runtime, failures = process().runtime, process().failures
     for kernel in kernels():
         _create(
             con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns
         )
     _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
-    con.create_function("vista_home", lambda: home, [], "VARCHAR")
+
+    def folder() -> str:
+        return home
+
+    process().functions.append(folder)
+    con.create_function("vista_home", folder, [], "VARCHAR")
     _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
 
 
@@ -88,16 +93,16 @@ def _create(
     volatile: bool = True,
 ) -> None:
     types: list[Any] | None = None if parameters is None else [*parameters]
-    with contextlib.suppress(duckdb.NotImplementedException):  # another thread registered it
-        con.create_function(
-            name,
-            function,
-            types,
-            returns,
-            type=func.ARROW,
-            null_handling=func.SPECIAL,
-            side_effects=volatile,
-        )
+    process().functions.append(function)
+    con.create_function(
+        name,
+        function,
+        types,
+        returns,
+        type=func.ARROW,
+        null_handling=func.SPECIAL,
+        side_effects=volatile,
+    )
 
 
 def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., pa.Array]:

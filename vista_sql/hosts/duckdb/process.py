@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from vista_sql import catalog
 from vista_sql.errors import VistaError
+from vista_sql.hosts.duckdb.attached import Attached
 from vista_sql.hosts.duckdb.limit import Shares
 from vista_sql.kernels import PACKAGE, ProcessRuntime
 
@@ -42,6 +45,11 @@ class Process:
     runtime: ProcessRuntime
     failures: Failures = field(default_factory=Failures)
     shares: Shares = field(default_factory=Shares)
+    registering: threading.Lock = field(default_factory=threading.Lock)
+    attached: dict[str, Attached] = field(default_factory=dict)  # by their home folders
+    functions: list[Callable[..., Any]] = field(default_factory=list)
+    """All that were given to DuckDB: it calls them through pointers of its own, which outlive the
+    connection that registered them wherever the database has another."""
 
 
 @cache
