@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import weakref
@@ -52,7 +53,8 @@ class Session:
             salt: makes generated names unguessable; given only where they must be predictable.
         """
         self.con, self._own = con, own
-        self._connection = Connection(con, salt=salt or secrets.token_hex(8))
+        with process().lents.to(con).turns.turn():
+            self._connection = Connection(con, salt=salt or secrets.token_hex(8))
         self._host = InProcess(con, self._connection.folder)
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
@@ -87,9 +89,17 @@ class Session:
         if not statements:
             raise QueryError("there is no statement")
         scope, progress = scope or caller.caller_scope(sys._getframe(1)), progress or nothing
-        for statement in statements[:-1]:
-            self._start(statement, None, progress, scope).arrow()
-        return self._start(statements[-1], params, progress, scope)
+        with self._host.turn():
+            for statement in statements[:-1]:
+                self._start(statement, None, progress, scope).arrow()
+            return self._start(statements[-1], params, progress, scope)
+
+    def cursor(self) -> Session:
+        """Return a session of its own on the same database, as each thread or request needs one.
+
+        It sees what is committed; temporary tables, variables and transactions are each its own.
+        """
+        return Session(self.con.cursor(), own=True)
 
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
@@ -137,7 +147,8 @@ class Session:
 
     def _planned(self, statement: Statement) -> Script:
         """Return how a statement would run, under no run."""
-        return self._script(statement, self.settings(), None)
+        with self._host.turn():
+            return self._script(statement, self.settings(), None)
 
     def _script(
         self, statement: Statement, settings: Settings, params: Any, run: str = ""
@@ -285,6 +296,13 @@ def query(
     return session.query(sql, params, progress=progress, scope=scope)
 
 
-@cache
 def _default() -> Session:
+    """Return the session of this process that is used where none is given."""
+    with process().opening:
+        return _opened(os.getpid())
+
+
+@cache
+def _opened(process_id: int) -> Session:
+    del process_id  # a session cannot cross a fork
     return connect()

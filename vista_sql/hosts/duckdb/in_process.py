@@ -16,7 +16,7 @@ import pyarrow as pa
 from vista_sql.errors import Place, QueryError, UnknownNameError
 from vista_sql.hosts import Host, HostKind
 from vista_sql.hosts.duckdb import caller, database, rows
-from vista_sql.hosts.duckdb.caller import Lent, Scope
+from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.database import Seen
 from vista_sql.hosts.duckdb.functions import translated
 from vista_sql.hosts.duckdb.process import process
@@ -63,7 +63,11 @@ class InProcess(Host[Result]):
             folder: of the database's models and runs: what tells databases apart.
         """
         self.con, self._folder = con, folder
-        self._lent = Lent(con)
+        self._lent = process().lents.to(con)
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what encloses all that is asked of the connection; see `Turns.turn`."""
+        return self._lent.turns.turn()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -99,7 +103,8 @@ class InProcess(Host[Result]):
         Yields:
             What is undone at the end, unless a result takes it over.
         """
-        with contextlib.ExitStack() as undo:
+        with self.turn(), contextlib.ExitStack() as tidied, contextlib.ExitStack() as undo:
+            tidied.callback(self._lent.tidy)
             undo.enter_context(placed(statement))
             undo.enter_context(translated())
             self._lent.tidy()
@@ -153,10 +158,10 @@ class InProcess(Host[Result]):
         def read(n_rows: int) -> Iterator[pa.RecordBatch]:
             with kept, placed(statement), translated(), self._share(allowed):
                 try:
-                    reader = relation.to_arrow_reader(min(n_rows, allowed.reader_rows))
-                    if (made := weak()) is not None:
-                        made._schema = reader.schema
-                    yield from reader
+                    open_reader = partial(
+                        relation.to_arrow_reader, min(n_rows, allowed.reader_rows)
+                    )
+                    yield from self._streamed(open_reader, weak)
                     watched.finished()
                 finally:
                     watched.ended()
@@ -164,7 +169,27 @@ class InProcess(Host[Result]):
         result = Result(columns, read, kept_bytes=allowed.kept_bytes)
         weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
+        self._lent.waits(result)
         return result
+
+    def _streamed(
+        self, open_reader: Callable[[], pa.RecordBatchReader], result: Callable[[], Result | None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what a reader reads; between its batches the connection is still taken."""
+        turns = self._lent.turns
+        with turns.stream() as streaming:
+            with turns.batch(streaming):
+                reader = open_reader()
+            if (made := result()) is not None:
+                made._schema = reader.schema
+            del made
+            with contextlib.closing(reader):
+                while True:
+                    with turns.batch(streaming):
+                        batch = next(reader, None)
+                    if batch is None:
+                        break
+                    yield batch
 
     def _share(self, allowed: Allowance) -> contextlib.AbstractContextManager[None]:
         """Keep DuckDB within its part of the statement's memory limit."""
