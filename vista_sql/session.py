@@ -53,7 +53,7 @@ class Session:
             salt: makes generated names unguessable; given only where they must be predictable.
         """
         self.con, self._own = con, own
-        with process().lents.to(con).turns.turn():
+        with caller.lents().to(con).turns.turn():
             self._connection = Connection(con, salt=salt or secrets.token_hex(8))
         self._host = InProcess(con, self._connection.folder)
         if own:
@@ -177,6 +177,7 @@ class Session:
     def _start(self, statement: Statement, params: Any, progress: Report, scope: Scope) -> Result:
         self._connection.binder.flush()
         with self._host.serving(statement, scope) as undo:
+            undo.callback(_held, self)  # a session is not dropped before the rows are read
             if not _is_planned(statement):
                 script = Script(statement.text)
                 return self._host.start(statement, script, params, Watched(), undo)
@@ -240,6 +241,10 @@ def _estimate(script: Script) -> Estimate:
         images_inferred=None if None in images else sum(filter(None, images)),
         explained=explain.render(script) if script.transfers else "",
     )
+
+
+def _held(session: Session) -> None:
+    del session
 
 
 def _forget(run: str) -> None:

@@ -142,3 +142,7 @@ def test_a_stream_of_which_nobody_reads_is_not_waited_for(fresh_db, monkeypatch)
 def test_threads_share_one_result(fresh_db):
     result = fresh_db.query("SELECT * FROM range(100_000)")
     assert set(at_once(lambda i: len(result))) == {100_000}
+
+
+def test_a_session_lasts_until_its_result_is_read():
+    assert foods.connect().query("SELECT count(*) FROM images").fetchone() == (12,)

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -100,7 +101,7 @@ class Lent:
 
 
 class Lents:
-    """What is lent to each connection of the process."""
+    """What is lent to each connection; those that were there before a fork are remembered so."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -113,6 +114,12 @@ class Lents:
             if con not in self._by_connection:
                 self._by_connection[con] = Lent(con)
             return self._by_connection[con]
+
+
+@cache
+def lents() -> Lents:
+    """Return what is lent to connections, also to those that this process inherited."""
+    return Lents()
 
 
 def caller_scope(frame: FrameType) -> Scope:

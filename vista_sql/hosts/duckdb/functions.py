@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from vista_sql import catalog
 from vista_sql.errors import HostError, VistaError
 from vista_sql.hosts import macros
 from vista_sql.hosts.duckdb.process import Failures, process
+from vista_sql.hosts.duckdb.turns import refuse_other_process
 from vista_sql.kernels import PACKAGE, Kernel
 from vista_sql.planning.calls import PLANNED_AWAY
 from vista_sql.sql.calls import Call
@@ -107,10 +109,11 @@ def _create(
 
 def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., pa.Array]:
     """Wrap a kernel so that the error it raises can be raised again after DuckDB flattened it."""
-    call = kernel.function
+    call, process_id = kernel.function, os.getpid()
 
     def guarded(*columns: Any) -> pa.Array:
         try:
+            refuse_other_process(process_id)
             return call(runtime, *columns)
         except VistaError as error:
             failures.add(error)
@@ -133,10 +136,12 @@ def _kept(columns: pa.ChunkedArray, added: pa.ChunkedArray, hidden: pa.ChunkedAr
 
 def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
     """Return the function behind `vista_plan(name, arguments, variables)`."""
+    process_id = os.getpid()
 
     def plan(
         name: pa.ChunkedArray, arguments: pa.ChunkedArray, variables: pa.ChunkedArray
     ) -> pa.Array:
+        refuse_other_process(process_id)
         texts = []
         for row in range(len(arguments)):
             call = macros.call_of(name[row].as_py(), arguments[row].as_py())

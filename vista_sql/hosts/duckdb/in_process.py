@@ -63,7 +63,7 @@ class InProcess(Host[Result]):
             folder: of the database's models and runs: what tells databases apart.
         """
         self.con, self._folder = con, folder
-        self._lent = process().lents.to(con)
+        self._lent = caller.lents().to(con)
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """Return what encloses all that is asked of the connection; see `Turns.turn`."""

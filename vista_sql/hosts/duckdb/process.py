@@ -12,7 +12,6 @@ from typing import Any
 from vista_sql import catalog
 from vista_sql.errors import VistaError
 from vista_sql.hosts.duckdb.attached import Attached
-from vista_sql.hosts.duckdb.caller import Lents
 from vista_sql.hosts.duckdb.limit import Shares
 from vista_sql.kernels import PACKAGE, ProcessRuntime
 
@@ -47,7 +46,6 @@ class Process:
     runtime: ProcessRuntime
     failures: Failures = field(default_factory=Failures)
     shares: Shares = field(default_factory=Shares)
-    lents: Lents = field(default_factory=Lents)
     opening: threading.Lock = field(default_factory=threading.Lock)
     registering: threading.Lock = field(default_factory=threading.Lock)
     attached: dict[str, Attached] = field(default_factory=dict)  # by their home folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class Turns:
     """Whose turn it is on one connection; a thread's own turns may stand within each other."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._changed = threading.Condition()
         self._thread: int | None = None
         self._depth = 0
@@ -36,8 +38,10 @@ class Turns:
         """Enclose a statement: other threads wait, and so does this one for their streams.
 
         Raises:
-            HostError: this thread itself has a stream open, or nobody reads on in another's.
+            HostError: this thread itself has a stream open, or nobody reads on in another's; or the
+                connection is of the process that this one was forked from.
         """
+        refuse_other_process(self._process)
         self._take(None)
         try:
             yield
@@ -108,3 +112,17 @@ class Turns:
             if not self._depth:
                 self._thread = None
                 self._changed.notify_all()
+
+
+def refuse_other_process(process_id: int) -> None:
+    """Refuse what belongs to the process that this one was forked from.
+
+    Raises:
+        HostError: it does; DuckDB's threads and ours did not cross the fork, and calls would hang.
+    """
+    if process_id != os.getpid():
+        raise HostError(
+            f"the connection was opened in process {process_id}, from which this one was forked, "
+            "and cannot be used in it: call vista_sql.connect() here, or start processes with "
+            "multiprocessing.get_context('spawn')"
+        )
