@@ -85,6 +85,12 @@ class Session:
             VistaError: a statement cannot be planned or run; says where and what to do.
             duckdb.Error: DuckDB refuses a statement that is not ours.
         """
+        is_report = callable(progress) and not hasattr(progress, "__enter__")
+        if progress is not None and not is_report:
+            raise QueryError(
+                f"progress is {progress!r}, and must be a function of one Progress: give the bar "
+                "of `with vista_sql.progress_bar() as progress:`"
+            )
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
@@ -164,7 +170,10 @@ class Session:
             rates=self._connection.binder.rates(settings),
             open_run=lambda plan: run,
         )
-        return plan(statement, Seen(self.con, params), context)
+        script = parse.unless_sqlglot_fails(
+            lambda: plan(statement, Seen(self.con, params), context)
+        )
+        return script or Script(statement.text)  # DuckDB reads it, and plans the calls one by one
 
     def _one(self, sql: str) -> Statement:
         statements = parse.parse(sql)
@@ -263,7 +272,9 @@ def attach(con: duckdb.DuckDBPyConnection) -> None:
     Connection(con)
 
 
-def connect(database: str | Path = ":memory:", **config: Any) -> Session:
+def connect(
+    database: str | Path = ":memory:", *, read_only: bool = False, **config: Any
+) -> Session:
     """Open a DuckDB database with vista_sql on it.
 
     A new file gets the storage format that every shell from 1.4 on opens; for that of DuckDB 2.0
@@ -271,10 +282,12 @@ def connect(database: str | Path = ":memory:", **config: Any) -> Session:
 
     Args:
         database: a file, created if absent, or ":memory:".
+        read_only: open a file that is there, which other processes may read meanwhile.
         config: DuckDB's own settings.
     """
-    databases.create_file(str(database), config)
-    con = duckdb.connect(str(database), config=config)
+    if not read_only:
+        databases.create_file(str(database), config)
+    con = duckdb.connect(str(database), read_only=read_only, config=config)
     return Session(con, own=True)
 
 
