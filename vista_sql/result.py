@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -73,6 +75,7 @@ class Result:
         self._kept_bytes = kept_bytes
         self._table: pa.Table | None = None
         self._streamed = False
+        self._reading = threading.RLock()
 
     @property
     def columns(self) -> list[str]:
@@ -97,14 +100,15 @@ class Result:
         Raises:
             HostError: the rows were streamed before; a statement runs once.
         """
-        if self._table is not None:
-            return self._table.to_reader(max_chunksize=rows)
-        if self._streamed:
-            raise HostError(
-                "the rows of this result were streamed already; run the statement again, or call "
-                ".arrow() first to keep them"
-            )
-        self._streamed = True
+        with self._reading:
+            if self._table is not None:
+                return self._table.to_reader(max_chunksize=rows)
+            if self._streamed:
+                raise HostError(
+                    "the rows of this result were streamed already; run the statement again, or "
+                    "call .arrow() first to keep them"
+                )
+            self._streamed = True
         batches = self._open(rows)
         first = next(batches, None)
         if first is None:
@@ -117,10 +121,24 @@ class Result:
         Raises:
             PlanError: they take more than the memory limit leaves beside what computes them.
         """
-        if self._table is None:
-            reader = self.reader()
-            self._table = pa.Table.from_batches(self._counted(reader), reader.schema)
-        return self._table
+        with self._reading:
+            if self._table is None:
+                reader = self.reader()
+                self._table = pa.Table.from_batches(self._counted(reader), reader.schema)
+            return self._table
+
+    def keep_unread(self) -> None:
+        """Read the rows now and keep them, unless they were asked for before.
+
+        What goes wrong is raised when they are asked for.
+        """
+        with self._reading:
+            if self._streamed:
+                return
+            try:
+                self.arrow()
+            except Exception as error:
+                self._open, self._streamed = partial(_failed, error), False
 
     def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         kept_bytes = 0
@@ -263,6 +281,11 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(
         (lists or pa.types.is_fixed_size_list(kind)) and pa.types.is_floating(kind.value_type)
     )
+
+
+def _failed(error: Exception, rows: int) -> Iterator[pa.RecordBatch]:
+    del rows
+    raise error
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import weakref
@@ -52,7 +53,8 @@ class Session:
             salt: makes generated names unguessable; given only where they must be predictable.
         """
         self.con, self._own = con, own
-        self._connection = Connection(con, salt=salt or secrets.token_hex(8))
+        with caller.lents().to(con).turns.turn():
+            self._connection = Connection(con, salt=salt or secrets.token_hex(8))
         self._host = InProcess(con, self._connection.folder)
         if own:
             weakref.finalize(self, con.close)  # at the latest when Python ends
@@ -83,13 +85,27 @@ class Session:
             VistaError: a statement cannot be planned or run; says where and what to do.
             duckdb.Error: DuckDB refuses a statement that is not ours.
         """
+        is_report = callable(progress) and not hasattr(progress, "__enter__")
+        if progress is not None and not is_report:
+            raise QueryError(
+                f"progress is {progress!r}, and must be a function of one Progress: give the bar "
+                "of `with vista_sql.progress_bar() as progress:`"
+            )
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
         scope, progress = scope or caller.caller_scope(sys._getframe(1)), progress or nothing
-        for statement in statements[:-1]:
-            self._start(statement, None, progress, scope).arrow()
-        return self._start(statements[-1], params, progress, scope)
+        with self._host.turn():
+            for statement in statements[:-1]:
+                self._start(statement, None, progress, scope).arrow()
+            return self._start(statements[-1], params, progress, scope)
+
+    def cursor(self) -> Session:
+        """Return a session of its own on the same database, as each thread or request needs one.
+
+        It sees what is committed; temporary tables, variables and transactions are each its own.
+        """
+        return Session(self.con.cursor(), own=True)
 
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the calls upon them."""
@@ -137,7 +153,8 @@ class Session:
 
     def _planned(self, statement: Statement) -> Script:
         """Return how a statement would run, under no run."""
-        return self._script(statement, self.settings(), None)
+        with self._host.turn():
+            return self._script(statement, self.settings(), None)
 
     def _script(
         self,
@@ -169,7 +186,10 @@ class Session:
             open_run=lambda plan: run,
             needs_all=needs_all,
         )
-        return plan(statement, Seen(self.con, params), context)
+        script = parse.unless_sqlglot_fails(
+            lambda: plan(statement, Seen(self.con, params), context)
+        )
+        return script or Script(statement.text)  # DuckDB reads it, and plans the calls one by one
 
     def _one(self, sql: str) -> Statement:
         statements = parse.parse(sql)
@@ -182,6 +202,7 @@ class Session:
     def _start(self, statement: Statement, params: Any, progress: Report, scope: Scope) -> Result:
         self._connection.binder.flush()
         with self._host.serving(statement, scope) as undo:
+            undo.callback(_held, self)  # a session is not dropped before the rows are read
             if not _is_planned(statement):
                 script = Script(statement.text)
                 return self._host.start(statement, script, params, Watched(), undo)
@@ -248,6 +269,10 @@ def _estimate(script: Script) -> Estimate:
     )
 
 
+def _held(session: Session) -> None:
+    del session
+
+
 def _forget(run: str) -> None:
     process().runtime.end(run)
 
@@ -264,7 +289,9 @@ def attach(con: duckdb.DuckDBPyConnection) -> None:
     Connection(con)
 
 
-def connect(database: str | Path = ":memory:", **config: Any) -> Session:
+def connect(
+    database: str | Path = ":memory:", *, read_only: bool = False, **config: Any
+) -> Session:
     """Open a DuckDB database with vista_sql on it.
 
     A new file gets the storage format that every shell from 1.4 on opens; for that of DuckDB 2.0
@@ -272,10 +299,12 @@ def connect(database: str | Path = ":memory:", **config: Any) -> Session:
 
     Args:
         database: a file, created if absent, or ":memory:".
+        read_only: open a file that is there, which other processes may read meanwhile.
         config: DuckDB's own settings.
     """
-    databases.create_file(str(database), config)
-    con = duckdb.connect(str(database), config=config)
+    if not read_only:
+        databases.create_file(str(database), config)
+    con = duckdb.connect(str(database), read_only=read_only, config=config)
     return Session(con, own=True)
 
 
@@ -302,6 +331,13 @@ def query(
     return session.query(sql, params, progress=progress, scope=scope)
 
 
-@cache
 def _default() -> Session:
+    """Return the session of this process that is used where none is given."""
+    with process().opening:
+        return _opened(os.getpid())
+
+
+@cache
+def _opened(process_id: int) -> Session:
+    del process_id  # a session cannot cross a fork
     return connect()

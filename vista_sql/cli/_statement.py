@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vista_sql.session import Session
 
 
-READ_ONLY = {"access_mode": "READ_ONLY"}
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -90,8 +88,8 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
             click.echo(f"vista: {db} is new", err=True)
         else:
             raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
-    mode = {} if db is None or os.access(db if db.exists() else db.parent, os.W_OK) else READ_ONLY
-    with connect(db or ":memory:", **mode) as session:
+    writable = db is None or os.access(db if db.exists() else db.parent, os.W_OK)
+    with connect(db or ":memory:", read_only=not writable) as session:
         yield session
 
 

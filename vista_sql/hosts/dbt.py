@@ -2,14 +2,12 @@
 
     plugins: [{module: vista_sql.hosts.dbt}]
 
-The kernels live as long as dbt's connection to the database, and
+The kernels are registered on dbt's connection to the database, and
 each of dbt's cursors (one a thread) gets the macros. What a model's statement asks is planned while
 DuckDB binds it, as on any bare connection; models, runs and errors lie in `<database>.vista/`.
 """
 
 from __future__ import annotations
-
-import weakref
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -29,9 +27,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Register the kernels and the planner on a connection that dbt opened."""
-        # dbt that failed leaves connections open, which must not outlive what Python frees first
-        # when it ends
-        weakref.finalize(Connection(conn), conn.close)
+        Connection(conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the macros on one of the connection's cursors."""

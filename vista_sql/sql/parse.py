@@ -8,19 +8,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, TypeVar
 
 import sqlglot
 from sqlglot import Token, TokenType, exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.sql import calls
 from vista_sql.sql.dialect import DUCKDB, Dialect
+
+T = TypeVar("T")
 
 Kind = Literal["select", "write", "other"]
 """What a statement does: it returns rows; rows or tables change; anything else."""
@@ -49,7 +54,7 @@ class FoundCall:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement; `tree` is None where sqlglot cannot read it (DuckDB may still)."""
+    """One statement; `tree` is None where sqlglot cannot read it (DuckDB may, with our macros)."""
 
     text: str
     tree: exp.Expr | None
@@ -60,8 +65,72 @@ class Statement:
 
 @lru_cache(maxsize=64)
 def tokenize(text: str, dialect: Dialect = DUCKDB) -> tuple[Token, ...]:
-    """Return the tokens of a text, which know their places in it."""
-    return tuple(sqlglot.tokenize(text, dialect=dialect.name))
+    """Return the tokens of a text, which know their places in it.
+
+    Raises:
+        SqlglotError: it has none, as with a quote that is not closed.
+    """
+    try:
+        return tuple(sqlglot.tokenize(text, dialect=dialect.name))
+    except SqlglotError:
+        raise
+    except Exception as error:  # whatever it meets in text that it does not expect
+        raise TokenError(_unread(error)) from error
+
+
+def _parsed(text: str, dialect: Dialect) -> exp.Expr:
+    """Return the tree of one statement.
+
+    Raises:
+        SqlglotError: sqlglot cannot read it, in whatever way that shows.
+    """
+    try:
+        return sqlglot.parse_one(text, dialect=dialect.name)
+    except SqlglotError:
+        raise
+    except Exception as error:  # also of trees that are too deep, of statements it half knows
+        raise ParseError(_unread(error)) from error
+
+
+def _unread(error: Exception) -> str:
+    too_deep = isinstance(error, RecursionError)
+    return "it nests too deep" if too_deep else f"it is not understood ({type(error).__name__})"
+
+
+class OursAreQuiet(logging.Filter):
+    """Drops what sqlglot logs while it reads for us: what follows from it is ours to say."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is of somebody else's use of sqlglot."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name.startswith("vista_sql.") and frame.f_code is not OursAreQuiet.filter.__code__:
+                return False
+            frame = frame.f_back
+        return True
+
+
+logging.getLogger("sqlglot").addFilter(OursAreQuiet())
+
+
+def unless_sqlglot_fails(work: Callable[[], T]) -> T | None:
+    """Return what `work` returns; None where sqlglot fails in it, in whatever way that shows."""
+    try:
+        return work()
+    except SqlglotError:
+        return None
+    except Exception as error:
+        if isinstance(error, RecursionError) or _is_of_sqlglot(error):
+            return None
+        raise
+
+
+def _is_of_sqlglot(error: Exception) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and "sqlglot" in Path(trace.tb_frame.f_code.co_filename).parts
 
 
 def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
@@ -105,20 +174,18 @@ def _statement(text: str, dialect: Dialect) -> Statement:
     kind = _kind(text, dialect)
     if tree is None:
         return Statement(text, None, (), kind, dialect)
-    return Statement(text, tree, tuple(_calls(tree, text, dialect)), kind, dialect)
+    found = unless_sqlglot_fails(lambda: tuple(_calls(tree, text, dialect)))
+    if found is None:
+        return Statement(text, None, (), kind, dialect)
+    return Statement(text, tree, found, kind, dialect)
 
 
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
     """Return a statement's tree; None where sqlglot cannot read it."""
-    logger = logging.getLogger("sqlglot")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # "Falling back to parsing as a 'Command'" is no news here
     try:
-        tree = sqlglot.parse_one(text, dialect=dialect.name)
+        tree = _parsed(text, dialect)
     except SqlglotError:
         return None
-    finally:
-        logger.setLevel(level)
     return None if isinstance(tree, exp.Command) else tree
 
 
@@ -328,11 +395,11 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
         if any(token.token_type == TokenType.SEMICOLON for token in tokens):
             raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
         if _is_name(tokens):
-            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=dialect.name)
+            table = _parsed(f"SELECT * FROM {stripped}\n", dialect)
             name = table.find(exp.Table)
             if name is not None:
                 return name.sql(dialect.name, comments=False)
-        tree = sqlglot.parse_one(stripped, dialect=dialect.name)
+        tree = _parsed(stripped, dialect)
     except SqlglotError as error:
         raise QueryError(
             f"{text!r} is neither a table's name nor a query: {_first(error)}"
@@ -341,7 +408,7 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
         try:
-            table = sqlglot.parse_one(f"SELECT * FROM {stripped}\n", dialect=dialect.name)
+            table = _parsed(f"SELECT * FROM {stripped}\n", dialect)
             return f"({table.sql(dialect.name, comments=False)})"
         except SqlglotError:
             raise QueryError(
@@ -465,10 +532,7 @@ def table_names(statement: Statement) -> list[str]:
             if function.takes_relation(name) and isinstance(text, str):
                 with contextlib.suppress(SqlglotError, QueryError):
                     relation = clean_relation(text, statement.dialect)
-                    tree = sqlglot.parse_one(
-                        f"SELECT * FROM {relation}", dialect=statement.dialect.name
-                    )
-                    trees.append(tree)
+                    trees.append(_parsed(f"SELECT * FROM {relation}", statement.dialect))
     names = [
         table.name
         for tree in trees

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
-import weakref
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from vista_sql.hosts import HostKind
-from vista_sql.hosts.binding import Binder
 from vista_sql.hosts.duckdb import database, functions
+from vista_sql.hosts.duckdb.attached import Attached
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.settings import Settings
-from vista_sql.sql.calls import Call
 
 HOST = HostKind(
     "connection",
@@ -28,7 +24,7 @@ HOST = HostKind(
 
 
 class Connection:
-    """A connection on which the kernels and macros are known; the database's functions keep it.
+    """A connection on which the kernels and macros are known.
 
     The kernels are registered once a database, the TEMP macros on each connection: a cursor needs
     `functions.create_macros` of its own.
@@ -42,31 +38,36 @@ class Connection:
             salt: makes generated names unguessable; given only where they must be predictable.
         """
         self.con, self.salt = con, salt or secrets.token_hex(8)
-        file = database.database_file(con)
-        functions.register(con, self._expand, f"{file}.vista" if file else _scratch(self))
+        attached = _attached(con, self.salt)
         functions.create_macros(con)
-        self.folder = functions.home(con)  # that of the database's first connection
-        self.binder = Binder(
-            self.folder, self.salt, HOST.capabilities, process().runtime, self._glimpse
-        )
+        self.folder, self.binder = attached.home, attached.binder
 
-    def settings(self, variables: Mapping[str, Any] | None = None) -> Settings:
+    def settings(self) -> Settings:
         """Return the settings: the connection's variables over the environment."""
-        return Settings(functions.variables(self.con) if variables is None else variables)
-
-    def _expand(self, call: Call, variables: Mapping[str, Any]) -> str:
-        return self.binder.expand(call, self.settings(variables))
-
-    def _glimpse(self, relation: str) -> Mapping[str, str] | None:
-        try:
-            with self.con.cursor() as cursor:
-                return database.describe(cursor, f"SELECT * FROM {relation}")
-        except duckdb.Error:
-            return None
+        return Settings(functions.variables(self.con))
 
 
-def _scratch(owner: object) -> str:
-    """Return the name of a folder that goes with its owner; it is created when it is needed."""
-    folder = Path(tempfile.gettempdir()) / f"vista_sql_{secrets.token_hex(8)}"
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
-    return str(folder)
+def _attached(con: duckdb.DuckDBPyConnection, salt: str) -> Attached:
+    """Return what a connection's database is attached as; registers the kernels where it is not."""
+    shared = process()
+    made = partial(Attached, salt=salt, can=HOST.capabilities, counters=shared.runtime)
+    known = shared.attached
+    with shared.registering:  # connections of several threads may be first at once
+        if functions.are_registered(con):
+            home = functions.home(con)
+            attached = known.get(home) or made(home)
+        else:
+            file = database.database_file(con)
+            home = f"{file}.vista" if file else _scratch()
+            if home in known:  # the file was open before
+                known[home].binder.flush()
+            attached = made(home, is_scratch=file is None)
+            functions.register(con, attached.expand, home)
+        known[home] = attached
+        attached.add(con)
+    return attached
+
+
+def _scratch() -> str:
+    """Return the name of a folder; it is created when it is needed."""
+    return str(Path(tempfile.gettempdir()) / f"vista_sql_{secrets.token_hex(8)}")

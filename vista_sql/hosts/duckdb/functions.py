@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from vista_sql import catalog
 from vista_sql.errors import HostError, VistaError
 from vista_sql.hosts import macros
 from vista_sql.hosts.duckdb.process import Failures, process
+from vista_sql.hosts.duckdb.turns import refuse_other_process
 from vista_sql.kernels import PACKAGE, Kernel
 from vista_sql.planning.calls import PLANNED_AWAY
 from vista_sql.sql.calls import Call
@@ -57,29 +59,34 @@ def kernels() -> Iterator[Kernel]:
         yield from catalog.load(PACKAGE, name, "KERNELS", tuple)
 
 
+def are_registered(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a connection's database has the kernels and the planner."""
+    found = con.execute(
+        "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'vista_plan'"
+    ).fetchall()
+    return bool(found[0][0])
+
+
 def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
-    """Register the kernels and the planner on a connection's database, once.
+    """Register the kernels and the planner on a connection's database.
 
     Args:
         con: any connection to the database.
         expand: plans a call while DuckDB binds the statement that holds it.
         home: the database's folder of models, runs and errors.
     """
-    known = {
-        row[0]
-        for row in con.execute(
-            "SELECT function_name FROM duckdb_functions() WHERE function_name LIKE 'vista_%'"
-        ).fetchall()
-    }
-    if "vista_plan" in known:
-        return
     runtime, failures = process().runtime, process().failures
     for kernel in kernels():
         _create(
             con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns
         )
     _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
-    con.create_function("vista_home", lambda: home, [], "VARCHAR")
+
+    def folder() -> str:
+        return home
+
+    process().functions.append(folder)
+    con.create_function("vista_home", folder, [], "VARCHAR")
     _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
 
 
@@ -93,24 +100,25 @@ def _create(
     volatile: bool = True,
 ) -> None:
     types: list[Any] | None = None if parameters is None else [*parameters]
-    with contextlib.suppress(duckdb.NotImplementedException):  # another thread registered it
-        con.create_function(
-            name,
-            function,
-            types,
-            returns,
-            type=func.ARROW,
-            null_handling=func.SPECIAL,
-            side_effects=volatile,
-        )
+    process().functions.append(function)
+    con.create_function(
+        name,
+        function,
+        types,
+        returns,
+        type=func.ARROW,
+        null_handling=func.SPECIAL,
+        side_effects=volatile,
+    )
 
 
 def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., pa.Array]:
     """Wrap a kernel so that the error it raises can be raised again after DuckDB flattened it."""
-    call = kernel.function
+    call, process_id = kernel.function, os.getpid()
 
     def guarded(*columns: Any) -> pa.Array:
         try:
+            refuse_other_process(process_id)
             return call(runtime, *columns)
         except VistaError as error:
             failures.add(error)
@@ -133,10 +141,12 @@ def _kept(columns: pa.ChunkedArray, added: pa.ChunkedArray, hidden: pa.ChunkedAr
 
 def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
     """Return the function behind `vista_plan(name, arguments, variables)`."""
+    process_id = os.getpid()
 
     def plan(
         name: pa.ChunkedArray, arguments: pa.ChunkedArray, variables: pa.ChunkedArray
     ) -> pa.Array:
+        refuse_other_process(process_id)
         texts = []
         for row in range(len(arguments)):
             call = macros.call_of(name[row].as_py(), arguments[row].as_py())

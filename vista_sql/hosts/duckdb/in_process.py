@@ -16,7 +16,7 @@ import pyarrow as pa
 from vista_sql.errors import Place, QueryError, UnknownNameError
 from vista_sql.hosts import Host, HostKind
 from vista_sql.hosts.duckdb import caller, database, rows
-from vista_sql.hosts.duckdb.caller import Lent, Scope
+from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.database import Seen
 from vista_sql.hosts.duckdb.functions import is_planned_away, translated
 from vista_sql.hosts.duckdb.process import process
@@ -63,7 +63,11 @@ class InProcess(Host[Result]):
             folder: of the database's models and runs: what tells databases apart.
         """
         self.con, self._folder = con, folder
-        self._lent = Lent(con)
+        self._lent = caller.lents().to(con)
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what encloses all that is asked of the connection; see `Turns.turn`."""
+        return self._lent.turns.turn()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -99,7 +103,8 @@ class InProcess(Host[Result]):
         Yields:
             What is undone at the end, unless a result takes it over.
         """
-        with contextlib.ExitStack() as undo:
+        with self.turn(), contextlib.ExitStack() as tidied, contextlib.ExitStack() as undo:
+            tidied.callback(self._lent.tidy)
             undo.enter_context(placed(statement))
             undo.enter_context(translated())
             self._lent.tidy()
@@ -144,19 +149,16 @@ class InProcess(Host[Result]):
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
 
         def batches(n_rows: int) -> Iterator[pa.RecordBatch]:
-            def of(bound: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
-                reader = bound.to_arrow_reader(min(n_rows, allowed.reader_rows))
-                if (made := weak()) is not None:
-                    made._schema = reader.schema
-                yield from reader
-
-            read = of(relation)
+            n_rows = min(n_rows, allowed.reader_rows)
+            read = self._streamed(partial(relation.to_arrow_reader, n_rows), weak)
             try:
                 first = next(read, None)
             except (duckdb.Error, OSError) as error:
                 if again is None or not is_planned_away(error):
                     raise
-                read = of(self._bound(statement, again(), params, watched, kept))
+                with self.turn():
+                    planned_again = self._bound(statement, again(), params, watched, kept)
+                read = self._streamed(partial(planned_again.to_arrow_reader, n_rows), weak)
                 first = next(read, None)
             if first is not None:
                 yield first
@@ -173,6 +175,7 @@ class InProcess(Host[Result]):
         result = Result(columns, read, kept_bytes=allowed.kept_bytes)
         weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
+        self._lent.waits(result)
         return result
 
     def _bound(
@@ -212,6 +215,25 @@ class InProcess(Host[Result]):
         watched.finished()
         watched.ended()
         return Result(columns, lambda _: iter(table.to_batches()), table.schema)
+
+    def _streamed(
+        self, open_reader: Callable[[], pa.RecordBatchReader], result: Callable[[], Result | None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what a reader reads; between its batches the connection is still taken."""
+        turns = self._lent.turns
+        with turns.stream() as streaming:
+            with turns.batch(streaming):
+                reader = open_reader()
+            if (made := result()) is not None:
+                made._schema = reader.schema
+            del made
+            with contextlib.closing(reader):
+                while True:
+                    with turns.batch(streaming):
+                        batch = next(reader, None)
+                    if batch is None:
+                        break
+                    yield batch
 
     def _share(self, allowed: Allowance) -> contextlib.AbstractContextManager[None]:
         """Keep DuckDB within its part of the statement's memory limit."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from vista_sql import catalog
 from vista_sql.errors import VistaError
+from vista_sql.hosts.duckdb.attached import Attached
 from vista_sql.hosts.duckdb.limit import Shares
 from vista_sql.kernels import PACKAGE, ProcessRuntime
 
@@ -42,10 +46,21 @@ class Process:
     runtime: ProcessRuntime
     failures: Failures = field(default_factory=Failures)
     shares: Shares = field(default_factory=Shares)
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    registering: threading.Lock = field(default_factory=threading.Lock)
+    attached: dict[str, Attached] = field(default_factory=dict)  # by their home folders
+    functions: list[Callable[..., Any]] = field(default_factory=list)
+    """All that were given to DuckDB: it calls them through pointers of its own, which outlive the
+    connection that registered them wherever the database has another."""
+
+
+def process() -> Process:
+    """Return what the connections of this process share; made at the first call."""
+    return _process(os.getpid())
 
 
 @cache
-def process() -> Process:
-    """Return what the connections of this process share; made at the first call."""
+def _process(process_id: int) -> Process:
+    del process_id  # threads and locks do not cross a fork
     runtime: ProcessRuntime = catalog.module(PACKAGE, "passes.runtime").Runtime()
     return Process(runtime)

@@ -33,7 +33,7 @@ _NOISE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] )"
 )
 _lock = threading.Lock()
-_loaded: list[tuple[Module, Module]] = []  # one entry once imported: a process has one TensorFlow
+_loaded: list[tuple[int, Module, Module]] = []  # at most one: the process, TensorFlow, Keras
 
 _THREAD = "vista-tensorflow"
 _executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)  # its thread starts at the first use
@@ -48,8 +48,8 @@ def load(threads: int | None = None) -> tuple[Module, Module]:
     """
     with _lock:
         if not _loaded:
-            _loaded.append(_import(threads))
-        return _loaded[0]
+            _loaded.append((os.getpid(), *_import(threads)))
+        return _loaded[0][1:]
 
 
 def on_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -59,6 +59,11 @@ def on_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs)
     call, while TensorFlow's bindings keep the state that they met first. Used from there directly,
     it crashed in about one run of four.
     """
+    if _loaded and _loaded[0][0] != os.getpid():
+        raise HostError(
+            "TensorFlow was loaded before this process was forked, and cannot be used in it: start "
+            "processes with multiprocessing.get_context('spawn'), or infer in the first one"
+        )
     if threading.current_thread().name.startswith(_THREAD):
         return function(*arguments, **options)
     return _executor.submit(function, *arguments, **options).result()
