@@ -175,6 +175,10 @@ class UnreadableImageError(VistaError):
         )
 
 
+class UnreadableImagesWarning(UserWarning):
+    """No image of a statement could be read: a Python warning, since its rows are returned."""
+
+
 class TFRecordError(VistaError):
     """A TFRecord file is missing, broken, or does not fit the columns it is read as."""
 

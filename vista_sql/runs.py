@@ -164,6 +164,18 @@ def read(home: str) -> Iterator[Run]:
             continue
 
 
+def unreadable(errors: int, images: int, reasons: Iterable[tuple[str | None, str]]) -> str:
+    """Return what is to be said of images that could not be read.
+
+    >>> unreadable(2, 9, [("7", "it is empty")]).partition("; relative")[0]
+    '2 of 9 images cannot be read, the first: key 7: it is empty'
+    """
+    message = f"{errors:,} of {images:,} images cannot be read"
+    for key, reason in list(reasons)[:1]:
+        message += f", the first: key {key}: {reason}"
+    return f"{message}; relative paths start at {Path.cwd()}" if errors == images else message
+
+
 def _seconds(timers: Iterable[Timer], counts: Counts) -> dict[str, float]:
     """Return what a run spent by the names of timers."""
     return {timer.name: round(timer.seconds(counts), 4) for timer in timers}

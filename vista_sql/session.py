@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import warnings
 import weakref
 from dataclasses import replace
 from functools import cache, partial
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 
 from vista_sql import store
-from vista_sql.errors import QueryError
+from vista_sql.errors import QueryError, UnreadableImagesWarning
 from vista_sql.hosts.duckdb import caller
 from vista_sql.hosts.duckdb import database as databases
 from vista_sql.hosts.duckdb.caller import Scope
@@ -30,7 +31,7 @@ from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script
 from vista_sql.progress import Report, Watch, nothing
 from vista_sql.result import Result
-from vista_sql.runs import Estimate, Runs
+from vista_sql.runs import Estimate, Runs, unreadable
 from vista_sql.settings import Settings
 from vista_sql.sql import parse
 from vista_sql.sql.parse import Statement
@@ -252,6 +253,9 @@ def _record(journal: Runs, run: str, script: Script, settings: Settings) -> None
     counts = runtime.counters(run)
     plans = ", ".join(transfer.plan.name for transfer in script.transfers)
     journal.close(run, plans, counts, _estimate(script))
+    if counts.errors and counts.errors == counts.images:
+        message = unreadable(counts.errors, counts.images, counts.reasons)
+        warnings.warn(message, UnreadableImagesWarning, stacklevel=2)
     if counts.images_inferred:
         path = calibration.file_of(settings.value("calibration"))
         timed = runtime.timed().items()

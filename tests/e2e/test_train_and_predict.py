@@ -1,5 +1,7 @@
 """The paper's workload through a session: images to features to models to predictions."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -179,8 +181,24 @@ def test_features_made_in_another_way_are_refused(db, change, message):
 
 def test_images_that_are_all_unreadable_train_nothing(db):
     data = DATA.replace("'images'", "'(SELECT id, path || ''.gone'' AS path FROM images)'")
-    with pytest.raises(vista_sql.errors.ModelError, match=r"skipped all 300 rows: .* 'conv2'"):
+    with pytest.raises(
+        vista_sql.errors.ModelError,
+        match=r"skipped all 300 rows: .* 'conv2' .*cannot be read, the first: .*relative paths",
+    ):
         db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'y', data => $${data}$$)").arrow()
+    with pytest.warns(
+        vista_sql.errors.UnreadableImagesWarning,
+        match="300 of 300 images cannot be read, the first: key .*; relative paths start at /",
+    ):
+        assert db.query(data).arrow().num_rows == 300
+
+
+def test_some_unreadable_images_are_told_in_the_training_alone(db):
+    assert "1 of 300 rows are skipped" in train(db, "some")[0]["warning"]
+    assert "the first image: " in train(db, "some")[0]["warning"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert db.query(DATA).arrow().num_rows == 300
 
 
 def test_a_relation_shown_twice_and_a_view_train_once(db):

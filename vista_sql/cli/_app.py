@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import traceback
+import warnings
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +17,7 @@ import click
 import vista_sql
 from vista_sql import catalog
 from vista_sql.cli import _interrupt
-from vista_sql.errors import QueryError, VistaError
+from vista_sql.errors import QueryError, UnreadableImagesWarning, VistaError
 
 PACKAGE = "vista_sql.cli"
 _DEBUG = "vista_sql.debug"  # in click's context: whether errors come with their traceback
@@ -88,7 +89,8 @@ class Commands(click.Group):
         # Keras imports it, and it tells of its font cache and of a home that cannot be written.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         try:
-            with _interrupt.prompt():
+            with _interrupt.prompt(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnreadableImagesWarning)  # told in a line of ours
                 result = super().invoke(ctx)
             sys.stdout.flush()  # a pipe that was closed meanwhile shows here
             return result

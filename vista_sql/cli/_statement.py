@@ -117,7 +117,5 @@ def tell_of_unreadable(session: Session, began: str) -> None:
 
     run = next(runs.read(session.home(session.settings())), None)
     if run is not None and run.started >= began and run.errors:
-        message = f"{run.errors:,} of {run.images:,} images cannot be read"
-        for key, reason in run.reasons[:1]:
-            message += f", the first: key {key}: {reason}"
+        message = runs.unreadable(run.errors, run.images, run.reasons)
         click.echo(f"vista: {message}", err=True)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
-from vista_sql.train.columns import Columns, excluding
+from vista_sql.train.columns import Columns, excluding, is_reason
 from vista_sql.train.training_rows import Array, Chunk, Layout
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
@@ -139,6 +139,7 @@ class RowReader:
     skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
+    reason: str | None = None  # TRANSFER's, of the first row that is skipped with one
     of_numbers: bool = False  # the label is one: each value has a code, however many there are
 
     @property
@@ -188,12 +189,24 @@ class RowReader:
                 )
             need(name, good)
             layers.append(x)
+        reason = None if self.reason or usable.all() else self._reason(batch, usable)
         with self.lock:
             self.skipped.update(skipped)
+            self.reason = self.reason or reason
         matrices = [x for x in layers if x is not None]
         if not usable.any() or len(matrices) < len(layers):
             return None
         return self._chunk(batch, usable, structured, matrices)
+
+    def _reason(self, batch: Mapping[str, pa.Array], usable: Array) -> str | None:
+        """Return why the first image is missing that is, in the words of TRANSFER."""
+        types = {name: column.type for name, column in batch.items()}
+        for name, kind in types.items():
+            if is_reason(name, types) and pa.types.is_string(kind):
+                reasons = batch[name].filter(pa.array(~usable)).drop_null()
+                if len(reasons):
+                    return str(reasons[0].as_py())
+        return None
 
     def _chunk(
         self, batch: Mapping[str, pa.Array], usable: Array, structured: Array, layers: list[Array]

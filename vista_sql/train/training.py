@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -325,12 +326,18 @@ class TrainingRun:
         return [
             f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
             f"({named}{', …' if len(by_column) > 3 else ''})"
+            + (f", the first image: {reader.reason}" if reader.reason else "")
         ]
 
     def _all_skipped(self, reader: RowReader) -> str:
         """Return the message where no row is usable: what skips most of them, and a remedy."""
         skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
         remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
+        if reader.reason is not None:
+            remedy = (
+                f", for its images cannot be read, the first: {reader.reason}; relative paths "
+                f"start at {Path.cwd()}"
+            )
         return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n_rows} of them {skip}{remedy}"
 
     def _classes(self, reader: RowReader) -> list[Any]:
