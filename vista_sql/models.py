@@ -44,6 +44,7 @@ class ModelRow(TypedDict):
     layer: str | None
     structured: list[str]  # columns
     layers: list[tuple[str, int]]  # columns and their lengths
+    fill: NotRequired[list[float] | None]  # for NULL in structured columns; then as many say where
     n_train: int
     n_test: int
     n_skipped: int
@@ -112,6 +113,11 @@ class Model:
     def layers(self) -> dict[str, int]:
         """The layer columns that it needs, in order, and their lengths."""
         return dict(self.row["layers"])
+
+    @property
+    def fill(self) -> list[float] | None:
+        """What stands for NULL in each structured column; None: such rows are not scored."""
+        return self.row.get("fill")
 
     @property
     def trainer(self) -> str:

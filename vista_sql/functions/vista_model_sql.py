@@ -9,6 +9,7 @@ from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import Text
 from vista_sql.sql.quoting import identifier, text_literal
+from vista_sql.train.as_sql import double
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -47,10 +48,11 @@ def macro(model: Model) -> str:
     head = f"CREATE OR REPLACE MACRO {macro_name(model)}({', '.join(map(identifier, columns))}) AS "
     score = trainer.as_sql(
         model.arrays(),
-        [identifier(name) for name in model.structured],
+        _structured(model),
         {identifier(name): size for name, size in model.layers.items()},
     )
-    missing = " OR ".join(f"{identifier(name)} IS NULL" for name in columns)
+    needed = columns if model.fill is None else list(model.layers)
+    missing = " OR ".join(f"{identifier(name)} IS NULL" for name in needed) or "false"
     if trainer.learns == "numbers":
         return (
             f"{head}CASE WHEN {missing} THEN NULL ELSE {{'predicted_label': {score}, "
@@ -64,6 +66,19 @@ def macro(model: Model) -> str:
         f"{{'predicted_label': CAST({classes}[{best}] AS {model.label_type}), "
         f"'probability': list_max(p), 'probabilities': map({classes}, p)}})[1] END;"
     )
+
+
+def _structured(model: Model) -> list[str]:
+    """Return expressions of the structured columns; where NULL is filled, then of where it was."""
+    names = [identifier(name) for name in model.structured]
+    if model.fill is None:
+        return names
+    lacks = [f"({name} IS NULL OR isnan(CAST({name} AS DOUBLE)))" for name in names]
+    values = [
+        f"(CASE WHEN {lack} THEN {double(value)} ELSE CAST({name} AS DOUBLE) END)"
+        for lack, name, value in zip(lacks, names, model.fill, strict=True)
+    ]
+    return [*values, *lacks]
 
 
 FUNCTION = TableFunction(

@@ -45,6 +45,12 @@ ARGUMENTS = (
         OneOf(train.names()),
         train.DEFAULT_TRAINER,
     ),
+    Argument(
+        "missing",
+        "rows where a number is NULL: 'skip' them, or 'mean' and a column that says so",
+        OneOf(("skip", "mean")),
+        "skip",
+    ),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
     Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
@@ -113,6 +119,7 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         test_fraction=test_fraction,
         split_by=call.get("split_by") or (),
         trainer=call.get("trainer"),
+        missing=call.get("missing"),
         seed=call.get("seed"),
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run

@@ -65,7 +65,7 @@ def fit_and_test(
             for reg in (spec.reg if trainer.has_penalty else (0.0,))
         ]
         for fit, figures in _fit_group(trainer, tasks, train_rows, test_rows, options):
-            row = _row(trainer, fit, figures, spec, reader, train_rows.n_rows)
+            row = _row(trainer, fit, figures, spec, reader, train_rows)
             tested.append(Tested(row, fit.arrays, figures.hits))
     _compare([model.row for model in tested])
     return tested
@@ -127,11 +127,14 @@ def _row(
     figures: _Figures,
     spec: TrainSpec,
     reader: RowReader,
-    n_train: int,
+    train_rows: TrainingRows,
 ) -> ModelRow:
     features, columns, metrics = fit.task.features, reader.columns, figures.metrics
     layers = [columns.layers[i] for i in features.layers]
     structured = list(columns.structured) if features.structured else []
+    fill = None
+    if structured and train_rows.filled is not None:
+        fill = train_rows.filled[: len(structured)].tolist()
     several = trainer.has_penalty and len(spec.reg) > 1
     return {
         "part": f"{features.part}:{fit.task.reg:g}" if several else features.part,
@@ -140,10 +143,12 @@ def _row(
         "layer": features.layer,
         "structured": structured,
         "layers": [(name, reader.sizes[name]) for name in layers],
-        "n_train": n_train,
+        "fill": fill,
+        "n_train": train_rows.n_rows,
         "n_test": metrics.n_rows,
         "n_skipped": sum(reader.skipped.values()),
-        "dims": len(structured) + sum(reader.sizes[name] for name in layers),
+        "dims": len(structured) * (1 if fill is None else 2)
+        + sum(reader.sizes[name] for name in layers),
         "reg": fit.task.reg if trainer.has_penalty else None,
         "l1_ratio": fit.task.l1_ratio if trainer.has_penalty else None,
         "iterations": fit.iterations,

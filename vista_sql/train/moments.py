@@ -29,12 +29,21 @@ def fold_of(unit: Array, folds: int) -> Array:
     return np.minimum((unit * max(1, folds)).astype(np.int64), max(1, folds) - 1)
 
 
-def rescale(train_rows: TrainingRows, *others: TrainingRows) -> None:
+def rescale(train_rows: TrainingRows, *others: TrainingRows, fills: bool = False) -> None:
     """Scale the structured columns of all by their moments over the first, which are sealed.
 
     A small training is computed in float64: it costs nothing there, and coefficients that the data
     barely tells apart come out alike wherever they are computed.
+
+    Args:
+        train_rows: those that train.
+        others: those that test.
+        fills: put the mean over the training rows where a value of a structured column is NaN.
     """
+    if fills:
+        means = _means(train_rows)
+        for rows in (train_rows, *others):
+            rows.fill(means)
     layout = train_rows.layout
     n_values = train_rows.n_rows * layout.width
     dtype: FloatType = np.dtype(np.float32)
@@ -45,6 +54,15 @@ def rescale(train_rows: TrainingRows, *others: TrainingRows) -> None:
         ((moments,),) = _moments(train_rows, 0, (0,), 1)[0]
     for rows in (train_rows, *others):
         rows.rescale(moments, dtype)
+
+
+def _means(rows: TrainingRows) -> Floats:
+    """Return the mean of each structured column (columns,), over its values that are there."""
+    total, n = np.zeros((2, rows.layout.n_structured))
+    for chunk in rows.chunks():
+        total += np.nansum(chunk.structured, axis=0)
+        n += (~np.isnan(chunk.structured)).sum(axis=0)
+    return np.asarray(total / np.maximum(n, 1.0))
 
 
 def block_moments(

@@ -1,7 +1,8 @@
 """Batches of Arrow columns → `Chunk`s: float64 numbers, float32 matrices, label codes.
 
 A row is used if its label is there and all its features are numbers; NULL, NaN, infinite and too
-large features make a row skipped and counted. Float32's range bounds layers, and LARGEST structured
+large features make a row skipped and counted. With `fills` NULL and NaN stay in structured columns,
+and as many columns after them say where. Float32's range bounds layers, and LARGEST structured
 columns, which stay float64 until they are rescaled.
 """
 
@@ -139,6 +140,7 @@ class RowReader:
     skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
+    fills: bool = False  # NULL in a structured column is no reason to skip the row
     reason: str | None = None  # TRANSFER's, of the first row that is skipped with one
     of_numbers: bool = False  # the label is one: each value has a code, however many there are
 
@@ -146,7 +148,7 @@ class RowReader:
     def layout(self) -> Layout:
         """How wide a row is; known once a row has been read."""
         sizes = tuple(self.sizes[name] for name in self.columns.layers)
-        return Layout(len(self.columns.structured), sizes)
+        return Layout(len(self.columns.structured) * (2 if self.fills else 1), sizes)
 
     def read(self, batch: Mapping[str, pa.Array]) -> tuple[Chunk, Array | None] | None:
         """Return the usable rows of a batch, and hashes of their layers.
@@ -175,10 +177,13 @@ class RowReader:
                 skipped[Skip("feature", name)] += int(bad.sum())
                 usable[bad] = False
 
-        structured = np.empty((len(label), len(self.columns.structured)), np.float64)
+        k = len(self.columns.structured)
+        structured = np.empty((len(label), 2 * k if self.fills else k), np.float64)
         for i, name in enumerate(self.columns.structured):
             structured[:, i] = numbers(batch[name])
-            need(name, fits(structured[:, i]))
+            if self.fills:  # NaN until `rescale` knows the mean
+                structured[:, k + i] = np.isnan(structured[:, i])
+            need(name, fits(structured[:, i]) | (self.fills and np.isnan(structured[:, i])))
         layers: list[Array | None] = []
         for name in self.columns.layers:
             x, good, size = matrix(name, batch[name], self.sizes.get(name))

@@ -41,6 +41,7 @@ class Scorer:
         self.classes = model.classes
         self._arrays = model.arrays()
         self._trainer = train.load(model.trainer)
+        self._n_structured = len(model.structured) * (1 if model.fill is None else 2)
         self.learns = self._trainer.learns
 
     def check(self, batch: Mapping[str, pa.Array]) -> dict[str, str]:
@@ -79,7 +80,7 @@ class Scorer:
         """
         names, n = self.check(batch), len(next(iter(batch.values())))
         model = self.model
-        width = len(model.structured) + sum(model.layers.values())
+        width = self._n_structured + sum(model.layers.values())
         step = max(64, MAX_VALUES // max(1, width))
         parts = [
             self._score({name: batch[column].slice(start, step) for name, column in names.items()})
@@ -94,7 +95,7 @@ class Scorer:
     def _score(self, batch: Mapping[str, pa.Array]) -> Scored:
         model, n = self.model, len(next(iter(batch.values())))
         sizes = list(model.layers.values())
-        x = np.zeros((n, len(model.structured) + sum(sizes)), np.float64)
+        x = np.zeros((n, self._n_structured + sum(sizes)), np.float64)
         usable, reasons = np.ones(n, bool), np.full(n, None, dtype=object)
 
         def need(name: str, good: Array) -> None:
@@ -104,8 +105,12 @@ class Scorer:
         for i, name in enumerate(model.structured):
             column = batch[name]
             x[:, i] = np.nan if pa.types.is_null(column.type) else numbers(column)
+            if model.fill is not None:
+                there = ~np.isnan(x[:, i])
+                x[:, i] = np.where(there, x[:, i], model.fill[i])
+                x[:, len(model.structured) + i] = ~there
             need(name, fits(x[:, i]))
-        start = len(model.structured)
+        start = self._n_structured
         for name, size in model.layers.items():
             column = batch[name]
             if pa.types.is_null(column.type):

@@ -39,6 +39,7 @@ class TrainSpec:
     budget_seconds: float = 0.0  # VISTA_COMPARE's; 0: all rows
     gate: str = ""  # under which kernels ask whether further images are wanted
     trainer: str = "logistic"
+    missing: str = "skip"  # or 'mean'
     default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
@@ -48,7 +49,10 @@ class TrainSpec:
     def identity(self) -> dict[str, Any]:
         """Return the fields that decide what models come of the same rows."""
         others = ("home", "memory_bytes", "run", "budget_seconds", "gate", "default_keys")
-        later = {"trainer": "logistic"}  # at its default it is no part: fingerprints stay
+        later = {
+            "trainer": "logistic",
+            "missing": "skip",
+        }  # at its default it is no part: fingerprints stay
         return {
             name: value
             for name, value in asdict(self).items()

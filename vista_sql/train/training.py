@@ -112,7 +112,12 @@ class TrainingRun:
             if self._reader is None:
                 types = {name: column.type for name, column in batch.items()}
                 columns = choose(types, self.spec)
-                self._reader = RowReader(columns, self.spec.seed, of_numbers=self._of_numbers)
+                self._reader = RowReader(
+                    columns,
+                    self.spec.seed,
+                    fills=self.spec.missing == "mean",
+                    of_numbers=self._of_numbers,
+                )
             reader = self._reader
         read = reader.read(batch)
         parts = [] if read is None else self._split(read[0])
@@ -152,7 +157,7 @@ class TrainingRun:
         codes[[reader.codes[value] for value in values]] = np.arange(len(values))
         sides.train.seal(codes)
         sides.test.seal(codes)
-        rescale(sides.train, sides.test)
+        rescale(sides.train, sides.test, fills=reader.fills)
         options = Options(
             n_classes=len(values),
             balanced=spec.class_weight == "balanced",
@@ -323,10 +328,14 @@ class TrainingRun:
             return []
         total = sum(n for n, _ in by_column)
         named = ", ".join(f"{column!r} in {n}" for n, column in sorted(by_column, reverse=True)[:3])
+        remedy = "" if reader.fills else "; missing => 'mean' fills in numbers"
+        if not {column for _, column in by_column} & set(reader.columns.structured):
+            remedy = ""
         return [
             f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
             f"({named}{', …' if len(by_column) > 3 else ''})"
             + (f", the first image: {reader.reason}" if reader.reason else "")
+            + remedy
         ]
 
     def _all_skipped(self, reader: RowReader) -> str:

@@ -136,6 +136,7 @@ class TrainingRows:
         self._sorted: Chunk | None = None
         self._codes = np.arange(0)
         self._moments: ColumnMoments | None = None
+        self.filled: Floats | None = None  # what stands for NaN in structured columns
         self.dtype: FloatType = np.dtype(
             np.float32
         )  # of the features that chunks hand out; see `rescale`
@@ -259,6 +260,13 @@ class TrainingRows:
             raise RuntimeError("the rows are not rescaled")
         return self._moments
 
+    def fill(self, values: Floats) -> None:
+        """Put `values` (columns,) float64 where structured columns are NaN; before `rescale`."""
+        self.filled, whole = values, self._sorted
+        if whole is not None:
+            row, column = np.nonzero(np.isnan(whole.structured))
+            whole.structured[row, column] = values[column]
+
     def rescale(self, moments: ColumnMoments, dtype: FloatType) -> None:
         """Make chunks hand out structured columns as (x - mean) / scale, and all in `dtype`.
 
@@ -347,6 +355,8 @@ class TrainingRows:
 
     def _view(self, records: Array) -> Chunk:
         structured = records["structured"]
+        if self.filled is not None:
+            structured = np.where(np.isnan(structured), self.filled, structured)
         if self._moments is not None:
             structured = self._moments.apply(structured, self.dtype)
         return Chunk(
