@@ -6,9 +6,11 @@ import os
 import secrets
 import sys
 import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import duckdb
@@ -20,6 +22,7 @@ from vista_sql.hosts.duckdb import database as databases
 from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.database import Seen
+from vista_sql.hosts.duckdb.functions import translated
 from vista_sql.hosts.duckdb.in_process import InProcess, Watched
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.kernels import Fact
@@ -91,6 +94,11 @@ class Session:
                 f"progress is {progress!r}, and must be a function of one Progress: give the bar "
                 "of `with vista_sql.progress_bar() as progress:`"
             )
+        if not isinstance(params, (Iterable, NoneType)) or isinstance(params, (str, bytes)):
+            raise QueryError(
+                f"params is {params!r}, and must be a list of the values of $1, $2, … and ?, or a "
+                "dict by name: params=[3], params={'n': 3}"
+            )
         statements = parse.parse(sql)
         if not statements:
             raise QueryError("there is no statement")
@@ -153,7 +161,7 @@ class Session:
 
     def _planned(self, statement: Statement) -> Script:
         """Return how a statement would run, under no run."""
-        with self._host.turn():
+        with self._host.turn(), translated():
             return self._script(statement, self.settings(), None)
 
     def _script(
@@ -285,6 +293,8 @@ def connect(
         read_only: open a file that is there, which other processes may read meanwhile.
         config: DuckDB's own settings.
     """
+    if "\0" in str(database):
+        raise QueryError(f"the database is {str(database)!r}, and a path has no NUL character")
     if not read_only:
         databases.create_file(str(database), config)
     con = duckdb.connect(str(database), read_only=read_only, config=config)
