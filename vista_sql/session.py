@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
@@ -38,6 +39,8 @@ from vista_sql.settings import Settings
 from vista_sql.sql import parse
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.quoting import text_literal
+
+log = logging.getLogger(__name__)
 
 TRAINING = ("vista_train", "vista_compare")
 
@@ -224,14 +227,19 @@ def _is_planned(statement: Statement) -> bool:
 
 def _calibrated(settings: Settings) -> bool:
     """Measure this machine if that was never done; return whether it was done now."""
-    path = calibration.file_of(settings.value("calibration"))
-    if path is None or calibration.load(path).is_measured:
+    path, unmeasured = calibration.file_of(settings.value("calibration")), process().unmeasured
+    if path is None or path in unmeasured or calibration.load(path).is_measured:
         return False
     from vista_sql.hosts.duckdb import measurement  # once a machine
 
     folder = store.chosen(settings.value("store").value, None).folder
-    networks = calibration.load(path).networks
-    calibration.save(path, replace(measurement.measure(folder), networks=networks))
+    unmeasured.add(path)  # whatever comes of it, it is tried once a process
+    try:
+        rates = measurement.measure(folder)
+    except Exception as error:  # of any of what is probed: the statement does not need it
+        log.warning("this machine cannot be measured, cautious defaults stand: %s", error)
+        return False
+    calibration.save(path, replace(rates, networks=calibration.load(path).networks))
     return calibration.load(path).is_measured
 
 
