@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
 import warnings
 import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import duckdb
@@ -21,6 +24,7 @@ from vista_sql.hosts.duckdb import database as databases
 from vista_sql.hosts.duckdb.caller import Scope
 from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.database import Seen
+from vista_sql.hosts.duckdb.functions import translated
 from vista_sql.hosts.duckdb.in_process import InProcess, Watched
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.kernels import Fact
@@ -36,6 +40,8 @@ from vista_sql.settings import Settings
 from vista_sql.sql import parse
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.quoting import text_literal
+
+log = logging.getLogger(__name__)
 
 TRAINING = ("vista_train", "vista_compare")
 
@@ -91,6 +97,11 @@ class Session:
             raise QueryError(
                 f"progress is {progress!r}, and must be a function of one Progress: give the bar "
                 "of `with vista_sql.progress_bar() as progress:`"
+            )
+        if not isinstance(params, (Iterable, NoneType)) or isinstance(params, (str, bytes)):
+            raise QueryError(
+                f"params is {params!r}, and must be a list of the values of $1, $2, … and ?, or a "
+                "dict by name: params=[3], params={'n': 3}"
             )
         statements = parse.parse(sql)
         if not statements:
@@ -154,7 +165,7 @@ class Session:
 
     def _planned(self, statement: Statement) -> Script:
         """Return how a statement would run, under no run."""
-        with self._host.turn():
+        with self._host.turn(), translated():
             return self._script(statement, self.settings(), None)
 
     def _script(
@@ -234,14 +245,19 @@ def _is_planned(statement: Statement) -> bool:
 
 def _calibrated(settings: Settings) -> bool:
     """Measure this machine if that was never done; return whether it was done now."""
-    path = calibration.file_of(settings.value("calibration"))
-    if path is None or calibration.load(path).is_measured:
+    path, unmeasured = calibration.file_of(settings.value("calibration")), process().unmeasured
+    if path is None or path in unmeasured or calibration.load(path).is_measured:
         return False
     from vista_sql.hosts.duckdb import measurement  # once a machine
 
     folder = store.chosen(settings.value("store").value, None).folder
-    networks = calibration.load(path).networks
-    calibration.save(path, replace(measurement.measure(folder), networks=networks))
+    unmeasured.add(path)  # whatever comes of it, it is tried once a process
+    try:
+        rates = measurement.measure(folder)
+    except Exception as error:  # of any of what is probed: the statement does not need it
+        log.warning("this machine cannot be measured, cautious defaults stand: %s", error)
+        return False
+    calibration.save(path, replace(rates, networks=calibration.load(path).networks))
     return calibration.load(path).is_measured
 
 
@@ -306,6 +322,8 @@ def connect(
         read_only: open a file that is there, which other processes may read meanwhile.
         config: DuckDB's own settings.
     """
+    if "\0" in str(database):
+        raise QueryError(f"the database is {str(database)!r}, and a path has no NUL character")
     if not read_only:
         databases.create_file(str(database), config)
     con = duckdb.connect(str(database), read_only=read_only, config=config)

@@ -63,7 +63,18 @@ def alternatives(values: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+NAME_BYTES = 255  # of a file or folder: what every usual file system takes
+
+
 def _name(text: str) -> str:
+    return text.strip()
+
+
+def _path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a path has no NUL character")
+    if any(len(part.encode(errors="replace")) > NAME_BYTES for part in text.split("/")):
+        raise ValueError(f"a file's name has at most {NAME_BYTES} bytes")
     return text.strip()
 
 
@@ -83,7 +94,8 @@ def _positive(text: str) -> int:
 
 def _flag_or_path(text: str) -> bool | str:
     flags = {"true": True, "on": True, "false": False, "off": False}
-    return flags.get(text.strip().lower(), text.strip())
+    flag = flags.get(text.strip().lower())
+    return _path(text) if flag is None else flag
 
 
 def _one_of(*values: str) -> Callable[[str], str]:
@@ -113,7 +125,7 @@ SETTINGS = (
     Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, parse_bytes),
     Setting("device", alternatives(DEVICES), "where inference runs", "auto", _one_of(*DEVICES)),
     Setting("seed", "a whole number", "seed of weights => 'random'", 0, _whole),
-    Setting("home", "a folder", "where models, runs and errors are", None, _name),
+    Setting("home", "a folder", "where models, runs and errors are", None, _path),
     Setting(
         "store",
         "true, false or a folder",

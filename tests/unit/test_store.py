@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from stores import LENET, SPACE, entries, key, read, space
 
 from vista_sql import roster, store
 from vista_sql.errors import StoreError
-from vista_sql.store import Store, _files
+from vista_sql.store import Store, _files, _rows
 
 HERE = str(Path(stores.__file__).parent)
 
@@ -95,6 +97,68 @@ def test_a_damaged_entry_is_absent_and_written_again(kept):
     assert read(kept, 1) == (1).to_bytes(4) * 7500
     (held,) = kept.held()
     assert held.images == 3
+
+
+def flipped(data, pattern, places):
+    """Flip one bit after another from where a pattern stands; yield with each damage done.
+
+    None of those that are LMDB's own, which it follows without looking.
+    """
+    whole = data.read_bytes()
+    start = whole.index(pattern)
+    for place in places:
+        raw = bytearray(whole)
+        raw[start + place // 8] ^= 1 << place % 8
+        data.write_bytes(raw)
+        yield
+    data.write_bytes(whole)
+
+
+def test_a_flipped_bit_anywhere_in_a_row_costs_no_more_than_the_row(tmp_path):
+    kept = Store(str(tmp_path / "store"), 1 << 20)
+    other = space(layer="conv3")
+    kept.keep(entries(range(2)))
+    kept.keep(entries(range(2), other, 40))
+    data = Path(kept.folder, "features", "data.mdb")
+    want = {(SPACE, i): i.to_bytes(4) * 750 for i in range(2)}
+    want |= {(other, i): i.to_bytes(4) * 10 for i in range(2)}
+    with kept._files.transaction(write=False) as transaction:
+        written = {of: bytes(transaction.txn.get(of.key, db=transaction.spaces)) for of, _ in want}
+    kept._files._close()
+    small = other.key + key(0)
+    tables = [(of.key + row, range(0, 8 * (8 + len(row)), 5)) for of, row in written.items()]
+    tables += [(small, range(0, 8 * (len(small) + 16 + 40), 5))]
+    tables += [((1).to_bytes(4) * 20, range(0, 80 * 8, 11))]
+    for pattern, places in tables:
+        for _ in flipped(data, pattern, places):
+            for (of, i), value in want.items():
+                assert read(kept, i, of) in (value, None)
+            assert len(kept.held()) <= 2
+            kept.touch([SPACE, other])
+            kept._files._close()
+    row = written[other]
+    for pattern, places in [(other.key + row, (1, 70, 200, 8 * len(row))), (row, (1,))]:
+        for _ in flipped(data, pattern, places):
+            kept.keep(entries(range(3)))
+            kept.keep(entries(range(3), other, 40))
+            assert sorted(row.images for row in kept.held()) == [3, 3]
+            kept.keep(entries(range(10, 500)))  # more than fits
+            assert read(kept, 0, other) in (want[other, 0], None)
+            assert kept.clear("lenet5") > 0
+            kept._files._close()
+    assert kept.clear() >= 0
+    assert not data.exists()
+
+
+def test_rows_of_earlier_versions_are_read(kept):
+    kept.keep(entries(range(3)))
+    with kept._files.transaction(write=True) as transaction:
+        rows = _rows.SpaceRows(transaction)
+        ((at, row),) = rows.rows()
+        plain = json.dumps(dataclasses.asdict(row)).encode()
+        transaction.txn.put(at, plain, db=transaction.spaces)
+    (held,) = kept.held()
+    assert (held.images, held.space) == (3, SPACE)
 
 
 def garbage(data):

@@ -7,7 +7,8 @@ a file that is renamed is known, one whose bytes changed is not.
 
 Entries lie in LMDB, in `<folder>/features`; many threads and processes read and write at once.
 Every value carries a checksum of itself and its key: one that is damaged counts as absent and is
-written again. A data file that LMDB itself cannot follow is moved aside, to `<folder>/damaged`.
+written again. So do the rows about spaces, which are begun anew from the entries there are. A data
+file that LMDB itself cannot follow is moved aside, to `<folder>/damaged`.
 
 Size: before a batch is written, the spaces that were not used for longest give up entries, in the
 order of their digests, until the batch fits. Among spaces in use that is a fixed, arbitrary choice
@@ -23,13 +24,13 @@ import shutil
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
 
-from vista_sql.errors import SettingError
+from vista_sql.errors import SettingError, StoreError
 from vista_sql.files import nearest_existing, user_cache
 from vista_sql.store._files import GROWTH_BYTES, BegunAnew, Transaction, files
 from vista_sql.store._rows import TOUCH_SECONDS, Held, SpaceRows, on_disk_bytes
@@ -260,10 +261,13 @@ class Store:
         Raises:
             StoreError: the store cannot be written to.
         """
-        held = self.held()
         if cnn is None:
+            held = []
+            with suppress(StoreError):  # it goes, whatever is wrong with it
+                held = self.held()
             self._files.remove()
             return sum(row.images for row in held)
+        held = self.held()
         gone = [row for row in held if row.space.cnn.lower() == cnn.lower()]
         with self._files.transaction(write=True) as transaction:
             if transaction is not None and gone:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from zlib import crc32
 
 from vista_sql.store._files import Transaction
 from vista_sql.store._spaces import DIGEST_BYTES, Space
@@ -33,20 +34,19 @@ class SpaceRows:
         self._changed: dict[bytes, Held | None] = {}  # None: nothing is left of the space
 
     def rows(self) -> list[tuple[bytes, Held]]:
-        """Return the rows that are written, by the spaces' keys."""
-        with self._txn.cursor(self._spaces) as cursor:
-            return [(bytes(key), _read(row)) for key, row in cursor]
+        """Return the rows that are written, by the spaces' keys; damaged ones are left out."""
+        return [(key, row) for key, row in self._written() if row is not None]
 
     def row(self, key: bytes) -> Held | None:
-        """Return the row of a space's key, as it will be written."""
+        """Return the row of a space's key, as it will be written; None: none, or it is damaged."""
         if key in self._changed:
             return self._changed[key]
         row = self._txn.get(key, db=self._spaces)
-        return None if row is None else _read(row)
+        return None if row is None else _read(key, row)
 
     def use(self, space: Space) -> None:
-        """Note that a space is in use now."""
-        row = self.row(space.key) or Held(space, 0, 0, 0)
+        """Note that a space is in use now; a row that is not there, or damaged, is begun anew."""
+        row = self.row(space.key) or self._counted(space)
         self._changed[space.key] = replace(row, used=time.time())
 
     def add(self, space: Space, images: int, n_bytes: int) -> None:
@@ -54,6 +54,14 @@ class SpaceRows:
         key = space.key
         row = self.row(key) or Held(space, 0, 0, time.time())  # evicted a moment ago
         self._changed[key] = Held(space, row.images + images, row.bytes + n_bytes, row.used)
+
+    def _written(self) -> list[tuple[bytes, Held | None]]:
+        with self._txn.cursor(self._spaces) as cursor:
+            return [(bytes(key), _read(bytes(key), row)) for key, row in cursor]
+
+    def _counted(self, space: Space) -> Held:
+        sizes = [len(key) + len(image) + size for image, key, size in self._sizes(space.key)]
+        return Held(space, len(sizes), sum(sizes), 0)
 
     def used_bytes(self) -> int:
         """Return the bytes of the pages that entries lie in."""
@@ -67,6 +75,12 @@ class SpaceRows:
         Spaces that were used within an hour of each other give up the same images, by digest: the
         layers of a statement go and stay together.
         """
+        before = self.used_bytes()
+        damaged = [key for key, row in self._written() if row is None and key not in self._changed]
+        for key in damaged:  # nobody knows whose they are, or when they were used
+            self.empty(key)
+            self._changed[key] = None
+        n_bytes -= before - self.used_bytes()
         rows = [(row.used, key) for key, row in self.rows() if key not in self._changed]
         rows += [(row.used, key) for key, row in self._changed.items() if row is not None]
         while rows and n_bytes > 0:
@@ -91,7 +105,7 @@ class SpaceRows:
             if row is None:
                 self._txn.delete(key, db=self._spaces)
             else:
-                self._txn.put(key, json.dumps(asdict(row)).encode(), db=self._spaces)
+                self._txn.put(key, _row_bytes(key, row), db=self._spaces)
 
     def _sizes(self, key: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         """Yield a space's entries: digest, the space's key, bytes of the value."""
@@ -111,9 +125,27 @@ class SpaceRows:
                 self._changed[space_key] = row if row.images > 0 else None
 
 
-def _read(row: memoryview) -> Held:
-    record = json.loads(bytes(row))
-    return Held(Space(**record["space"]), record["images"], record["bytes"], record["used"])
+def _row_bytes(key: bytes, row: Held) -> bytes:
+    """Return a row as it is written: a checksum of its key and text, then the text."""
+    text = json.dumps(asdict(row)).encode()
+    return b"%08x" % crc32(text, crc32(key)) + text
+
+
+def _read(key: bytes, row: memoryview) -> Held | None:
+    """Return a row; None where it is damaged. Earlier versions wrote it without a checksum."""
+    written = bytes(row)
+    begin = written.find(b"{")
+    if begin not in (0, 8):
+        return None
+    text = written[begin:]
+    if begin and written[:8] != b"%08x" % crc32(text, crc32(key)):
+        return None
+    try:
+        record = json.loads(text)
+        held = Held(Space(**record["space"]), record["images"], record["bytes"], record["used"])
+        return held if held.space.key == key else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def on_disk_bytes(payload_bytes: int) -> int:

@@ -126,7 +126,12 @@ def create_file(database: str, config: Mapping[str, Any]) -> None:
     a user's own connection to the file has, which DuckDB refuses.
     """
     given = {"storage_compatibility_version", "access_mode", "encryption_key"} & set(config)
-    if given or ":" in database or not database or Path(database).exists():
+    if given or ":" in database or not database:
+        return
+    try:
+        if Path(database).exists():
+            return
+    except (OSError, ValueError):  # no name of a file: DuckDB says so
         return
     if Path(database).parent.is_dir():
         with duckdb.connect() as con:
@@ -157,6 +162,11 @@ def value(con: duckdb.DuckDBPyConnection, expression: str, params: Any) -> Any:
     if isinstance(params, Mapping):
         given = {name: params[name] for name in wanted if name in params} or None
     elif params and wanted:
+        if named := [name for name in wanted if not name.isdecimal()]:
+            raise QueryError(
+                f"the parameter ${named[0]} has a name, and params is a {type(params).__name__}: "
+                f"give a dict, {{{named[0]!r}: …}}"
+            )
         given = list(params)[: max(int(name) for name in wanted)]
         shown = ", ".join(f"CAST(${i} AS VARCHAR)" for i in range(1, len(given) + 1))
         return con.execute(f"SELECT {expression}, {shown}", given).fetchall()[0][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ import pyarrow as pa
 from duckdb import func
 
 from vista_sql import catalog
-from vista_sql.errors import HostError, VistaError
+from vista_sql.errors import HostError, QueryError, VistaError
 from vista_sql.hosts import macros
 from vista_sql.hosts.duckdb.process import Failures, process
 from vista_sql.hosts.duckdb.turns import refuse_other_process
@@ -36,6 +37,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise _too_long(error) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's own, not how Arrow reports what failed after the first batch
         found = process().failures.find(error)
@@ -51,6 +54,14 @@ def translated() -> Iterator[None]:
         if isinstance(error, OSError):
             raise duckdb.Error(str(error)) from error
         raise
+
+
+def _too_long(error: OSError) -> QueryError:
+    name = str(error.filename)
+    return QueryError(
+        f"a file cannot be called {name[:40]!r}… ({len(name)} characters), as the statement says: "
+        "the system takes 255 for a name; check the path"
+    )
 
 
 def kernels() -> Iterator[Kernel]:
@@ -123,6 +134,11 @@ def _guarded(kernel: Kernel, runtime: Any, failures: Failures) -> Callable[..., 
         except VistaError as error:
             failures.add(error)
             raise
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            failures.add(said := _too_long(error))
+            raise said from error
 
     if kernel.parameters is not None:  # DuckDB counts the parameters of the function itself
         guarded.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from vista_sql import catalog, kernels, roster, store, train
+from vista_sql.errors import StoreError
 from vista_sql.files import nearest_existing
 from vista_sql.kernels import Dtype
 from vista_sql.machine.calibration import DEFAULTS, Rates
@@ -179,7 +180,7 @@ def _with_store(rates: Rates, folder: str) -> Rates:
     try:
         with tempfile.TemporaryDirectory(prefix=".calibration-", dir=place) as own:
             return _measured_store(rates, own)
-    except OSError:
+    except (OSError, StoreError):
         return rates  # it cannot be written: nothing will be stored there
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from vista_sql import catalog
@@ -46,6 +47,7 @@ class Process:
     runtime: ProcessRuntime
     failures: Failures = field(default_factory=Failures)
     shares: Shares = field(default_factory=Shares)
+    unmeasured: set[Path] = field(default_factory=set)  # calibrations that were tried for
     opening: threading.Lock = field(default_factory=threading.Lock)
     registering: threading.Lock = field(default_factory=threading.Lock)
     attached: dict[str, Attached] = field(default_factory=dict)  # by their home folders
