@@ -70,7 +70,7 @@ def header(data: memoryview) -> Header:
             return boxes.header(data)
         if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
             return _pnm(data)
-    except (struct.error, LookupError, ValueError):  # it ends within its header
+    except (struct.error, LookupError, ValueError, OverflowError):  # it ends within its header
         found = (name for begin, name in _BEGINNINGS if begin in start[:8])
         return Header(next(found, ""), whole=False, changed=True)
     refused = foreign.name(start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from . import headers
 
 MAX_BYTES = 1 << 30  # of one encoded image
+MAX_STREAM_BYTES = 1 << 28  # of one that is no file here: its size is known when it is read
 LOOKED_AT_BYTES = 1 << 24
 """After these, what does not begin as an image is read no further."""
 
@@ -105,24 +107,31 @@ def check_regular(text: str, path: str, absent: str = "no such file") -> os.stat
     return status
 
 
+def check_beginning(text: str, begin: bytes) -> None:
+    """Hold the first LOOKED_AT_BYTES of a larger file against what an image begins with.
+
+    Raises:
+        Unreadable: it is none, or of a kind that is not read.
+    """
+    header = headers.header(memoryview(begin))
+    if header.refused:
+        raise unreadable(text, header.refusal)
+    if not header.format:
+        raise unreadable(text, "it begins as no image")
+
+
 def all_of(text: str, chunks: Iterable[bytes]) -> bytes:
-    """Return the chunks as one, while they may be an image.
+    """Return the chunks of a stream as one, while they may be an image.
 
     Raises:
         Unreadable: they begin as no image does, or are more than one may be.
     """
-    taken, n_bytes, looked = [], 0, False
+    taken, looked = io.BytesIO(), False
     for chunk in chunks:
-        taken.append(chunk)
-        n_bytes += len(chunk)
-        if not looked and n_bytes >= LOOKED_AT_BYTES:
+        taken.write(chunk)
+        if not looked and taken.tell() >= LOOKED_AT_BYTES:
             looked = True
-            taken = [b"".join(taken)]
-            header = headers.header(memoryview(taken[0]))
-            if header.refused:
-                raise unreadable(text, header.refusal)
-            if not header.format:
-                raise unreadable(text, "it begins as no image")
-        if n_bytes > MAX_BYTES:
-            raise unreadable(text, f"more than {MAX_BYTES:,} bytes")
-    return b"".join(taken)
+            check_beginning(text, taken.getvalue())
+        if taken.tell() > MAX_STREAM_BYTES:
+            raise unreadable(text, f"more than {MAX_STREAM_BYTES:,} bytes: read it as a file here")
+    return taken.getvalue()

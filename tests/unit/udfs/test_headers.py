@@ -60,6 +60,14 @@ def test_alpha_is_expected_where_there_may_be_one():
     assert not header(encoded(".jpg")).alpha
 
 
+def test_sizes_of_boxes_that_no_file_has():
+    avif = bytearray(encoded(".avif"))
+    at = avif.index(b"meta") - 4
+    avif[at : at + 4] = struct.pack(">I", 1)
+    avif[at + 8 : at + 16] = b"\xff" * 8
+    assert not header(bytes(avif)).whole
+
+
 def test_what_is_not_an_image_is_named():
     assert header(b"hello") == Header("")
     assert header(b"%PDF-1.7") == Header("", refused="PDF", changed=True)

@@ -104,6 +104,8 @@ def test_a_large_file_that_begins_as_no_image_is_read_no_further(tmp_path, monke
     monkeypatch.setattr(paths, "LOOKED_AT_BYTES", 1000)
     with pytest.raises(Unreadable, match="large: it begins as no image"):
         sources.read(text("large"), str(tmp_path))
+    (tmp_path / "large").write_bytes(b"GIF89a" + bytes(4000))
+    assert len(sources.read(text("large"), str(tmp_path))) == 4006
 
 
 def test_paths_can_be_left_out_of_what_may_be_read(tmp_path):

@@ -55,7 +55,7 @@ def test_what_cannot_be_read_says_why(uri, said, archive):
 
 
 def test_larger_files_than_any_image_are_refused(monkeypatch):
-    monkeypatch.setattr(paths, "MAX_BYTES", 3)
+    monkeypatch.setattr(paths, "MAX_STREAM_BYTES", 3)
     fsspec.filesystem("memory").pipe_file("/uris/b.png", b"four")
     with pytest.raises(Unreadable, match="more than 3 bytes"):
         uris.read("memory://uris/b.png", "")
@@ -99,7 +99,7 @@ def test_a_member_that_begins_as_no_image_is_read_no_further(tmp_path, monkeypat
         file.writestr("zeros", bytes(1 << 23))
         file.writestr("heic", b"\0\0\0\x18ftypheic" + bytes(1 << 23))
     monkeypatch.setattr(paths, "LOOKED_AT_BYTES", 1 << 20)
-    monkeypatch.setattr(paths, "MAX_BYTES", 1 << 21)  # nothing comes so far
+    monkeypatch.setattr(paths, "MAX_STREAM_BYTES", 1 << 21)  # nothing comes so far
     for member, said in (("zeros", "it begins as no image"), ("heic", "HEIC is not read here")):
         with pytest.raises(Unreadable, match=said):
             uris.read(f"zip://{member}::a.zip", str(tmp_path))
