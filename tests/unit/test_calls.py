@@ -23,7 +23,7 @@ def test_arguments_are_read_by_their_kinds_and_defaults_too():
     assert call.get("reg") == (1.0, 2.0)
     assert call.get("exclude") == ("a",)
     assert call.get("standardize") is True
-    assert call.get("tolerance") == 1e-6
+    assert call.get("tolerance") == 1e-5
     assert call.get("split_by") is None
     assert train().get("reg") == (0.01,)
 
