@@ -14,7 +14,7 @@ from collections.abc import Hashable
 
 import pyarrow as pa
 
-from vista_sql import store
+from vista_sql import files, store
 
 from . import uris
 from .uris import MAX_BYTES, Unreadable
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
-    """Return what equal images share: the store's digest of a BLOB; a file's name, size, time."""
+    """Return what equal images share: the store's digest of a BLOB; a file's name and stamp."""
     if not is_text(value):
         return store.digest(value.as_buffer())
     text = value.as_py()
@@ -34,7 +34,7 @@ def identity(value: pa.Scalar, folder: str) -> Hashable:
         status = os.stat(path)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ("path", path)
-    return ("path", path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return ("path", path, *files.stamp(status))
 
 
 def read(value: pa.Scalar, folder: str) -> pa.Buffer | bytes:

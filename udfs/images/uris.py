@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from vista_sql import files
+
 FileSystem: TypeAlias = Any  # fsspec has no types
 
 MAX_BYTES = 1 << 30  # of one encoded image
@@ -74,7 +76,7 @@ def split(text: str) -> tuple[str, str, str]:
 
 
 def stamp(text: str, folder: str) -> tuple[int, ...]:
-    """Return size and time of the local archive that a URI reads from; () where there is none.
+    """Return the stamp of the local archive that a URI reads from; () where there is none.
 
     Two readings of a URI with one stamp give the same bytes.
     """
@@ -85,7 +87,7 @@ def stamp(text: str, folder: str) -> tuple[int, ...]:
         status = os.stat(_place(archive, folder))  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ()
-    return status.st_size, status.st_mtime_ns
+    return files.stamp(status)
 
 
 def _place(archive: str, folder: str) -> str:
