@@ -26,6 +26,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
 
 UDFS_MAY_IMPORT = {
     "errors",
+    "files",
     "tfrecord",
     "units",
     "catalog",

@@ -13,6 +13,14 @@ NAME = "vista_sql"
 """Of our folder in each of the user's."""
 
 
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes with a file's bytes, by all that the file system says of it.
+
+    Size and time alone do not: rsync and tar write other bytes of that size and set the old time.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces what `path` names once the body has ended well.

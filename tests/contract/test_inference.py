@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import time
 from functools import cache
 
 import numpy as np
@@ -182,3 +184,15 @@ def test_gray_stays_gray(tmp_path):
         ["mean"], "max2x2", np.full((3, *IMAGE), 100, np.uint8)
     )
     assert (means == 100).all()
+
+
+def test_a_network_that_was_written_again_is_read_again(tmp_path):
+    """With its old size and time, as rsync and tar write files: other weights may be in it."""
+    path = tmp_path / "own.keras"
+    first = saved(path)
+    assert weights.from_keras_file(str(path)) is first
+    old = path.stat()
+    time.sleep(0.02)  # a file system's clock ticks up to 100 times a second
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert weights.from_keras_file(str(path)) is not first

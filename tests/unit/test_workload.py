@@ -9,6 +9,7 @@ import pytest
 from vista_sql.errors import ArgumentError, Place, UnknownNameError
 from vista_sql.planning import workload
 from vista_sql.planning.workload import Relation, array_type, pooled_values
+from vista_sql.roster import Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import Needs
 
@@ -148,6 +149,36 @@ def test_collisions_are_refused_in_any_case(column):
     with pytest.raises(ArgumentError, match="give prefix =>"):
         bind(structured={**FOODS, column: "INTEGER"}, layers=["f6"])
     assert bind(structured={**FOODS, column: "INTEGER"}, layers=["f6"], prefix="p")
+
+
+def bound_to(names, **values):
+    """Bind a call to a network whose layers have these names."""
+    call = Call("transfer", {"cnn": "lenet5", **values}, {})
+    layers = tuple(Layer(name, (4,), 1, 0) for name in names)
+    cnn = replace(workload.load_cnn(call), catalogue=layers, aliases={}, feature_layers=names)
+    images = Relation("images", IMAGES)
+    return workload.bind(call, cnn, images, None, seed=0, device="auto")
+
+
+def test_layers_that_differ_by_case_only_are_told_apart():
+    names = ("pool", "Pool", "top")
+    for name in names:
+        assert [tap.layer.name for tap in bound_to(names, layers=[name]).taps] == [name]
+    assert bound_to(names, layers=["TOP"]).taps[0].layer.name == "top"
+    with pytest.raises(ArgumentError, match="'pool' and 'Pool' differ from it by case only"):
+        bound_to(names, layers=["POOL"])
+    with pytest.raises(ArgumentError, match="layer 'Pool' would be a column 'Pool', and so is lay"):
+        bound_to(names, layers=["pool", "Pool"])
+    assert len(bound_to(names, layers=["pool", "Pool"], format="long").taps) == 2
+
+
+@pytest.mark.parametrize("name", ["error", "Error"])
+def test_a_layer_does_not_hide_the_reasons(name):
+    for given in ({}, {"layers": [name]}, {"prefix": "cnn_"}):
+        with pytest.raises(ArgumentError, match="and so is the column of reasons: take format"):
+            bound_to((name, "top"), **given)
+    assert bound_to((name, "top"), layers=["top"]).error_column == "error"
+    assert len(bound_to((name, "top"), format="long").taps) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from collections.abc import Hashable
 
 import pyarrow as pa
 
+from vista_sql import files
+
 from . import paths, uris
 from .digests import digest
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
-    """Return what equal images share: the store's digest of a BLOB; a file's name, size, times."""
+    """Return what equal images share: the store's digest of a BLOB; a file's name and stamp."""
     if not is_text(value):
         return digest(value.as_buffer())
     text = value.as_py()
@@ -28,7 +30,7 @@ def identity(value: pa.Scalar, folder: str) -> Hashable:
         status = os.stat(path)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ("path", path)
-    return ("path", path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return ("path", path, *files.stamp(status))
 
 
 def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:

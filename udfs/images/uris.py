@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
+from vista_sql import files
+
 from . import paths
 from .paths import Unreadable
 
@@ -90,7 +92,7 @@ def split(text: str) -> tuple[str, str, str]:
 
 
 def stamp(text: str, folder: str) -> tuple[int, ...]:
-    """Return size and times of the local archive that a URI reads from; () where there is none.
+    """Return the stamp of the local archive that a URI reads from; () where there is none.
 
     Two readings of a URI with one stamp give the same bytes.
     """
@@ -102,7 +104,7 @@ def stamp(text: str, folder: str) -> tuple[int, ...]:
         status = os.stat(place)  # noqa: PTH116 - once per image
     except (OSError, ValueError):
         return ()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return files.stamp(status)
 
 
 def _opened(text: str) -> BinaryIO:

@@ -207,11 +207,18 @@ def store_view(inputs: Inputs, outputs: Sequence[Output]) -> StoreView | None:
     Args:
         inputs: of the call.
         outputs: what is looked for, by slot.
+
+    Raises:
+        SettingError: a GPU is asked for and there is none, so that what is stored is of no use.
     """
     runtime = inputs.runtime
     feature_store = runtime.store(inputs.spec)
     if feature_store is None:
         return None
+    of_network = inputs.opened.cnn.name != hog.NAME and any(layer for layer, _ in outputs)
+    wants_gpu = inputs.spec.device == "gpu" and not store.device_class("gpu").startswith("gpu")
+    if of_network and wants_gpu and len(inputs.images):
+        inputs.network()  # it says so, or there is one that the driver's files do not tell of
     return StoreView(feature_store, inputs, outputs, runtime.unusable)
 
 

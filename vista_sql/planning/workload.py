@@ -268,7 +268,7 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
     for name in layer_names(call, cnn):
         try:
             owner, layer = _layer(cnn, name)
-        except UnknownNameError as error:
+        except (ArgumentError, UnknownNameError) as error:
             raise error.at(call.place("layers")) from None
         if (owner.name, layer.name) in taps:
             other = taps[owner.name, layer.name].column.removeprefix(prefix)
@@ -354,16 +354,34 @@ def find_image_column(
 
 def _refuse_collisions(call: Call, workload: Workload) -> None:
     narrow = {name.lower() for name in workload.narrow_columns or {}}
-    seen: set[str] = set()
+    if workload.format == "wide":
+        _refuse_equal_columns(call, workload)
     for name in workload.added_columns:
-        if name.lower() in narrow or name.lower() in seen:
+        if name.lower() in narrow:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the "
                 f"{'structured' if workload.structured else 'image'} relation has already; "
                 "give prefix => '…' for the columns that TRANSFER adds",
                 call.place("layers"),
             )
-        seen.add(name.lower())
+
+
+def _refuse_equal_columns(call: Call, workload: Workload) -> None:
+    """Check that no two columns that TRANSFER adds have one name, to a database that ignores case.
+
+    Raises:
+        ArgumentError: two layers differ by case only, or one is called as the column of reasons.
+    """
+    seen = {workload.error_column.lower(): "the column of reasons"}
+    for tap in workload.taps:
+        other = seen.get(tap.column.lower())
+        if other is not None:
+            raise ArgumentError(
+                f"layer {tap.layer.name!r} would be a column {tap.column!r}, and so is {other}: "
+                "take format => 'long', where layers are rows, or leave it out of layers",
+                call.place("layers"),
+            )
+        seen[tap.column.lower()] = f"layer {tap.layer.name!r}"
 
 
 def load_cnn(call: Call) -> Cnn:

@@ -18,7 +18,7 @@ from math import prod
 from typing import Any, Literal, TypeAlias
 
 from vista_sql import catalog
-from vista_sql.errors import UnknownNameError
+from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import GRANULE, rows_at_once
 
 PACKAGE = "vista_sql.roster"
@@ -147,12 +147,25 @@ class Cnn:
         return self.layer(name).name
 
     def layer(self, name: str) -> Layer:
-        """Return the layer called `name` (the paper's name or the network's).
+        """Return the layer called `name` (the paper's name or the network's), else so in any case.
 
         Raises:
             UnknownNameError: the network has no such layer.
+            ArgumentError: several have that name but for upper and lower case.
         """
-        layer = self._by_any_name.get(name.lower())
+        layer = self._by_exact_name.get(name)
+        if layer is not None:
+            return layer
+        alike = [known for known in self._by_exact_name if known.lower() == name.lower()]
+        aliased = [known for known in alike if known in self.aliases]
+        layers = {self._by_exact_name[known] for known in aliased or alike}
+        layer = next(iter(layers), None)
+        if len(layers) > 1:
+            several = " and ".join(map(repr, aliased or alike))
+            raise ArgumentError(
+                f"cnn {self.name!r} has no layer {name!r}, and {several} differ from it by case "
+                "only: write the one that you mean as it stands there"
+            )
         if layer is None:
             keras_names = (layer.name for layer in self.layers)
             known = tuple(dict.fromkeys((*self.feature_layers, *self.aliases, *keras_names)))
@@ -176,11 +189,10 @@ class Cnn:
         return start.name != target.name
 
     @cached_property
-    def _by_any_name(self) -> Mapping[str, Layer]:
-        """The layers by both names, in lower case."""
-        by_name = {layer.name.lower(): layer for layer in self.layers}
-        aliases = {alias.lower(): self.positions[name] for alias, name in self.aliases.items()}
-        return by_name | {alias: self.layers[place] for alias, place in aliases.items()}
+    def _by_exact_name(self) -> Mapping[str, Layer]:
+        """The layers by both names; the paper's counts where they clash."""
+        by_name = {layer.name: layer for layer in self.layers}
+        return by_name | {alias: by_name[name] for alias, name in self.aliases.items()}
 
     @cached_property
     def _peaks(self) -> tuple[list[int], list[int]]:

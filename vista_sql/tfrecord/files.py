@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from vista_sql import files
 from vista_sql.errors import TFRecordError
 
 Compression = Literal["none", "gzip", "zlib"]
@@ -175,10 +176,10 @@ class Stream:
 
     def _key(self, offset: int) -> Hashable:
         try:
-            found = Path(self.name).stat()
+            seen = files.stamp(Path(self.name).stat())
         except OSError:
             return self.name, offset
-        return self.name, found.st_size, found.st_mtime_ns, offset
+        return self.name, *seen, offset
 
 
 @contextmanager

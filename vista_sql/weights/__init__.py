@@ -209,8 +209,7 @@ def from_keras_file(path: str) -> Cnn:
     absolute = Path(path).expanduser().absolute()
     if not absolute.is_file():
         raise WeightsError(f"there is no file {absolute}, which was given as the CNN")
-    stat = absolute.stat()
-    return _keras_file_facts(str(absolute), stat.st_mtime_ns, stat.st_size)
+    return _keras_file_facts(str(absolute), files.stamp(absolute.stat()))
 
 
 def keras_folder() -> Path:
@@ -289,7 +288,7 @@ def _download(file: WeightsFile, target: Path) -> None:
 
 
 @lru_cache(maxsize=16)
-def _keras_file_facts(path: str, mtime_ns: int, size: int) -> Cnn:
+def _keras_file_facts(path: str, _stamp: tuple[int, ...]) -> Cnn:
     from vista_sql.roster.catalogue.entries import entries
     from vista_sql.weights import keras_files
 

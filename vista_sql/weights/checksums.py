@@ -43,8 +43,7 @@ def digests(path: str | Path) -> Digests:
     Raises:
         OSError: it cannot be read.
     """
-    stat = Path(path).stat()
-    seen = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino)
+    seen = files.stamp(Path(path).stat())
     return _known(str(Path(path).absolute()), seen, files.user_cache() / "checksums.json")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vista_sql.udfs.passes import sharing, store_view
 
 from vista_sql import catalog, store
-from vista_sql.errors import StoreError
+from vista_sql.errors import SettingError, StoreError
 from vista_sql.kernels import PACKAGE, InferSpec
 
 N = 12
@@ -61,6 +61,18 @@ def infer(spec, images=IMAGES):
 
 def expected(spec, images=IMAGES):
     return infer(replace(spec, store="", base=None, materialize=()), images)[0]
+
+
+def test_what_a_cpu_stored_is_not_given_for_a_gpus(tmp_path):
+    """No GPU is a wrong answer's reason here, or the error that it is without a store."""
+    spec = order(tmp_path, "top", device="cpu")
+    infer(spec)
+    for other in (replace(spec, device="gpu"), replace(spec, device="gpu", store="")):
+        with pytest.raises(SettingError, match="device 'gpu' was asked for, but TensorFlow sees"):
+            infer(other)
+    assert infer(replace(spec, device="gpu"), [None])[0].to_pylist() == [
+        infer(spec, [None])[0][0].as_py()
+    ]
 
 
 def test_a_higher_layer_starts_from_the_stored_base(tmp_path):
