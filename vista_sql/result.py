@@ -48,6 +48,10 @@ TEXTS = ("VARCHAR", "BLOB")
 _VECTOR = re.compile(r"(FLOAT|DOUBLE)\[(\d*)\]")
 
 
+class _StreamedError(HostError, TypeError):
+    """Rows went by already; a TypeError, so that `list(result)` does without its length."""
+
+
 class Result:
     """The rows of one statement.
 
@@ -104,7 +108,7 @@ class Result:
             if self._table is not None:
                 return self._table.to_reader(max_chunksize=rows)
             if self._streamed:
-                raise HostError(
+                raise _StreamedError(
                     "the rows of this result were streamed already; run the statement again, or "
                     "call .arrow() first to keep them"
                 )
@@ -113,7 +117,14 @@ class Result:
         first = next(batches, None)
         if first is None:
             return pa.RecordBatchReader.from_batches(self._schema or pa.schema([]), iter(()))
-        return pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+        return pa.RecordBatchReader.from_batches(first.schema, self._all(first, batches))
+
+    def _all(
+        self, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield batches, keeping the result: with it goes what the statement needs."""
+        yield first
+        yield from rest
 
     def arrow(self) -> pa.Table:
         """Return the rows as a pyarrow.Table.
@@ -286,11 +297,6 @@ def is_vector(kind: pa.DataType) -> bool:
 def _failed(error: Exception, rows: int) -> Iterator[pa.RecordBatch]:
     del rows
     raise error
-
-
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 # ── batches as arrays, arrays as tensors ────────────────────────────────────────────────────────

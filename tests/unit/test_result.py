@@ -100,6 +100,21 @@ def test_a_dropped_result_leaves_nothing(foods_db):
     assert foods.leftovers(foods_db.con) == []
 
 
+def test_a_reader_keeps_its_result(foods_db):
+    text = f"SELECT id, f6 FROM {CALL}"
+    expected = foods_db.query(text).arrow().num_rows
+    assert sum(batch.num_rows for batch in foods_db.query(text)) == expected
+    assert sum(batch.num_rows for batch in foods_db.query(text).reader(2)) == expected
+    runs = foods_db.query("SELECT rows FROM VISTA_RUNS() LIMIT 2").fetchall()
+    assert runs == [(expected,), (expected,)]
+
+
+def test_the_batches_of_a_result_as_a_list(foods_db):
+    text = f"SELECT id, f6 FROM {CALL}"
+    batches = list(foods_db.query(text))
+    assert sum(batch.num_rows for batch in batches) == len(foods_db.query(text))
+
+
 def test_show_and_repr(result, capsys):
     result.show(3)
     assert "price" in capsys.readouterr().out

@@ -51,7 +51,7 @@ IN_S = '"id" IN (SELECT "s"."id" AS "k0" FROM (SELECT "o"."id" AS "id" FROM o AS
         ("SELECT t.fc6 FROM {T} AS t ANTI JOIN o ON t.id = o.id", ('NOT EXISTS(SELECT 1 FROM o AS "o" WHERE __vista_row."id" = "o"."id")',)),
         ("SELECT t.fc6 FROM {T} AS t WHERE id IN (SELECT id FROM o)", ('"id" IN (SELECT "o"."id" AS "id" FROM o AS "o")',)),
         ("SELECT t.fc6 FROM {T} AS t WHERE id NOT IN (SELECT id FROM o)", ('NOT "id" IN (SELECT "o"."id" AS "id" FROM o AS "o")',)),
-        ("SELECT t.fc6 FROM {T} AS t WHERE price < (SELECT max(price) FROM o)", ('"price" < (SELECT MAX("o"."price") AS "__vista_nameless_0" FROM o AS "o")',)),
+        ("SELECT t.fc6 FROM {T} AS t WHERE price < (SELECT max(price) FROM o)", ('"price" < (SELECT MAX("o"."price") AS "_col_0" FROM o AS "o")',)),
         ("SELECT t.fc6 FROM {T} AS t WHERE NOT EXISTS (FROM o WHERE o.id = t.id)", ('NOT EXISTS(SELECT "o"."id" AS "id", "o"."price" AS "price", "o"."fc6" AS "fc6", "o"."label" AS "label" FROM o AS "o" WHERE "o"."id" = __vista_row."id")',)),
         # two calls cut each other by what is narrow in them
         ("SELECT t.fc6, u.fc6 FROM {T} AS t JOIN {T} AS u ON t.id = u.id WHERE u.price > 2 AND u.fc6[1] > 0", ('"id" IN (SELECT "u"."id" AS "k0" FROM stock AS "u" WHERE "u"."price" > 2)',)),

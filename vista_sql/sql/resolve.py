@@ -120,7 +120,8 @@ def _alias_nameless(query: exp.Query) -> None:
     """Give projections a name that no text can mean, where DuckDB and sqlglot name them otherwise.
 
     To sqlglot `id::VARCHAR` is called `id`, as `upper(id)` is to neither: an ORDER BY id would sort
-    by the text. A column and a field of one are called alike by both.
+    by the text. A column and a field of one are called alike by both. What a condition's sub-query
+    calls its columns matters to its own ORDER BY alone, and explain shows its text.
 
     Raises:
         UnresolvedError: ORDER BY ALL, which sorts by what DuckDB calls columns.
@@ -132,6 +133,8 @@ def _alias_nameless(query: exp.Query) -> None:
         ['__vista_nameless_0', '', '', '', 'two']
     """
     for select in query.find_all(exp.Select):
+        if _is_value(select) and not select.args.get("order"):
+            continue
         for place, shown in enumerate(select.expressions):
             named = isinstance(shown, (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star))
             if not named and not shown.is_star:
@@ -141,6 +144,21 @@ def _alias_nameless(query: exp.Query) -> None:
         key = ordered.this
         if isinstance(key, exp.Column) and key.name.lower() == "all" and not key.this.quoted:
             raise UnresolvedError("ORDER BY ALL")
+
+
+def _is_value(select: exp.Select) -> bool:
+    """Return whether a SELECT stands in an expression: nothing outside can name its columns.
+
+    Example:
+        >>> text = "SELECT 1 FROM (SELECT 2) WHERE a < (SELECT 3) AND EXISTS (SELECT 4)"
+        >>> selects = exp.maybe_parse(text).find_all(exp.Select)
+        >>> [select.sql() for select in selects if _is_value(select)]
+        ['SELECT 4', 'SELECT 3']
+    """
+    place = select.parent
+    if isinstance(place, exp.Subquery):
+        place = place.parent
+    return isinstance(place, exp.Condition)
 
 
 def _query(tree: exp.Expr) -> exp.Query | None:

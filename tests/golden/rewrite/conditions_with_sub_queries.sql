@@ -5,7 +5,7 @@ CREATE TEMP VIEW __vista_fa2fd32e_rows AS
 SELECT *
 FROM (
   SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM (SELECT * FROM foods AS __vista_row WHERE (NOT "id" IN (SELECT "other"."id" AS "id" FROM other AS "other" WHERE NOT "other"."id" IS NULL)) AND (EXISTS(SELECT 1 AS "__vista_nameless_0" FROM cats AS "cats" WHERE "cats"."cat" = __vista_row."cat"))) AS __vista_fa2fd32e_structured
+  FROM (SELECT * FROM foods AS __vista_row WHERE (NOT "id" IN (SELECT "other"."id" AS "id" FROM other AS "other" WHERE NOT "other"."id" IS NULL)) AND (EXISTS(SELECT 1 AS "1" FROM cats AS "cats" WHERE "cats"."cat" = __vista_row."cat"))) AS __vista_fa2fd32e_structured
   JOIN images AS __vista_fa2fd32e_images
     ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
 ) AS __vista_fa2fd32e_joined
