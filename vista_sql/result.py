@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -123,8 +123,12 @@ class Result:
         self, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
         """Yield batches, keeping the result: with it goes what the statement needs."""
-        yield first
-        yield from rest
+        try:
+            yield first
+            yield from rest
+        finally:
+            if isinstance(rest, Generator):
+                rest.close()  # before the result goes, also where only the first was read
 
     def arrow(self) -> pa.Table:
         """Return the rows as a pyarrow.Table.

@@ -107,6 +107,8 @@ def test_a_reader_keeps_its_result(foods_db):
     assert sum(batch.num_rows for batch in foods_db.query(text).reader(2)) == expected
     runs = foods_db.query("SELECT rows FROM VISTA_RUNS() LIMIT 2").fetchall()
     assert runs == [(expected,), (expected,)]
+    assert next(iter(foods_db.query(text).reader(2))).num_rows == 2  # and no further
+    assert foods_db.query("SELECT rows > 0 FROM VISTA_RUNS() LIMIT 1").fetchall() == [(True,)]
 
 
 def test_the_batches_of_a_result_as_a_list(foods_db):
