@@ -42,6 +42,12 @@ def test_argument_values(written, value, arrow):
     assert values(f"CNN {arrow} {written}") == {"cnn": value}
 
 
+@pytest.mark.parametrize("written", [5, None, b"SELECT 1"])
+def test_a_statement_is_text(written):
+    with pytest.raises(QueryError, match="a statement must be text, not "):
+        parse.parse(written)
+
+
 def test_relations_may_be_bare_names_with_a_schema():
     found = values('images => my."Odd Name", structured => Foods')
     assert found == {"images": 'my."Odd Name"', "structured": "Foods"}

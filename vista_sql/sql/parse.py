@@ -137,7 +137,7 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     """Split `text` into statements and find our calls in each.
 
     Raises:
-        QueryError: one of our calls stands where it cannot (not after FROM or JOIN).
+        QueryError: one of our calls stands where it cannot (not after FROM or JOIN); it is no text.
         ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
 
     Example:
@@ -148,6 +148,8 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
         >>> second.text[found.start : found.end], found.call.values, found.has_alias
         ("TRANSFER('lenet5')", {'cnn': 'lenet5'}, True)
     """
+    if not isinstance(text, str):
+        raise QueryError(f"a statement must be text, not {text!r}")
     try:
         tokens = tokenize(text, dialect)
     except SqlglotError:
