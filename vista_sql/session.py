@@ -37,7 +37,7 @@ from vista_sql.progress import Report, Watch, nothing
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs, unreadable
 from vista_sql.settings import Settings
-from vista_sql.sql import parse
+from vista_sql.sql import parse, reading
 from vista_sql.sql.parse import Statement
 from vista_sql.sql.quoting import text_literal
 
@@ -198,7 +198,7 @@ class Session:
             open_run=lambda plan: run,
             needs_all=needs_all,
         )
-        script = parse.unless_sqlglot_fails(
+        script = reading.unless_sqlglot_fails(
             lambda: plan(statement, Seen(self.con, params), context)
         )
         return script or Script(statement.text)  # DuckDB reads it, and plans the calls one by one

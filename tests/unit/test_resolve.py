@@ -6,7 +6,7 @@ import pytest
 from needed import columns_of, stand_in, statement_of
 
 from vista_sql.sql import resolve
-from vista_sql.sql.resolve import UnresolvedError, by_sqlglot
+from vista_sql.sql.reading import UnresolvedError, by_sqlglot
 
 
 def resolved(text):

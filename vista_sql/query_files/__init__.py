@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vista_sql.errors import Place, QueryError, UnknownNameError, VistaError
-from vista_sql.sql import parse
+from vista_sql.sql import parse, reading
 from vista_sql.sql.quoting import identifier
 
 PROJECT_FILE = "dbt_project.yml"
@@ -366,7 +366,7 @@ def _with(ctes: Sequence[str], sql: str) -> str:
     """
     if not ctes:
         return sql
-    tokens = parse.tokenize(sql)
+    tokens = reading.tokenize(sql)
     if tokens[0].text.upper() != "WITH":
         start = tokens[0].start
         return f"{sql[:start]}WITH {', '.join(ctes)}\n{sql[start:]}"

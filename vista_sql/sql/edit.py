@@ -12,8 +12,9 @@ from vista_sql.errors import QueryError
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.dialect import DUCKDB, Dialect
-from vista_sql.sql.parse import FoundCall, Statement, tokenize
+from vista_sql.sql.parse import FoundCall, Statement
 from vista_sql.sql.quoting import identifier
+from vista_sql.sql.reading import tokenize
 
 Sink = Literal["rows", "table", "file table", "parquet"]
 """Where a statement's rows go: to the caller as they come, to a table in memory, to one in a

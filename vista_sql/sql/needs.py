@@ -16,7 +16,8 @@ from sqlglot import exp
 from vista_sql.sql import joins
 from vista_sql.sql.limits import bernoulli, limits_of
 from vista_sql.sql.parse import Statement
-from vista_sql.sql.resolve import ColumnsOf, StandIn, UnresolvedError, resolve
+from vista_sql.sql.reading import UnresolvedError
+from vista_sql.sql.resolve import ColumnsOf, StandIn, resolve
 from vista_sql.sql.semi_joins import Cutter, Rows, narrow_relations
 from vista_sql.sql.source import ResolvedScopes, Source, columns_in, plain_operand, read
 

@@ -6,26 +6,19 @@ The user's text stays as it was typed: a call is known by its place, and is repl
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import sqlglot
 from sqlglot import Token, TokenType, exp
-from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.errors import SqlglotError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.sql import calls
 from vista_sql.sql.dialect import DUCKDB, Dialect
-
-T = TypeVar("T")
+from vista_sql.sql.reading import tokenize, tree_of, unless_sqlglot_fails
 
 Kind = Literal["select", "write", "other"]
 """What a statement does: it returns rows; rows or tables change; anything else."""
@@ -61,76 +54,6 @@ class Statement:
     calls: tuple[FoundCall, ...]
     kind: Kind
     dialect: Dialect = DUCKDB  # that it is written in
-
-
-@lru_cache(maxsize=64)
-def tokenize(text: str, dialect: Dialect = DUCKDB) -> tuple[Token, ...]:
-    """Return the tokens of a text, which know their places in it.
-
-    Raises:
-        SqlglotError: it has none, as with a quote that is not closed.
-    """
-    try:
-        return tuple(sqlglot.tokenize(text, dialect=dialect.name))
-    except SqlglotError:
-        raise
-    except Exception as error:  # whatever it meets in text that it does not expect
-        raise TokenError(_unread(error)) from error
-
-
-def _parsed(text: str, dialect: Dialect) -> exp.Expr:
-    """Return the tree of one statement.
-
-    Raises:
-        SqlglotError: sqlglot cannot read it, in whatever way that shows.
-    """
-    try:
-        return sqlglot.parse_one(text, dialect=dialect.name)
-    except SqlglotError:
-        raise
-    except Exception as error:  # also of trees that are too deep, of statements it half knows
-        raise ParseError(_unread(error)) from error
-
-
-def _unread(error: Exception) -> str:
-    too_deep = isinstance(error, RecursionError)
-    return "it nests too deep" if too_deep else f"it is not understood ({type(error).__name__})"
-
-
-class OursAreQuiet(logging.Filter):
-    """Drops what sqlglot logs while it reads for us: what follows from it is ours to say."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is of somebody else's use of sqlglot."""
-        frame: FrameType | None = sys._getframe()
-        while frame is not None:
-            name = frame.f_globals.get("__name__", "")
-            if name.startswith("vista_sql.") and frame.f_code is not OursAreQuiet.filter.__code__:
-                return False
-            frame = frame.f_back
-        return True
-
-
-logging.getLogger("sqlglot").addFilter(OursAreQuiet())
-
-
-def unless_sqlglot_fails(work: Callable[[], T]) -> T | None:
-    """Return what `work` returns; None where sqlglot fails in it, in whatever way that shows."""
-    try:
-        return work()
-    except SqlglotError:
-        return None
-    except Exception as error:
-        if isinstance(error, RecursionError) or _is_of_sqlglot(error):
-            return None
-        raise
-
-
-def _is_of_sqlglot(error: Exception) -> bool:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and "sqlglot" in Path(trace.tb_frame.f_code.co_filename).parts
 
 
 def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
@@ -185,7 +108,7 @@ def _statement(text: str, dialect: Dialect) -> Statement:
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
     """Return a statement's tree; None where sqlglot cannot read it."""
     try:
-        tree = _parsed(text, dialect)
+        tree = tree_of(text, dialect)
     except SqlglotError:
         return None
     return None if isinstance(tree, exp.Command) else tree
@@ -397,11 +320,11 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
         if any(token.token_type == TokenType.SEMICOLON for token in tokens):
             raise QueryError(f"{text!r} is more than one statement, not a table's name or a query")
         if _is_name(tokens):
-            table = _parsed(f"SELECT * FROM {stripped}\n", dialect)
+            table = tree_of(f"SELECT * FROM {stripped}\n", dialect)
             name = table.find(exp.Table)
             if name is not None:
                 return name.sql(dialect.name, comments=False)
-        tree = _parsed(stripped, dialect)
+        tree = tree_of(stripped, dialect)
     except SqlglotError as error:
         raise QueryError(
             f"{text!r} is neither a table's name nor a query: {_first(error)}"
@@ -410,7 +333,7 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
         try:
-            table = _parsed(f"SELECT * FROM {stripped}\n", dialect)
+            table = tree_of(f"SELECT * FROM {stripped}\n", dialect)
             return f"({table.sql(dialect.name, comments=False)})"
         except SqlglotError:
             raise QueryError(
@@ -443,7 +366,7 @@ def _first(error: SqlglotError) -> str:
 
     Example:
         >>> try:
-        ...     sqlglot.parse_one("SELECT 1 +")
+        ...     tree_of("SELECT 1 +", DUCKDB)
         ... except SqlglotError as error:
         ...     print(_first(error))
         Required keyword: 'expression' missing for <class 'sqlglot.expressions.core.Add'>
@@ -534,7 +457,7 @@ def table_names(statement: Statement) -> list[str]:
             if function.takes_relation(name) and isinstance(text, str):
                 with contextlib.suppress(SqlglotError, QueryError):
                     relation = clean_relation(text, statement.dialect)
-                    trees.append(_parsed(f"SELECT * FROM {relation}", statement.dialect))
+                    trees.append(tree_of(f"SELECT * FROM {relation}", statement.dialect))
     names = [
         table.name
         for tree in trees

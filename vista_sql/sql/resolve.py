@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.parse import FoundCall, Statement
+from vista_sql.sql.reading import UnresolvedError, by_sqlglot
 
 ColumnsOf = Callable[[str], Mapping[str, str] | None]
 """The columns (name → type) of a relation, given as text that can stand after FROM."""
-
-_Asked = ParamSpec("_Asked")
-_Answer = TypeVar("_Answer")
-
-
-class UnresolvedError(Exception):
-    """The names in a tree cannot be resolved: a table's columns are unknown, or sqlglot fails."""
-
-
-def by_sqlglot(
-    function: Callable[_Asked, _Answer], *args: _Asked.args, **kwargs: _Asked.kwargs
-) -> _Answer:
-    """Call a function of sqlglot's; return what it returns.
-
-    Its optimizer raises KeyError, AttributeError, RecursionError and others upon SQL that it does
-    not know: those mean no more than its own errors do, and only around its own calls.
-
-    Raises:
-        UnresolvedError: it raised anything.
-    """
-    try:
-        return function(*args, **kwargs)
-    except Exception as error:
-        name = getattr(function, "__name__", "sqlglot")
-        raise UnresolvedError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,8 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
 from vista_sql.sql.joins import JoinContext, operands, sources, tables
 from vista_sql.sql.quoting import identifier
-from vista_sql.sql.resolve import (
-    ColumnsOf,
-    Other,
-    Resolved,
-    StandIn,
-    UnresolvedError,
-    by_sqlglot,
-)
+from vista_sql.sql.reading import UnresolvedError, by_sqlglot
+from vista_sql.sql.resolve import ColumnsOf, Other, Resolved, StandIn
 from vista_sql.sql.steady import steady_expression, steady_query
 
 ROW = "__vista_row"

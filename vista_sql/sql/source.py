@@ -11,7 +11,8 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from vista_sql.sql import joins
 from vista_sql.sql.dialect import Dialect
-from vista_sql.sql.resolve import Resolved, by_sqlglot
+from vista_sql.sql.reading import by_sqlglot
+from vista_sql.sql.resolve import Resolved
 from vista_sql.sql.semi_joins import Cutter, Rows
 from vista_sql.sql.steady import steady_expression
 
