@@ -47,6 +47,7 @@ def _build(name):
     import keras
 
     gc.collect()
+    keras.utils.clear_session()  # layers without names are counted on from those of other tests
     network = getattr(keras.applications, APPLICATIONS[name])(weights=None)
     random = np.random.default_rng(1)
     for variable in network.weights:
