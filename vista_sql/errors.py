@@ -12,6 +12,7 @@
     ├── SettingError             a setting has a value it cannot have
     ├── StoreError               the feature store that the user named cannot be used
     └── HostError                the engine that runs the plan failed
+        └── StreamedError        rows that went by already are asked for once more
 
 A message is one sentence: what is wrong, where, what was found, what to do. `args` equal the
 constructor's arguments, so that an error survives pickling and crosses processes unchanged.
@@ -209,3 +210,7 @@ class StoreError(VistaError):
 
 class HostError(VistaError):
     """The engine that runs the plan failed."""
+
+
+class StreamedError(HostError, TypeError):
+    """Rows went by already; a TypeError too, so that `list(result)` does without its length."""

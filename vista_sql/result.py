@@ -12,7 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vista_sql import catalog, kernels
-from vista_sql.errors import HostError, PlanError, QueryError, UnknownNameError
+from vista_sql.errors import (
+    HostError,
+    PlanError,
+    QueryError,
+    StreamedError,
+    UnknownNameError,
+)
 from vista_sql.units import format_bytes
 
 if TYPE_CHECKING:
@@ -46,10 +52,6 @@ NUMBERS = {  # DuckDB type → NumPy's
 TEXTS = ("VARCHAR", "BLOB")
 
 _VECTOR = re.compile(r"(FLOAT|DOUBLE)\[(\d*)\]")
-
-
-class _StreamedError(HostError, TypeError):
-    """Rows went by already; a TypeError, so that `list(result)` does without its length."""
 
 
 class Result:
@@ -102,13 +104,13 @@ class Result:
             rows: most rows in a batch; there are fewer where they are wide.
 
         Raises:
-            HostError: the rows were streamed before; a statement runs once.
+            StreamedError: the rows were streamed before; a statement runs once.
         """
         with self._reading:
             if self._table is not None:
                 return self._table.to_reader(max_chunksize=rows)
             if self._streamed:
-                raise _StreamedError(
+                raise StreamedError(
                     "the rows of this result were streamed already; run the statement again, or "
                     "call .arrow() first to keep them"
                 )

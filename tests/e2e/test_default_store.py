@@ -30,7 +30,14 @@ with foods.connect() as db:
 """
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 100_000])
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param(0, marks=pytest.mark.full),
+        20_000,
+        pytest.param(100_000, marks=pytest.mark.full),
+    ],
+)
 def test_a_full_disk(room, tmp_path):
     """No file may grow beyond a few bytes, as where the disk is full."""
     done = subprocess.run(
