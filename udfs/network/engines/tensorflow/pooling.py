@@ -14,10 +14,8 @@ from itertools import product
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
 
+from ...pools import GEM_FLOOR, GEM_POWER, halves
 from .process import Tensor, load
-
-GEM_POWER = 3.0  # Radenović et al., Fine-tuning CNN Image Retrieval, TPAMI 2018: p = 3
-GEM_FLOOR = 1e-6  # … and their clamp, below which a power of a negative value would be undefined
 
 
 def pooled(values: Tensor, pool: str) -> Tensor:
@@ -42,16 +40,6 @@ def pooled(values: Tensor, pool: str) -> Tensor:
         )
     ]
     return tf.concat(cells, axis=1) if len(cells) > 1 else cells[0]
-
-
-def halves(side: int) -> tuple[tuple[int, int], ...]:
-    """Return the cells [start, end) of one side of the 2 × 2 grid.
-
-    Example:
-        >>> halves(4), halves(7), halves(1)
-        (((0, 2), (2, 4)), ((0, 4), (3, 7)), ((0, 1),))
-    """
-    return ((0, (side + 1) // 2), (side // 2, side)) if side > 1 else ((0, 1),)
 
 
 def _global(values: Tensor, pool: str) -> Tensor:

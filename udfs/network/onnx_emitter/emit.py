@@ -1,0 +1,131 @@
+"""A graph and the layers wanted of it → an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from vista_sql import catalog
+from vista_sql.errors import PlanError, UnknownNameError
+from vista_sql.roster import Preprocessing
+
+from ..graph import Graph
+from ..steps import Step
+from . import groups, outputs
+from .writer import Value, Writer
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+PACKAGE = f"{__package__}.kinds"
+
+INPUT = "pixels"
+"""The model's input where it begins at the image."""
+
+EmitKind: TypeAlias = Callable[[Writer, Step, Sequence[Value]], Value]
+"""What a file of `kinds/` holds as `emit`: writes one step's operation, given its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of a model: a layer, how its maps are pooled, and what the output is called."""
+
+    layer: str
+    pool: str
+    name: str
+
+
+def emit(
+    graph: Graph,
+    preprocessing: Preprocessing,
+    wanted: Sequence[Output],
+    source: str | None = None,
+) -> ModelProto:
+    """Return a model that computes layers of a network.
+
+    Args:
+        graph: the network.
+        preprocessing: from uint8 pixels to the network's input.
+        wanted: at least one; each becomes an output, float32 (rows, values).
+        source: the step whose raw maps, float32 (rows, values), are the model's input, which has
+            the step's name; None: the input is `INPUT`, uint8 pixels (rows, height, width,
+            channels), channels in the preprocessing's order.
+
+    Returns:
+        The model; the number of rows is open.
+
+    Raises:
+        PlanError: a step cannot be written in ONNX, or a layer cannot be computed from `source`.
+        UnknownNameError: the network has no such layer.
+    """
+    for output in wanted:
+        graph.check(output.layer)
+    start = graph.input if source is None else source
+    writer = Writer(graph.name)
+    known = {start: _entered(writer, graph, preprocessing, source)}
+    compute(writer, graph, [output.layer for output in wanted], start, known)
+    for output in wanted:
+        writer.output(output.name, outputs.pooled(writer, known[output.layer], output.pool))
+    return writer.model()
+
+
+def compute(
+    writer: Writer, graph: Graph, targets: Sequence[str], start: str, known: dict[str, Value]
+) -> None:
+    """Write all that `targets` need; `known` holds the value of `start`, and gets all others."""
+    for name in graph.order(targets, start):
+        if name in known:
+            continue
+        group = graph.group_of(name)
+        if group is not None:
+            known[name] = groups.emit(writer, graph, group, name, start, known)
+        else:
+            step = graph.steps[name]
+            known[name] = emit_step(writer, step, [known[need] for need in step.inputs])
+
+
+def emit_step(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
+    """Write one step by the file of its kind.
+
+    Raises:
+        PlanError: there is none, or the step does what it does not describe.
+    """
+    kind = _snake_case(type(step.operation).__name__)
+    if kind not in catalog.names(PACKAGE):
+        raise PlanError(f"layer {step.name!r} {_kind(step)}cannot be written in ONNX")
+    emit_kind: EmitKind = catalog.module(PACKAGE, kind).emit
+    try:
+        return emit_kind(writer, step, inputs)
+    except UnknownNameError as error:
+        raise PlanError(f"layer {step.name!r} cannot be written in ONNX: {error}") from error
+
+
+def _entered(
+    writer: Writer, graph: Graph, preprocessing: Preprocessing, source: str | None
+) -> Value:
+    from onnx import TensorProto
+
+    shape = tuple(side or 1 for side in graph.steps[source or graph.input].shape or ())
+    if source is not None:
+        flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
+        return writer.reshaped(flat, shape)
+    value = writer.input(INPUT, shape, np.dtype("uint8"))
+    value = writer.apply("Cast", value, to=TensorProto.FLOAT)
+    mean, scale = preprocessing.mean, preprocessing.scale
+    if any(mean):
+        value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))
+    if any(one != 1 for one in scale):
+        value = writer.apply("Mul", value, writer.constant(np.asarray(scale, np.float32)))
+    return value
+
+
+def _kind(step: Step) -> str:
+    kind = getattr(step.operation, "kind", type(step.operation).__name__)
+    return f"({kind}) " if kind else ""
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]

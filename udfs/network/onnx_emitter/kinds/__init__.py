@@ -1,0 +1,1 @@
+"""How a step is written in ONNX: a file per kind of operation (`steps.py`), each with `emit`."""

@@ -1,0 +1,187 @@
+"""An ONNX model being written: values, nodes, constants, and the layout that a map stands in.
+
+Maps are (batch, height, width, channels) in our steps and (batch, channels, height, width) in
+ONNX's convolutions. A value stands in the one or the other, and is transposed where an operation
+needs the other, once; what works on single values or on the channels alone works in either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+OPSET = 20
+"""Of ONNX's operations: the first with Gelu (2023), which OpenVINO and ONNX Runtime both read."""
+IR_VERSION = 9  # the one that came with the opset
+
+BATCH = "rows"
+"""The name of the axis whose length is left open."""
+
+Layout: TypeAlias = Literal["channels_last", "channels_first"]
+Shape: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A batch of one step's values in the model.
+
+    Attributes:
+        name: in the model.
+        shape: of one image, channels last: (height, width, channels), (values,) or any other.
+        layout: in which it stands; only maps, of three axes, have two.
+    """
+
+    name: str
+    shape: Shape
+    layout: Layout = "channels_last"
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it has height, width and channels."""
+        return len(self.shape) == 3
+
+    @property
+    def channel_axis(self) -> int:
+        """The place of the channels, the batch's axis being 0."""
+        return 1 if self.layout == "channels_first" else len(self.shape)
+
+    @property
+    def spatial_axes(self) -> tuple[int, int]:
+        """The places of a map's height and width."""
+        return (2, 3) if self.layout == "channels_first" else (1, 2)
+
+
+class Writer:
+    """Collects a model's parts under names of their own.
+
+    Example:
+        >>> writer = Writer("tiny")
+        >>> pixels = writer.input("pixels", (2, 2, 1), np.dtype("float32"))
+        >>> writer.output("doubled", writer.apply("Add", pixels, pixels))
+        >>> [node.op_type for node in writer.model().graph.node]
+        ['Add', 'Identity']
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
+        self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
+        self._n_names = 0
+
+    def input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Value:
+        """Add an input of the model, channels last."""
+        from onnx import helper
+
+        kind = helper.np_dtype_to_tensor_dtype(dtype)
+        self._inputs.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
+        return Value(name, shape)
+
+    def output(self, name: str, value: Value) -> None:
+        """Make a value, of float32, an output of the model under a name, channels last."""
+        from onnx import TensorProto, helper
+
+        last = self.last(value)
+        self._nodes.append(helper.make_node("Identity", [last.name], [name]))
+        shape = (BATCH, *last.shape)
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+    def constant(self, values: np.ndarray | float | Sequence[int]) -> str:
+        """Add numbers; of floating-point ones, as float32."""
+        from onnx import numpy_helper
+
+        array = np.asarray(values)
+        kind = np.float32 if array.dtype.kind == "f" else np.int64
+        name = self._new("constant")
+        plain = np.ascontiguousarray(array.astype(kind)).reshape(array.shape)
+        self._constants.append(numpy_helper.from_array(plain, name))
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
+        """Add an operation of ONNX with one output; return the output's name."""
+        from onnx import helper
+
+        name = self._new(kind.lower())
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def apply(self, kind: str, value: Value, *more: Value | str, **attributes: object) -> Value:
+        """Add an operation that keeps shape and layout; `more` inputs are constants or alike."""
+        names = [one if isinstance(one, str) else one.name for one in more]
+        return replace(value, name=self.node(kind, [value.name, *names], **attributes))
+
+    def first(self, value: Value) -> Value:
+        """Return a map with its channels first."""
+        return self._in(value, "channels_first")
+
+    def last(self, value: Value) -> Value:
+        """Return a value with its channels last."""
+        return self._in(value, "channels_last")
+
+    def alike(self, values: Sequence[Value]) -> list[Value]:
+        """Return values in one layout: the first's where all are maps, else channels last."""
+        layout = values[0].layout if all(one.is_map for one in values) else "channels_last"
+        return [self._in(one, layout) for one in values]
+
+    def per_channel(self, value: Value, numbers: np.ndarray) -> tuple[Value, str]:
+        """Return a value, and numbers that broadcast over it as they do channels last.
+
+        Args:
+            value: any.
+            numbers: one, one per channel, or any array that broadcasts from the last axis on.
+        """
+        numbers = np.asarray(numbers)
+        if numbers.size == 1:
+            return value, self.constant(numbers.reshape(()))
+        if numbers.size == numbers.shape[-1]:
+            shape = (-1, 1, 1) if value.layout == "channels_first" else (-1,)
+            return value, self.constant(numbers.reshape(shape))
+        return self.last(value), self.constant(numbers)
+
+    def reshaped(self, value: Value, shape: Shape) -> Value:
+        """Return the same values, row-major and channels last, in another shape."""
+        last = self.last(value)
+        if last.shape == shape:
+            return last
+        return Value(self.node("Reshape", [last.name, self.constant([-1, *shape])]), shape)
+
+    def flat(self, value: Value) -> Value:
+        """Return a value as a vector."""
+        return self.reshaped(value, (prod(value.shape),))
+
+    def model(self) -> ModelProto:
+        """Return what was written."""
+        from onnx import helper
+
+        graph = helper.make_graph(
+            self._nodes, self.name, self._inputs, self._outputs, self._constants
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="vista_sql",
+        )
+
+    def _in(self, value: Value, layout: Layout) -> Value:
+        if value.layout == layout or not value.is_map:
+            return value
+        if value.name not in self._turned:
+            order = (0, 3, 1, 2) if layout == "channels_first" else (0, 2, 3, 1)
+            name = self.node("Transpose", [value.name], perm=order)
+            turned = Value(name, value.shape, layout)
+            self._turned[value.name], self._turned[name] = turned, value
+        return self._turned[value.name]
+
+    def _new(self, stem: str) -> str:
+        self._n_names += 1
+        return f"{stem}_{self._n_names}"
