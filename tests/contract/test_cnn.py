@@ -125,6 +125,6 @@ def test_layers_compute_what_the_catalogue_says(name):
 def test_the_facts_say_what_the_network_runs_at_once(name):
     cnn, graph = roster.load(name), keras_reader.read(random_network(name))
     granule = batch_lengths.granule(graph)
-    at_once = kernels.rows_at_once(batch_lengths.widest_values(graph), granule)
+    at_once = kernels.rows_at_once(graph.widest_values, granule)
     assert cnn.granule % granule == 0
     assert cnn.rows_at_once % at_once == 0

@@ -6,9 +6,9 @@ An engine is a folder in `engines/` whose `__init__` holds `ENGINE`. It takes a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from vista_sql import catalog
 
@@ -26,16 +26,15 @@ Dtype: TypeAlias = Literal["float32", "bfloat16"]
 
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
-Value = TypeVar("Value", bound=Sized)
-"""A batch of one step's values inside an engine, of the engine's own type; its length is the rows
-that are computed, those that only fill up a batch included."""
+Output: TypeAlias = tuple[str, str]
+"""A layer, and how its maps are pooled: one of vista_sql.kernels.POOLS."""
 
 
-class Runner(Protocol[Value]):
+class Runner(Protocol):
     """A network open in an engine: one graph, one set of weights, one arithmetic, one device.
 
-    The same segment gives a row the same bits, whatever rows stand beside it, how many there are,
-    which other segments were compiled and how many threads run.
+    A layer gives a row the same bits, whatever rows stand beside it, how many there are, which
+    other layers are asked for, from which layer's map it is computed and how many threads run.
     """
 
     @property
@@ -53,45 +52,26 @@ class Runner(Protocol[Value]):
         """The most images in one call that memory is reckoned for, and speed gains from."""
         ...
 
-    def call(
-        self, work: Callable[[np.ndarray], list[np.ndarray]], values: np.ndarray
-    ) -> list[np.ndarray]:
-        """Run `work`, which uses the methods below, where and on as many rows as the engine can.
+    @property
+    def seconds_from_image(self) -> dict[str, float]:
+        """The median seconds of one image from its pixels up to a layer.
 
-        Args:
-            work: (rows, …) → matrices of as many rows.
-            values: (rows, …); cut into pieces where the device's memory takes no more.
-
-        Returns:
-            The matrices of all rows.
-
-        Raises:
-            PlanError: the memory does not take the smallest piece.
+        Of the layers that batches have stopped at since the network was opened.
         """
         ...
 
-    def enter(self, values: np.ndarray, layer: str) -> Value:
-        """Return what `segment` takes for a step's values.
+    def run(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        """Return float32 (rows, values) per output, of one pass.
 
         Args:
+            start: the graph's input, or a step from which every output can be computed.
+            outputs: each once, in any order; a layer may be there with several poolings.
             values: uint8 pixels (rows, height, width, channels) for the graph's input; else float32
-                (rows, values), as `leave` returned them with pool 'none'.
-            layer: the step.
-        """
-        ...
-
-    def segment(self, start: str, stop: str) -> Callable[[Value], Value]:
-        """Return the function from one step's values to another's, compiled at its first use.
-
-        From the graph's input to itself it is the preprocessing, from pixels on.
-        """
-        ...
-
-    def leave(self, value: Value, layer: str, pool: str, rows: int) -> np.ndarray:
-        """Return float32 (rows, values): the first `rows` of a step's values, pooled.
+                (rows, values) as an output of the step with pool 'none' is.
 
         Raises:
-            ArgumentError: `pool` is none of vista_sql.kernels.POOLS.
+            ArgumentError: a pool is none of vista_sql.kernels.POOLS.
+            PlanError: the device's memory does not take the smallest batch.
         """
         ...
 
@@ -113,7 +93,7 @@ class Engine:
 
     name: str
     identity: Callable[[], str]
-    open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner[Any]]
+    open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner]
 
 
 def load(name: str) -> Engine:

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TypeAlias
 
 from vista_sql.errors import PlanError, UnknownNameError
@@ -92,6 +93,12 @@ class Graph:
                 self._used[needed].append(step.name)
         self.groups = self._find_groups()
         self._member_of = {name: group for group in self.groups for name in group.members}
+
+    @cached_property
+    def widest_values(self) -> int:
+        """The values of one image in the widest step."""
+        shapes = [step.shape for step in self.steps.values() if step.shape]
+        return max(prod(side or 1 for side in shape) for shape in shapes)
 
     def group_of(self, name: str) -> Group | None:
         """Return the group that a step is a member of, if any."""
@@ -178,6 +185,10 @@ class Graph:
             return True
         users = [name for name in order if source in self.needs(name, source)]
         return all(self.tail_is_exact(source, user) for user in users)
+
+    def home(self, name: str) -> str:
+        """Return the last cut from which a step that is no cut can be computed."""
+        return next(cut for cut in reversed(self.cuts) if self.reachable(cut, name))
 
     def check_start(self, source: str, target: str) -> None:
         """Check that `target` may be computed from a stored map of `source`.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 
 import numpy as np
@@ -14,11 +13,8 @@ from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn
 
 from . import engine, keras_reader
+from .engine import Output
 from .graph import Graph
-from .stopwatch import Stopwatch
-
-Output = tuple[str, str]
-"""A layer, and how its maps are pooled: one of vista_sql.kernels.POOLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +82,6 @@ class Network:
         self.on_gpu = self.runner.on_gpu
         self.batch_rows = self.runner.batch_rows
         """The most images in one micro-batch, unless a spec says otherwise."""
-        self._place = {name: i for i, name in enumerate(self.graph.cuts)}
-        features = (self.cnn.aliases.get(name, name) for name in self.cnn.feature_layers)
-        self._stops = {name for name in features if name in self._place}
-        self._stopwatch = Stopwatch()
-        self.home = cache(self._home)
 
     @property
     def timed(self) -> dict[str, tuple[int, float]]:
@@ -99,7 +90,7 @@ class Network:
         Of the layers that batches have stopped at since the network was loaded.
         """
         flops = {layer.name: layer.flops for layer in self.cnn.layers}
-        seconds = self._stopwatch.from_start(self.graph.input)
+        seconds = self.runner.seconds_from_image
         return {n: (flops[n], spent) for n, spent in seconds.items() if n in flops}
 
     def size(self, layer: str) -> int:
@@ -158,7 +149,7 @@ class Network:
         """
         start = self.graph.input if start is None else start
         self.check_start(start, [layer for layer, _ in outputs])
-        return self.runner.call(lambda rows: self._pass(start, outputs, rows), values)
+        return self.runner.run(start, outputs, values)
 
     def check_start(self, start: str, layers: Sequence[str]) -> None:
         """Check that layers exist and can be computed from a raw map of `start`.
@@ -171,45 +162,3 @@ class Network:
             self.graph.check(layer)
             if start != self.graph.input:
                 self.graph.check_start(start, layer)
-
-    def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
-        matrices: dict[Output, np.ndarray] = {}
-        first = self.runner.enter(values, start)
-        pools: dict[str, list[str]] = {}
-        for layer, pool in outputs:
-            pools.setdefault(layer, []).append(pool)
-        for layer, value in self._walk(start, first, set(pools)):
-            for pool in pools[layer]:
-                matrices[layer, pool] = self.runner.leave(value, layer, pool, len(values))
-        return [matrices[output] for output in outputs]
-
-    def _walk(self, start: str, value: Sized, wanted: set[str]) -> Iterator[tuple[str, Sized]]:
-        """Yield each wanted layer with the engine's value, going up once from cut to cut."""
-        segment = self.runner.segment
-        if start in wanted:
-            yield start, segment(start, start)(value) if start == self.graph.input else value
-        if start not in self._place:
-            for layer in wanted - {start}:
-                yield layer, segment(start, layer)(value)
-            return
-        homes = {layer: self.home(layer) for layer in wanted if layer not in self._place}
-        stops = {layer for layer in wanted if layer in self._place} | set(homes.values())
-        last = max((self._place[stop] for stop in stops), default=0)
-        stops |= {stop for stop in self._stops if self._place[stop] < last}
-        above = [s for s in self.graph.cuts if s in stops and self._place[s] > self._place[start]]
-        here = start
-        for stop in [start, *above]:
-            if stop != here:
-                with self._stopwatch.timing(here, stop, len(value)):
-                    value = segment(here, stop)(value)
-                here = stop
-                if stop in wanted:
-                    yield stop, value
-            for layer, home in homes.items():
-                if home == stop:
-                    yield layer, segment(stop, layer)(value)
-
-    def _home(self, layer: str) -> str:
-        """Return the last cut from which a layer that is no cut can be computed."""
-        graph = self.graph
-        return next(cut for cut in reversed(graph.cuts) if graph.reachable(cut, layer))

@@ -10,7 +10,6 @@ from vista_sql.udfs.network.engines.tensorflow.batch_lengths import (
     granule,
     is_even,
     padded,
-    widest_values,
 )
 from vista_sql.udfs.network.graph import Graph
 from vista_sql.udfs.network.steps import (
@@ -68,7 +67,7 @@ def test_only_maps_that_are_uneven_need_full_granules():
 def test_micro_batches_are_as_long_as_the_widest_step_allows():
     def at_once(side, granule=2):
         graph = Graph("square", [Step("image", Image(), (), (side, side, 1))], "image")
-        return rows_at_once(widest_values(graph), granule)
+        return rows_at_once(graph.widest_values, granule)
 
     assert at_once(4) == MOST_AT_ONCE
     side = int((WIDEST_BYTES / 4 / 10) ** 0.5)

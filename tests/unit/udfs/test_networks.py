@@ -37,21 +37,21 @@ def test_a_cnn_is_opened_before_its_network_is_loaded():
 
 def test_a_layer_beside_the_way_starts_at_the_cut_below_it():
     network = lowered("residual")
-    assert network.home("a_relu") == "first_relu"
-    assert network.home("block") == "block"
+    assert network.graph.home("a_relu") == "first_relu"
+    assert network.graph.home("block") == "block"
 
 
 def test_the_way_up_stops_at_feature_layers_whatever_is_asked_for():
     network = Network(open_toy(InferSpec("residual", ())), "float32", "cpu")
     segments = []
-    compiled = network.runner.segment
+    compiled = network.runner.lowered.function
 
     def noted(start, stop):
         segments.append((start, stop))
         return compiled(start, stop)
 
-    network.runner.segment = noted
-    network._stops = {"block"}
+    network.runner.lowered.function = noted
+    network.runner._stops = {"block"}
     (top,) = network.features(["top"], "none", pixels(2))
     assert segments == [("image", "block"), ("block", "top")]
     segments.clear()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from vista_sql.kernels import BATCH_LENGTHS, GRANULE, padded_rows
@@ -38,12 +36,6 @@ def granule(graph: Graph) -> int:
     """Return what the length of a batch is padded to a multiple of, for its rows' bits to stay."""
     uneven = (step for step in graph.steps.values() if not is_even(step))
     return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else BATCH_LENGTHS[0]
-
-
-def widest_values(graph: Graph) -> int:
-    """Return the values of one image in the widest step."""
-    shapes = [step.shape for step in graph.steps.values() if step.shape]
-    return max(prod(side or 1 for side in shape) for shape in shapes)
 
 
 def is_even(step: Step) -> bool:

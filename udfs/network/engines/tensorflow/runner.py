@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from math import prod
 
 import numpy as np
@@ -12,16 +13,17 @@ from vista_sql.errors import SettingError
 from vista_sql.kernels import BATCH_LENGTHS, rows_at_once
 from vista_sql.roster import Cnn
 
-from ...engine import Dtype
+from ...engine import Dtype, Output
 from ...graph import Graph
+from ...stopwatch import Stopwatch
 from . import gpu, pooling
-from .batch_lengths import MOST_BLOCK_ROWS, granule, padded, widest_values
+from .batch_lengths import MOST_BLOCK_ROWS, granule, padded
 from .lower import Function, Lowered
 from .process import Tensor, load, on_thread
 
 
 class TensorFlowRunner:
-    """The engine's `Runner`; only `call` may be used outside TensorFlow's thread."""
+    """The engine's `Runner`, made in TensorFlow's thread."""
 
     def __init__(self, cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str) -> None:
         """Read the network onto the device; nothing is traced yet.
@@ -37,7 +39,7 @@ class TensorFlowRunner:
         tf, _ = load()
         with tf.device(place), gpu.loading(cnn.name, 4 * cnn.parameters):
             self.graph = read()
-        widest, shortest = widest_values(self.graph), BATCH_LENGTHS[0]
+        widest, shortest = self.graph.widest_values, BATCH_LENGTHS[0]
         self._granule = shortest if self.on_gpu else granule(self.graph)
         self.batch_rows = rows_at_once(widest, self._granule)
         block_rows = rows_at_once(widest, shortest, MOST_BLOCK_ROWS)
@@ -48,27 +50,65 @@ class TensorFlowRunner:
         ]
         need = gpu.needed(steps, cnn.parameters, 4 if dtype == "float32" else 2)
         self.guard = gpu.Guard(cnn.name, need, BATCH_LENGTHS)
+        self._place = {name: i for i, name in enumerate(self.graph.cuts)}
+        features = (cnn.aliases.get(name, name) for name in cnn.feature_layers)
+        self._stops = {name for name in features if name in self._place}
+        self._stopwatch = Stopwatch()
+        self._home = cache(self.graph.home)
         self._pools: dict[tuple[str, str], Function] = {}
         self._lock = threading.Lock()
 
-    def call(
-        self, work: Callable[[np.ndarray], list[np.ndarray]], values: np.ndarray
-    ) -> list[np.ndarray]:
+    @property
+    def seconds_from_image(self) -> dict[str, float]:
         """See `Runner`."""
-        if self.on_gpu:
+        return self._stopwatch.from_start(self.graph.input)
+
+    def run(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        """See `Runner`; may be called outside TensorFlow's thread."""
+        work = partial(self._pass, start, outputs)
+        if self.on_gpu:  # cut into pieces where its memory takes no more
             return on_thread(self.guard.run, work, values)
         return on_thread(work, values)
 
-    def enter(self, values: np.ndarray, layer: str) -> Tensor:
-        """See `Runner`."""
-        return self.lowered.value(padded(values, self._granule), layer)
+    def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        matrices: dict[Output, np.ndarray] = {}
+        first = self.lowered.value(padded(values, self._granule), start)
+        pools: dict[str, list[str]] = {}
+        for layer, pool in outputs:
+            pools.setdefault(layer, []).append(pool)
+        for layer, value in self._walk(start, first, set(pools)):
+            for pool in pools[layer]:
+                matrices[layer, pool] = self._pooled(value, layer, pool, len(values))
+        return [matrices[output] for output in outputs]
 
-    def segment(self, start: str, stop: str) -> Function:
-        """See `Runner`."""
-        return self.lowered.function(start, stop)
+    def _walk(self, start: str, value: Tensor, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+        """Yield each wanted layer with its value, going up once from cut to cut."""
+        segment = self.lowered.function
+        if start in wanted:
+            yield start, segment(start, start)(value) if start == self.graph.input else value
+        if start not in self._place:
+            for layer in wanted - {start}:
+                yield layer, segment(start, layer)(value)
+            return
+        homes = {layer: self._home(layer) for layer in wanted if layer not in self._place}
+        stops = {layer for layer in wanted if layer in self._place} | set(homes.values())
+        last = max((self._place[stop] for stop in stops), default=0)
+        stops |= {stop for stop in self._stops if self._place[stop] < last}
+        above = [s for s in self.graph.cuts if s in stops and self._place[s] > self._place[start]]
+        here = start
+        for stop in [start, *above]:
+            if stop != here:
+                with self._stopwatch.timing(here, stop, len(value)):
+                    value = segment(here, stop)(value)
+                here = stop
+                if stop in wanted:
+                    yield stop, value
+            for layer, home in homes.items():
+                if home == stop:
+                    yield layer, segment(stop, layer)(value)
 
-    def leave(self, value: Tensor, layer: str, pool: str, rows: int) -> np.ndarray:
-        """See `Runner`."""
+    def _pooled(self, value: Tensor, layer: str, pool: str, rows: int) -> np.ndarray:
+        """Return float32 (rows, values): the first `rows` of a step's values, pooled."""
         pooled = self._pooling(layer, pool)(value)
         if "CPU" not in pooled.device.upper():
             return pooled.numpy()[:rows]  # type: ignore[no-any-return]

@@ -1,0 +1,51 @@
+"""OpenVINO, on a CPU; it reads the network as ONNX, and is imported by running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from vista_sql.errors import SettingError
+from vista_sql.machine.resources import package_version
+
+from ...engine import Dtype, Engine
+
+if TYPE_CHECKING:
+    from vista_sql.roster import Cnn
+
+    from ...graph import Graph
+    from .runner import OpenVinoRunner
+
+SWITCHES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables of the environment that decide which kernels compute."""
+
+
+@cache
+def identity() -> str:
+    """Return the installed version, and the switches that are set."""
+    version = package_version("openvino")
+    switches = (f"{name}={os.environ[name]}" for name in SWITCHES if name in os.environ)
+    return ", ".join([f"openvino {version}" if version else "no openvino", *switches])
+
+
+def open_network(
+    cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
+) -> OpenVinoRunner:
+    """Load a network; OpenVINO is imported by the first one.
+
+    Raises:
+        SettingError: the device is no CPU, or the CPU has no bfloat16.
+        PlanError: a step cannot be written in ONNX.
+        HostError: OpenVINO is not installed.
+    """
+    from .runner import OpenVinoRunner
+
+    if device.lower() not in ("auto", "cpu"):
+        known = "a GPU needs engine => 'tensorflow'" if device.lower() == "gpu" else "it has 'cpu'"
+        raise SettingError(f"device {device!r} cannot be used by engine 'openvino': {known}")
+    return OpenVinoRunner(cnn, read, dtype, threads)
+
+
+ENGINE = Engine("openvino", identity, open_network)

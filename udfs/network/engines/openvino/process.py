@@ -1,0 +1,96 @@
+"""The only place that imports OpenVINO: without its telemetry, and with threads of our number."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any, TypeAlias
+
+from vista_sql.errors import HostError, PlanError, SettingError
+from vista_sql.machine.resources import cores
+
+from ...engine import Dtype
+
+Core: TypeAlias = Any
+"""An openvino.Core; its types are not spelled out, they import too slowly."""
+Request: TypeAlias = Any
+"""An openvino.InferRequest: a compiled model with room for one batch."""
+
+PRECISIONS: dict[Dtype, str] = {"float32": "f32", "bfloat16": "bf16"}
+"""OpenVINO computes in bfloat16 where the processor can, unless it is told what to compute in."""
+
+TELEMETRY = "openvino_telemetry"
+"""Counts uses in the home folder and starts a thread that reports them; without the package,
+OpenVINO has a stub of its own that does nothing."""
+
+_lock = threading.Lock()
+_cores: list[tuple[int, Core]] = []  # at most one: the process, its core
+
+
+def core() -> Core:
+    """Return this process's OpenVINO, imported at the first call.
+
+    Raises:
+        HostError: it is not installed, or was started before this process was forked.
+    """
+    with _lock:
+        if not _cores:
+            _cores.append((os.getpid(), _imported().Core()))
+        process, found = _cores[0]
+    if process != os.getpid():
+        raise HostError(
+            "OpenVINO was loaded before this process was forked, and cannot be used in it: start "
+            "processes with multiprocessing.get_context('spawn'), or infer in the first one"
+        )
+    return found
+
+
+def compiled(model: bytes, dtype: Dtype, threads: int | None) -> Request:
+    """Compile an ONNX model; return what runs it, one batch at a time.
+
+    Args:
+        model: serialized.
+        dtype: of the arithmetic.
+        threads: of one inference; None: one per core.
+
+    Raises:
+        SettingError: the CPU has no such arithmetic.
+        PlanError: OpenVINO cannot run the model.
+    """
+    runtime = core()
+    if dtype == "bfloat16" and "BF16" not in runtime.get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise SettingError(
+            "dtype 'bfloat16' is not an arithmetic of this CPU, and engine 'openvino' does not "
+            "imitate it: use dtype => 'float32' or engine => 'tensorflow'"
+        )
+    options = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
+        "INFERENCE_NUM_THREADS": threads or cores(),
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    try:
+        network = runtime.compile_model(runtime.read_model(model), "CPU", options)
+    except RuntimeError as error:
+        reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
+        raise PlanError(f"OpenVINO cannot run the network: {reason.strip()}") from error
+    return network.create_infer_request()
+
+
+def _imported() -> Any:
+    known = TELEMETRY in sys.modules
+    if not known:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise HostError(
+            f"engine 'openvino' needs OpenVINO ({error}): pip install 'vista-sql[openvino]'"
+        ) from error
+    finally:
+        if not known:
+            del sys.modules[TELEMETRY]
+    return openvino

@@ -1,0 +1,122 @@
+"""A network open in OpenVINO: a model from the image, or from a feature layer, to all above it.
+
+What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
+layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
+any other layer has a model of its own, from the feature layer below it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vista_sql.kernels import rows_at_once
+from vista_sql.roster import Cnn
+
+from ... import onnx_emitter
+from ...engine import Dtype, Output
+from ...graph import Graph
+from ...stopwatch import Stopwatch
+from .process import Request, compiled
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`."""
+
+    start: str
+    layers: tuple[str, ...]
+    pools: tuple[str, ...]
+
+
+class OpenVinoRunner:
+    """The engine's `Runner`; threads take turns."""
+
+    on_gpu = False
+
+    def __init__(
+        self, cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, threads: int | None
+    ) -> None:
+        """Read the network; nothing is compiled yet.
+
+        Args:
+            cnn: facts about it.
+            read: reads its graph and weights.
+            dtype: of the arithmetic.
+            threads: of one inference; None: one per core.
+        """
+        self.graph = read()
+        self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
+        self._cnn, self._dtype, self._threads = cnn, dtype, threads
+        features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
+        self._stops = [cut for cut in self.graph.cuts if cut in features]
+        self._requests: dict[ModelKey, Request] = {}
+        self._stopwatch = Stopwatch()
+        self._lock = threading.Lock()
+
+    @property
+    def seconds_from_image(self) -> dict[str, float]:
+        """See `Runner`."""
+        return self._stopwatch.from_start(self.graph.input)
+
+    def run(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        """See `Runner`."""
+        with self._lock:
+            return self._pass(start, outputs, values)
+
+    def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
+        above = self._above(start)
+        beside = {layer: self._home(layer, start, above) for layer, _ in outputs}
+        beside = {layer: home for layer, home in beside.items() if layer not in above}
+        on_way = [layer for layer, _ in outputs if layer in above]
+        on_way += [home for home in beside.values() if home != start]
+        found: dict[Output, np.ndarray] = {}
+        if on_way:
+            layers = above[: 1 + max(map(above.index, on_way))]
+            pools = [pool for layer, pool in outputs if layer in above]
+            pools += ["none" for home in beside.values() if home != start]
+            with self._stopwatch.timing(start, layers[-1], len(values)):
+                found = self._infer(ModelKey(start, tuple(layers), _ordered(pools)), values)
+        for layer, home in beside.items():
+            wanted = _ordered(pool for other, pool in outputs if other == layer)
+            given = values if home == start else found[home, "none"]
+            found |= self._infer(ModelKey(home, (layer,), wanted), given)
+        return [found[output] for output in outputs]
+
+    def _above(self, start: str) -> list[str]:
+        """Return the feature layers on every way up from a start that is one, bottom to top."""
+        if start == self.graph.input:
+            return self._stops
+        return self._stops[self._stops.index(start) + 1 :] if start in self._stops else []
+
+    def _home(self, layer: str, start: str, above: Sequence[str]) -> str:
+        """Return the last feature layer from which another can be computed, or the start."""
+        reachable = (stop for stop in reversed(above) if self.graph.reachable(stop, layer))
+        return next(reachable, start)
+
+    def _infer(self, key: ModelKey, values: np.ndarray) -> dict[Output, np.ndarray]:
+        if key not in self._requests:
+            self._requests[key] = self._compiled(key)
+        request = self._requests[key]
+        request.infer({0: np.ascontiguousarray(values)}, share_inputs=True)
+        names = [(layer, pool) for layer in key.layers for pool in key.pools]
+        return {  # copied: the next batch is written into the same places
+            name: request.get_output_tensor(place).data.copy() for place, name in enumerate(names)
+        }
+
+    def _compiled(self, key: ModelKey) -> Request:
+        wanted = [
+            onnx_emitter.Output(layer, pool, f"{layer} {pool}")
+            for layer in key.layers
+            for pool in key.pools
+        ]
+        source = None if key.start == self.graph.input else key.start
+        model = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
+        return compiled(model.SerializeToString(), self._dtype, self._threads)
+
+
+def _ordered(pools: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(pools)))
