@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
 
 from ..pools import GEM_FLOOR, GEM_POWER, halves
+from ..steps import Reduction
 from .writer import Value, Writer
 
-REDUCTIONS = {
-    "max2x2": "ReduceMax",
-    "avg2x2": "ReduceMean",
-    "gmp": "ReduceMax",
-    "gap": "ReduceMean",
+REDUCTIONS: Mapping[str, Reduction] = {
+    "max2x2": "max",
+    "avg2x2": "mean",
+    "gmp": "max",
+    "gap": "mean",
 }
+POOLINGS: Mapping[Reduction, str] = {"max": "MaxPool", "mean": "AveragePool"}
 
 
 def pooled(writer: Writer, value: Value, pool: str) -> Value:
@@ -31,7 +34,7 @@ def pooled(writer: Writer, value: Value, pool: str) -> Value:
     if pool == "gem":
         floored = writer.apply("Max", value, writer.constant(GEM_FLOOR))
         powers = writer.apply("Pow", floored, writer.constant(GEM_POWER))
-        mean = over_places(writer, powers, "ReduceMean")
+        mean = over_places(writer, powers, "mean")
         return writer.apply("Pow", mean, writer.constant(1 / GEM_POWER))
     if pool in ("gap", "gmp"):
         return over_places(writer, value, REDUCTIONS[pool])
@@ -45,12 +48,22 @@ def pooled(writer: Writer, value: Value, pool: str) -> Value:
     return Value(writer.node("Concat", cells, axis=1), (len(cells) * channels,))
 
 
-def over_places(writer: Writer, value: Value, reduction: str, keep_axes: bool = False) -> Value:
-    """Return the reduction of a map over its height and width."""
-    axes = writer.constant(value.spatial_axes)
-    name = writer.node(reduction, [value.name, axes], keepdims=int(keep_axes))
-    channels = value.shape[-1]
-    return Value(name, (1, 1, channels), value.layout) if keep_axes else Value(name, (channels,))
+def over_places(
+    writer: Writer, value: Value, reduction: Reduction, keep_axes: bool = False
+) -> Value:
+    """Return the largest or the mean value of each channel of a map.
+
+    It is a pooling whose only window is the map: OpenVINO sums a reduction in another order where
+    a map comes from a convolution than where it is the model's input, and a pooling in one.
+    """
+    height, width, channels = value.shape
+    first = writer.first(value)
+    name = writer.node(POOLINGS[reduction], [first.name], kernel_shape=(height, width))
+    pooled = Value(name, (1, 1, channels), "channels_first")
+    if keep_axes:
+        return pooled
+    shape = writer.constant((-1, channels))
+    return Value(writer.node("Reshape", [name, shape]), (channels,))
 
 
 def _cut(writer: Writer, value: Value, rows: tuple[int, int], columns: tuple[int, int]) -> Value:

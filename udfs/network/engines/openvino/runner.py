@@ -2,13 +2,15 @@
 
 What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
 layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
-any other layer has a model of its own, from the feature layer below it.
+any other layer has a model of its own, from the feature layer below it. In bfloat16 they would also
+depend on where the model begins, if a later layer adds the values of its first one to its own (the
+sum is rounded once more than within a convolution): models end and begin at such layers.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +55,8 @@ class OpenVinoRunner:
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
         self._stops = [cut for cut in self.graph.cuts if cut in features]
+        added = {group.other for group in self.graph.groups} if dtype == "bfloat16" else set()
+        self._breaks = added.intersection(self._stops)
         self._requests: dict[ModelKey, Request] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
@@ -69,22 +73,34 @@ class OpenVinoRunner:
 
     def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
         above = self._above(start)
-        beside = {layer: self._home(layer, start, above) for layer, _ in outputs}
-        beside = {layer: home for layer, home in beside.items() if layer not in above}
-        on_way = [layer for layer, _ in outputs if layer in above]
-        on_way += [home for home in beside.values() if home != start]
-        found: dict[Output, np.ndarray] = {}
-        if on_way:
-            layers = above[: 1 + max(map(above.index, on_way))]
-            pools = [pool for layer, pool in outputs if layer in above]
-            pools += ["none" for home in beside.values() if home != start]
-            with self._stopwatch.timing(start, layers[-1], len(values)):
-                found = self._infer(ModelKey(start, tuple(layers), _ordered(pools)), values)
+        homes = {layer: self._home(layer, start, above) for layer, _ in outputs}
+        beside = {layer: home for layer, home in homes.items() if layer not in above}
+        raw = set(beside.values())
+        on_way = [layer for layer in above if layer in homes or layer in raw]
+        pools = {pool for layer, pool in outputs if layer in above}
+        found = {(start, "none"): values}
+        for key in self._models(
+            start, above[: above.index(on_way[-1]) + 1] if on_way else (), pools, raw
+        ):
+            with self._stopwatch.timing(key.start, key.layers[-1], len(values)):
+                found |= self._infer(key, found[key.start, "none"])
         for layer, home in beside.items():
             wanted = _ordered(pool for other, pool in outputs if other == layer)
-            given = values if home == start else found[home, "none"]
-            found |= self._infer(ModelKey(home, (layer,), wanted), given)
+            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"])
         return [found[output] for output in outputs]
+
+    def _models(
+        self, start: str, layers: Sequence[str], pools: set[str], raw: set[str]
+    ) -> Iterator[ModelKey]:
+        """Yield what is inferred one after the other, for all `layers` above the start."""
+        part: list[str] = []
+        for layer in layers:
+            part.append(layer)
+            ends = layer in self._breaks and layer != layers[-1]
+            if ends or layer == layers[-1]:
+                kept = pools | {"none"} if ends or raw.intersection(part) else pools
+                yield ModelKey(start, tuple(part), _ordered(kept))
+                start, part = layer, []
 
     def _above(self, start: str) -> list[str]:
         """Return the feature layers on every way up from a start that is one, bottom to top."""

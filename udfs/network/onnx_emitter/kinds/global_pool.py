@@ -13,5 +13,4 @@ def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     """Write the step."""
     assert isinstance(step.operation, GlobalPool)  # noqa: S101 - the file's name says so
     pool = step.operation
-    reduction = "ReduceMax" if pool.reduction == "max" else "ReduceMean"
-    return over_places(writer, inputs[0], reduction, pool.keep_axes)
+    return over_places(writer, inputs[0], pool.reduction, pool.keep_axes)
