@@ -61,6 +61,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
         "hosts doctor session result train udfs",
         "cli datasets doctor tfrecord",
     ),
+    "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
     "rich": ("", "cli progress"),
     "scipy": ("", "train"),
@@ -69,6 +70,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
     "torch": ("", "result"),  # who wants tensors of PyTorch has it
+    "yaml": ("", "query_files"),
 }
 
 HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")

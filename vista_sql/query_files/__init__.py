@@ -85,9 +85,16 @@ class Project:
         return tuple(name for name in order if name in wanted and self._takes_part(name))
 
     def broken(self, names: Sequence[str]) -> dict[str, VistaError]:
-        """Return why files cannot be run, by name, as far as their text and YAML tell."""
+        """Return why files cannot be run, by name, as far as their text and YAML tell.
+
+        Args:
+            names: in the order in which they need each other; what needs a broken file is not
+                looked at.
+        """
         wrong: dict[str, VistaError] = {}
         for name in names:
+            if self.needed_by(name) & wrong.keys():
+                continue
             try:
                 self.render(name)
             except VistaError as error:

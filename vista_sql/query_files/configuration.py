@@ -6,6 +6,7 @@ those over the project's, where a folder further in wins. Values may hold Jinja.
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -159,23 +160,27 @@ def read(root: Path, variables: Mapping[str, Any], *, deep: bool = True) -> Fold
 def seed_select(path: Path, config: Config) -> str:
     """Return the SELECT that reads a seed, with the types that dbt gives its columns.
 
-    Raises:
-        QueryError: it is configured as `vista run` cannot.
+    Args:
+        path: the CSV file.
+        config: what YAML says of it; types of columns that it has not count for others.
 
-    Example:
-        >>> print(seed_select(Path("seeds/labels.csv"), {}))
-        SELECT * FROM read_csv('seeds/labels.csv', header = true, delim = ',', sample_size = -1,
-            nullstr = ['', 'null'], types = {}, auto_type_candidates =
-            ['BOOLEAN', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR'])
+    Raises:
+        OSError: it cannot be read.
     """
     types = config["column_types"].value if "column_types" in config else {}
     delimiter = config["delimiter"].value if "delimiter" in config else ","
-    listed = ", ".join(f"{text_literal(k)}: {text_literal(v)}" for k, v in types.items())
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file, delimiter=delimiter), [])
+    given = ", ".join(
+        f"{text_literal(column)}: {text_literal(types[column])}"
+        for column in header
+        if column in types
+    )
     return (
         f"SELECT * FROM read_csv({text_literal(str(path))}, header = true, "
         f"delim = {text_literal(delimiter)}, sample_size = -1,\n"
-        f"    nullstr = ['', 'null'], types = {{{listed}}}, auto_type_candidates =\n"
-        "    ['BOOLEAN', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR'])"
+        f"    {f'types = {{{given}}}, ' if given else ''}auto_type_candidates = ['BOOLEAN', "
+        "'INTEGER', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR'])"
     )
 
 
