@@ -86,9 +86,12 @@ def COMMAND(
     that need it are skipped, and the others run.
     """
     from vista_sql import connect, query_files
+    from vista_sql.query_files.configuration import PROJECT_FILE
 
     project, names = query_files.read(paths, variables)
     order = project.ordered(project.select(wanted, names) if wanted else names)
+    for configured in project.unused():
+        click.echo(f"vista: {PROJECT_FILE} configures {configured}, which is not there", err=True)
     wrong = project.broken(order)  # what is wrong in a file's text is told before anything runs
     for name, error in wrong.items():
         _tell(project.path(name), error)

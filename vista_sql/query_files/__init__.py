@@ -101,6 +101,11 @@ class Project:
                 wrong[name] = error
         return wrong
 
+    def unused(self) -> tuple[str, ...]:
+        """Return what YAML configures although it is not there, like models.shop.stagign."""
+        folders = {folders.root: folders for folders in self._folders.values()}
+        return tuple(name for one in folders.values() for name in one.unused())
+
     def path(self, name: str) -> Path:
         """Return where a file is."""
         return self._paths[name]

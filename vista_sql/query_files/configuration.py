@@ -49,13 +49,32 @@ class Folders:
     def config(self, path: Path) -> Config:
         """Return what the YAML says of a query file or seed."""
         kind = "seeds" if path in self.seeds else "models"
-        inside = path.relative_to(self.bases[path]) if path in self.bases else Path(path.name)
         level, where = _mapping(self.project.get(kind)), shown(self.root / PROJECT_FILE)
         config = self._own(level, where)
-        for name in (str(self.project.get("name")), *inside.parent.parts, path.stem):
+        for name in self._way(path):
             level = _mapping(level.get(name))
             config = merged(config, self._own(level, where))
         return merged(config, self.properties.get((kind, path.stem), {}))
+
+    def unused(self) -> Iterator[str]:
+        """Yield the folders and files that the project configures, and of which there are none."""
+        for kind, files in (("models", self.queries), ("seeds", self.seeds)):
+            ways = [self._way(path) for path in files]
+            waiting: list[tuple[tuple[str, ...], Mapping[str, Any]]] = []
+            waiting.append(((), _mapping(self.project.get(kind))))
+            while waiting:
+                way, level = waiting.pop()
+                if way and not any(other[: len(way)] == way for other in ways):
+                    yield ".".join((kind, *way))
+                    continue
+                for name, value in level.items():
+                    if isinstance(value, dict) and not str(name).startswith("+"):
+                        waiting.append(((*way, str(name)), value))
+
+    def _way(self, path: Path) -> tuple[str, ...]:
+        """Return the names under which a file's configs stand, from the project's on inwards."""
+        inside = path.relative_to(self.bases[path]) if path in self.bases else Path(path.name)
+        return (str(self.project.get("name")), *inside.parent.parts, path.stem)
 
     def take_properties(self, path: Path) -> None:
         """Take what a file of properties says."""
@@ -149,7 +168,7 @@ def read(root: Path, variables: Mapping[str, Any], *, deep: bool = True) -> Fold
             case "model-paths", ".py":
                 folders.others[path.stem] = "Python model"
             case "snapshot-paths", ".sql":
-                text = path.read_text(encoding="utf-8-sig")
+                text = path.read_text(encoding="utf-8-sig", errors="replace")
                 folders.others |= dict.fromkeys(_SNAPSHOT.findall(text), "snapshot")
             case _, ".yml" | ".yaml":
                 folders.take_properties(path)
