@@ -25,6 +25,7 @@ from vista_sql.train.columns import choose, excluding
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
+from vista_sql.train.encoding import Encoding
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
@@ -32,7 +33,7 @@ from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
 
-FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
+FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
@@ -157,7 +158,13 @@ class TrainingRun:
         codes[[reader.codes[value] for value in values]] = np.arange(len(values))
         sides.train.seal(codes)
         sides.test.seal(codes)
-        rescale(sides.train, sides.test, fills=reader.fills)
+        rescale(
+            sides.train,
+            sides.test,
+            texts=reader.texts_by_code,
+            folds=spec.folds,
+            fills=reader.fills,
+        )
         options = Options(
             n_classes=len(values),
             balanced=spec.class_weight == "balanced",
@@ -237,7 +244,7 @@ class TrainingRun:
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
-        self._warn(rows, reader, values)
+        self._warn(rows, reader, values, sides.train.encoding)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -278,9 +285,22 @@ class TrainingRun:
                 sides.train.append(chunk.take(np.flatnonzero(side == 0)))
                 sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
-    def _warn(self, rows: Sequence[ModelRow], reader: RowReader, values: list[Any]) -> None:
+    def _warn(
+        self,
+        rows: Sequence[ModelRow],
+        reader: RowReader,
+        values: list[Any],
+        encoding: Encoding,
+    ) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
         of_all = [*self._untested(reader, values), *self._lost(reader)]
+        for name, levels in zip(reader.columns.texts, encoding.levels, strict=True):
+            if levels.n_others:
+                of_all.append(
+                    f"column {name!r} has {len(levels.names) + levels.n_others:,} values, of which "
+                    f"{levels.n_others:,}, the rarest, are one: group them in the data if they say "
+                    "something"
+                )
         images, shown = self._ledger.shared()
         where = "several folds" if self.spec.folds else "both sides of the split"
         for row in rows:
