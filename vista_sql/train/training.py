@@ -7,8 +7,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,14 @@ class _Sides:
 class TrainingRun:
     """One training: takes rows from several threads, splits them, and trains when all are there."""
 
-    def __init__(self, spec: TrainSpec) -> None:
+    def __init__(self, spec: TrainSpec, clock: Callable[[], float] = time.monotonic) -> None:
         self.spec = spec
         # as `memory.trainer_bytes` has it: the kernels and DuckDB have the rest
         self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
         self._reader: RowReader | None = None
         self._sides: _Sides | None = None  # None: no row was usable yet
-        self._race = Race(spec.budget_seconds) if spec.budget_seconds else None
+        self._race = Race(spec.budget_seconds, clock) if spec.budget_seconds else None
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
@@ -133,8 +133,13 @@ class TrainingRun:
 
     def _round(self, race: Race, reader: RowReader) -> None:
         """Close where the budget is used up or the winner is clear on the rows so far."""
-        self.closed, sides = race.over, self._sides
-        if self.closed or sides is None or not race.due(sides.n_rows) or sides.train.spooled:
+        sides = self._sides
+        if sides is None:
+            return
+        if race.over:
+            self.closed = self._is_enough(reader)
+            return
+        if not race.due(sides.n_rows) or sides.train.spooled:
             return
         n_rows = sides.n_rows
         race.next_rows = 2 * n_rows
@@ -143,8 +148,19 @@ class TrainingRun:
             tested = self._fit(sides.copy(), reader, values)
         except (ModelError, PlanError):
             return  # too few rows of some class, say: the next round will see more
+        if race.over:  # it may have been cut short
+            self.closed = True
+            return
         rows, hits = [model.row for model in tested], [model.hits for model in tested]
-        self.closed = race.round(n_rows, rows, hits) or race.over
+        self.closed = race.round(n_rows, rows, hits)
+
+    def _is_enough(self, reader: RowReader) -> bool:
+        """Return whether the rows so far can be trained on, and tested."""
+        try:
+            self._classes(reader)
+        except ModelError:
+            return False
+        return True
 
     def _fit(self, sides: _Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
         """Seal the rows, and fit and test what is asked for and was not dropped.
@@ -176,6 +192,9 @@ class TrainingRun:
             memory_bytes=self.memory_bytes,
             label_values=tuple(values) if self._of_numbers else (),
         )
+        if self._race is not None:
+            race = self._race
+            options = replace(options, is_over=lambda: race.training_over)
         dropped = self._race.dropped if self._race is not None else ()
         left = [
             contender
@@ -241,6 +260,8 @@ class TrainingRun:
             if known is not None:
                 return result_rows(models.document(spec.home, spec.model, known))
         began = time.perf_counter()
+        if self._race is not None:
+            self._race.begin_last_training()
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
@@ -301,12 +322,19 @@ class TrainingRun:
                     f"{levels.n_others:,}, the rarest, are one: group them in the data if they say "
                     "something"
                 )
+        if self._race is not None and (overrun := self._race.overrun) is not None:
+            of_all.append(overrun)
+        cut = self._race is not None and self._race.training_over
         images, shown = self._ledger.shared()
         where = "several folds" if self.spec.folds else "both sides of the split"
         for row in rows:
             warnings = list(of_all)
             if not math.isfinite(row["objective"]):
                 warnings.append("its loss is not a number: columns have values that are too large")
+            elif not row["converged"] and cut:
+                warnings.append(
+                    f"not converged after {row['iterations']} iterations: raise budget_seconds"
+                )
             elif not row["converged"]:
                 warnings.append(
                     f"not converged after {row['iterations']} iterations: raise max_iterations, "

@@ -194,7 +194,9 @@ def test_every_trainer_predicts_evaluates_and_writes_sql(shops, trainer):
 
 
 TEXTS = st.one_of(
-    st.sampled_from(["a", "A", "it's", '"', "$$", "\\", "NULL", "", " ", "é", "e\u0301", "\n", "%"]),
+    st.sampled_from(
+        ["a", "A", "it's", '"', "$$", "\\", "NULL", "", " ", "é", "e\u0301", "\n", "%"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
 )
 
@@ -247,7 +249,9 @@ def test_text_without_it_is_an_error_that_names_it(shops):
 
 
 def test_a_key_or_prose_is_no_category(sql):
-    sql.con.execute("CREATE TABLE t AS SELECT i AS id, 'n' || i AS s, i % 2 AS y FROM range(10002) r(i)")
+    sql.con.execute(
+        "CREATE TABLE t AS SELECT i AS id, 'n' || i AS s, i % 2 AS y FROM range(10002) r(i)"
+    )
     said = sql.failure("vista_train", model="m", label="y", data="t", **ONE_HOT)
     assert "column 's' has more than 10,000 distinct values" in said
     assert "exclude => ['s']" in said

@@ -80,7 +80,9 @@ def _units(values: Floats, counts: Floats) -> dict[int | None, _Unit]:
     """
     units: dict[int | None, _Unit] = {}
     for left_out in (None, *range(len(counts))):
-        rows = counts.sum(axis=0) if left_out is None else np.delete(counts, left_out, 0).sum(axis=0)
+        rows = (
+            counts.sum(axis=0) if left_out is None else np.delete(counts, left_out, 0).sum(axis=0)
+        )
         n = max(float(rows.sum()), 1.0)
         mean = float(rows @ values / n)
         scale = float(np.sqrt(rows @ (values - mean) ** 2 / n)) or 1.0
