@@ -1,6 +1,7 @@
 """The paper's workload through a session: images to features to models to predictions."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,12 +194,27 @@ def test_images_that_are_all_unreadable_train_nothing(db):
         assert db.query(data).arrow().num_rows == 300
 
 
-def test_some_unreadable_images_are_told_in_the_training_alone(db):
+def test_without_their_reasons_images_are_asked_for_and_no_column_left_out(db):
+    data = DATA.replace("'images'", "'(SELECT id, path || ''.gone'' AS path FROM images)'")
+    data = data.replace("SELECT *", "SELECT id, y, conv2")
+    with pytest.raises(vista_sql.errors.ModelError) as caught:
+        db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'y', data => $${data}$$)").arrow()
+    assert "column 'conv2' is NULL, not finite or too large: can its images be" in str(caught.value)
+    assert f"relative paths start at {Path.cwd()}" in str(caught.value)
+    assert "exclude" not in str(caught.value)
+
+
+def test_some_unreadable_images_are_told(db):
+    with pytest.warns(
+        vista_sql.errors.UnreadableImagesWarning,
+        match=r"^1 of 300 images cannot be read, the first: key \d+: [^;]*$",
+    ):
+        assert db.query(DATA).arrow().num_rows == 300
     assert "1 of 300 rows are skipped" in train(db, "some")[0]["warning"]
     assert "the first image: " in train(db, "some")[0]["warning"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert db.query(DATA).arrow().num_rows == 300
+        db.query(f"SELECT id FROM ({DATA})").arrow()  # no image is read
 
 
 def test_a_relation_shown_twice_and_a_view_train_once(db):

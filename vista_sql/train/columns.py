@@ -205,8 +205,8 @@ def _no_features(
     """Return the message about columns that cannot be features: texts, and those of other types."""
     names = [*texts, *other]
     first = (
-        f"column {names[0]!r} has type {_shown(types[names[0]])} and cannot be a feature (a number, "
-        "BOOLEAN, or a list of FLOAT or DOUBLE can): "
+        f"column {names[0]!r} has type {_shown(types[names[0]])} and cannot be a feature (a "
+        "number, BOOLEAN, or a list of FLOAT or DOUBLE can): "
     )
     if not texts:
         return f"{first}turn it into numbers, or leave it out with {excluding(names)}"

@@ -1,8 +1,8 @@
 """How structured columns become features: numbers, where they were NULL, levels of text.
 
-Stored are numbers, with `fills` as many columns that are 1 where a number is missing, and a code per
-text column. Features are the numbers, missing ones filled in; the columns that say where; and per
-text column a 0/1 column for each level (one-hot), then one for all others. NULL is a level of text.
+Stored are numbers, with `fills` as many columns that are 1 where a number is missing, and a code
+per text column. Features are the numbers, missing ones filled in; the columns that say where; and
+per text column a 0/1 column for each level (one-hot), then one for all others. NULL is a level.
 
 What is learned, means and levels, comes from training rows only. A fold has fewer of them than the
 whole: what its model would have been given instead is linear in the columns that are there, and a
@@ -148,7 +148,7 @@ class Shift:
         return coef
 
     def gradient(self, product: Floats) -> Floats:
-        """Return the derivatives by a fold's weights, from those (columns, features) as they are."""
+        """Return the derivative by a fold's weights, from that by weights (columns, features)."""
         if not len(self):
             return product
         shifted = product.copy()

@@ -148,7 +148,7 @@ class TrainingRun:
             tested = self._fit(sides.copy(), reader, values)
         except (ModelError, PlanError):
             return  # too few rows of some class, say: the next round will see more
-        if race.over:  # it may have been cut short
+        if race.training_over:  # it may have been cut short
             self.closed = True
             return
         rows, hits = [model.row for model in tested], [model.hits for model in tested]
@@ -390,6 +390,11 @@ class TrainingRun:
         """Return the message where no row is usable: what skips most of them, and a remedy."""
         skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
         remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
+        if skip.column in reader.columns.layers and n_rows == self._n_fed:
+            remedy = (
+                ": can its images be read? TRANSFER's column error and VISTA_ERRORS() say why not; "
+                f"relative paths start at {Path.cwd()}"
+            )
         if reader.reason is not None:
             remedy = (
                 f", for its images cannot be read, the first: {reader.reason}; relative paths "

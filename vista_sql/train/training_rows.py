@@ -372,7 +372,7 @@ class TrainingRows:
             yield self._view(buffer[:filled])
 
     def _buckets(self) -> Iterator[Array]:
-        """Yield each file's rows, (rows,) of the stored dtype; while one is used the next is read."""
+        """Yield each file's rows, (rows,) as stored; while one is used the next is read."""
         files = [self._files[bucket] for bucket in sorted(self._files)]
         largest = max((file.seek(0, 2) for file in files), default=0)
         buffers = [np.empty(largest, np.uint8) for _ in range(2)]
