@@ -67,6 +67,7 @@ class ModelRow(TypedDict):
     rmse: NotRequired[float | None]
     roc: Sequence[float] | None  # true-positive rates at the document's `roc_at`
     confusion: Sequence[tuple[int, int, int]]  # expected class, predicted class, rows
+    points: NotRequired[Sequence[tuple[float, float]]]  # expected and predicted number of some rows
     seconds: float
     lift: NotRequired[float | None]  # this and what follows needs the other rows
     is_best: NotRequired[bool]

@@ -169,6 +169,7 @@ def _row(
         "rmse": metrics.rmse,
         "roc": metrics.roc,
         "confusion": metrics.confusion,
+        "points": metrics.points,
         "seconds": fit.seconds,
     }
 

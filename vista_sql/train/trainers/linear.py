@@ -2,8 +2,9 @@
 
 The label is brought to mean 0 and deviation 1 over a model's training rows, as features are, so
 that `reg` means the same whatever the label's unit. The same in scikit-learn: `ElasticNet(alpha=
-reg, l1_ratio=l1_ratio)` on StandardScaler's output for features and label. With standardize => false
-the penalty is on the raw weights and the error in the label's own unit: `ElasticNet` as it is.
+reg, l1_ratio=l1_ratio)` on StandardScaler's output for features and label. With standardize =>
+false the penalty is on the raw weights and the error in the label's own unit: `ElasticNet` as it
+is.
 """
 
 from __future__ import annotations
