@@ -15,7 +15,7 @@ COLUMNS = {  # of the table of scores: the row's column → its heading
     "f1_score": "F1",
     "f1_score_std": "±",
     "r2": "R²",
-    "mae": "mean error",
+    "mae": "mean absolute error",
     "rmse": "root mean square error",
     "lift": "lift",
     "accuracy": "accuracy",
