@@ -282,7 +282,13 @@ def test_a_number_has_its_errors_drawn_and_its_figures_shown(plain, folds):
     ).arrow()
     shown = render(plain)
     said = text_of(shown)
-    for part in ("R²", "mean absolute error", "root mean square error", "Predicted by", "What is left"):
+    for part in (
+        "R²",
+        "mean absolute error",
+        "root mean square error",
+        "Predicted by",
+        "What is left",
+    ):
         assert part in said
     assert ("by the fold that was not trained on it" in said) == bool(folds)
     assert "ROC" not in said

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from vista_sql import catalog
 
 if TYPE_CHECKING:
-    from vista_sql.train.training_rows import Array, Chunk, Floats, TrainingRows
+    from vista_sql.train.chunks import Array, Chunk, Floats
+    from vista_sql.train.training_rows import TrainingRows
 
 PACKAGE = "vista_sql.train.trainers"
 

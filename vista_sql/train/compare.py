@@ -12,13 +12,14 @@ import numpy as np
 from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Array, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,13 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task
 from vista_sql.train.as_sql import double, doubles
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
 from vista_sql.train.encoding import Shift
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import LANES, accumulate
 from vista_sql.train.moments import block_moments
 from vista_sql.train.owlqn import MEMORY, Minimum, minimize
-from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 FEWEST_PASSES = 10  # the iterations of the paper's experiments: with less time, figures say nothing
 

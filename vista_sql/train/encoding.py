@@ -11,16 +11,13 @@ whole: what its model would have been given instead is linear in the columns tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
 from vista_sql.train.hashing import fold_of
-
-if TYPE_CHECKING:
-    from vista_sql.train.training_rows import Array, ColumnMoments, Floats, FloatType, TrainingRows
 
 MOST_LEVELS = 100
 """Levels of a text column that get a column of their own: those of most training rows."""
@@ -140,7 +137,7 @@ class Shift:
         # distance to the fold's own mean is what a takes away
         np.subtract.at(variance, self.target, np.square(self.amount * moments.scale[self.source]))
         constant = variance <= CONSTANT * np.square(moments.scale)
-        return replace(moments, mean=mean, scale=np.sqrt(np.where(constant, 0.0, variance)))
+        return ColumnMoments(mean, np.sqrt(np.where(constant, 0.0, variance)))
 
     def weights(self, coef: Floats) -> Floats:
         """Return weights (columns, features) for features as they are, from a fold's; in place."""
@@ -161,12 +158,18 @@ NO_SHIFT = Shift(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 def learn(
-    rows: TrainingRows, texts: Sequence[Sequence[str | None]], folds: int, *, fills: bool
+    chunks: Iterable[Chunk],
+    n_numbers: int,
+    texts: Sequence[Sequence[str | None]],
+    folds: int,
+    *,
+    fills: bool,
 ) -> tuple[Encoding, list[Shift]]:
-    """Return what training rows, sealed and as they are stored, say of features, in one pass.
+    """Return what training rows, as they are stored, say of features, in one pass.
 
     Args:
-        rows: those that train.
+        chunks: of those that train.
+        n_numbers: how many columns of numbers they have.
         texts: of each text column what its codes stand for.
         folds: how many there are.
         fills: numbers may be missing.
@@ -174,12 +177,11 @@ def learn(
     Returns:
         The encoding, and a shift per fold.
     """
-    n_dense = rows.layout.n_structured - len(texts)
-    k = n_dense // 2 if fills else n_dense
+    k, n_dense = n_numbers, n_numbers * (2 if fills else 1)
     groups = max(1, folds)
     total, n = np.zeros((2, groups, k if fills else 0))
     counts = [np.zeros((groups, len(of_codes)), np.int64) for of_codes in texts]
-    for chunk in rows.chunks() if fills or texts else ():
+    for chunk in chunks if fills or texts else ():
         fold = fold_of(chunk.unit, folds)
         for group in range(groups):
             part = chunk.structured[fold == group]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.curves import Curve, average, curve
-from vista_sql.train.training_rows import Array, Floats
 
 MOST_CONFUSIONS = 2500
 """Entries kept of a confusion matrix: all of 50 classes, some 30 KB a model."""

@@ -6,16 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vista_sql.train.chunks import Chunk, ColumnMoments, Floats, FloatType
 from vista_sql.train.encoding import CONSTANT, learn
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import (
-    Chunk,
-    ColumnMoments,
-    Floats,
-    FloatType,
-    TrainingRows,
-)
+from vista_sql.train.training_rows import TrainingRows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
 
@@ -39,7 +34,8 @@ def rescale(
         folds: how many there are.
         fills: put the mean over the training rows where a number is NaN.
     """
-    encoding, shifts = learn(train_rows, texts, folds, fills=fills)
+    n_numbers = (train_rows.layout.n_structured - len(texts)) // (2 if fills else 1)
+    encoding, shifts = learn(train_rows.chunks(), n_numbers, texts, folds, fills=fills)
     for rows in (train_rows, *others):
         rows.encode(encoding, shifts)
     layout = train_rows.layout

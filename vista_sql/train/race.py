@@ -23,7 +23,7 @@ import numpy as np
 from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED
-from vista_sql.train.training_rows import Array
+from vista_sql.train.chunks import Array
 
 FIRST_ROWS = 256  # the first round's
 BEHIND = 3.0  # standard errors: 1 in 740 by chance, and there are rounds × models chances

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
+from vista_sql.train.chunks import Array, Chunk, Layout
 from vista_sql.train.columns import Columns, excluding, is_reason
-from vista_sql.train.training_rows import Array, Chunk, Layout
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
 MAX_TEXTS = 10_000  # distinct values of a text column: beyond, it is a key or prose

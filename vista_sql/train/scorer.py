@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from vista_sql import train
 from vista_sql.errors import ModelError
 from vista_sql.models import Model
+from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.columns import is_layer, is_structured, is_text
 from vista_sql.train.metrics import probabilities
 from vista_sql.train.rows import Skip, fits, matrix, numbers
-from vista_sql.train.training_rows import Array, Floats
 
 MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
 

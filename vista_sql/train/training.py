@@ -21,6 +21,7 @@ from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
 from vista_sql.train import Options
+from vista_sql.train.chunks import Chunk, Layout
 from vista_sql.train.columns import choose, excluding
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
@@ -31,7 +32,7 @@ from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
 from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
@@ -390,7 +391,8 @@ class TrainingRun:
         """Return the message where no row is usable: what skips most of them, and a remedy."""
         skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
         remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
-        if skip.column in reader.columns.layers and n_rows == self._n_fed:
+        transfers = self.spec.provenance.get("transfers", ())
+        if n_rows == self._n_fed and any(skip.column in t["columns"] for t in transfers):
             remedy = (
                 ": can its images be read? TRANSFER's column error and VISTA_ERRORS() say why not; "
                 f"relative paths start at {Path.cwd()}"

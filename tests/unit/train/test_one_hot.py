@@ -2,6 +2,7 @@
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -202,7 +203,7 @@ TEXTS = st.one_of(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=8, unique=True),
@@ -214,25 +215,29 @@ TEXTS = st.one_of(
 def test_the_model_in_sql_scores_any_text_as_we_do(sql, texts, others, nulls, most, seed):
     levels = [*texts, None] if nulls else texts
     rng = np.random.default_rng(seed)
-    rows = [[i, levels[rng.integers(len(levels))], i % 2 == 0] for i in range(40)]
-    sql.con.execute("CREATE OR REPLACE TABLE data (id BIGINT, t VARCHAR COLLATE NOCASE, y BOOLEAN)")
-    sql.con.executemany("INSERT INTO data VALUES (?, ?, ?)", rows)
+    texts = [*(levels[i] for i in rng.integers(len(levels), size=30)), *others]
+    columns = {"id": np.arange(len(texts)), "t": pa.array(texts, pa.string())}
+    columns["y"] = pa.array([i % 2 == 0 for i in range(30)] + [None] * len(others), pa.bool_())
+    fill(sql.con, columns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "MOST_LEVELS", most)
-        sql.train("data", reg=0.001, **ONE_HOT)
-    new = [[1000 + i, text, None] for i, text in enumerate(others)]
-    if new:
-        sql.con.executemany("INSERT INTO data VALUES (?, ?, ?)", new)
+        sql.train("data", reg=0.01, **ONE_HOT)
     ours = {r["id"]: r["probabilities"] for r in sql("vista_predict", model="m", data="data")}
     (made,) = sql("vista_model_sql", model="m")
     with duckdb.connect() as plain:
-        plain.execute("CREATE TABLE data (id BIGINT, t VARCHAR COLLATE NOCASE)")
-        plain.executemany("INSERT INTO data VALUES (?, ?)", [row[:2] for row in [*rows, *new]])
+        fill(plain, columns)
         plain.execute(made["sql"])
         found = plain.execute(f"SELECT id, {made['macro']}(t).probabilities FROM data").fetchall()
-    assert len(found) == len(ours) == 40 + len(new)
+    assert len(found) == len(ours) == len(texts)
     for key, chances in found:
         assert dict(chances) == pytest.approx(dict(ours[key]), abs=1e-12)
+
+
+def fill(con, columns):
+    con.execute("CREATE OR REPLACE TABLE data (id BIGINT, t VARCHAR COLLATE NOCASE, y BOOLEAN)")
+    con.register("given", pa.table(columns))
+    con.execute("INSERT INTO data FROM given")
+    con.unregister("given")
 
 
 def test_text_without_it_is_an_error_that_names_it(shops):

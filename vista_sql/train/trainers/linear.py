@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
+from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.moments import block_moments
-from vista_sql.train.training_rows import Array, Floats, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 
 def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:

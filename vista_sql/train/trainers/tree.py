@@ -14,8 +14,9 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer
 from vista_sql.train.as_sql import double, doubles
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 MAX_DEPTH = 5  # Spark MLlib's maxDepth, which the paper's code leaves at its default
 SMALLEST = 1e-30  # a class that a leaf has not seen: finite log-odds
