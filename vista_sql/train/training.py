@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,9 @@ from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
-from vista_sql.train import Options
+from vista_sql.train import Options, cautions
 from vista_sql.train.chunks import Chunk, Layout
-from vista_sql.train.columns import choose, excluding
+from vista_sql.train.columns import choose
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
@@ -250,7 +248,7 @@ class TrainingRun:
         if n_rows == 0 or reader is None:
             raise ModelError("the data to train on has no rows")
         if sides is None:
-            raise ModelError(self._all_skipped(reader))
+            raise ModelError(cautions.all_skipped(spec, reader, self._n_fed))
         if not spec.split_by and not self._of_numbers:
             self._stratify(sides)
         values = self._classes(reader)
@@ -315,94 +313,21 @@ class TrainingRun:
         encoding: Encoding,
     ) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
-        of_all = [*self._untested(reader, values), *self._lost(reader)]
-        for name, levels in zip(reader.columns.texts, encoding.levels, strict=True):
-            if levels.n_others:
-                of_all.append(
-                    f"column {name!r} has {len(levels.names) + levels.n_others:,} values, of which "
-                    f"{levels.n_others:,}, the rarest, are one: group them in the data if they say "
-                    "something"
-                )
-        if self._race is not None and (overrun := self._race.overrun) is not None:
-            of_all.append(overrun)
-        cut = self._race is not None and self._race.training_over
-        images, shown = self._ledger.shared()
-        where = "several folds" if self.spec.folds else "both sides of the split"
-        for row in rows:
-            warnings = list(of_all)
-            if not math.isfinite(row["objective"]):
-                warnings.append("its loss is not a number: columns have values that are too large")
-            elif not row["converged"] and cut:
-                warnings.append(
-                    f"not converged after {row['iterations']} iterations: raise budget_seconds"
-                )
-            elif not row["converged"]:
-                warnings.append(
-                    f"not converged after {row['iterations']} iterations: raise max_iterations, "
-                    "reg or tolerance"
-                )
-            if images and row["layers"]:
-                warnings.append(
-                    f"{images} images (rows of equal layers) stand on {where}, {shown} of "
-                    f"{row['n_test']} test rows show one: split_by => keeps such rows together"
-                )
-            row["warning"] = "; ".join(warnings) or None
-
-    def _untested(self, reader: RowReader, values: list[Any]) -> list[str]:
-        """Return what is to be said of the test side where classes are missing there."""
-        spec = self.spec
-        if spec.folds:
-            return []
-        tested = {code for (side, code), n in self._ledger.counts().items() if side == 1 and n}
-        if self._of_numbers and tested:
-            return []
-        missing = [repr(text_of(value)) for value in values if reader.codes[value] not in tested]
-        if not missing:
-            return []
-        if not spec.test_fraction:
-            remedy = "give test_fraction or folds"
-        elif spec.split_by:
-            remedy = "choose another seed, a larger test_fraction, or columns of more groups"
-        else:
-            remedy = "choose a larger test_fraction"
-        if not tested:
-            return [f"no row tests, so there are no figures and no best model: {remedy}"]
-        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        return [f"no test row is of class {named}, of which the figures say nothing: {remedy}"]
-
-    def _lost(self, reader: RowReader) -> list[str]:
-        """Return what is to be said of rows that were skipped for want of a feature."""
-        by_column = [(n, s.column) for s, n in reader.skipped.items() if s.part == "feature"]
-        if not by_column:
-            return []
-        total = sum(n for n, _ in by_column)
-        named = ", ".join(f"{column!r} in {n}" for n, column in sorted(by_column, reverse=True)[:3])
-        remedy = "" if reader.fills else "; missing => 'mean' fills in numbers"
-        if not {column for _, column in by_column} & set(reader.columns.structured):
-            remedy = ""
-        return [
-            f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
-            f"({named}{', …' if len(by_column) > 3 else ''})"
-            + (f", the first image: {reader.reason}" if reader.reason else "")
-            + remedy
+        spec, ledger, race = self.spec, self._ledger, self._race
+        of_all = [
+            *cautions.untested(spec, ledger, reader, values),
+            *cautions.lost(reader, self._n_fed),
+            *cautions.rare(reader, encoding),
         ]
-
-    def _all_skipped(self, reader: RowReader) -> str:
-        """Return the message where no row is usable: what skips most of them, and a remedy."""
-        skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
-        remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
-        transfers = self.spec.provenance.get("transfers", ())
-        if n_rows == self._n_fed and any(skip.column in t["columns"] for t in transfers):
-            remedy = (
-                ": can its images be read? TRANSFER's column error and VISTA_ERRORS() say why not; "
-                f"relative paths start at {Path.cwd()}"
-            )
-        if reader.reason is not None:
-            remedy = (
-                f", for its images cannot be read, the first: {reader.reason}; relative paths "
-                f"start at {Path.cwd()}"
-            )
-        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n_rows} of them {skip}{remedy}"
+        if race is not None and race.overrun is not None:
+            of_all.append(race.overrun)
+        images, shown = ledger.shared()
+        for row in rows:
+            of_row = [
+                *cautions.unfinished(row, spec, race),
+                *cautions.shared(row, spec, images, shown),
+            ]
+            row["warning"] = "; ".join([*of_all, *of_row]) or None
 
     def _classes(self, reader: RowReader) -> list[Any]:
         """Return the label's values, ascending.
