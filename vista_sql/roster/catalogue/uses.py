@@ -178,7 +178,8 @@ def _is_opened(layer: KerasLayer, node: KerasNode, given: Sequence[KerasTensor])
         return False
     inputs = getattr(layer, "inputs", None) or ()
     args, kwargs = node.arguments.args, node.arguments.kwargs
-    plain = len(args) == 1 and {name for name in kwargs if kwargs[name] is not None} <= {"training"}
+    others = keras.tree.flatten({name: kwargs[name] for name in kwargs if name != "training"})
+    plain = len(args) == 1 and all(one is None for one in others)
     if kind.__name__ not in OPENED or not plain or len(inputs) != len(given):
         return False
     if len(inputs) > 1 and not isinstance(args[0], list | tuple):
