@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -168,6 +168,14 @@ def test_layers_from_stored_maps_have_the_same_bits(opened, name):
     for start, layer in legal:
         (values,) = ours.resume(start, [layer], "none", whole[start])
         assert_array_equal(values, whole[layer], f"{layer} from {start}")
+
+
+@every
+def test_plans_start_where_kernels_do(opened, name):
+    _, ours = opened(name)
+    for start, layer in permutations(ours.cnn.layers, 2):
+        reachable = ours.graph.reachable(start.name, layer.name)
+        assert ours.cnn.determines(start, layer) == reachable, (start.name, layer.name)
 
 
 @every

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from vista_sql import catalog, kernels
 from vista_sql.roster import Layer, Network
 from vista_sql.roster.catalogue.uses import KerasLayer, Use, uses
 
@@ -20,26 +21,29 @@ def entries(network: Network) -> tuple[Layer, ...]:
     """
     import keras
 
+    graph = catalog.module(kernels.PACKAGE, "network.keras_reader").read(network)
     found, _ = uses(network)
     by_name = {use.name: use for use in found}
     costs = {use.name: 0 if use.node is None else _cost(use, by_name) for use in found}
     below: dict[str, frozenset[str]] = {}
     for use in found:
         below[use.name] = frozenset({use.name}).union(*(below[name] for name, _ in use.inputs))
-    images = {use.name for use in found if isinstance(use.layer, keras.layers.InputLayer)}
+    read: dict[str, tuple[str, ...]] = {}  # use → itself; or what it reads, where it has no row
     rows = []
     for use in sorted(found, key=lambda use: use.place):
-        shape = _shape(use)
-        if shape is None or use.name in images:
+        inputs = dict.fromkeys(one for name, _ in use.inputs for one in read[name]) or {"": None}
+        shape = None if isinstance(use.layer, keras.layers.InputLayer) else _shape(use)
+        read[use.name] = tuple(inputs) if shape is None else (use.name,)
+        if shape is None:
             continue
-        inputs = dict.fromkeys("" if name in images else name for name, _ in use.inputs)
         rows.append(
             Layer(
                 name=use.name,
                 shape=shape,
                 flops=2 * sum(costs[name] for name in below[use.name]),
                 parameters=sum(prod(w.shape) for w in getattr(use.layer, "weights", ())),
-                inputs=tuple(inputs) or ("",),
+                inputs=tuple(inputs),
+                can_start=graph.can_start(use.name),
             )
         )
     return tuple(rows)
