@@ -60,7 +60,9 @@ def of_any_size():
     keras = keras_reader.keras()
     image = keras.Input((SIDE, SIDE, 3), name="image")
     free = keras.Input((None, None, 3))
-    outer = keras.Model(free, backbone(None, "inner")(free / 127.5), name="outer")
+    x = backbone(None, "inner")(free / 127.5)
+    x = keras.layers.Concatenate(name="joined")([x, 1.0 - x])
+    outer = keras.Model(free, x, name="outer")
     x = keras.layers.GlobalMaxPooling2D(name="peak")(outer(image, training=False))
     return keras.Model(image, x)
 
@@ -189,6 +191,15 @@ def test_neighbours_change_no_bit(opened, name):
             layers, ours.features(layers, "none", images[rows]), whole, strict=True
         ):
             assert_array_equal(one, all_[rows], layer)
+
+
+@every
+def test_random_weights_fill_networks_within(opened, name):
+    model, ours = opened(name)
+    network = weights.load_network(ours.cnn, weights.resolve(ours.cnn, "random", seed=1))
+    for mine, other in zip(network.weights, model.weights, strict=True):
+        if len(mine.shape) > 1 or mine.name == "moving_variance":
+            assert not np.array_equal(mine, other), mine.path
 
 
 def test_names_are_the_files(opened, tmp_path):
