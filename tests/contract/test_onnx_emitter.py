@@ -89,7 +89,7 @@ def kinds():
         "scale": one(custom.LayerScale()),
         "subsampling": one(custom.Subsampling()),
         "partial": one(custom.PartialConv2D(3, [[0, 1], [2], [0, 1, 2]])),
-        "subnetwork": lambda x: keras.Sequential(
+        "inner network": lambda x: keras.Sequential(
             [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()]
         )(layers.Conv2D(3, 3)(x)),
     }

@@ -35,6 +35,7 @@ from .steps import (
     Reshape,
     ResponseNorm,
     ScaleChannels,
+    SeparableConvolution,
     Standardize,
     Step,
     Subsample,
@@ -128,8 +129,16 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
                 depthwise,
                 _activation(layer),
             )
-        case "SeparableConv2D" if channels_last and shape:
-            return _separable(layer, shape)
+        case "SeparableConv2D" if channels_last:
+            return SeparableConvolution(
+                layer.depthwise_kernel,
+                layer.pointwise_kernel,
+                layer.bias,
+                tuple(layer.strides),
+                tuple(layer.dilation_rate),
+                layer.padding,
+                _activation(layer),
+            )
         case "Dense" if _weights_are_plain(layer):
             return Dense(layer.kernel, layer.bias, _activation(layer))
         case "BatchNormalization" if isinstance(axis, int):
@@ -175,27 +184,6 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
             pairs = tuple(map(tuple, layer.connections))
             return PartialConvolution(layer.kernel, layer.bias, pairs)
     return Foreign(kind)
-
-
-def _separable(layer: KerasLayer, shape: tuple[int | None, ...]) -> Subnetwork:
-    """Return a separable convolution as what it is: a depthwise one, then one of 1 × 1."""
-    kernel = layer.depthwise_kernel
-    depthwise = Convolution(
-        kernel,
-        None,
-        tuple(layer.strides),
-        tuple(layer.dilation_rate),
-        layer.padding,
-        depthwise=True,
-    )
-    pointwise = Convolution(layer.pointwise_kernel, layer.bias, activation=_activation(layer))
-    between = (*shape[:-1], kernel.shape[2] * kernel.shape[3])
-    steps = (
-        Step("image", Image(), (), tuple(layer.input.shape[1:])),
-        Step("depthwise", depthwise, ("image",), between),
-        Step("pointwise", pointwise, ("depthwise",), shape),
-    )
-    return Subnetwork(steps, "pointwise")
 
 
 def kind_of(layer: KerasLayer) -> str:

@@ -62,6 +62,23 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SeparableConvolution:
+    """activation(a depthwise convolution, then one of 1 × 1, + bias).
+
+    `depthwise` is (height, width, channels, multiplier), `pointwise` (1, 1, channels × multiplier,
+    filters); strides, dilations and padding are the depthwise one's.
+    """
+
+    depthwise: Weight
+    pointwise: Weight
+    bias: Weight | None
+    strides: Sides = (1, 1)
+    dilations: Sides = (1, 1)
+    padding: Padding = "valid"
+    activation: str = "linear"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dense:
     """activation(values × kernel + bias), over the last axis; `kernel` is (values, units)."""
 
@@ -226,6 +243,7 @@ class Foreign:
 Operation: TypeAlias = (
     Image
     | Convolution
+    | SeparableConvolution
     | Dense
     | BatchNorm
     | LayerNorm

@@ -16,6 +16,7 @@ from ...steps import (
     PartialConvolution,
     ResponseNorm,
     ScaleChannels,
+    SeparableConvolution,
     Step,
     Subsample,
 )
@@ -46,7 +47,9 @@ def is_even(step: Step) -> bool:
             return step.operation.activation in ("linear", "relu", "relu6")
         case Foreign():
             return step.operation.kind in EVEN_KINDS
-        case LayerNorm() | ScaleChannels() | Subsample() | PartialConvolution():
+        case LayerNorm() | ScaleChannels() | Subsample():
+            return False
+        case PartialConvolution() | SeparableConvolution():
             return False
     return True  # sums, products, maxima, copies
 
