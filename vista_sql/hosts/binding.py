@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from vista_sql.hosts import Host
+from vista_sql.hosts import Host, macros
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.planning.capabilities import Capabilities
@@ -80,6 +80,9 @@ class Binder(Host[str]):
             settings: those of the user's connection.
             folder: the user's working folder; "" is the process's.
         """
+        in_macro = macros.of_parameter(call)
+        if in_macro is not None:
+            return in_macro
         home = self.home(settings, folder)
         with self._lock:
             if self._runs is None:

@@ -125,8 +125,8 @@ def table_file(relation: str) -> str:
     return f"SELECT * FROM {text_literal(relation.strip())}"
 
 
-def check(relation: str) -> None:
-    """Refuse a folder or a glob, here and not behind a URI, that holds no image file.
+def some_file(relation: str) -> str:
+    """Return an image file of a folder or a glob, as its column `file` has it; "" behind a URI.
 
     Raises:
         UnknownNameError: there is no such folder; the nearest one is offered.
@@ -135,14 +135,14 @@ def check(relation: str) -> None:
     text = relation.strip()
     base, pattern = _split(text)
     if "://" in base:
-        return
+        return ""
     folder = Path(base or ".").expanduser()
     if not folder.is_dir():
         raise _unknown(base)
     n_others = 0
-    for path in _files(folder, pattern):
-        if path.rpartition(".")[2].lower() in SUFFIXES:
-            return
+    for file in _files(folder, pattern):
+        if file.rpartition(".")[2].lower() in SUFFIXES:
+            return file
         n_others += 1
     if not n_others and text.endswith("/") and not _is_there(text):
         raise _unknown(text)
@@ -219,6 +219,8 @@ def _files(folder: Path, pattern: str) -> Iterator[str]:
             if (folder / found).is_file():
                 yield found
         return
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (name for name in names if not name.startswith("."))
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield (Path(place) / name).relative_to(folder).as_posix()
