@@ -62,6 +62,11 @@ class Call:
         try:
             return argument.read(self.values.get(argument.name))
         except QueryError as error:
+            if self.values.get(argument.name) is False and not self.places:
+                # on a macro: what `name = 'x'`, which compares two texts, has become
+                name = argument.name
+                hint = f"{name} = … is a comparison in DuckDB, write {name} => …"
+                raise ArgumentError(f"{error.message}; {hint}") from None
             raise error.at(self.place(argument.name)) from None
 
     def place(self, argument: str = "") -> Place | None:
