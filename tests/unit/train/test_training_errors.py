@@ -195,7 +195,7 @@ def test_predicting_nothing_gives_no_rows(t):
 
 def test_predict_needs_rows_or_images(t):
     t.train("t")
-    with pytest.raises(ArgumentError, match="needs data => …, or cnn => … and images"):
+    with pytest.raises(ArgumentError, match="needs data => …, or images"):
         t.text("vista_predict", model="m")
     with pytest.raises(ArgumentError, match="exclude each other"):
         t.text("vista_predict", model="m", data="t", images="t")
