@@ -4,7 +4,7 @@
 -- Tables    amazon, amazon_images (generated, not the paper's data), and model 'low_rank' as
 --           amazon_by_layer keeps it; no layer but its best row's is computed
 -- Columns   id, low_rank, predicted_label, probability (of that label)
--- Weights   random: the model remembers its network, layer, weights and seed
+-- Weights   random, from a seed: the model remembers its network, layer and weights
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('amazon_by_layer') }}

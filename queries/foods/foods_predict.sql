@@ -4,7 +4,7 @@
 -- Tables    foods, food_images (generated, not the paper's data), and model 'plant_based' as
 --           foods_by_layer keeps it; no layer but its best row's is computed
 -- Columns   id, plant_based, predicted_label, probability (of that label)
--- Weights   random: the model remembers its network, layer, weights and seed
+-- Weights   random, from a seed: the model remembers its network, layer and weights
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('foods_by_layer') }}
