@@ -122,6 +122,19 @@ def test_what_a_model_remembers_stays_as_it_is(db, given, says):
     assert place.text[place.start : place.end] in wanted
 
 
+def test_a_remembered_key_that_is_not_there_says_what_to_give(db):
+    images = "images => '(SELECT pid AS no, photo FROM photos)', structured => 'facts'"
+    text = f"SELECT pid FROM VISTA_PREDICT(model => 'm/cnn_fc6', {images}{{}})"
+    with pytest.raises(
+        ArgumentError,
+        match=r"'m/cnn_fc6@1' was trained with key => 'pid', and images => \(SELECT .* has no "
+        r"column 'pid' but no, photo: give key => …",
+    ) as caught:
+        db.query(text.format(""))
+    assert caught.value.place.text == text.format("")
+    assert len(rows(db, text.format(", key => ['pid', 'no']"))) == 40
+
+
 @pytest.mark.parametrize(
     ("given", "says", "underlined"),
     [

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
 from vista_sql.planning import workload
@@ -40,8 +41,12 @@ def passed_on(call: Call) -> dict[str, object]:
 
 
 def transfer_call(call: Call, values: Mapping[str, object]) -> Call:
-    """Return the TRANSFER with `values` that a call makes; its errors stand in that call."""
-    return Call("transfer", values, call.places)
+    """Return the TRANSFER with `values` that a call makes; its errors stand in that call.
+
+    Raises:
+        ArgumentError, UnknownNameError: a value is none of its argument's kind.
+    """
+    return Call("transfer", values, call.places).checked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +127,28 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     if not _has_data(call, "images => …"):
         own = transfer_call(call, _as_trained(model, call))
         source = Source(call, own, features=bool(model.layers))
-    relation = source.relation(planner)
+    try:
+        relation = source.relation(planner)
+    except UnknownNameError as error:
+        raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
+    """Return the error about a column that the user did not name, but the model remembers."""
+    kept = _provenance.remembered(model)
+    for name in _provenance.DEFAULTS:
+        columns = kept.get(name)
+        named = columns if isinstance(columns, list) else [columns]
+        if call.get("data") is None and call.values.get(name) is None and error.name in named:
+            return call.error(
+                "",
+                f"model {model.reference!r} was trained with {name} => {columns!r}, and "
+                f"{error.where or 'there'} has no column {error.name!r} but "
+                f"{', '.join(error.known)}: give {name} => …",
+            )
+    return None
 
 
 def _has_data(call: Call, instead: str, shared: Collection[str] = ()) -> bool:
