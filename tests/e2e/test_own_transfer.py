@@ -224,6 +224,7 @@ def test_a_model_that_remembers_less_is_told_what_it_lacks(db):
     assert sorted(map(str, rows(db, text.format(f"{OWN}, seed => 3")))) == wanted
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network
 def test_a_keras_file_may_move_and_must_be_the_same(db, tmp_path):
     def network(seed):
         keras.utils.set_random_seed(seed)
