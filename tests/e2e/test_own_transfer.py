@@ -281,6 +281,31 @@ def test_a_model_of_tables_predicts_a_folder(db, folder):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network
+def test_a_keras_file_may_move_and_must_be_the_same(db, tmp_path):
+    def network(seed):
+        keras.utils.set_random_seed(seed)
+        dense = keras.layers.Dense(3, name="dense")
+        flat = keras.layers.GlobalAveragePooling2D()
+        return keras.Sequential([keras.Input((8, 8, 3)), flat, dense])
+
+    import keras
+
+    one, two, other = (tmp_path / f"{name}.keras" for name in ("one", "two", "other"))
+    network(1).save(one)
+    network(2).save(other)
+    given = "images => 'photos', structured => 'facts', key => 'pid', image => 'photo'"
+    rows(db, f"FROM VISTA_TRAIN(model => 'k', {OPTIONS}, cnn => '{one}', {given})")
+    text = "FROM VISTA_EVALUATE(model => 'k/dense', images => 'photos', structured => 'facts'{})"
+    before = rows(db, text.format(""))
+    one.rename(two)
+    with pytest.raises(vista_sql.errors.VistaError, match=r"one\.keras"):
+        db.query(text.format(""))
+    assert rows(db, text.format(f", cnn => '{two}'")) == before
+    with pytest.raises(ModelError, match=r"trained on other features .*weights_sha256 is"):
+        db.query(text.format(f", cnn => '{other}'"))
+
+
 def test_a_file_of_weights_may_move_and_must_be_the_same(db, tmp_path):
     one, two, other = (tmp_path / f"{name}.weights.h5" for name in ("one", "two", "other"))
     shutil.copy(BUNDLED, one)
