@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vista_sql import files
 
-from . import paths, uris
+from . import inline, paths, uris
 from .digests import digest
 
 
@@ -47,6 +47,7 @@ def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:
     if not is_text(value):
         return value.as_buffer()
     text = value.as_py()
+    inline.image(text)  # which says why it is none: else it would be here as bytes
     path = paths.local_path(text, folder)
     if path is None:
         return uris.read(text, folder, schemes)

@@ -17,6 +17,7 @@ from typing import Any
 
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
+from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
@@ -77,7 +78,8 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         >>> photos = Relation("photos", {"id": "INTEGER", "path": "VARCHAR"})
         >>> workload = bind(call, load_cnn(call), photos, None, seed=0, device="auto")
         >>> gather(workload, Counting(), Identifiers("__v_")).distinct_images
-        SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
+        SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), \
+(SELECT avg(strlen(image)) FROM (SELECT "path" AS image FROM photos LIMIT 64))
         SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
         SELECT __v_images."id", __v_images."id" AS __v_key, __v_images."path" AS __v_image
         FROM photos AS __v_images
@@ -87,8 +89,12 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
     image = workload.image_column
     if image is None or workload.images.columns is None or _is_computed(workload):
         return Facts()
-    blobs = workload.images.columns[image] == "BLOB"
-    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, blobs, names)}")
+    kind = workload.images.columns[image]
+    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, kind, names)}")
+    blobs, is_inline = image_types.holds_bytes(kind), False
+    if not blobs and image_bytes is not None:  # the mean letters of texts
+        blobs = is_inline = image_bytes > image_types.LONGEST_PATH
+        image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
     compared = workload if exact else replace(workload, image_column=workload.image_key)
     shown = "0, 0"
@@ -106,6 +112,7 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         distinct_images=distinct,
         exact=exact,
         image_bytes=None if image_bytes is None else float(image_bytes),
+        is_inline=is_inline,
         image_rows=None if image_rows is None else int(image_rows),
     )
 
@@ -116,18 +123,19 @@ def _is_computed(workload: Workload) -> bool:
     return any(relation is not None and relation.is_computed for relation in relations)
 
 
-def _sides(workload: Workload, blobs: bool, names: Identifiers) -> str:
-    """Return the select list of: image rows, their distinct keys, mean bytes of some images."""
+def _sides(workload: Workload, kind: str, names: Identifiers) -> str:
+    """Return the select list of: image rows, distinct keys, mean bytes or letters of some images."""
     images = workload.images.text
     key, image = (
         names.dialect.identifier(workload.image_key),
         names.dialect.identifier(workload.image_column or ""),
     )
     some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
+    size = image_types.size_of("image", kind)
     return ", ".join([
         f"(SELECT count(*) FROM {images})",
         f"(SELECT count(DISTINCT {key}) FROM {images})",
-        f"(SELECT avg(octet_length(image)) FROM {some})" if blobs else "NULL",
+        f"(SELECT avg({size}) FROM {some})" if size else "NULL",
     ])  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from vista_sql import roster
 from vista_sql.errors import PlanError
 from vista_sql.kernels import RECENT_BYTES, padded_rows
 from vista_sql.machine.resources import Resources
+from vista_sql.planning import image_types
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload, array_type, pooled_values
 from vista_sql.roster import Cnn, Layer
@@ -317,9 +318,12 @@ def _engine_bytes(workload: Workload, batch_rows: int, sink: Sink) -> int:
 
 def _pinned_bytes(workload: Workload) -> int:
     """Return the bytes of a vector of images in a table, which DuckDB keeps while it reads it."""
-    blobs = (workload.images.columns or {}).get(workload.image_column or "") == "BLOB"
+    kind = (workload.images.columns or {}).get(workload.image_column or "", "")
     size = workload.facts.image_bytes or 0.0
-    return int(min(_rows(workload), VECTOR_ROWS) * size) if blobs else 0
+    if not image_types.holds_bytes(kind):
+        # of files, the size is not of what the column holds
+        size = size / image_types.BASE64_BYTES if workload.facts.is_inline else 0.0
+    return int(min(_rows(workload), VECTOR_ROWS) * size)
 
 
 def _beside_bytes(workload: Workload, sink: Sink) -> int:

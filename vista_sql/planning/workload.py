@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vista_sql import kernels, roster
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import Device, Dtype, Pool
+from vista_sql.planning import image_types
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
@@ -82,6 +83,7 @@ class Facts:
     distinct_images: int | None = None
     exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
     image_bytes: float | None = None  # mean of some encoded images, if they are here
+    is_inline: bool = False  # the column is of text that holds the images themselves
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
 
@@ -316,13 +318,15 @@ def counted(call: Call, cnn: Cnn, index: int) -> str:
 
 
 def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
-    """Return the image column: the one named, else the only BLOB, else the only other VARCHAR."""
+    """Return the image column: the one named, else the one that is found."""
     named = call.get("image")
     if named is not None:
         column = images.column(named, call, "image", "images")
         kind = (images.columns or {}).get(column, "BLOB")
-        if kind not in ("BLOB", "VARCHAR"):
-            raise call.error("image", f"image column {column!r} is {kind}, not BLOBs or paths")
+        if not (image_types.holds_bytes(kind) or image_types.holds_texts(kind)):
+            raise call.error(
+                "image", f"image column {column!r} is {kind}, not BLOBs or paths{image_types.as_blobs(kind)}"
+            )
         return column
     if images.columns is None:
         return None  # the kernel finds it
@@ -332,14 +336,17 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
 def find_image_column(
     columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
 ) -> str:
-    """Return the only BLOB column, else the only VARCHAR that is not the key.
+    """Return the only column of bytes, else the only VARCHAR that is not the key.
+
+    Bytes are BLOBs, also with a path beside them (`image_types`). An ENUM is mostly a label, and
+    JSON is much else: as images they are taken where the call names them.
 
     Args:
         columns: name → DuckDB type.
         key: the image relation's key.
         error: makes the error to raise from (argument, message).
     """
-    blobs = [name for name, kind in columns.items() if kind == "BLOB"]
+    blobs = [name for name, kind in columns.items() if image_types.holds_bytes(kind)]
     texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
     candidates = blobs or texts
     if len(candidates) == 1:
