@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import pyarrow as pa
@@ -73,10 +73,14 @@ class DistinctImages:
         value = self._value(image)
         return sources.is_text(value) and paths.local_path(value.as_py(), self._folder) is None
 
-    def read(self, image: int) -> pa.Buffer | bytes:
+    def read(self, image: int, grow: Callable[[int], None] = paths.ignored) -> pa.Buffer | bytes:
         """Return the encoded bytes of one image.
+
+        Args:
+            image: the image.
+            grow: told of bytes that are not in the column; it may wait until there is room.
 
         Raises:
             Unreadable: there is nothing to read; the text says what and why.
         """
-        return sources.read(self._value(image), self._folder, self._schemes)
+        return sources.read(self._value(image), self._folder, self._schemes, grow)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vista_sql.errors import ArgumentError
-from vista_sql.kernels import InferSpec
+from vista_sql.kernels import BYTES_OF_A_LIST, InferSpec
 
 from ..passes.arrow import Column, one_array
 from . import inline
@@ -20,7 +20,9 @@ class Images:
     """The images of a column, row i for row i; NULL in both: no image."""
 
     blobs: pa.Array  # large_binary: images' bytes
-    texts: pa.Array  # large_string: paths, URIs, and text of images that is malformed; where no blob
+    texts: (
+        pa.Array
+    )  # large_string: paths, URIs, and text of images that is malformed; where no blob
 
 
 def image_column(column: Column, spec: InferSpec) -> Images:
@@ -65,6 +67,11 @@ def image_column(column: Column, spec: InferSpec) -> Images:
         return Images(found, pa.nulls(len(found), pa.large_string()))
     if _is_text(found.type):
         return _with_inline(pa.nulls(len(found), pa.large_binary()), found)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        raise ArgumentError(
+            f"the image column holds {kind}, not BLOBs or paths: bytes of files become BLOBs by "
+            f"{BYTES_OF_A_LIST}"
+        )
     raise ArgumentError(f"the image column holds {kind}, not BLOBs or paths: image => …")
 
 

@@ -76,10 +76,11 @@ def _decoded(text: str, form: str) -> bytes:
         Unreadable: it is not well-formed.
     """
     letters = _BREAKS.sub("", text)
-    try:
-        return binascii.a2b_base64(letters, strict_mode=True)
-    except ValueError:  # binascii.Error is one
-        pass
+    if len(letters) % 4 == 0 and not letters.endswith("==="):
+        try:
+            return binascii.a2b_base64(letters, strict_mode=True)
+        except ValueError:  # binascii.Error is one
+            pass
     wrong = _WRONG.search(letters.rstrip("="))
     if wrong:
         why = f"{escaped(wrong[0])} is letter {wrong.start() + 1:,}"

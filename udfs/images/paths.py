@@ -6,7 +6,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from . import headers
 
@@ -120,14 +120,24 @@ def check_beginning(text: str, begin: bytes) -> None:
         raise unreadable(text, "it begins as no image")
 
 
-def all_of(text: str, chunks: Iterable[bytes]) -> bytes:
+def ignored(n_bytes: int) -> None:
+    """Have room for any number of bytes."""
+
+
+def all_of(text: str, chunks: Iterable[bytes], grow: Callable[[int], None] = ignored) -> bytes:
     """Return the chunks of a stream as one, while they may be an image.
+
+    Args:
+        text: what is read.
+        chunks: of it.
+        grow: told of each; it may wait until there is room for it.
 
     Raises:
         Unreadable: they begin as no image does, or are more than one may be.
     """
     taken, looked = io.BytesIO(), False
     for chunk in chunks:
+        grow(len(chunk))
         taken.write(chunk)
         if not looked and taken.tell() >= LOOKED_AT_BYTES:
             looked = True

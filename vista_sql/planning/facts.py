@@ -12,10 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from vista_sql import catalog, kernels, roster, weights
+from vista_sql import roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
@@ -34,9 +33,6 @@ SAMPLE_IMAGES = 64
 """Images that stand for all: of 64, an image's share of the rows is told to within some 6 % (its
 standard deviation); DuckDB reads a vector of at most 2,048 rows to give their sizes."""
 
-MOST_BYTES = 1 << 24
-"""A file that is larger is not read for planning."""
-
 
 def known(workload: Workload, database: Database, names: Identifiers) -> Workload:
     """Return a workload with the facts of its data, where the statement uses any layer.
@@ -53,8 +49,10 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
         return workload
     facts = gather(workload, database, names)
     if facts.rows is not None:
+        image_bytes, decoding_bytes = at_hand(workload, database, names)
         if facts.image_bytes is None:
-            facts = replace(facts, image_bytes=file_bytes(workload, database, names))
+            facts = replace(facts, image_bytes=image_bytes)
+        facts = replace(facts, decoding_bytes=decoding_bytes)
         facts = replace(facts, stored=stored_shares(workload, database, names))
     return replace(workload, facts=facts)
 
@@ -124,7 +122,7 @@ def _is_computed(workload: Workload) -> bool:
 
 
 def _sides(workload: Workload, kind: str, names: Identifiers) -> str:
-    """Return the select list of: image rows, distinct keys, mean bytes or letters of some images."""
+    """Return the select list of: image rows, distinct keys, mean size of some images."""
     images = workload.images.text
     key, image = (
         names.dialect.identifier(workload.image_key),
@@ -304,10 +302,7 @@ def stored_shares(
         return ()
     if not features and not maps:
         return ()
-    digest = catalog.module(kernels.PACKAGE, "images.digests").digest
-    digests = [
-        digest(data) for data in map(_bytes, database.images(_sample(workload, names))) if data
-    ]
+    digests = database.image_digests(_sample(workload, names), workload.schemes)
     found: Counter[tuple[frozenset[str], frozenset[str]]] = Counter()
     with store.reading() as reading:
         if reading is None or not digests:
@@ -322,20 +317,20 @@ def stored_shares(
     )
 
 
-def file_bytes(workload: Workload, database: Database, names: Identifiers) -> float | None:
-    """Return the mean size of some of the files that the image column names; None: none is here."""
-    image = names.dialect.identifier(workload.image_column or "")
-    sizes = []
-    for value in database.images(
-        f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
-    ):
-        try:
-            path = _path(str(value))
-            if path.is_file():
-                sizes.append(path.stat().st_size)
-        except (OSError, ValueError):
-            continue  # elsewhere, or not there at all
-    return sum(sizes) / len(sizes) if sizes else None
+def at_hand(
+    workload: Workload, database: Database, names: Identifiers
+) -> tuple[float | None, int | None]:
+    """Return the mean bytes of some images, and the most that decoding one takes; None: unknown."""
+    column = workload.image_column or ""
+    kind = (workload.images.columns or {}).get(column, "")
+    if names.dialect is not DUCKDB or kind == '"NULL"':  # slices are DuckDB's
+        return None, None
+    some = (
+        f"(SELECT {names.dialect.identifier(column)} AS image FROM {workload.images.text} "
+        f"LIMIT {SAMPLE_IMAGES})"
+    )
+    query = f"SELECT {image_types.beginnings('image', kind)} FROM {some}"
+    return database.images_at_hand(query, workload.schemes)
 
 
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
@@ -381,19 +376,3 @@ def _sample(workload: Workload, names: Identifiers) -> str:
         f"SELECT {image} FROM {workload.images.text} WHERE {key} IN (\n{chosen}\n) "
         f"LIMIT {2 * SAMPLE_IMAGES}"
     )
-
-
-def _path(text: str) -> Path:
-    return Path(text.removeprefix("file://"))
-
-
-def _bytes(value: bytes | str | None) -> bytes | None:
-    """Return the encoded image that a value is or names; None where it is not at hand."""
-    if not isinstance(value, str):
-        return value
-    try:
-        path = _path(value)
-        is_small = path.is_file() and path.stat().st_size <= MOST_BYTES  # no device, no pipe
-        return path.read_bytes() if is_small else None
-    except (OSError, ValueError):
-        return None  # elsewhere, or not there at all

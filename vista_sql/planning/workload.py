@@ -83,9 +83,10 @@ class Facts:
     distinct_images: int | None = None
     exact: bool = True  # else `distinct_images` is an estimate: equal bytes are not looked for
     image_bytes: float | None = None  # mean of some encoded images, if they are here
-    is_inline: bool = False  # the column is of text that holds the images themselves
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
+    decoding_bytes: int | None = None  # the most that one of some images takes, if they are here
+    is_inline: bool = False  # the column is of text that holds the images themselves
 
 
 @dataclass(frozen=True)
@@ -324,8 +325,9 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
         column = images.column(named, call, "image", "images")
         kind = (images.columns or {}).get(column, "BLOB")
         if not (image_types.holds_bytes(kind) or image_types.holds_texts(kind)):
+            advice = image_types.as_blobs(kind)
             raise call.error(
-                "image", f"image column {column!r} is {kind}, not BLOBs or paths{image_types.as_blobs(kind)}"
+                "image", f"image column {column!r} is {kind}, not BLOBs or paths{advice}"
             )
         return column
     if images.columns is None:
