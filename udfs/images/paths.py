@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -97,7 +98,10 @@ def check_regular(text: str, path: str, absent: str = "no such file") -> os.stat
     except FileNotFoundError:
         raise unreadable(text, absent) from None
     except OSError as error:
-        raise unreadable(text, (error.strerror or type(error).__name__).lower()) from None
+        why = (error.strerror or type(error).__name__).lower()
+        if error.errno == errno.ENAMETOOLONG:
+            why = f"{why}, and no base64 of an image"
+        raise unreadable(text, why) from None
     except ValueError as error:  # a path with a NUL character
         raise unreadable(text, str(error)) from None
     if stat.S_ISDIR(status.st_mode):
