@@ -89,7 +89,7 @@ def test_nulls_of_no_type_are_no_images(client):
 def test_what_is_malformed_is_its_rows_error(client):
     torn = base64.b64encode(png(1)).decode()[:-9]
     cases = {
-        "'data:image/png,x'": "no data: text of an image: it begins data:image/…;base64,",
+        "'data:image/png,x'": "no data: URL of an image: it begins data:image/…;base64,",
         "'data:image/png;base64,AAAA'": "not an image (3 bytes)",
         f"'{torn}'": f"malformed base64 ({len(torn)} letters): its end is missing, or its padding",
         f"'{torn}' || chr(7) || 'AAAAAAAA'": (

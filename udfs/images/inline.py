@@ -62,8 +62,8 @@ def image(text: str) -> bytes | None:
     if text[:5].lower() == "data:":
         found = _DATA.match(text)
         if not found:
-            raise Unreadable("no data: text of an image: it begins data:image/…;base64,")
-        return _decoded(text[found.end() :], "data: text")
+            raise Unreadable("no data: URL of an image: it begins data:image/…;base64,")
+        return _decoded(text[found.end() :], "data: URL")
     if len(text) >= LEAST_LETTERS and _BASE64.match(text):
         return _decoded(text, "base64")
     return None

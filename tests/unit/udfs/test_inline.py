@@ -53,10 +53,10 @@ PNG = base64.b64encode(cv2.imencode(".png", PIXELS)[1].tobytes()).decode()
         (PNG[:40] + "_" + PNG[41:], ": _ is letter 41$"),
         (PNG[:41], r"malformed base64 \(41 letters\): its end is missing, or its padding"),
         (PNG[:40] + "====", "its end is missing, or its padding"),
-        ("data:image/png;base64,AA=", r"malformed data: text \(3 letters\): its end is missing"),
-        ("data:image/png,%89PNG", "no data: text of an image: it begins data:image/…;base64,"),
-        ("DATA:text/plain;base64,AAAA", "no data: text of an image"),
-        ("data:", "no data: text of an image"),
+        ("data:image/png;base64,AA=", r"malformed data: URL \(3 letters\): its end is missing"),
+        ("data:image/png,%89PNG", "no data: URL of an image: it begins data:image/…;base64,"),
+        ("DATA:text/plain;base64,AAAA", "no data: URL of an image"),
+        ("data:", "no data: URL of an image"),
     ],
 )
 def test_what_begins_so_and_is_malformed_is_said_in_one_short_line(text, said):
