@@ -29,7 +29,7 @@ def image_column(column: Column, spec: InferSpec) -> Images:
     """Return the images of a column of images or of whole rows of the image relation.
 
     Args:
-        column: BLOBs; text, as such or of an ENUM: paths, URIs, base64 or `data:` text, or one of
+        column: BLOBs; text, as such or of an ENUM: paths, URIs, base64 or `data:` URLs, or one of
             these as a JSON string; STRUCTs of `bytes` (which win) and `path`; or NULLs of no type.
             Where the spec has an `image_key` it is a STRUCT, a row of the image relation each.
         spec: says which field is the key, and which the image must be if only one may.

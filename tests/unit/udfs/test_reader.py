@@ -62,6 +62,11 @@ def test_a_cancelled_call_reads_nothing(inputs):
     inputs.runtime.raise_if_cancelled = cancelled
     with pytest.raises(KeyboardInterrupt):
         Reader(inputs).fetch(0)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        closing(Reader(inputs, Ahead(inputs, [2])).portions([2], fetched=True)) as portions,
+    ):
+        next(portions)
     assert inputs.runtime.in_flight.held == 0
 
 
