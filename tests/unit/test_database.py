@@ -29,7 +29,7 @@ def test_what_is_not_seen_is_not_known():
     assert unseen.columns("SELECT 1") is None
     assert unseen.glimpse("photos") == {"id": "INTEGER"}
     assert unseen.glimpse("food") is None
-    assert (unseen.tables(), unseen.images(""), unseen.views()) == ((), (), {})
+    assert (unseen.tables(), unseen.texts(""), unseen.views()) == ((), (), {})
     for question in (unseen.value, unseen.counts, unseen.plan):
         with pytest.raises(QueryError):
             question("SELECT 1")
