@@ -56,6 +56,8 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "numpy": ("hosts doctor train udfs", "models result roster weights datasets"),
     "pandas": ("", "result"),
     "platformdirs": ("", "files"),
+    "onnx": ("", "udfs"),
+    "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
         "hosts doctor session result train udfs",
@@ -153,7 +155,8 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     texts = list(project["dependencies"])
-    texts += [text for name in ("cpu", "gpu", "dbt", "polars", "report") for text in extras[name]]
+    named = ("cpu", "gpu", "openvino", "dbt", "polars", "report")
+    texts += [text for name in named for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
     come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}
@@ -227,8 +230,11 @@ def test_files_stay_readable(file):
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 CHANGES |= {"setdefault", "sort", "update"}
 
-PER_PROCESS = {"vista_sql.udfs.network.engines.tensorflow.process._loaded"}
-"""What Python itself has once in a process: the imported TensorFlow."""
+PER_PROCESS = {
+    "vista_sql.udfs.network.engines.openvino.process._cores",
+    "vista_sql.udfs.network.engines.tensorflow.process._loaded",
+}
+"""What Python itself has once in a process: the imported engines."""
 
 
 @every_module

@@ -9,7 +9,7 @@ import pyarrow as pa
 from vista_sql.errors import StoreError
 from vista_sql.kernels import Kernel
 
-from .network.networks import Output
+from .network.engine import Output
 from .passes.arrow import Column, spec_of
 from .passes.flow import infer
 from .passes.inputs import read_inputs

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from vista_sql.kernels import InferSpec
 
-from ..network.networks import Output
+from ..network.engine import Output
 from .arrow import Column
 from .decoder import Decoder
 from .inferrer import Inferrer

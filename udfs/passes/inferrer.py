@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..images.decoding import Pixels
-from ..network.networks import Output
+from ..network.engine import Output
 from .counts import Amounts
 from .decoder import Decoder
 from .inputs import Inputs

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from vista_sql.errors import PlanError
 
 from ..network import hog
-from ..network.networks import Output
+from ..network.engine import Output
 from .inputs import Inputs
 
 

@@ -16,7 +16,7 @@ from vista_sql.errors import StoreError
 from vista_sql.store import BegunAnew, Entry, Packed, Space, Store
 
 from ..network import hog
-from ..network.networks import Output
+from ..network.engine import Output
 from .inputs import Inputs
 
 log = logging.getLogger(__name__)
