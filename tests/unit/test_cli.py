@@ -318,7 +318,8 @@ def test_the_roster_is_listed():
 
 
 def table(sql, **options):
-    return _output._box(vista_sql.query(sql).arrow(), **options).splitlines()
+    result = vista_sql.query(sql)
+    return _output._box(result.arrow(), result.types, **options).splitlines()
 
 
 def test_tables_fit_the_terminal(monkeypatch):
