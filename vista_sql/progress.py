@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from vista_sql.kernels import Counts
 from vista_sql.units import format_count
@@ -206,20 +206,21 @@ def _below_cell(title: str) -> Report:
     """Return what shows a bar below a notebook's cell: one output, which changes and stays."""
     from IPython.display import display
 
-    shown: list[Any] = []  # the output, once there is one
+    output: Any = None  # once there is one
     context = copy_context()  # of the cell: a thread's own belongs to none
 
     def show(progress: Progress) -> None:
+        nonlocal output
         total = "" if progress.total is None else f"/{progress.total:,}"
         parts = (f"{title} {progress.stage}".strip(), f"{progress.done:,}{total}", _pace(progress))
         line = "  ".join(part for part in parts if part)
         most = "" if progress.total is None else f' value="{progress.done}" max="{progress.total}"'
         bar = f'<progress{most} style="width:20em;vertical-align:middle"></progress>'
         data = {"text/plain": line, "text/html": f"<div>{bar} {escape(line)}</div>"}
-        if shown:
-            shown[0].update(data, raw=True)
+        if output is None:
+            output = cast("Any", display)(data, raw=True, display_id=True)
         else:
-            shown.append(display(data, raw=True, display_id=True))
+            output.update(data, raw=True)
 
     def report(progress: Progress) -> None:
         context.run(show, progress)

@@ -201,7 +201,7 @@ class Result:
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return the rows as tuples of Python's values, as DuckDB's own fetchall() gives them."""
+        """Return the rows as tuples of the Python values that DuckDB's own connection gives."""
         return values.rows(self.arrow(), self.types)
 
     def fetchone(self) -> tuple[Any, ...] | None:

@@ -6,6 +6,7 @@ Arrow has not all of DuckDB's types; the relation has the types that the stateme
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from html import escape
@@ -19,6 +20,10 @@ from vista_sql.units import format_bytes
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+_PLAIN = re.compile(
+    r"(BOOLEAN|U?(TINYINT|SMALLINT|INTEGER|BIGINT)|FLOAT|DOUBLE|VARCHAR|BLOB)(\[\d*\])?"
+)
 
 MOST_VALUES = 6  # of a list that is shown whole
 FIRST_VALUES = 3  # of a longer one
@@ -60,16 +65,40 @@ def _zones(kind: pa.DataType) -> Iterator[str]:
 
 
 def rows(table: pa.Table, kinds: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return rows as DuckDB's own Python values: a dict for a MAP, a timedelta for an INTERVAL, …
+    """Return rows as DuckDB's own Python values, as a dict of a MAP and a timedelta of an INTERVAL.
 
     Args:
         table: rows as DuckDB gave them to Arrow.
         kinds: the columns' DuckDB types.
     """
-    if not table.num_columns:
-        return []
-    with relation(table, kinds) as rows:
-        return rows.fetchall()
+    columns = [
+        _python(table.column(place), kind) if _is_plain(kind) else None
+        for place, kind in enumerate(kinds)
+    ]
+    others = [place for place, column in enumerate(columns) if column is None]
+    if others and table.num_rows:
+        with relation(table.select(others), [kinds[place] for place in others]) as rows:
+            fetched = zip(*rows.fetchall(), strict=True)
+        for place, column in zip(others, fetched, strict=True):
+            columns[place] = column
+    return list(zip(*(column or () for column in columns), strict=True))
+
+
+def _is_plain(kind: str) -> bool:
+    """Return whether Arrow gives the same Python values as DuckDB, without a connection.
+
+    Example:
+        >>> [_is_plain(kind) for kind in ("INTEGER", "FLOAT[84]", "DATE", "INTEGER[3][]")]
+        [True, True, False, False]
+    """
+    return bool(_PLAIN.fullmatch(kind))
+
+
+def _python(column: pa.ChunkedArray, kind: str) -> Sequence[Any]:
+    values: list[Any] = column.to_pylist()
+    if kind.endswith("]") and not kind.endswith("[]"):  # DuckDB gives an array as a tuple
+        return [None if value is None else tuple(value) for value in values]
+    return values
 
 
 def box(table: pa.Table, kinds: Sequence[str], width: int | None = None) -> str:
@@ -90,10 +119,9 @@ def box(table: pa.Table, kinds: Sequence[str], width: int | None = None) -> str:
             name = table.column_names[place]
             table = table.set_column(place, name, pa.array(texts, pa.string()))
             kinds[place], cut[place] = "VARCHAR", kind.lower()
-    limits = {} if width is None else {"max_width": width}
     text = io.StringIO()
     with relation(table, kinds) as rows, redirect_stdout(text):  # DuckDB prints, returns no text
-        rows.show(max_rows=max(table.num_rows, 1), **limits)
+        rows.show(max_rows=max(table.num_rows, 1), max_width=width)
     return _with_types(text.getvalue(), cut, len(kinds)).removesuffix("\n")
 
 
@@ -181,8 +209,9 @@ def text_of(value: Any) -> str:
         '[[1.5, NULL], [1.5, NULL], [1.5, NULL], … 14 lists]'
     """
     if isinstance(value, list):
-        shown = [text_of(one) for one in value[: FIRST_VALUES if len(value) > MOST_VALUES else None]]
-        if len(value) > MOST_VALUES:
+        is_long = len(value) > MOST_VALUES
+        shown = [text_of(one) for one in (value[:FIRST_VALUES] if is_long else value)]
+        if is_long:
             first = next((one for one in value if one is not None), None)
             are_numbers = isinstance(first, (int, float)) and not isinstance(first, bool)
             noun = "numbers" if are_numbers else "lists" if isinstance(first, list) else "values"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 
 import numpy as np
+import pyarrow as pa
 
 from . import headers
 from .decoding import decode, opencv
+from .paths import Unreadable
+from .sources import read
 
 MAX_SIDE = 96  # pixels
 AS_IT_IS_BYTES = 6144  # about what a thumbnail takes: a smaller file is one
@@ -40,9 +43,20 @@ def data_uri(data: bytes) -> str | None:
     scale = min(1.0, MAX_SIDE / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    ending = "jpeg" if header.format == "JPEG" else "png"
-    _, encoded = cv2.imencode(f".{ending}", small)
-    return _uri(ending, encoded.tobytes())
+    _, encoded = cv2.imencode(".jpg", small)
+    return _uri("jpeg", encoded.tobytes())
+
+
+def of_value(value: bytes | str | None) -> str | None:
+    """Return `data_uri` of a value of an image column: the bytes, or a path or URI of them."""
+    if value is None:
+        return None
+    kind = pa.large_string() if isinstance(value, str) else pa.large_binary()
+    try:
+        data = read(pa.scalar(value, kind), "")
+    except Unreadable:
+        return None
+    return data_uri(bytes(data))
 
 
 def _uri(subtype: str, data: bytes) -> str:

@@ -241,11 +241,11 @@ def _json(
 
 
 def _finite(text: str | None) -> str:
-    """Return DuckDB's JSON as JSON: null for what is no number, wherever it stands.
+    r"""Return DuckDB's JSON as JSON: null for what is no number, wherever it stands.
 
     Example:
-        >>> _finite('{"a":[NaN,-Infinity,1.5],"b":"NaN \\\\" Infinity"}')
-        '{"a":[null,null,1.5],"b":"NaN \\\\" Infinity"}'
+        >>> _finite('{"a":[NaN,-Infinity,1.5],"b":"NaN \\" Infinity"}')
+        '{"a":[null,null,1.5],"b":"NaN \\" Infinity"}'
     """
     if text is None:
         return "null"

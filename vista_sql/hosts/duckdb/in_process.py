@@ -160,7 +160,9 @@ class InProcess(Host[Result]):
                     raise
                 with self.turn():
                     planned_again = self._bound(statement, again(), params, watched, kept)
-                read = self._streamed(partial(_in_arrow(planned_again).to_arrow_reader, n_rows), weak)
+                read = self._streamed(
+                    partial(_in_arrow(planned_again).to_arrow_reader, n_rows), weak
+                )
                 first = next(read, None)
             if first is not None:
                 yield first
