@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from vista_sql.errors import VistaError
 from vista_sql.report._facts import Report, find
-from vista_sql.report._pictures import thumbnails
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,12 +50,10 @@ def render(
     remedy = missing()
     if remedy is not None:
         raise VistaError(remedy)
-    from vista_sql.report import _page
+    from vista_sql.report import _page, _pictures
 
-    if con is None:
-        about = find(home, reference, comments or {})
-    else:
-        about = find(home, reference, comments or {}, partial(thumbnails, con))
+    look = (partial(_pictures.thumbnails, con),) if con is not None else ()
+    about = find(home, reference, comments or {}, *look)
     return _page.page(about), file_name(about.subject)
 
 

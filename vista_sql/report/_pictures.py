@@ -1,11 +1,10 @@
-"""The worst mistakes of a model, with thumbnails of their images where these can be read again."""
+"""The images that a run read → thumbnails, where they can be read again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vista_sql import catalog, kernels
 from vista_sql.errors import QueryError
@@ -16,32 +15,6 @@ from vista_sql.sql.quoting import identifier, text_literal
 
 if TYPE_CHECKING:
     import duckdb
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A row that a model was not fitted to, and of which it predicts another class."""
-
-    key: str
-    expected: str
-    predicted: str
-    chance: float  # the predicted class's probability
-    picture: str | None  # a data: URI
-
-
-def mistakes(document: Mapping[str, Any], pictures: Mapping[str, str]) -> tuple[Mistake, ...]:
-    """Return the mistakes in a model's record, the most certain first."""
-    classes = document["classes"]
-    return tuple(
-        Mistake(
-            wrong["key"],
-            classes[wrong["expected"]],
-            classes[wrong["predicted"]],
-            float(wrong["chance"]),
-            pictures.get(wrong["key"]),
-        )
-        for wrong in document.get("mistakes", ())
-    )
 
 
 def thumbnails(
