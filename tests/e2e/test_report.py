@@ -307,8 +307,8 @@ def test_the_worst_mistakes_have_their_pictures(mistaken):
         wrong = (
             db.query(
                 "SELECT CAST(id AS VARCHAR) AS key, predicted_label, probability FROM "
-                "VISTA_PREDICT(model => 'hogs', data => $$SELECT id, hog FROM TRANSFER(cnn => 'hog', "
-                "images => 'food_images')$$)"
+                "VISTA_PREDICT(model => 'hogs', data => $$SELECT id, hog "
+                "FROM TRANSFER(cnn => 'hog', images => 'food_images')$$)"
             )
             .df()
             .set_index("key")

@@ -269,3 +269,18 @@ def test_files_lose_no_value(form, tmp_path):
     texts = read.project("CAST(COLUMNS(*) AS VARCHAR)").fetchall()
     expected = duckdb.sql(f"SELECT {kinds} FROM test_all_types()")
     assert texts == expected.project("CAST(COLUMNS(*) AS VARCHAR)").fetchall()
+
+
+def test_what_parquet_cannot_hold_is_named(tmp_path):
+    file = tmp_path / "rows.parquet"
+    for column, kind in (
+        ("interval", "INTERVAL"),
+        ('"union"', "UNION"),
+        ("empty_struct", "STRUCT"),
+    ):
+        sql = f"SELECT [{column}] AS v FROM test_all_types()"
+        done = CliRunner().invoke(app, ["query", sql, "-o", str(file)])
+        assert done.exit_code == 1
+        assert f"column 'v' is {kind}" in done.stderr
+        assert 'select CAST("v" AS VARCHAR)' in done.stderr
+        assert not file.exists()

@@ -273,6 +273,15 @@ def _parquet(
 ) -> None:
     from pyarrow import parquet
 
+    from vista_sql.sql.quoting import identifier
+    from vista_sql.sql.types import made_of, rebuilt
+
+    for name, kind in zip(reader.schema.names, kinds, strict=True):
+        if made_of(kind) & {"INTERVAL", "STRUCT"} or "UNION(" in rebuilt(kind, lambda _: ""):
+            raise Failure(
+                f"column {name!r} is {kind}, which pyarrow's Parquet files cannot hold: select "
+                f"CAST({identifier(name)} AS VARCHAR), or write --format arrow"
+            )
     with parquet.ParquetWriter(stream, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)
