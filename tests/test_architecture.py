@@ -155,7 +155,7 @@ def test_every_imported_library_is_declared():
     texts += [text for name in ("cpu", "gpu", "dbt", "polars", "report") for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
-    come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}
+    come_along = {"IPython", "fsspec", "h5py", "keras", "threadpoolctl", "torch"}
     for library in LIBRARIES.keys() - come_along:
         home = {name.lower().replace("_", "-") for name in homes[library]}
         assert home & declared, f"{library} comes from {home}, which pyproject.toml does not name"
