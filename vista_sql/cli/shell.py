@@ -30,6 +30,9 @@ from vista_sql.cli._app import Command
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
 def COMMAND(database: str | None, arguments: tuple[str, ...]) -> None:
     """Become the duckdb shell on DB, TRANSFER and VISTA_ functions loaded; ARGs are the shell's."""
+    from vista_sql.hosts.shell import places
+
+    places.check_system()
     from vista_sql.hosts.shell import binary, build, init
 
     if database is not None and database.startswith("-"):

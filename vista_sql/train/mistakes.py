@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from vista_sql.train.chunks import Array
 from vista_sql.train.metrics import probabilities
-from vista_sql.train.training_rows import Array
 
 MOST = 12
 """Mistakes kept of a model."""
