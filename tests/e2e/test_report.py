@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import browser
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -328,6 +329,22 @@ def test_the_worst_mistakes_have_their_pictures(mistaken):
     check(page)
     assert page.count("<img") == len(kept)
     assert "Pictures are missing" not in page
+
+
+def test_pictures_of_a_folder_are_read_again(tmp_path):
+    from vista_sql.report import _pictures
+
+    image = np.zeros((4, 4, 3), np.uint8)
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        cv2.imwrite(str(tmp_path / name), image)
+    with vista_sql.connect() as db:
+        for images in (f"{tmp_path}/", f"{tmp_path}/*/*.png"):
+            text = f"FROM TRANSFER(cnn => 'hog', images => '{images}')"
+            keys = [key for (key,) in db.query(f"SELECT file {text}").fetchall()]
+            found, why = _pictures.thumbnails(db.con, text, keys)
+            assert (sorted(found), why) == (sorted(keys), "")
+            assert len(keys) == 2
 
 
 def test_it_says_why_there_are_no_pictures(mistaken, plain):

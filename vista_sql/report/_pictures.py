@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vista_sql import catalog, kernels
 from vista_sql.errors import QueryError
 from vista_sql.planning import workload
-from vista_sql.sql import parse
+from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.quoting import identifier, text_literal
 
@@ -78,13 +77,12 @@ def _images(
         duckdb.Error: its relation is not there.
     """
     text = str(call.values["images"])
-    if Path(text).is_dir():
-        yield from ((key, str(Path(text) / key)) for key in keys)
-        return
-    relation = parse.clean_relation(text)
-    key = call.values.get("key", "id")
+    if folders.is_folder(text):
+        relation, usual_key, image = f"({folders.select(text)})", folders.KEY, folders.IMAGE
+    else:
+        relation, usual_key, image = parse.clean_relation(text), "id", call.values.get("image")
+    key = call.values.get("key") or usual_key
     key = str(key[-1] if isinstance(key, list) else key)
-    image = call.values.get("image")
     if image is None:
         columns = {
             str(name): str(kind)
