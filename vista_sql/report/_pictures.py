@@ -76,11 +76,11 @@ def _images(
         QueryError: its relation has no image column.
         duckdb.Error: its relation is not there.
     """
-    text = str(call.values["images"])
+    text, image = str(call.values["images"]), call.values.get("image")
     if folders.is_folder(text):
         relation, usual_key, image = f"({folders.select(text)})", folders.KEY, folders.IMAGE
     else:
-        relation, usual_key, image = parse.clean_relation(text), "id", call.values.get("image")
+        relation, usual_key = parse.clean_relation(text), "id"
     key = call.values.get("key") or usual_key
     key = str(key[-1] if isinstance(key, list) else key)
     if image is None:
