@@ -159,6 +159,10 @@ def test_a_small_picture_passes_and_damage_is_no_picture():
     assert base64.b64decode(thumbnails.data_uri(small).partition(",")[2]) == small
     for damaged in (b"", b"\x89PNG\r\n\x1a\n", small[:-9], b"<svg onload=alert(1)></svg>"):
         assert thumbnails.data_uri(damaged) is None
+    whole = thumbnails.data_uri(small)
+    for value in (small, {"bytes": small, "path": None}):
+        assert thumbnails.of_value(value) == whole
+    assert [thumbnails.of_value(value) for value in (None, {}, 7, "/no/such.png")] == [None] * 4
     pictures = pa.table({"image": [small, small[:-9]]})
     shown = vista_sql.query("FROM pictures")._repr_html_()
     assert shown.count("<img") == 1

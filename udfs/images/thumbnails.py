@@ -47,9 +47,11 @@ def data_uri(data: bytes) -> str | None:
     return _uri("jpeg", encoded.tobytes())
 
 
-def of_value(value: bytes | str | None) -> str | None:
-    """Return `data_uri` of a value of an image column: the bytes, or a path or URI of them."""
-    if value is None:
+def of_value(value: bytes | str | dict[str, bytes | str | None] | None) -> str | None:
+    """Return `data_uri` of a value of an image column: the bytes, their path or URI, or both."""
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    if not isinstance(value, (bytes, str)):
         return None
     kind = pa.large_string() if isinstance(value, str) else pa.large_binary()
     try:
