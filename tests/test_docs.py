@@ -60,6 +60,22 @@ def test_readme_has_the_two_commands():
     assert "pytest" in found["test"]
 
 
+def test_readme_is_one_page_that_leads_to_every_other():
+    text = (ROOT / "README.md").read_text()
+    words = [word for word in text.split() if re.search(r"\w", word)]  # frames of tables are none
+    assert len(words) <= 900
+    linked = set(re.findall(r"\]\(([^)#]+)[^)]*\)", text))
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages | {"queries/README.md", "CONTRIBUTING.md"} <= linked
+
+
+def test_the_glossary_has_twelve_words_of_one_or_two_sentences():
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    entries = re.findall(r"^\*\*([\w ]+)\.\*\* (.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) == len({word for word, _ in entries}) == 12
+    assert [word for word, said in entries if len(re.findall(r"[.](?:\s|$)", said)) > 2] == []
+
+
 def test_outputs_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document = "```python\nprint(1)\n```\n\n```text\n2\n```\n\n```console\n$ echo a\nb\n```\n"
