@@ -1,90 +1,197 @@
-"""A call's arguments → a TRANSFER that stands for them, whose errors are about that call."""
+"""TRANSFER's own arguments in place of `data`: where the rows of a call come from.
+
+A function that takes them says `*beside(…)` in its arguments and asks for `source_of(call)`, or
+`relation_for(model, call)` where a kept model remembers how its features are made. The TRANSFER is
+planned as a call, not written as text: its arguments stand where the user wrote them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from vista_sql.errors import ModelError, QueryError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
+from vista_sql.planning import workload
+from vista_sql.sql import edit
 from vista_sql.sql.calls import Argument, Call, Planner
-from vista_sql.sql.quoting import literal
 
-RECORDED = ("cnn", "pool", "weights", "dtype", "prefix", "seed", "key", "image")
-"""Arguments of TRANSFER that a model remembers."""
+FIRST = ("images", "structured", "key")
+"""What a call by position gives after `data`."""
 
-PASSED_ON = ("images", "structured", "key", "image", "store")
-"""Arguments that are TRANSFER's and mean the same here."""
-
-ARGUMENTS = tuple(
-    Argument(name, meaning, transfer.FUNCTION.argument(name).kind)
-    for name, meaning in (
-        ("images", "in place of data: images for its own TRANSFER"),
-        ("structured", "the structured relation of that TRANSFER"),
-        ("key", "the key of that TRANSFER; default: as the model was trained"),
-        ("image", "the image column of that TRANSFER; default: as the model was trained"),
-        ("store", "the feature store of that TRANSFER"),
-    )
-)
-"""What a function takes in place of `data` that is made as a model's own TRANSFER made it."""
+ASKS = ("cnn", "images")
+"""Either of them asks for a TRANSFER."""
 
 
-def text(arguments: Mapping[str, object]) -> str:
-    """Return a TRANSFER with the arguments that have a value.
+def beside(*own: Argument) -> tuple[Argument, ...]:
+    """Return a function's own arguments, and after them those of TRANSFER that it has not."""
+    names = {argument.name for argument in own}
+    first = [transfer.FUNCTION.argument(name) for name in FIRST]
+    every = (*first, *(argument for argument in transfer.ARGUMENTS if argument.name not in FIRST))
+    optional = (replace(argument, default=None, required=False) for argument in every)
+    return (*own, *(argument for argument in optional if argument.name not in names))
 
-    >>> text({"cnn": "lenet5", "key": None, "layers": ["fc6"]})
-    "SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'])"
+
+def passed_on(call: Call) -> dict[str, object]:
+    """Return the values of a call's arguments that are TRANSFER's too, as they are written."""
+    names = {argument.name for argument in transfer.ARGUMENTS}
+    return {name: v for name, v in call.values.items() if name in names and v is not None}
+
+
+def transfer_call(call: Call, values: Mapping[str, object]) -> Call:
+    """Return the TRANSFER with `values` that a call makes; its errors stand in that call."""
+    return Call("transfer", values, call.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the rows of a call come from: its argument `data`, or a TRANSFER of its own."""
+
+    call: Call
+    own: Call | None = None  # None: `data`
+
+    def relation(self, planner: Planner) -> str:
+        """Return the rows as text that can stand after FROM.
+
+        Raises:
+            QueryError: an argument, or the text of `data`, is wrong.
+        """
+        if self.own is not None:
+            return planner.transferred(self.own, self.call.function)
+        return planner.relation(self.call.get("data"), self.call, "data")
+
+    def transfers(self, planner: Planner) -> list[Call]:
+        """Return the TRANSFERs that make the rows; `relation` finds what is wrong with them."""
+        if self.own is not None:
+            return [self.own]
+        return _provenance.transfer_calls(self.call.get("data"), planner)
+
+    def with_layer(self, layer: str, planner: Planner) -> tuple[Source, str]:
+        """Return the source with one more layer in its (first) TRANSFER, and that layer's column.
+
+        Raises:
+            QueryError: there is no TRANSFER, or its rows do not come through one by one.
+        """
+        if self.own is None:
+            data, column = edit.with_layer(
+                self.call.get("data"), layer, planner.resolved, _layer_names
+            )
+            call = replace(self.call, values={**self.call.values, "data": data})
+            return replace(self, call=call), column
+        names, column = _layer_names(self.own), f"{self.own.get('prefix')}{layer}"
+        if layer in [name.lower() for name in names]:
+            return self, column
+        values = {**self.own.values, "layers": [*names, layer]}
+        return replace(self, own=replace(self.own, values=values)), column
+
+
+def _layer_names(call: Call) -> tuple[str, ...]:
+    return workload.layer_names(call, workload.load_cnn(call))
+
+
+def source_of(call: Call, shared: Collection[str] = ()) -> Source:
+    """Return where a call's rows come from.
+
+    Args:
+        call: of a function that takes `data`, or TRANSFER's arguments in its place.
+        shared: those of TRANSFER's arguments that the function reads beside `data` too.
+
+    Raises:
+        ArgumentError: it gives both, or neither, or not all that TRANSFER must have.
     """
-    written = (f"{name} => {literal(v)}" for name, v in arguments.items() if v is not None)
-    return f"SELECT * FROM TRANSFER({', '.join(written)})"
+    if (source := _given(call, shared)) is not None:
+        return source
+    if call.values.get("cnn") is None:
+        meaning = transfer.FUNCTION.argument("cnn").meaning
+        raise call.error("", f"{call.function.upper()} needs cnn => … beside images: {meaning}")
+    return Source(call, transfer_call(call, passed_on(call)))
 
 
-def about(call: Call, error: QueryError, arguments: Mapping[str, object]) -> QueryError:
-    """Return an error in the text of `arguments` as one about the call that they were made for."""
-    place = error.place
-    if place is None or not place.text.startswith(text(arguments).partition("(")[0] + "("):
-        return error  # in what the user wrote
-    for name, value in arguments.items():
-        start = place.text.find(written := f"{name} => {literal(value)}")
-        if value is not None and 0 <= start <= place.start < start + len(written):
-            return error.moved(call.place(name))
-    return error.moved(call.place())
+def relation_for(model: Model, call: Call, planner: Planner) -> str:
+    """Return the rows that a kept model scores, as text that can stand after FROM.
 
+    A TRANSFER of the call's own makes features as the model's were made.
 
-def relation_of(model: Model, call: Call, planner: Planner) -> str:
-    """Return the rows of a call that scores: its data, or its images as the model had them."""
-    images, data = call.get("images"), call.get("data")
-    if data is None and images is None:
-        name = call.function.upper()
-        raise call.error("", f"{name} needs data => …, or images => … to transfer itself")
-    if data is None:
-        arguments = _as_trained(model, call)
-        try:
-            return planner.relation(text(arguments), call, "images")
-        except QueryError as error:
-            raise about(call, error, arguments) from None
-    for name in PASSED_ON:
-        if call.values.get(name) is not None:
-            raise call.error(name, f"data and {name} exclude each other")
-    relation = planner.relation(data, call, "data")
-    _provenance.check(model, data, planner)
+    Raises:
+        ArgumentError: as `source_of`; or an argument is not as the model was trained.
+        ModelError: the rows' features are made in another way than the model's.
+    """
+    source = _given(call)
+    if source is None:
+        source = Source(call, transfer_call(call, _as_trained(model, call)))
+    relation = source.relation(planner)
+    _provenance.check(model, source.transfers(planner), planner)
     return relation
 
 
+def _given(call: Call, shared: Collection[str] = ()) -> Source | None:
+    """Return the source of a call that gives `data`; None: it asks for a TRANSFER of its own."""
+    name, given = call.function.upper(), passed_on(call)
+    if call.get("data") is None:
+        if not any(asks in given for asks in ASKS):
+            raise call.error(
+                "", f"{name} needs data => …, or cnn => … and images => … to transfer itself"
+            )
+        if call.get("format") == "long":
+            raise call.error(
+                "format", f"{name} takes a column per layer: leave format => 'long' out"
+            )
+        return None
+    for other in given:
+        if other not in shared:
+            raise call.error(
+                other,
+                f"data and {other} exclude each other: {other} is of the TRANSFER that stands in "
+                "place of data",
+            )
+    return Source(call)
+
+
 def _as_trained(model: Model, call: Call) -> dict[str, object]:
-    """Return the arguments of the TRANSFER that makes the model's layers from images."""
-    trained_on = _provenance.own_transfer(model)
-    if trained_on is None or not model.layers:
-        why = "uses no layer" if not model.layers else "was not trained on one TRANSFER's layers"
+    """Return the arguments of the TRANSFER that makes a model's layers from images.
+
+    Raises:
+        ArgumentError: the model has no layers, or does not know how they are made and the call
+            does not say; or the call says otherwise.
+    """
+    if not model.layers:
         raise call.error(
-            "images", f"model {model.reference!r} {why}: give it data => … with its columns"
+            "", f"model {model.reference!r} uses no layer: give it data => … with its columns"
         )
-    recorded, columns = trained_on.get("arguments"), trained_on.get("columns")
-    if not isinstance(recorded, dict) or not isinstance(columns, dict):
-        raise ModelError(f"model {model.reference!r} has a damaged provenance: train it again")
-    arguments: dict[str, object] = {
-        name: recorded[name] for name in RECORDED if recorded.get(name) not in (None, "")
-    }
-    arguments["layers"] = [name.removeprefix(recorded.get("prefix", "")) for name in model.layers]
-    given = {name: call.values.get(name) for name in PASSED_ON}
-    return arguments | {name: value for name, value in given.items() if value is not None}
+    given, kept = passed_on(call), _provenance.remembered(model)
+    if "cnn" not in kept | given:
+        raise call.error(
+            "",
+            f"model {model.reference!r} does not know how its features are made: give it data => "
+            "… with its columns, or cnn => … (weights, pool, dtype and prefix too, where they "
+            "were not the defaults)",
+        )
+    for name in _provenance.REMEMBERED:
+        if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
+            raise call.error(
+                name,
+                f"model {model.reference!r} was trained with {name} => {kept[name]!r}, not "
+                f"{call.get(name)!r}: leave {name} out",
+            )
+    arguments = kept | given
+    prefix = str(arguments.get("prefix", ""))
+    needed = [name.removeprefix(prefix) for name in model.layers]
+    if "layers" not in given:
+        return arguments | {"layers": needed}
+    named = _layer_names(transfer_call(call, arguments))
+    if lacking := [name for name in needed if name not in named]:
+        raise call.error(
+            "layers", f"model {model.reference!r} needs layer {lacking[0]!r}: leave layers out"
+        )
+    return arguments
+
+
+def _agree(name: str, given: object, kept: object) -> bool:
+    """Return whether an argument says what a model remembers, in another spelling at most.
+
+    Files are told apart by their content (`_provenance.check`): they may have moved.
+    """
+    if name in _provenance.FILES and Path(str(kept)).is_absolute():
+        return True
+    return str(given).lower() == str(kept).lower()

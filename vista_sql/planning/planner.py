@@ -334,6 +334,13 @@ class CallPlanner:
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
 
+    def transferred(self, call: Call, function: str) -> str:
+        """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
+        planner = CallPlanner(self.database, self.context.inside(function))
+        part = stage(choose(count(_shown(_bound(call.checked(), planner)))))
+        self.transfers.extend(_transfers([part]))
+        return f"(\n{part.text}\n)"
+
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
         workload, context = workload_of(call, self), self.context
@@ -369,6 +376,14 @@ class CallPlanner:
             self.transfers.extend(script.transfers)
         rows = tuple(explain.facts(script))
         return Explained(rows, script.text, part, run)
+
+
+def _shown(call: Bound | Expanded) -> Bound | Expanded:
+    """Return a TRANSFER call all of whose columns are shown, where they are known."""
+    if isinstance(call, Expanded) or call.workload.narrow_columns is None or call.context.needs_all:
+        return call
+    columns = (*call.workload.narrow_columns, *call.workload.added_columns)
+    return call.needing(Needs(frozenset(column.lower() for column in columns)))
 
 
 def _select(call: Call, argument: str, dialect: Dialect) -> Statement:

@@ -153,6 +153,17 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
+    def transferred(self, call: Call, function: str) -> str:
+        """Return the rows of a TRANSFER as text that can stand after FROM; all of them are needed.
+
+        Args:
+            call: the TRANSFER, with its arguments' places in the call that makes it.
+            function: whose call makes it.
+
+        Raises:
+            QueryError: an argument is wrong, or names something that is not there.
+        """
+
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels.
 
