@@ -26,7 +26,8 @@ FOLDER = "folder"  # the column of a picture's folder, which is its label where 
 MOST_CLASSES = 50
 """A label of whole numbers with more different values than this is learned as a number."""
 
-FEATURES = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE")
+WHOLE = ("INTEGER", "BIGINT", "HUGEINT")
+NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")  # what a CSV's columns can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,6 @@ class Labels:
     label: str
     is_number: bool  # learned as a number, not as a class
     table: str | None
-    key: str  # the column of `table`, and of the pictures, that names the picture's file
     features: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()  # columns that are no feature, and why
     has_gaps: bool = False  # whether a feature is NULL somewhere
@@ -96,7 +96,7 @@ def by_folder(session: Session, pictures: Pictures, label: str | None) -> Labels
             "--label COLUMN, or put each class into a folder of its own"
         )
     note = f"{format_count(pictures.count, 'picture')} in {len(classes)} folders: {_some(classes)}"
-    return Labels(FOLDER, False, None, "file", notes=(note,))
+    return Labels(FOLDER, False, None, notes=(note,))
 
 
 def from_table(
@@ -127,6 +127,7 @@ def from_table(
     label = _column(label, columns, "--label", where)
     named = [_column(key, columns, "--key", where)] if key is not None else columns
     candidates = [column for column in named if column != label]
+    taken = next((c for c in columns if c.lower() == "file"), None)
     if not candidates:
         raise ArgumentError(f"{table} has no column beside {label!r} that could name the pictures")
     types = _read(con, table, candidates)
@@ -134,13 +135,16 @@ def from_table(
     column = max(candidates, key=lambda column: found[column])
     if not found[column]:
         raise _no_match(con, table, candidates)
+    if taken not in (None, column):
+        raise ArgumentError(
+            f"{table} has a column {taken!r} beside {column!r}, which names the pictures; the "
+            f"project's own table calls that one 'file': rename {taken!r}"
+        )
     types = _read(con, table, [column])
     n_matched = _match(con, column)
-    others = {c.lower() for c in columns if c != column}
-    name = next(n for n in ("file", "picture", "picture_file") if n not in others)
     con.execute(
-        f"CREATE OR REPLACE TABLE {TABLE} AS SELECT file AS {name}, * EXCLUDE ("
-        f"__row, file, {identifier(column)}) FROM {_READ} JOIN {_MATCHES} USING (__row) "
+        f"CREATE OR REPLACE TABLE {TABLE} AS SELECT file, columns_of.* EXCLUDE (__row, "
+        f"{identifier(column)}) FROM {_READ} AS columns_of JOIN {_MATCHES} USING (__row) "
         "ORDER BY __row"
     )
     kinds = {c: kind for c, kind in types.items() if c not in (label, column)}
@@ -148,8 +152,8 @@ def from_table(
     gaps = " OR ".join(f"{identifier(c)} IS NULL" for c in features)
     has_gaps = bool(features) and bool(_number(con, f"SELECT count(*) FROM {TABLE} WHERE {gaps}"))
     is_number = _is_number(con, label, types[label], where)
-    notes = _notes(con, pictures, table, column, n_matched, name)
-    return Labels(label, is_number, TABLE, name, features, left_out, has_gaps, notes)
+    notes = _notes(con, pictures, table, column, n_matched)
+    return Labels(label, is_number, TABLE, features, left_out, has_gaps, notes)
 
 
 def _read(
@@ -244,7 +248,7 @@ def _features(
     """Return the columns to learn from, and the others with why they are left out."""
     features, left_out = [], []
     for column, kind in types.items():
-        if kind.partition("(")[0] not in (*FEATURES, "DECIMAL"):
+        if kind.partition("(")[0] not in ("BOOLEAN", *NUMBERS):
             left_out.append((column, "text" if kind == "VARCHAR" else kind))
             continue
         name = identifier(column)
@@ -253,7 +257,7 @@ def _features(
         ).fetchall()[0]
         if not n:
             left_out.append((column, "empty"))
-        elif n == different > 2 and kind.endswith("INT") or kind == "INTEGER" and n == different > 2:
+        elif n == different > 2 and kind in WHOLE:
             left_out.append((column, "a different whole number in each row, like an identifier"))
         else:
             features.append(column)
@@ -273,7 +277,7 @@ def _is_number(con: duckdb.DuckDBPyConnection, label: str, kind: str, where: str
             f"column {label!r} of {where} has {format_count(different, 'different value')} in the "
             "rows that have a picture: there is nothing to learn; name another with --label"
         )
-    if kind.partition("(")[0] not in FEATURES[1:] + ("DECIMAL",):
+    if kind.partition("(")[0] not in NUMBERS:
         return False
     fractions = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {name} <> round({name})")
     return bool(fractions) or different > MOST_CLASSES
@@ -285,7 +289,6 @@ def _notes(
     table: Path,
     column: str,
     n_matched: int,
-    name: str,
 ) -> tuple[str, ...]:
     """Return what was found, and what did not fit, each with an example."""
     n_rows = _number(con, f"SELECT count(*) FROM {_READ}")
@@ -302,7 +305,7 @@ def _notes(
             f"{format_count(n_rows - n_matched, 'row')} left out: no picture, or more than one, is "
             f"called so, for example {example!r}"
         )
-    alone = f"FROM {PICTURES} WHERE file NOT IN (SELECT {name} FROM {TABLE})"
+    alone = f"FROM {PICTURES} WHERE file NOT IN (SELECT file FROM {TABLE})"
     n_alone = _number(con, f"SELECT count(*) {alone}")
     if n_alone:
         example = con.execute(f"SELECT file {alone} ORDER BY file LIMIT 1").fetchall()[0][0]
