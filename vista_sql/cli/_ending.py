@@ -11,23 +11,22 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     """Return in a sentence what the rows of a comparison say.
 
     Args:
-        rows: of VISTA_TRAIN: feature_set and is_best, and f1_score (with lift) or r2.
+        rows: of VISTA_TRAIN: feature_set, is_best, and f1_score or r2.
     """
     measure, what = ("f1_score", "F1") if "f1_score" in rows[0] else ("r2", "R²")
     on = f"{what} on images that training did not see: "
-    tested = [row for row in rows if row[measure] is not None]
-    if not tested:
-        return f"No image was left to test on, so that there is no {what}."
-    best = max(tested, key=lambda row: row[measure])
-    alone = next((row for row in tested if row["feature_set"] == "structured"), None)
-    if alone is None:
-        return f"{on}{best[measure]:.3f} with the features of {best['feature_set']}, the best of all."
+    best = next((row for row in rows if row["is_best"] and row[measure] is not None), None)
+    if best is None:
+        return f"No image was left to test on, so there is no {what}."
+    alone = next((row for row in rows if row["feature_set"] == "structured"), None)
+    if alone is None or alone[measure] is None:
+        return f"{on}{best[measure]:.3f} with {best['feature_set']}, the best of all."
     text = f"{on}{alone[measure]:.3f} by the structured columns alone"
-    if best is alone:
+    if best[measure] <= alone[measure]:
         return f"{text}; no layer helps."
     layer = best["feature_set"].partition("+")[2]
     lift = best[measure] - alone[measure]
-    return f"{text}, {best[measure]:.3f} with the features of {layer} beside them: a lift of {lift:.3f}."
+    return f"{text}, {best[measure]:.3f} with {layer} beside them: a lift of {lift:.3f}."
 
 
 def directions(

@@ -141,6 +141,12 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     return lambda: None
 
 
+def show(table: pa.Table) -> None:
+    """Write all rows of a table to stdout, as people read them."""
+    with _sink(None) as stream:
+        stream.write(_encoded(_box(table, in_terminal=sys.stdout.isatty()), None))
+
+
 def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:
     """Run a statement until `limit` rows (0: all) are there.
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 MOST_ERRORS = 5  # unreadable images that are shown
 WIDTH = 100  # of lines of text
+WARNING = "warning"  # a column of the comparison
 
 
 @click.command(
@@ -101,11 +102,10 @@ def COMMAND(
             labels = tables.from_table(session, pictures, table, label, key)
             rows = session.con.sql(f"FROM {tables.TABLE}").to_arrow_table()
     network = networks.choose(cnn, weights)
-    command = shlex.join(
-        ["vista", "start", str(folder.absolute())]
-        + ([str(table.absolute())] if table else [])
-        + ["--label", labels.label]
-    )
+    paths = [str(path.absolute()) for path in (folder, table) if path is not None]
+    options = {"--label": labels.label, "--key": key, "--cnn": cnn, "--weights": weights}
+    given = [word for name, value in options.items() if value is not None for word in (name, value)]
+    command = shlex.join(["vista", "start", *paths, *given])
     try:
         changed = written.write(
             place, written.texts(pictures, labels, network, command, place)
@@ -116,14 +116,13 @@ def COMMAND(
             "may write into with --project FOLDER"
         ) from None
     for note in labels.notes:
-        click.echo(textwrap.fill(note + ".", WIDTH, subsequent_indent="  "), err=True)
+        _say(f"{note}.")
     if labels.left_out:
         left = "; ".join(f"{column} ({why})" for column, why in labels.left_out)
-        note = f"Columns that are no features: {left}."
-        click.echo(textwrap.fill(note, WIDTH, subsequent_indent="  "), err=True)
-    click.echo(textwrap.fill(f"The network: {network.note}.", WIDTH, subsequent_indent="  "), err=True)
+        _say(f"Not used as features: {left}.")
+    _say(f"The network: {network.note}.")
     for name in changed:
-        click.echo(f"{place / name} is as you changed it.", err=True)
+        _say(f"{place / name} was there, differs from what this command writes, and is kept.")
     with connect(place / written.DATABASE) as session:
         if rows is not None:
             _keep(session, rows)
@@ -131,8 +130,13 @@ def COMMAND(
         remedy = report.missing()
         if remedy is None:
             write_report(session, written.MODEL, place / REPORT)
-    click.echo("\n" + textwrap.fill(_ending.summary(compared), WIDTH), err=True)
+    click.echo(err=True)
+    _say(_ending.summary(compared))
     click.echo(_directions(place, labels, remedy), err=True)
+
+
+def _say(text: str) -> None:
+    click.echo(textwrap.fill(text, WIDTH, subsequent_indent="  "), err=True)
 
 
 def _keep(session: Session, rows: pa.Table) -> None:
@@ -154,9 +158,13 @@ def _compare(session: Session, file: Path) -> list[dict[str, Any]]:
     click.echo(f"\n{file}:\n\n{statement}\n", err=True)
     began = datetime.now(UTC).isoformat(timespec="milliseconds")
     with bar() as progress:
-        result = session.query(query, progress=progress, scope=nothing_in_scope)
-        rows: list[dict[str, Any]] = result.arrow().to_pylist()
-    _output.write(result, _output.Target("table", None), 0)()
+        table = session.query(query, progress=progress, scope=nothing_in_scope).arrow()
+    rows: list[dict[str, Any]] = table.to_pylist()
+    shown = [name for name in table.column_names if name != WARNING]  # long, and much the same
+    _output.show(table.select(shown))
+    click.echo(err=True)
+    for warning in dict.fromkeys(row[WARNING] for row in rows if row.get(WARNING)):
+        _say(f"! {warning}")
     _tell_of_unreadable(session, began)
     return rows
 
@@ -168,7 +176,7 @@ def _tell_of_unreadable(session: Session, began: str) -> None:
     run = next(runs.read(session.home(session.settings())), None)
     if run is None or run.started < began or not run.errors:
         return
-    click.echo(f"\n{run.errors:,} of {run.images:,} pictures cannot be read:", err=True)
+    click.echo(f"{run.errors:,} of {run.images:,} pictures cannot be read:", err=True)
     reasons = list(run.reasons)
     for key, reason in reasons[:MOST_ERRORS]:
         click.echo(f"  {key}: {reason}", err=True)

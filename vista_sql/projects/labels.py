@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vista_sql.errors import ArgumentError, UnknownNameError, VistaError
+from vista_sql.errors import ArgumentError, QueryError, UnknownNameError, VistaError
 from vista_sql.sql.quoting import identifier, text_literal
 from vista_sql.units import format_count
 
@@ -27,6 +27,7 @@ MOST_CLASSES = 50
 """A label of whole numbers with more different values than this is learned as a number."""
 
 WHOLE = ("INTEGER", "BIGINT", "HUGEINT")
+HEAD_BYTES = 1 << 16  # of a file, that show whether it is text
 NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")  # what a CSV's columns can be
 
 
@@ -62,16 +63,14 @@ def find_pictures(session: Session, folder: Path) -> Pictures:
         VistaError: there is none.
     """
     relation = f"{folder.absolute()}/"
-    session.query(
-        f"CREATE OR REPLACE TEMP TABLE {PICTURES} AS SELECT file, folder FROM "
-        f"TRANSFER(cnn => 'hog', images => {text_literal(relation)})"
-    )
-    count = _number(session.con, f"SELECT count(*) FROM {PICTURES}")
-    if not count:
-        raise VistaError(
-            f"{folder} holds no image file: name the folder that your pictures are in, or are "
-            "below"
+    try:
+        session.query(
+            f"CREATE OR REPLACE TEMP TABLE {PICTURES} AS SELECT file, folder FROM "
+            f"TRANSFER(cnn => 'hog', images => {text_literal(relation)})"
         )
+    except QueryError as error:
+        raise VistaError(error.message) from None  # the statement is not the user's
+    count = _number(session.con, f"SELECT count(*) FROM {PICTURES}")
     return Pictures(folder.absolute(), relation, count)
 
 
@@ -153,6 +152,9 @@ def from_table(
     has_gaps = bool(features) and bool(_number(con, f"SELECT count(*) FROM {TABLE} WHERE {gaps}"))
     is_number = _is_number(con, label, types[label], where)
     notes = _notes(con, pictures, table, column, n_matched)
+    unknown = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {identifier(label)} IS NULL")
+    if unknown:
+        notes += (f"{format_count(unknown, 'row')} without a {label}: not learned from",)
     return Labels(label, is_number, TABLE, features, left_out, has_gaps, notes)
 
 
@@ -162,6 +164,9 @@ def _read(
     """Read the CSV into a temporary table with column __row; return its columns' types by name."""
     import duckdb
 
+    with table.open("rb") as file:
+        if b"\0" in file.read(HEAD_BYTES):
+            raise VistaError(f"{table} is not text: save the table as a CSV file, and name that")
     path = str(table.absolute())
     for special in "[*?":
         path = path.replace(special, f"[{special}]")  # DuckDB would read a pattern
