@@ -26,6 +26,8 @@ def test_doctests(module):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_documents(document, tmp_path, monkeypatch, accept):
     monkeypatch.chdir(tmp_path)
+    if document.name == "tutorial.md":  # whose processes share their features, as a user's do
+        monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
     text = document.read_text()
     told = documents.run(text, document.name, accept)
     if told != text:

@@ -19,7 +19,7 @@ def train(**values):
 
 def test_arguments_are_read_by_their_kinds_and_defaults_too():
     call = train(reg=[1, 2], exclude="a", standardize=None)
-    assert call.checked() is call
+    assert call.checked() == call
     assert call.get("reg") == (1.0, 2.0)
     assert call.get("exclude") == ("a",)
     assert call.get("standardize") is True

@@ -22,7 +22,7 @@ ARGUMENTS = (
     Argument("layers", "-1 is the topmost; default: the roster's choice", LayerNames()),
     Argument(
         "images",
-        "the image relation: the key, and a column of BLOBs or paths",
+        "the key and a column of BLOBs or paths; or a folder or glob, 'photos/', 'photos/*.jpg'",
         RelationText(),
         "images",
     ),

@@ -52,7 +52,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         QueryError: an argument is wrong, or names something that is not there.
     """
     context, database = nested.context, nested.database
-    call.checked()
+    call = call.checked()
     cnn = workload.load_cnn(call)
     images = _relation(call, "images", nested)
     structured = None

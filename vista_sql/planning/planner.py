@@ -22,7 +22,7 @@ from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
-from vista_sql.sql import edit, needs, parse
+from vista_sql.sql import edit, folders, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
@@ -325,6 +325,8 @@ class CallPlanner:
             cleaned = parse.clean_relation(text, self.context.capabilities.dialect)
         except QueryError as error:
             raise call.error(argument, error.message) from None
+        if folders.is_folder(text):
+            folders.check(text)
         if not cleaned.startswith("(") or not parse.mentions(cleaned):
             return Relation(cleaned)
         statement = parse.parse(cleaned[1:-1], self.context.capabilities.dialect)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
 from vista_sql.kernels import Fact, InferSpec
 from vista_sql.settings import Value
+from vista_sql.sql import folders
 from vista_sql.sql.kinds import Kind, RelationText
 
 PACKAGE = "vista_sql.functions"
@@ -77,7 +78,9 @@ class Call:
         return error.at(self.place(error.argument if isinstance(error, UnknownNameError) else ""))
 
     def checked(self) -> Call:
-        """Return the call itself if all of it can be: it is read once, before it is expanded.
+        """Return the call if all of it can be: it is read once, before it is expanded.
+
+        Where its images are a folder or a glob, the image and the key that these imply are in it.
 
         Raises:
             UnknownNameError: an argument that the function does not have.
@@ -96,9 +99,11 @@ class Call:
                     "",
                     f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
                 )
+        implied = folders.with_defaults(self.values)
+        call = replace(self, values={n: value for n, value in implied.items() if n in known})
         for argument in arguments:
-            self._read(argument)
-        return self
+            call._read(argument)
+        return call
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
-from vista_sql.sql import calls
+from vista_sql.sql import calls, folders
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.reading import tokenize, tree_of, unless_sqlglot_fails
 
@@ -297,10 +297,10 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     """Return a relation's text as DuckDB text that can stand after FROM.
 
     A name stays a name; a query comes back in parentheses, parsed and printed again, so that a
-    trailing comment or `;` cannot reach what follows.
+    trailing comment or `;` cannot reach what follows; so do folders, globs and paths of files.
 
     Raises:
-        QueryError: the text is neither a name nor a query.
+        QueryError: the text is neither a name nor a query, nor a path.
 
     Example:
         >>> clean_relation('my."Odd Name" -- note')
@@ -313,6 +313,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     stripped = text.strip()
     if not stripped:
         raise QueryError("it is empty, not a table's name or a query")
+    if folders.is_folder(stripped):
+        return f"({folders.select(stripped)})"
     try:
         tokens = list(tokenize(stripped, dialect))
         if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
@@ -324,6 +326,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
             name = table.find(exp.Table)
             if name is not None:
                 return name.sql(dialect.name, comments=False)
+        if folders.is_table_file(stripped):
+            return f"({folders.table_file(stripped)})"
         tree = tree_of(stripped, dialect)
     except SqlglotError as error:
         raise QueryError(
