@@ -91,7 +91,9 @@ def test_from_a_folder_and_a_table_to_predictions(monkeypatch):
         for i, n in enumerate(names)
     ]
     rows[4][2] = ""
-    labels = table(["id", "Shot", "When", "people", "age", "by"], [*rows, [0, "lost", "?", 1, 1, ""]])
+    labels = table(
+        ["id", "Shot", "When", "people", "age", "by"], [*rows, [0, "lost", "?", 1, 1, ""]]
+    )
     told, shown = start("photos", labels, "--label", "WHEN", "--project", PLACE, *LENET)
     assert "31 pictures in" in told
     assert "31 rows in labels.csv; column 'Shot' names the pictures." in told
@@ -190,7 +192,7 @@ def test_again_takes_new_rows_and_keeps_what_was_changed():
 def test_pictures_are_found_however_they_are_written(written):
     numbered(12, "a/{:03}.png")
     rows = [[written.format(i), "x" if i % 2 else "y"] for i in range(12)]
-    labelled, _ = found(table(["name", "kind"], rows), "kind")
+    labelled, _ = found(table(["File", "kind"], rows), "kind")
     assert [row[0] for row in labelled] == [f"a/{i:03}.png" for i in range(12)]
 
 
@@ -220,7 +222,11 @@ def test_other_encodings_and_names_of_files_are_read():
         (["photos", "labels.csv", "--label", "kinde"], 1, "did you mean 'kind'?"),
         (["photos", "labels.csv", "--label", "kind", "--key", "nam"], 1, "did you mean 'name'?"),
         (["photos", "labels.csv", "--label", "legs"], 1, "'legs' of labels.csv has 1 different"),
-        (["photos", "other.csv", "--label", "kind"], 1, "column 'name' has 'else', and a picture is"),
+        (
+            ["photos", "other.csv", "--label", "kind"],
+            1,
+            "column 'name' has 'else', and a picture is",
+        ),
         (["photos", "none.csv", "--label", "kind"], 2, "'none.csv' does not exist"),
         (["photos", "broken.csv", "--label", "kind"], 1, "broken.csv is not text: save"),
         (["photos"], 1, "are in no folder below it, so that folders tell no classes apart"),
@@ -228,7 +234,11 @@ def test_other_encodings_and_names_of_files_are_read():
         (["photos", "--key", "kind"], 2, "--key names a column of a table"),
         (["empty", "labels.csv", "--label", "kind"], 1, "no image"),
         (["nowhere"], 2, "'nowhere' does not exist"),
-        (["photos", "labels.csv", "--label", "kind", "--cnn", "lenet"], 1, "did you mean 'lenet5'?"),
+        (
+            ["photos", "labels.csv", "--label", "kind", "--cnn", "lenet"],
+            1,
+            "did you mean 'lenet5'?",
+        ),
         (["photos", "labels.csv", "--label", "kind", "--cnn", "alexnet"], 1, "--weights FILE"),
         (["photos", "labels.csv", "--label", "kind", "--weights", "random"], 2, "--cnn"),
         (["photos", "file.csv", "--label", "kind"], 1, "rename 'File'"),

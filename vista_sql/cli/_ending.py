@@ -1,4 +1,4 @@
-"""What `vista demo` and `vista start` say in the end: what came out, where it lies, what is next."""
+"""What `vista demo` and `vista start` say in the end: the result, where it lies, what is next."""
 
 from __future__ import annotations
 

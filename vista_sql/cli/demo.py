@@ -29,7 +29,7 @@ WIDTH = 100  # of lines of text
 @click.command(
     "demo",
     cls=Command,
-    short_help="Run the main job on real data that it brings.",
+    short_help="Compare layers on real data that is included.",
     epilog="""Examples:
 
 \b
@@ -38,11 +38,11 @@ WIDTH = 100  # of lines of text
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_FOLDER)
 def COMMAND(folder: Path) -> None:
-    """Run the main job on real data: which layer's features tell handwritten digits apart best?
+    """Compare layers on real data: which layer's features tell handwritten digits apart best?
 
-    Writes the digits 5 to 9 of scikit-learn into FOLDER (./vista-demo) as PNG files beside a table
-    of structured columns, and trains one model a layer of a LeNet-5 that was trained on 0 to 4.
-    Offline; under a minute. Run it again as often as you like.
+    Writes scikit-learn's digits 5 to 9 into FOLDER (./vista-demo) as PNG files, with a table about
+    them, and trains one model for each layer of a LeNet-5 that has only seen 0 to 4. It needs no
+    network and takes under a minute. You can run it again as often as you like.
     """
     from vista_sql import query_files
 
@@ -70,7 +70,7 @@ def COMMAND(folder: Path) -> None:
     click.echo("\n" + textwrap.fill(told, WIDTH), err=True)
     on_db = f"--db {shlex.quote(str(db))}"
     predict = shlex.quote(str(folder / "digits_predict.sql"))
-    places = [
+    places: list[tuple[Path | str, str]] = [
         (folder / datasets.IMAGES, "the images"),
         (db, "tables digits and digit_images"),
         (f"{db}.vista", "the models that were kept, and what was run"),

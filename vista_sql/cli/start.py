@@ -107,9 +107,7 @@ def COMMAND(
     given = [word for name, value in options.items() if value is not None for word in (name, value)]
     command = shlex.join(["vista", "start", *paths, *given])
     try:
-        changed = written.write(
-            place, written.texts(pictures, labels, network, command, place)
-        )
+        changed = written.write(place, written.texts(pictures, labels, network, command, place))
     except OSError as error:
         raise Failure(
             f"the project cannot be written to {place} ({error.strerror}): name a folder that you "

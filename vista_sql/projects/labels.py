@@ -142,7 +142,7 @@ def from_table(
     types = _read(con, table, [column])
     n_matched = _match(con, column)
     con.execute(
-        f"CREATE OR REPLACE TABLE {TABLE} AS SELECT file, columns_of.* EXCLUDE (__row, "
+        f"CREATE OR REPLACE TABLE {TABLE} AS SELECT {_MATCHES}.file, columns_of.* EXCLUDE (__row, "
         f"{identifier(column)}) FROM {_READ} AS columns_of JOIN {_MATCHES} USING (__row) "
         "ORDER BY __row"
     )
@@ -158,9 +158,7 @@ def from_table(
     return Labels(label, is_number, TABLE, features, left_out, has_gaps, notes)
 
 
-def _read(
-    con: duckdb.DuckDBPyConnection, table: Path, as_text: Sequence[str]
-) -> dict[str, str]:
+def _read(con: duckdb.DuckDBPyConnection, table: Path, as_text: Sequence[str]) -> dict[str, str]:
     """Read the CSV into a temporary table with column __row; return its columns' types by name."""
     import duckdb
 
@@ -200,12 +198,12 @@ def _match(con: duckdb.DuckDBPyConnection, column: str) -> int:
     A name means a picture if either is the end of the other's path, the picture's ending being
     optional. Of several pictures the one is taken that agrees best; if two agree equally, none.
     """
+    slashes = f"replace(trim({identifier(column)}), '\\', '/')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {_MATCHES} AS
         WITH named AS (
             SELECT __row, value, parse_filename(value) AS name FROM (
-                SELECT __row, ltrim(lower(nfc_normalize(replace(trim({identifier(column)}), '\\', '/'))), './')
-                    AS value FROM {_READ}
+                SELECT __row, ltrim(lower(nfc_normalize({slashes})), './') AS value FROM {_READ}
             ) WHERE value <> ''
         ),
         pictures AS (
@@ -229,9 +227,7 @@ def _match(con: duckdb.DuckDBPyConnection, column: str) -> int:
     return _number(con, f"SELECT count(*) FROM {_MATCHES}")
 
 
-def _no_match(
-    con: duckdb.DuckDBPyConnection, table: Path, candidates: Sequence[str]
-) -> VistaError:
+def _no_match(con: duckdb.DuckDBPyConnection, table: Path, candidates: Sequence[str]) -> VistaError:
     shown = []
     for column in candidates[:4]:
         row = con.execute(

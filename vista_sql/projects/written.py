@@ -31,7 +31,10 @@ _COMPARE = """\
 
 {{{{ config(materialized='table') }}}}
 
-SELECT feature_set, dims, n_train, n_test, {measures}, is_best, warning
+SELECT
+    feature_set, dims, n_train, n_test,
+    {rounded},
+    is_best, warning
 FROM VISTA_TRAIN(
 {arguments}
 )
@@ -116,10 +119,13 @@ def texts(
         columns[1] = f"{labels.table}.{label}"
         joined = f"\nLEFT JOIN {labels.table} USING (file)"
     order = f"abs(predicted_label - {columns[1]}) DESC" if labels.is_number else "probability"
-    measures = "r2, mae, rmse" if labels.is_number else "accuracy, f1_score"
+    measures = ["r2", "mae", "rmse"] if labels.is_number else ["accuracy", "f1_score"]
+    if has_columns and not labels.is_number:
+        measures.append("lift")
     words = {
         "label": _one_line(labels.label),
-        "measures": f"{measures}, lift" if has_columns and not labels.is_number else measures,
+        "measures": ", ".join(measures),
+        "rounded": ", ".join(f"round({name}, 3) AS {name}" for name in measures),
         "model": MODEL,
         "written_by": _WRITTEN_BY,
         "command": _one_line(command),
