@@ -48,7 +48,7 @@ class Setting:
             return Value(self.name, self.read(str(given)), source)
         except ValueError as error:
             raise SettingError(
-                f"{self.name} is {given!r} (from {source}), which cannot be: {error}"
+                f"{self.name} is {given!r} (from {source}), which is not possible: {error}"
             ) from None
 
 
@@ -72,7 +72,7 @@ def _name(text: str) -> str:
 
 def _path(text: str) -> str:
     if "\0" in text:
-        raise ValueError("a path has no NUL character")
+        raise ValueError("a path cannot contain a NUL character")
     if any(len(part.encode(errors="replace")) > NAME_BYTES for part in text.split("/")):
         raise ValueError(f"a file's name has at most {NAME_BYTES} bytes")
     return text.strip()

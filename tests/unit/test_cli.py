@@ -88,7 +88,7 @@ def test_rows_go_to_stdout(args, shown):
         (["layers"], "Missing argument", 2),
         (["query", ""], "vista: there is no statement", 1),
         (["models", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
-        (["models"], "name the database whose models are meant: --db FILE", 2),
+        (["models"], "name the database that the models are in: --db FILE", 2),
         (["models", "drop", "--db", "x.duckdb"], "`vista models drop` takes a MODEL", 2),
         (["query", "SELECT 1", "--db", "no/folder/x.duckdb"], "no database no/folder/x.duckdb", 1),
         (["explain", "CREATE TABLE a AS SELECT 1", "--db", "missing.duckdb"], "no database", 1),
@@ -538,7 +538,7 @@ def test_weights_are_listed_with_their_checksums(tmp_path, monkeypatch):
     Path(vgg16["path"]).write_text("half a file")
     shown = vista("weights")
     assert re.search(r"^│ vgg16 .* damaged ", shown.stdout, re.M)
-    assert "fetched at first use, or put into" in shown.stderr
+    assert "downloaded when first used, or put into" in shown.stderr
 
 
 def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
@@ -562,7 +562,7 @@ def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
     assert place.read_bytes() == content
     other = tmp_path / "mine.h5"
     other.write_bytes(b"mine")
-    assert "is no published file that the roster knows" in vista("weights", "add", other).stderr
+    assert "is not a published file that vista_sql knows" in vista("weights", "add", other).stderr
     for args in (["add"], ["remove", "x"], ["add", "gone.h5"]):
         assert vista("weights", *args).exit_code == 2
 

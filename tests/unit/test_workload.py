@@ -80,7 +80,7 @@ LAYERS = Place("layers => …", 10, 11)
 @pytest.mark.parametrize(
     ("layers", "kind", "says"),
     [
-        ([-5], ArgumentError, "layer -5 of lenet5: integers count from the top, from -1"),
+        ([-5], ArgumentError, "layer -5 of lenet5: numbers count from the top: -1"),
         ("f66", UnknownNameError, "unknown layer 'f66' in cnn 'lenet5'; did you mean 'f6'"),
         ("vgg16.fc66", UnknownNameError, "unknown layer 'fc66' in cnn 'vgg16'"),
         (["f6", "fc6"], ArgumentError, "layers 'f6' and 'fc6' are the same layer"),

@@ -34,7 +34,7 @@ def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
     from vista_sql import doctor
 
     if cnns and not calibrate:
-        raise click.UsageError("CNNs are named with --calibrate only")
+        raise click.UsageError("name CNNs only together with --calibrate")
     group, broken = "", []
     for finding in doctor.calibrate(cnns) if calibrate else doctor.examine():
         if finding.group != group:

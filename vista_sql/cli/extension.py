@@ -49,7 +49,9 @@ def COMMAND(action: str, output: Path | None, yes: bool) -> None:
         click.echo(f"{resource} has it already: {line}", err=True)
         return
     click.echo(f"to be added to {resource}:\n\n{line}\n", err=True)
-    click.echo("It loads in shells begun with `duckdb -unsigned`; others do not notice.", err=True)
+    click.echo(
+        "It takes effect in shells started with `duckdb -unsigned`, and in no others.", err=True
+    )
     if yes or click.confirm("Add it?", err=True):
         resource.write_text(text + ("" if not text or text.endswith("\n") else "\n") + f"{line}\n")
         click.echo(f"added; take the line out of {resource} to undo it", err=True)

@@ -45,7 +45,7 @@ def COMMAND(what: str | None, db: Path | None, output: Path | None) -> None:
     the extra `report`.
     """
     if db is None:
-        raise click.UsageError("name the database whose models and runs are meant: --db FILE")
+        raise click.UsageError("name the database that the models and runs are in: --db FILE")
     if output is not None and not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
     with opened(db) as session:

@@ -41,7 +41,7 @@ def COMMAND(
     from vista_sql.units import format_bytes
 
     if cnn is not None and action != "clear":
-        raise click.UsageError("--cnn is of `vista store clear`")
+        raise click.UsageError("--cnn belongs to `vista store clear`")
     settings = Settings()
     limit = settings.value("store_limit").value
     choice = store.chosen(settings.value("store").value, limit)

@@ -42,7 +42,7 @@ def COMMAND(words: tuple[str, ...], format_: str | None, output: Path | None, ro
         _list(weights.known_files(), target)
         return
     if words[0] != "add" or len(words) < 2:
-        raise click.UsageError("say `vista weights`, or `vista weights add FILE…`")
+        raise click.UsageError("write `vista weights`, or `vista weights add FILE…`")
     for name in words[1:]:
         if not Path(name).is_file():
             raise click.BadParameter(f"there is no file {name}")
@@ -68,5 +68,5 @@ def _list(files: tuple[KnownFile, ...], target: _output.Target) -> None:
     _output.write(Result(columns, lambda _: iter(table.to_batches()), table.schema), target, 0)()
     absent = next((file for file in files if not file.path.is_file()), None)
     if target.is_table and target.path is None and absent is not None:
-        places = f"fetched at first use, or put into {absent.path.parent} by `vista weights add`"
-        click.echo(f"vista: what is not here is {places}", err=True)
+        places = f"when first used, or put into {absent.path.parent} by `vista weights add`"
+        click.echo(f"vista: weights that are not here are downloaded {places}", err=True)

@@ -71,7 +71,7 @@ class Source:
         """Return the source with one more layer in its (first) TRANSFER, and that layer's column.
 
         Raises:
-            QueryError: there is no TRANSFER, or its rows do not come through one by one.
+            QueryError: there is no TRANSFER, or its rows do not reach the result one by one.
         """
         if self.own is None:
             data, column = edit.with_layer(
@@ -142,7 +142,8 @@ def _given(call: Call, shared: Collection[str] = ()) -> Source | None:
         if other not in shared:
             raise call.error(
                 other,
-                f"data and {other} exclude each other: {other} is of the TRANSFER that stands in "
+                f"data and {other} cannot be given together: {other} is of the TRANSFER that "
+                "stands in "
                 "place of data",
             )
     return Source(call)
@@ -157,13 +158,14 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
     """
     if not model.layers:
         raise call.error(
-            "", f"model {model.reference!r} uses no layer: give it data => … with its columns"
+            "", f"model {model.reference!r} uses no layer, so it needs data => … with its columns"
         )
     given, kept = passed_on(call), _provenance.remembered(model)
     if "cnn" not in kept | given:
         raise call.error(
             "",
-            f"model {model.reference!r} does not know how its features are made: give it data => "
+            f"model {model.reference!r} does not record how its features were made: give it "
+            "data => "
             "… with its columns, or cnn => … (weights, pool, dtype and prefix too, where they "
             "were not the defaults)",
         )

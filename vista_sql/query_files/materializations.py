@@ -63,7 +63,7 @@ def statements(
     )
     if file.relation.identifier.lower() in (name.lower() for name in read):
         raise QueryError(
-            f"it would replace {file.relation}, which it reads: call the file otherwise, or give "
+            f"it would replace {file.relation}, which it reads: rename the file, or give "
             "config an alias"
         )
     name, new = str(file.relation), _new(file)

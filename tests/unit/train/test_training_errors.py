@@ -135,7 +135,7 @@ def test_correlated_use_is_refused(t):
         ({"reg": [0.1, "x"]}, "reg must be a number of at least 0, not 'x'"),
         ({"l1_ratio": 1.5}, "l1_ratio must be a number in [0, 1], not 1.5"),
         ({"folds": 1}, "folds => 1 leaves no rows to train on"),
-        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction exclude each other"),
+        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction cannot be given together"),
         ({"test_fraction": 1}, "leaves no rows to train on"),
         ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
         ({"max_iterations": 2.5}, "max_iterations must be a whole number"),
