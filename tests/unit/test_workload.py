@@ -167,7 +167,7 @@ def test_layers_that_differ_by_case_only_are_told_apart():
     assert bound_to(names, layers=["TOP"]).taps[0].layer.name == "top"
     with pytest.raises(ArgumentError, match="'pool' and 'Pool' differ from it by case only"):
         bound_to(names, layers=["POOL"])
-    with pytest.raises(ArgumentError, match="layer 'Pool' would be a column 'Pool', and so is lay"):
+    with pytest.raises(ArgumentError, match="layer 'Pool' would be called 'Pool', and so is lay"):
         bound_to(names, layers=["pool", "Pool"])
     assert len(bound_to(names, layers=["pool", "Pool"], format="long").taps) == 2
 
