@@ -159,7 +159,7 @@ def test_errors_have_their_own_text(shell, database):
         (f"SELECT * FROM TRANSFER({A}, images => '(SELECT id, image, 1 AS error FROM images)')", "TRANSFER adds a column 'error'"),
         ("FROM VISTA_TRAIN(model => 'm', label => 'nosuch', data => 'foods')", "unknown label column 'nosuch'"),
         ("FROM VISTA_TRAIN(model => 'm', label => 'id', data => '(SELECT * FROM TRANSFER(cnn => ''x''))')", "unknown cnn 'x'"),
-        ("SET VARIABLE vista_threads = 'many'; FROM TRANSFER(cnn => 'lenet5')", "threads is 'many' (from SET VARIABLE vista_threads)"),
+        ("SET VARIABLE vista_threads = 'many'; FROM TRANSFER(cnn => 'lenet5')", "threads must be a whole number of at least 1, not 'many' (from SET VARIABLE"),
         ("CREATE TEMP TABLE t AS SELECT id, image AS pixels FROM images; SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 't')", "give image => 'pixels'"),
     ):  # fmt: skip
         assert said in shell.error(f"{sql};", database, "-readonly"), sql

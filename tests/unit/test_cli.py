@@ -96,7 +96,11 @@ def test_rows_go_to_stdout(args, shown):
         (["query", "SELEC 1"], "vista: Parser Error", 1),
         (["query", "FROM TRANSFER(cnn => 'lenet')"], "did you mean 'lenet5'?", 1),
         (["query", "FROM VISTA_CNN()"], "did you mean 'vista_cnns'?", 1),
-        (["explain", "SELECT 1; SELECT 2"], "only one statement can be planned at a time, not 2", 1),
+        (
+            ["explain", "SELECT 1; SELECT 2"],
+            "only one statement can be planned at a time, not 2",
+            1,
+        ),
         (["layers", "lenet6"], "vista: unknown cnn 'lenet6'; did you mean 'lenet5'?", 1),
         (["layers", "no.keras"], "there is no file", 1),
     ],

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
 from vista_sql.planning import workload
@@ -40,8 +41,12 @@ def passed_on(call: Call) -> dict[str, object]:
 
 
 def transfer_call(call: Call, values: Mapping[str, object]) -> Call:
-    """Return the TRANSFER with `values` that a call makes; its errors stand in that call."""
-    return Call("transfer", values, call.places)
+    """Return the TRANSFER with `values` that a call makes; its errors stand in that call.
+
+    Raises:
+        ArgumentError, UnknownNameError: a value is none of its argument's kind.
+    """
+    return Call("transfer", values, call.places).checked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Source:
 
     call: Call
     own: Call | None = None  # None: `data`
+    features: bool = True  # of the TRANSFER: with its layers, or its relations' columns alone
 
     def relation(self, planner: Planner) -> str:
         """Return the rows as text that can stand after FROM.
@@ -58,7 +64,7 @@ class Source:
             QueryError: an argument, or the text of `data`, is wrong.
         """
         if self.own is not None:
-            return planner.transferred(self.own, self.call.function)
+            return planner.transferred(self.own, self.call.function, features=self.features)
         return planner.relation(self.call.get("data"), self.call, "data")
 
     def transfers(self, planner: Planner) -> list[Call]:
@@ -71,7 +77,7 @@ class Source:
         """Return the source with one more layer in its (first) TRANSFER, and that layer's column.
 
         Raises:
-            QueryError: there is no TRANSFER, or its rows do not reach the result one by one.
+            QueryError: there is no TRANSFER, or its rows do not come through one by one.
         """
         if self.own is None:
             data, column = edit.with_layer(
@@ -100,9 +106,9 @@ def source_of(call: Call, shared: Collection[str] = ()) -> Source:
     Raises:
         ArgumentError: it gives both, or neither, or not all that TRANSFER must have.
     """
-    if (source := _given(call, shared)) is not None:
-        return source
-    if call.values.get("cnn") is None:
+    if _has_data(call, "cnn => … and images => …", shared):
+        return Source(call)
+    if call.get("cnn") is None:
         meaning = transfer.FUNCTION.argument("cnn").meaning
         raise call.error("", f"{call.function.upper()} needs cnn => … beside images: {meaning}")
     return Source(call, transfer_call(call, passed_on(call)))
@@ -117,58 +123,75 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         ArgumentError: as `source_of`; or an argument is not as the model was trained.
         ModelError: the rows' features are made in another way than the model's.
     """
-    source = _given(call)
-    if source is None:
-        source = Source(call, transfer_call(call, _as_trained(model, call)))
-    relation = source.relation(planner)
+    source = Source(call)
+    if not _has_data(call, "images => …"):
+        own = transfer_call(call, _as_trained(model, call))
+        source = Source(call, own, features=bool(model.layers))
+    try:
+        relation = source.relation(planner)
+    except UnknownNameError as error:
+        raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
 
 
-def _given(call: Call, shared: Collection[str] = ()) -> Source | None:
-    """Return the source of a call that gives `data`; None: it asks for a TRANSFER of its own."""
+def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
+    """Return the error about a column that the user did not name, but the model remembers."""
+    kept = _provenance.remembered(model)
+    for name in _provenance.DEFAULTS:
+        columns = kept.get(name)
+        named = columns if isinstance(columns, list) else [columns]
+        if call.get("data") is None and call.values.get(name) is None and error.name in named:
+            return call.error(
+                "",
+                f"model {model.reference!r} was trained with {name} => {columns!r}, and "
+                f"{error.where or 'there'} has no column {error.name!r} but "
+                f"{', '.join(error.known)}: give {name} => …",
+            )
+    return None
+
+
+def _has_data(call: Call, instead: str, shared: Collection[str] = ()) -> bool:
+    """Return whether a call gives `data`; else it asks for a TRANSFER of its own.
+
+    Raises:
+        ArgumentError: it gives both, or neither, or a format without columns of layers.
+    """
     name, given = call.function.upper(), passed_on(call)
-    if call.get("data") is None:
-        if not any(asks in given for asks in ASKS):
-            raise call.error(
-                "", f"{name} needs data => …, or cnn => … and images => … to transfer itself"
-            )
-        if call.get("format") == "long":
-            raise call.error(
-                "format", f"{name} takes a column per layer: leave format => 'long' out"
-            )
-        return None
-    for other in given:
-        if other not in shared:
-            raise call.error(
-                other,
-                f"data and {other} cannot be given together: {other} is of the TRANSFER that "
-                "stands in "
-                "place of data",
-            )
-    return Source(call)
+    if call.get("data") is not None:
+        for other in given:
+            if other not in shared:
+                raise call.error(
+                    other,
+                    f"data and {other} exclude each other: {other} is of the TRANSFER that stands "
+                    "in place of data",
+                )
+        return True
+    if not any(asks in given for asks in ASKS):
+        raise call.error("", f"{name} needs data => …, or {instead} to transfer itself")
+    if call.get("format") == "long":
+        raise call.error("format", f"{name} takes a column per layer: leave format => 'long' out")
+    return False
 
 
 def _as_trained(model: Model, call: Call) -> dict[str, object]:
-    """Return the arguments of the TRANSFER that makes a model's layers from images.
+    """Return the arguments of the TRANSFER that makes a model's layers, as it was trained.
 
     Raises:
-        ArgumentError: the model has no layers, or does not know how they are made and the call
-            does not say; or the call says otherwise.
+        ArgumentError: the model does not know how they are made and the call does not say; or the
+            call says otherwise.
     """
-    if not model.layers:
-        raise call.error(
-            "", f"model {model.reference!r} uses no layer, so it needs data => … with its columns"
-        )
     given, kept = passed_on(call), _provenance.remembered(model)
     if "cnn" not in kept | given:
-        raise call.error(
-            "",
-            f"model {model.reference!r} does not record how its features were made: give it "
-            "data => "
-            "… with its columns, or cnn => … (weights, pool, dtype and prefix too, where they "
-            "were not the defaults)",
-        )
+        why = "uses no layer: give it data => … with its columns"
+        if model.layers:
+            why = (
+                "does not know how its features are made: give it data => … with its columns, or "
+                "cnn => … (weights, pool, dtype and prefix too, where they were not the defaults)"
+            )
+        raise call.error("", f"model {model.reference!r} {why}")
+    if not model.layers:
+        return kept | given
     for name in _provenance.REMEMBERED:
         if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
             raise call.error(
@@ -181,8 +204,8 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
     needed = [name.removeprefix(prefix) for name in model.layers]
     if "layers" not in given:
         return arguments | {"layers": needed}
-    named = _layer_names(transfer_call(call, arguments))
-    if lacking := [name for name in needed if name not in named]:
+    named = [name.lower() for name in _layer_names(transfer_call(call, arguments))]
+    if lacking := [name for name in needed if name.lower() not in named]:
         raise call.error(
             "layers", f"model {model.reference!r} needs layer {lacking[0]!r}: leave layers out"
         )

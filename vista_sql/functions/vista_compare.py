@@ -62,13 +62,15 @@ def _transfer(call: Call, *, in_random_order: bool) -> Call:
     cnns = _cnns(call)
     arguments = _own_transfer.passed_on(call)
     arguments |= {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
-    if in_random_order:
-        key = call.get("key")
-        for name, column in (("images", key[-1]), ("structured", key[0])):
-            if name in arguments:
-                arguments[name] = _shuffled(call.get(name), column, call)
-        arguments["plan"] = "fused"  # no plan that brings rows of one image together
-    return _own_transfer.transfer_call(call, arguments)
+    transferred = _own_transfer.transfer_call(call, arguments)
+    if not in_random_order:
+        return transferred
+    structured_key, image_key = transferred.get("key")
+    shuffled = {"plan": "fused"}  # no plan that brings rows of one image together
+    for name, column in (("images", image_key), ("structured", structured_key)):
+        if name in arguments:
+            shuffled[name] = _shuffled(call.get(name), column, call)
+    return replace(transferred, values={**transferred.values, **shuffled})
 
 
 def _shuffled(relation: str, key: str, call: Call) -> str:

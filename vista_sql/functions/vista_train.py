@@ -93,7 +93,7 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
             raise UnknownNameError("baseline", baseline, known, call.place("baselines"))
     folds = call.get("folds") or 0
     if folds == 1:
-        raise call.error("folds", "folds => 1 leaves no rows to train on")
+        raise call.error("folds", "folds => 1 leaves no rows to train on: give 2 folds or more")
     if folds and call.values.get("test_fraction") is not None:
         raise call.error(
             "folds", "folds and test_fraction cannot be given together: folds test every row"

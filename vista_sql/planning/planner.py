@@ -27,6 +27,7 @@ from vista_sql.sql.calls import Call, Explained, ImageReading, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
+from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import StandIn
 
 
@@ -336,12 +337,16 @@ class CallPlanner:
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
 
-    def transferred(self, call: Call, function: str) -> str:
+    def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
         planner = CallPlanner(self.database, self.context.inside(function))
-        part = stage(choose(count(_shown(_bound(call.checked(), planner)))))
+        bound = _shown(_bound(call.checked(), planner), features=features)
+        part = stage(choose(count(bound)))
         self.transfers.extend(_transfers([part]))
-        return f"(\n{part.text}\n)"
+        if features or isinstance(bound, Expanded):
+            return f"(\n{part.text}\n)"
+        added = ", ".join(map(identifier, bound.workload.added_columns))
+        return f"(SELECT * EXCLUDE ({added}) FROM (\n{part.text}\n))"
 
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
@@ -380,11 +385,14 @@ class CallPlanner:
         return Explained(rows, script.text, part, run)
 
 
-def _shown(call: Bound | Expanded) -> Bound | Expanded:
-    """Return a TRANSFER call all of whose columns are shown, where they are known."""
+def _shown(call: Bound | Expanded, *, features: bool) -> Bound | Expanded:
+    """Return a TRANSFER call whose columns are shown, with or without those that it adds.
+
+    Where the database tells no columns, DuckDB leaves out what is not shown.
+    """
     if isinstance(call, Expanded) or call.workload.narrow_columns is None or call.context.needs_all:
         return call
-    columns = (*call.workload.narrow_columns, *call.workload.added_columns)
+    columns = (*call.workload.narrow_columns, *(call.workload.added_columns if features else ()))
     return call.needing(Needs(frozenset(column.lower() for column in columns)))
 
 

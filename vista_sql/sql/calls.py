@@ -63,6 +63,11 @@ class Call:
         try:
             return argument.read(self.values.get(argument.name))
         except QueryError as error:
+            if self.values.get(argument.name) is False and not self.places:
+                # on a macro: what `name = 'x'`, which compares two texts, has become
+                name = argument.name
+                hint = f"{name} = … is a comparison in DuckDB, write {name} => …"
+                raise ArgumentError(f"{error.message}; {hint}") from None
             raise error.at(self.place(argument.name)) from None
 
     def place(self, argument: str = "") -> Place | None:
@@ -158,12 +163,14 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
-    def transferred(self, call: Call, function: str) -> str:
-        """Return the rows of a TRANSFER as text that can stand after FROM; all of them are needed.
+    def transferred(self, call: Call, function: str, *, features: bool) -> str:
+        """Return the rows of a TRANSFER as text that can stand after FROM.
 
         Args:
             call: the TRANSFER, with its arguments' places in the call that makes it.
             function: whose call makes it.
+            features: with what TRANSFER adds; else the columns of its relations alone, and no
+                image is read for them.
 
         Raises:
             QueryError: an argument is wrong, or names something that is not there.

@@ -35,7 +35,7 @@ class PlannerStub:
     def relation(self, text, call, argument):
         return f"({text})" if text.upper().startswith(("SELECT", "FROM")) else text
 
-    def transferred(self, call, function):
+    def transferred(self, call, function, *, features):
         self.own = call.checked()
         return "the_transfer"
 
