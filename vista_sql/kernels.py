@@ -52,6 +52,14 @@ Device = Literal["auto", "cpu", "gpu"]
 """Where inference runs; 'auto' is a GPU where there is one."""
 
 
+IMAGE_SUFFIXES = (
+    *("avif", "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm"),
+    *("ppm", "tif", "tiff", "webp"),
+    *("heic", "heif", "jp2", "jxl"),  # refused one by one, each with its reason
+)
+"""What the names of image files end in, in any case."""
+
+
 @dataclass(frozen=True, slots=True)
 class InferSpec:
     """One pass over a part of a CNN: from the image (or a layer's raw map) to some layers.
@@ -80,7 +88,9 @@ class InferSpec:
     schemes: str = ""  # of URIs that may be read, with commas between; "": all
     run: str = ""  # the run that counts and errors belong to; "" outside any run
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
-    image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
+    image_key: str = (
+        ""  # where nobody named the image: the key beside which the only text may be it
+    )
     image_name: str = ""  # … and the only column that may be the image, if only one may
     pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
     pixels_taken: bool = False  # an earlier call keeps the pixels for this one

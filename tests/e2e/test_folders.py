@@ -106,6 +106,27 @@ def test_where_there_is_no_image_it_is_said(rows, images, says):
 
 
 @every_host
+@pytest.mark.parametrize("further", ["", ", join_type => 'left'", ", placement => 'before'"])
+@pytest.mark.parametrize("select", ["*", "count(*)"])
+def test_where_no_row_joins_a_key_of_either_side_is_shown(rows, further, select):
+    call = f"images => '../my photos/', structured => $${{}}$$, key => 'label'{further}"
+    with pytest.raises(Refused) as refused:
+        rows(call.format("SELECT label::VARCHAR AS label FROM '../labels.csv'"), select)
+    said = str(refused.value)
+    assert "its 'label' is for example '1', the folder's 'file' for a file '" in said
+    assert "__vista_" not in said
+    assert len(rows(call.format("SELECT 'x' AS label WHERE false"))[1]) == 0
+
+
+@every_host
+def test_a_filter_that_leaves_no_row_is_no_fault(rows):
+    found = rows("images => '../my photos/', structured => '../labels.csv'", "DISTINCT label")
+    assert [str(row[0]) for row in found[1]] == ["0", "1"]
+    call = "images => '../my photos/', structured => $$FROM '../labels.csv' WHERE label > 5$$"
+    assert rows(call, "file")[1] == []
+
+
+@every_host
 def test_every_call_with_images_takes_a_folder(host, clients, place, monkeypatch):
     monkeypatch.chdir(place / "here")
     run = clients[host].run

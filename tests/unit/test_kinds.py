@@ -87,7 +87,11 @@ def test_values_are_read_as_pythons(kind, written, value):
         (LayerNames(), [], "x must be names or negative integers, not []"),
         (LayerNames(), [1.5], "x must be names or negative integers, not [1.5]"),
         (LayerNames(), ["f6", -1], "x are all names or all integers, not both: ['f6', -1]"),
-        (RelationText(), 3, "x must be a relation as text, 'name' or '(SELECT …)', not 3"),
+        (
+            RelationText(),
+            3,
+            "x must be a relation as text: 'name', '(SELECT …)' or the path of a file, not 3",
+        ),
         (ByteSize(), "much", "x must be a size, like '32GB' or a number of bytes, not 'much'"),
         (ByteSize(), "0B", "x must be a size"),
         (ByteSize(), inf, "x must be a size"),

@@ -27,8 +27,10 @@ ARGUMENTS = (
         "images",
     ),
     Argument("image", "the image column; found if absent", Text("a column's name")),
-    Argument("structured", "the structured relation to join on the key", RelationText()),
-    Argument("key", "the join key", KeyNames(), "id"),
+    Argument(
+        "structured", "the relation, or a CSV or Parquet file, to join on the key", RelationText()
+    ),
+    Argument("key", "the join key; with a folder as images, 'file'", KeyNames(), "id"),
     Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),
     Argument("pool", "what a feature map is reduced to", OneOf(POOLS), "max2x2"),
     Argument(

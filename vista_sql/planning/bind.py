@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vista_sql import store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import workload
+from vista_sql.planning import keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.workload import Relation, Workload
@@ -61,7 +61,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     glimpsed = None
     if structured is None and images.columns is None and call.get("image") is None:
         glimpsed = database.glimpse(images.text)  # the image column is to be left out by its name
-    return workload.bind(
+    bound = workload.bind(
         call,
         cnn,
         images,
@@ -72,6 +72,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
     )
+    return keys.checked(call, bound, database, context.capabilities.dialect)
 
 
 def resolved(call: Call, database: Database) -> Call:

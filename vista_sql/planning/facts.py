@@ -79,8 +79,8 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         >>> gather(workload, Counting(), Identifiers("__v_")).distinct_images
         SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
         SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
-        SELECT __v_images."id", __v_images."id" AS __v_key, __v_images."path" AS __v_image
-        FROM photos AS __v_images
+        SELECT "images =>"."id", "images =>"."id" AS __v_key, "images =>"."path" AS __v_image
+        FROM photos AS "images =>"
         )
         2
     """

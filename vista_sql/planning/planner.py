@@ -327,7 +327,7 @@ class CallPlanner:
         except QueryError as error:
             raise call.error(argument, error.message) from None
         if folders.is_folder(text):
-            folders.check(text)
+            folders.some_file(text)  # or an error
         if not cleaned.startswith("(") or not parse.mentions(cleaned):
             return Relation(cleaned)
         statement = parse.parse(cleaned[1:-1], self.context.capabilities.dialect)[0]

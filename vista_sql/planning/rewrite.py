@@ -63,10 +63,11 @@ def stage(
         >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities())
         >>> staged = stage(workload, choose(workload, machine), Identifiers("__v_"))
         >>> print(staged.rows)
-        SELECT __v_structured."id", __v_structured."id" AS __v_key, __v_images."image" AS __v_image
-        FROM foods AS __v_structured
-        JOIN photos AS __v_images
-          ON __v_structured."id" = __v_images."id"
+        SELECT "structured =>"."id", "structured =>"."id" AS __v_key, \
+"images =>"."image" AS __v_image
+        FROM foods AS "structured =>"
+        JOIN photos AS "images =>"
+          ON "structured =>"."id" = "images =>"."id"
         >>> print(staged.calls)
         SELECT
           "id",

@@ -108,6 +108,7 @@ class Workload:
     on_error: OnError
     store: Choice = OFF
     schemes: str = ""  # of URIs that may be read; "": all
+    is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -229,12 +230,17 @@ def bind(
         structured_key = structured.column(structured_key, call, "key", "structured")
     seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
     pool, prefix = call.get("pool"), call.get("prefix")
+    image_column = _image_column(call, seen, image_key)
+    types = seen.columns or {}
     workload = Workload(
         cnn=cnn,
         taps=_taps(call, cnn, pool, prefix),
         images=images,
         image_key=image_key,
-        image_column=_image_column(call, seen, image_key),
+        image_column=image_column,
+        is_image_sure=call.get("image") is not None
+        or "BLOB" in types.values()
+        or types.get(image_key, "VARCHAR") != "VARCHAR",
         structured=structured,
         structured_key=structured_key,
         join_type=call.get("join_type"),
@@ -316,7 +322,7 @@ def counted(call: Call, cnn: Cnn, index: int) -> str:
 
 
 def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
-    """Return the image column: the one named, else the only BLOB, else the only other VARCHAR."""
+    """Return the image column: the one named, else the one found; None: the kernel finds it."""
     named = call.get("image")
     if named is not None:
         column = images.column(named, call, "image", "images")
@@ -332,7 +338,7 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
 def find_image_column(
     columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
 ) -> str:
-    """Return the only BLOB column, else the only VARCHAR that is not the key.
+    """Return the only BLOB column, else the only VARCHAR that is not the key, else the key.
 
     Args:
         columns: name → DuckDB type.
@@ -340,8 +346,8 @@ def find_image_column(
         error: makes the error to raise from (argument, message).
     """
     blobs = [name for name, kind in columns.items() if kind == "BLOB"]
-    texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
-    candidates = blobs or texts
+    texts = [name for name, kind in columns.items() if kind == "VARCHAR"]
+    candidates = blobs or [name for name in texts if name != key] or texts
     if len(candidates) == 1:
         return candidates[0]
     shown = ", ".join(candidates or columns)

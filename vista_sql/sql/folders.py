@@ -1,7 +1,7 @@
 """Paths given as a relation: a folder or a glob of image files, a file that DuckDB can read.
 
 A folder is read recursively; a glob means what DuckDB's `glob()` takes it for. Of either, the rows
-are the image files, hidden ones left out, whose names end in one of SUFFIXES.
+are the image files, hidden ones left out, whose names end in one of IMAGE_SUFFIXES.
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vista_sql.errors import QueryError, UnknownNameError
+from vista_sql.kernels import IMAGE_SUFFIXES
 from vista_sql.sql.quoting import text_literal
 
 KEY, IMAGE = "file", "path"
 COLUMNS = (KEY, "folder", IMAGE)
 """The columns of a folder, all VARCHAR: the default key, the last folder's name, the image."""
-
-SUFFIXES = (
-    *("avif", "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm"),
-    *("ppm", "tif", "tiff", "webp"),
-    *("heic", "heif", "jp2", "jxl"),  # refused one by one, each with its reason
-)
-"""What the names of image files end in, in any case."""
 
 _GLOB = re.compile(r"[*?\[]")
 _QUERY = re.compile(
@@ -105,7 +99,7 @@ def select(relation: str) -> str:
         AND NOT regexp_matches(file, '(^|/)[.]')
     """
     base, pattern = _split(relation.strip())
-    endings = f"[.]({'|'.join(SUFFIXES)})$"
+    endings = f"[.]({'|'.join(IMAGE_SUFFIXES)})$"
     files = text_literal(_escaped(base) + pattern)
     return (
         f"SELECT {KEY}, nullif(regexp_extract({KEY}, '([^/]+)/[^/]+$', 1), '') AS folder, {IMAGE}\n"
@@ -125,8 +119,8 @@ def table_file(relation: str) -> str:
     return f"SELECT * FROM {text_literal(relation.strip())}"
 
 
-def check(relation: str) -> None:
-    """Refuse a folder or a glob, here and not behind a URI, that holds no image file.
+def some_file(relation: str) -> str:
+    """Return an image file of a folder or a glob, as its column `file` has it; "" behind a URI.
 
     Raises:
         UnknownNameError: there is no such folder; the nearest one is offered.
@@ -135,21 +129,21 @@ def check(relation: str) -> None:
     text = relation.strip()
     base, pattern = _split(text)
     if "://" in base:
-        return
+        return ""
     folder = Path(base or ".").expanduser()
     if not folder.is_dir():
         raise _unknown(base)
     n_others = 0
-    for path in _files(folder, pattern):
-        if path.rpartition(".")[2].lower() in SUFFIXES:
-            return
+    for file in _files(folder, pattern):
+        if file.rpartition(".")[2].lower() in IMAGE_SUFFIXES:
+            return file
         n_others += 1
     if not n_others and text.endswith("/") and not _is_there(text):
         raise _unknown(text)
     others = f"{n_others or 'no'} file{'' if n_others == 1 else 's'}"
     raise QueryError(
         f"there is no image in {text!r} ({folder.resolve()}: {others}, hidden ones left out): "
-        f"images are files whose names end in .{', .'.join(SUFFIXES)}"
+        f"images are files whose names end in .{', .'.join(IMAGE_SUFFIXES)}"
     )
 
 
@@ -185,14 +179,14 @@ def _before_glob(text: str) -> tuple[str, str]:
 
 
 def _in_any_case(pattern: str) -> str:
-    """Return a glob whose suffix, where it names one of SUFFIXES, is matched in any case.
+    """Return a glob whose suffix, where it names one of IMAGE_SUFFIXES, is matched in any case.
 
     Example:
         >>> _in_any_case("*.jpg"), _in_any_case("*.j*")
         ('*.[jJ][pP][gG]', '*.j*')
     """
     name, dot, suffix = pattern.rpartition(".")
-    if not dot or suffix.lower() not in SUFFIXES:
+    if not dot or suffix.lower() not in IMAGE_SUFFIXES:
         return pattern
     either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in suffix)
     return f"{name}.{''.join(either)}"
@@ -219,6 +213,8 @@ def _files(folder: Path, pattern: str) -> Iterator[str]:
             if (folder / found).is_file():
                 yield found
         return
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (name for name in names if not name.startswith("."))
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield (Path(place) / name).relative_to(folder).as_posix()

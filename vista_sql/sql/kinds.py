@@ -204,9 +204,9 @@ class LayerNames:
 
 @dataclass(frozen=True, slots=True)
 class RelationText:
-    """A table's name or a query, read as its text: `planner.relation` makes it stand after FROM."""
+    """A name, a query or a path, read as its text: `planner.relation` makes it stand after FROM."""
 
-    words: str = "a relation as text, 'name' or '(SELECT …)'"
+    words: str = "a relation as text: 'name', '(SELECT …)' or the path of a file"
 
     def read(self, name: str, value: object) -> str:
         """Return the text."""

@@ -60,7 +60,8 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     """Split `text` into statements and find our calls in each.
 
     Raises:
-        QueryError: one of our calls stands where it cannot (not after FROM or JOIN); it is no text.
+        QueryError: one of our calls stands where it cannot (not after FROM or JOIN); it is no text,
+            or texts in it do not nest.
         ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
 
     Example:
@@ -76,6 +77,7 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     try:
         tokens = tokenize(text, dialect)
     except SqlglotError:
+        _refuse_nested_dollars(text)
         return (Statement(text, None, (), "other", dialect),)
     return tuple(_statement(text[start:end], dialect) for start, end in _spans(tokens, text))
 
@@ -98,11 +100,27 @@ def _statement(text: str, dialect: Dialect) -> Statement:
     tree = _tree(text, dialect)
     kind = _kind(text, dialect)
     if tree is None:
+        _refuse_nested_dollars(text)
         return Statement(text, None, (), kind, dialect)
     found = unless_sqlglot_fails(lambda: tuple(_calls(tree, text, dialect)))
     if found is None:
         return Statement(text, None, (), kind, dialect)
     return Statement(text, tree, found, kind, dialect)
+
+
+def _refuse_nested_dollars(text: str) -> None:
+    """Say how texts nest, where a statement that cannot be read has a $$ … $$ within another.
+
+    Raises:
+        QueryError: an argument within the first text seems to begin where that text ends.
+    """
+    ends = [found.start() for found in re.finditer(r"\$\$", text)]
+    for begin, end in pairwise(ends[:-2]):
+        if mentions(text[begin:end]) and re.search(r"(?:=>|:=|[(,])\s*$", text[begin:end]):
+            raise QueryError(
+                "a text in $$ … $$ ends at the next $$: write the one within it $a$ … $a$",
+                Place(text, end, end + 2),
+            )
 
 
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
