@@ -147,7 +147,7 @@ def test_correlated_use_is_refused(t):
         ({"layer": ["a"]}, "unknown argument 'layer' in VISTA_TRAIN; did you mean 'layers'"),
         ({"layers": ["a"]}, "data and layers exclude each other: layers is of the TRANSFER"),
         ({"images": "t"}, "data and images exclude each other"),
-        ({"key": ["a", "id"]}, "key => ['a', 'id'] is of two relations, and data is one"),
+        ({"key": ["a", "id"]}, "key => ['a', 'id'] names a column of each of two relations"),
         ({"data": None}, "VISTA_TRAIN needs data => …"),
     ],
 )
