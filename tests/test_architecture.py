@@ -61,6 +61,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
         "hosts doctor session result train udfs",
         "cli datasets doctor tfrecord",
     ),
+    "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
     "rich": ("", "cli progress"),
     "scipy": ("", "train"),
@@ -69,6 +70,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "tensorflow": ("", "roster weights udfs"),
     "threadpoolctl": ("", "train"),  # comes with scikit-learn
     "torch": ("", "result"),  # who wants tensors of PyTorch has it
+    "yaml": ("", "query_files"),
 }
 
 HEAVY = ("tensorflow", "keras", "duckdb", "sklearn", "scipy", "pyarrow", "pandas", "cv2", "sqlglot")
@@ -156,7 +158,8 @@ def test_every_imported_library_is_declared():
     homes = packages_distributions()
     come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}
     for library in LIBRARIES.keys() - come_along:
-        home = {name.lower().replace("_", "-") for name in homes[library]}
+        names = homes.get(library, [library])  # psutil is not on every system
+        home = {name.lower().replace("_", "-") for name in names}
         assert home & declared, f"{library} comes from {home}, which pyproject.toml does not name"
 
 

@@ -15,6 +15,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from source import ROOT
 
 import vista_sql
@@ -165,3 +166,20 @@ def test_the_public_names_are_there_before_they_are_loaded():
         assert getattr(vista_sql, name) is not None
     with pytest.raises(AttributeError, match="'vista_sql' has no attribute 'nothing_of_ours'"):
         vista_sql.nothing_of_ours  # noqa: B018 - it is looked up
+
+
+@pytest.mark.parametrize(
+    ("sys_platform", "machine", "package"),
+    [
+        ("linux", "x86_64", "tensorflow-cpu"),
+        ("win32", "AMD64", "tensorflow-cpu"),
+        ("linux", "aarch64", "tensorflow"),
+        ("darwin", "arm64", "tensorflow"),
+    ],
+)
+def test_each_system_gets_one_tensorflow_that_is_locked(sys_platform, machine, package):
+    here = {"sys_platform": sys_platform, "platform_machine": machine}
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = [Requirement(line) for line in lines if line.startswith("tensorflow")]
+    for requirements in (map(Requirement, PROJECT["optional-dependencies"]["cpu"]), locked):
+        assert [r.name for r in requirements if r.marker.evaluate(here)] == [package]

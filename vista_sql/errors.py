@@ -177,7 +177,11 @@ class UnreadableImageError(VistaError):
 
 
 class UnreadableImagesWarning(UserWarning):
-    """No image of a statement could be read: a Python warning, since its rows are returned."""
+    """Images of a statement could not be read: a Python warning, since its rows are returned."""
+
+
+class ProgressWarning(UserWarning):
+    """A `progress` callback raised an error: a Python warning, since the statement goes on."""
 
 
 class TFRecordError(VistaError):

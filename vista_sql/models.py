@@ -44,7 +44,8 @@ class ModelRow(TypedDict):
     layer: str | None
     structured: list[str]  # columns
     layers: list[tuple[str, int]]  # columns and their lengths
-    fill: NotRequired[list[float] | None]  # for NULL in structured columns; then as many say where
+    fill: NotRequired[list[float] | None]  # for NULL in columns of numbers; then as many say where
+    levels: NotRequired[dict[str, list[str | None]]]  # of text columns, one-hot; then one of others
     n_train: int
     n_test: int
     n_skipped: int
@@ -66,6 +67,7 @@ class ModelRow(TypedDict):
     rmse: NotRequired[float | None]
     roc: Sequence[float] | None  # true-positive rates at the document's `roc_at`
     confusion: Sequence[tuple[int, int, int]]  # expected class, predicted class, rows
+    points: NotRequired[Sequence[tuple[float, float]]]  # expected and predicted number of some rows
     seconds: float
     lift: NotRequired[float | None]  # this and what follows needs the other rows
     is_best: NotRequired[bool]
@@ -116,8 +118,18 @@ class Model:
 
     @property
     def fill(self) -> list[float] | None:
-        """What stands for NULL in each structured column; None: such rows are not scored."""
+        """What stands for NULL in each column of `numbers`; None: such rows are not scored."""
         return self.row.get("fill")
+
+    @property
+    def levels(self) -> dict[str, list[str | None]]:
+        """The levels of each text column: a feature each, None for NULL, then one of all others."""
+        return dict(self.row.get("levels", {}))
+
+    @property
+    def numbers(self) -> list[str]:
+        """The structured columns that are no text, in order."""
+        return [name for name in self.structured if name not in self.levels]
 
     @property
     def trainer(self) -> str:

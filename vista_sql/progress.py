@@ -9,11 +9,13 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
+from vista_sql.errors import ProgressWarning
 from vista_sql.kernels import Counts
 from vista_sql.units import format_count
 
@@ -84,6 +86,7 @@ class Watch:
         self._began = time.perf_counter()
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._failure: Exception | None = None  # of the callback, which is then called no more
         self._thread: threading.Thread | None = None
 
     def rows(self, handed_out: int, total: int | None) -> None:
@@ -101,12 +104,14 @@ class Watch:
             self.stop()
             done = self._handed_out if self._total is None else self._total
             self._tell(replace(self._now(), stage="finish", done=done))
+            self._warn()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; warn, once, where the callback raised an error."""
         self._ended.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+            self._warn()
 
     def _look(self) -> None:
         self._tell(self._now())
@@ -117,7 +122,19 @@ class Watch:
         with self._lock:
             if now != self._last:
                 self._last = now
-                self._report(now)
+                try:
+                    self._report(now)
+                except Exception as error:  # the user's, and no reason to lose the statement
+                    self._failure, self._report = error, nothing
+                    self._ended.set()
+
+    def _warn(self) -> None:
+        """Warn of what the callback raised: here, since a thread's warning reaches nobody."""
+        with self._lock:
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            message = f"progress raised {type(failure).__name__}: {failure}; it was called no more"
+            warnings.warn(message, ProgressWarning, stacklevel=2)
 
     def _now(self) -> Progress:
         counts = self._counts()

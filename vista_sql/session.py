@@ -269,7 +269,7 @@ def _record(journal: Runs, run: str, script: Script, settings: Settings) -> None
     counts = runtime.counters(run)
     plans = ", ".join(transfer.plan.name for transfer in script.transfers)
     journal.close(run, plans, counts, _estimate(script))
-    if counts.errors and counts.errors == counts.images:
+    if counts.errors:
         message = unreadable(counts.errors, counts.images, counts.reasons)
         warnings.warn(message, UnreadableImagesWarning, stacklevel=2)
     if counts.images_inferred:

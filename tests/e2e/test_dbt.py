@@ -88,7 +88,7 @@ def test_dbt_is_content(built, step):
     assert "success True" in told, told
     if step != "docs":
         assert "Concurrency: 4 threads" in told
-        assert "PASS=16 WARN=0 ERROR=0 SKIP=0 NO-OP=0 TOTAL=16" in told  # 7 models, 9 tests
+        assert "PASS=18 WARN=0 ERROR=0 SKIP=0 NO-OP=0 TOTAL=18" in told  # 8 models, 9 tests, a seed
 
 
 def test_tables_hold_what_query_returns(db):
@@ -173,6 +173,7 @@ def test_vista_run_makes_the_same_tables(built, db):
         told = run_vista(built[0] / "project", "--db", other, "--var", f"newest={newest}")
     assert "  seen  incremental, +30 rows" in told
     tables = {"features": "id", "seen": "id", "shown": "id", "layers": "ALL", "predicted": "id"}
+    tables |= {"grades": "ALL", "main_lab.graded": "ALL"}
     assert same_tables(db, other, tables) == []
 
 

@@ -267,6 +267,41 @@ def test_what_is_kept_is_compact_and_agrees_with_the_scores(plain):
     assert (model.folder / models.DOCUMENT).stat().st_size < 20_000
 
 
+@pytest.mark.parametrize("folds", [0, 3])
+def test_a_number_has_its_errors_drawn_and_its_figures_shown(plain, folds):
+    from sklearn.metrics import r2_score
+
+    from vista_sql import models
+
+    data = 'SELECT id, a, layer, 3 * a + hash(id + 2) % 9 AS "a $ or $" FROM t'
+    options = "test_fraction => 0.4" if not folds else "folds => 3"
+    plain.con.execute(f"CREATE VIEW prices AS {data}")
+    plain.query(
+        "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'a $ or $', trainer => 'linear', "
+        f"data => 'prices', {options})"
+    ).arrow()
+    shown = render(plain)
+    said = text_of(shown)
+    for part in (
+        "R²",
+        "mean absolute error",
+        "root mean square error",
+        "Predicted by",
+        "What is left",
+    ):
+        assert part in said
+    assert ("by the fold that was not trained on it" in said) == bool(folds)
+    assert "ROC" not in said
+    assert shown.count("a $ or $, predicted") == 2
+    check(shown)
+    for model in models.entries(plain.home(plain.settings())):
+        true, guessed = zip(*model.row["points"], strict=True)
+        n = model.row["n_test"]
+        assert len(true) == n if not folds else len(true) > 0.9 * n
+        expected = pytest.approx(model.row["r2"], abs=1e-3 if not folds else 0.02)
+        assert r2_score(true, guessed) == expected
+
+
 # ── that it needs nothing else ──────────────────────────────────────────────────────────────────
 
 

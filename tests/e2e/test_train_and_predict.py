@@ -1,6 +1,7 @@
 """The paper's workload through a session: images to features to models to predictions."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,12 +194,65 @@ def test_images_that_are_all_unreadable_train_nothing(db):
         assert db.query(data).arrow().num_rows == 300
 
 
-def test_some_unreadable_images_are_told_in_the_training_alone(db):
+def test_without_their_reasons_images_are_asked_for_and_no_column_left_out(db):
+    data = DATA.replace("'images'", "'(SELECT id, path || ''.gone'' AS path FROM images)'")
+    data = data.replace("SELECT *", "SELECT id, y, conv2")
+    with pytest.raises(vista_sql.errors.ModelError) as caught:
+        db.query(f"FROM VISTA_TRAIN(model => 'e', label => 'y', data => $${data}$$)").arrow()
+    assert "column 'conv2' is NULL, not finite or too large: can its images be" in str(caught.value)
+    assert f"relative paths start at {Path.cwd()}" in str(caught.value)
+    assert "exclude" not in str(caught.value)
+
+
+def test_text_beside_images_is_learned_from_in_every_host(db):
+    db.con.execute(
+        """CREATE OR REPLACE TABLE texts AS SELECT id, y, CASE WHEN ink < 300 THEN NULL
+        WHEN ink < 330 THEN 'it''s' ELSE 'bold' END AS shade,
+        (CASE WHEN id % 2 = 0 THEN 'even' ELSE 'odd' END)::ENUM ('odd', 'even') AS parity
+        FROM facts"""
+    )
+    data = DATA.replace("'facts'", "'texts', layers => ['fc6']")
+    call = (
+        f"VISTA_TRAIN(model => 'text', label => 'y', data => $${data}$$, max_iterations => 20, "
+        "categorical => 'one_hot')"
+    )
+    found = rows(db, f"SELECT feature_set, dims, f1_score FROM {call}")
+    assert [(row["feature_set"], row["dims"]) for row in found] == [
+        ("structured", 4 + 3),  # a NULL is a value
+        ("structured+fc6", 4 + 3 + 84),
+    ]
+    con = db.con.cursor()
+    vista_sql.attach(con)
+    elsewhere = call.replace("'text'", "'there'")
+    there = con.execute(f"SELECT feature_set, dims, f1_score FROM {elsewhere}").fetchall()
+    assert there == [tuple(row.values()) for row in found]
+    predict = "SELECT id, predicted_label FROM VISTA_PREDICT(model => '{}/fc6', {}) ORDER BY ALL"
+    own = rows(db, predict.format("text", "images => 'images', structured => 'texts'"))
+    assert len(own) == 300
+    assert own == rows(db, predict.format("text", f"data => $${data}$$"))
+    attached = con.execute(predict.format("there", f"data => $${data}$$")).fetchall()
+    con.close()
+    assert attached == [tuple(row.values()) for row in own]
+    compared = rows(
+        db,
+        "SELECT feature_set, f1_score FROM VISTA_COMPARE(cnn => 'lenet5', layers => 'fc6', "
+        "images => 'images', structured => 'texts', label => 'y', max_iterations => 20, "
+        "categorical => 'one_hot') ORDER BY feature_set",
+    )
+    assert [row["f1_score"] for row in compared] == [row["f1_score"] for row in found]
+
+
+def test_some_unreadable_images_are_told(db):
+    with pytest.warns(
+        vista_sql.errors.UnreadableImagesWarning,
+        match=r"^1 of 300 images cannot be read, the first: key \d+: [^;]*$",
+    ):
+        assert db.query(DATA).arrow().num_rows == 300
     assert "1 of 300 rows are skipped" in train(db, "some")[0]["warning"]
     assert "the first image: " in train(db, "some")[0]["warning"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert db.query(DATA).arrow().num_rows == 300
+        db.query(f"SELECT id FROM ({DATA})").arrow()  # no image is read
 
 
 def test_a_relation_shown_twice_and_a_view_train_once(db):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from vista_sql.train import FeatureSet, Options, Task, load
 from vista_sql.train.arrays import rows_of
-from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
+from vista_sql.train.chunks import Chunk, Layout
+from vista_sql.train.training_rows import TrainingRows
 
 N = 60
 SETS = [FeatureSet("structured", None, True, ()), FeatureSet("structured+a", "a", True, (0,))]

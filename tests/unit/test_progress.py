@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import types
+import warnings
 
 import foods
 import pytest
@@ -75,6 +76,26 @@ def test_a_callback_hears_of_stages_and_errors():
     assert last.errors == sum(value is not None for value in rows["error"].to_pylist()) > 0
     assert [one.done for one in heard] == sorted(one.done for one in heard)
     assert vista_sql.Progress is Progress
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["at once", "at the end"])
+def test_a_callback_that_raises_is_called_no_more_and_costs_nothing(last):
+    heard = []
+
+    def report(one):
+        heard.append(one)
+        if one.stage == "finish" or not last:
+            raise ValueError("no such widget")
+
+    with foods.connect() as db, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # a thread's traceback would fail the test, as an error
+        rows = db.query(f"SELECT * FROM {foods.CALL}", progress=report).arrow()
+    assert rows.num_rows > 0
+    assert (heard[-1].stage == "finish") == last
+    assert last or len(heard) == 1
+    (one,) = [w for w in caught if w.category is vista_sql.errors.ProgressWarning]
+    said = "progress raised ValueError: no such widget; it was called no more"
+    assert str(one.message) == said
 
 
 def test_a_failure_never_finishes():

@@ -104,7 +104,11 @@ def test_ephemeral_files_become_ctes(project):
             "{{ config(materialized='tabel') }} SELECT 1",
             "'tabel' in models/it.sql; did you mean 'tab",
         ),
-        ("{{ config(post_hook='x') }} SELECT 1", "unknown config 'post_hook' in models/it.sql"),
+        (
+            "{{ config(post_hook='x') }} SELECT 1",
+            "models/it.sql: the config 'post_hook' of it is dbt's",
+        ),
+        ("{{ config(unique='x') }} SELECT 1", "config 'unique' in models/it.sql; did you mean"),
         ("{{ config(incremental_strategy='merge') }} SELECT 1", "incremental strategy 'merge'"),
         ("{{ config(incremental_strategy='delete+insert') }} SELECT 1", "needs a unique_key"),
         ("SELECT 1; SELECT 2", "must hold one SELECT, but this one 2 statements"),

@@ -31,6 +31,9 @@ Example:
 @click.option("--yes", is_flag=True, help="Do not ask (install).")
 def COMMAND(action: str, output: Path | None, yes: bool) -> None:
     """Make and install what the duckdb shell loads."""
+    from vista_sql.hosts.shell import places
+
+    places.check_system()
     from vista_sql.hosts.shell import build, init
 
     if output is not None and action != "build":

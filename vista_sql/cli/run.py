@@ -59,7 +59,8 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
     "wanted",
     multiple=True,
     metavar="NAME",
-    help="Run only this file; +NAME: also what it needs, NAME+: also what needs it. Repeatable.",
+    help="Run only this file, path:FOLDER or tag:TAG; +NAME: also what it needs, NAME+: also what "
+    "needs it. Repeatable.",
 )
 @click.option(
     "--var",
@@ -85,13 +86,21 @@ def COMMAND(
     its table stays as it was, those that need it are skipped, and the others run.
     """
     from vista_sql import connect, query_files
+    from vista_sql.query_files.configuration import PROJECT_FILE
 
     project, names = query_files.read(paths, variables)
     order = project.ordered(project.select(wanted, names) if wanted else names)
-    for name in order:
-        project.render(name)  # errors in a file's text are reported before anything runs
-    stored = [name for name in order if project.file(name).materialized != "ephemeral"]
-    missed: dict[str, str] = {}  # what failed or was skipped, and how
+    for configured in project.unused():
+        click.echo(f"vista: {PROJECT_FILE} configures {configured}, which is not there", err=True)
+    wrong = project.broken(order)  # errors in a file's text are reported before anything runs
+    for name, error in wrong.items():
+        _tell(project.path(name), error)
+    missed = dict.fromkeys(wrong, "left out")  # what does not run to its end, and how
+    stored = [
+        name
+        for name in order
+        if name not in wrong and project.file(name).materialized != "ephemeral"
+    ]
     with connect(db) as session:
         for number, name in enumerate(stored, 1):
             head = f"{number} of {len(stored)}  {name}"
@@ -106,11 +115,18 @@ def COMMAND(
                 missed[name] = "failed"
                 click.echo(f"{head}  failed")
                 show_traceback(click.get_current_context())
-                click.echo(f"vista: {project.file(name).path}: {sentence(error)}", err=True)
+                _tell(project.path(name), error)
     if missed:
-        counts = [(how, list(missed.values()).count(how)) for how in ("failed", "skipped")]
+        ways = ("left out", "failed", "skipped")
+        counts = [(how, list(missed.values()).count(how)) for how in ways]
         shown = ", ".join(f"{count} {how}" for how, count in counts if count)
-        raise Failure(f"{shown} of {len(stored)}; correct the first one that failed, and run again")
+        raise Failure(f"{shown} of {len(stored) + len(wrong)}; correct the first and run again")
+
+
+def _tell(path: Path, error: Exception) -> None:
+    """Say on stderr what is wrong with a file."""
+    told = sentence(error)
+    click.echo(f"vista: {told if told.startswith(str(path)) else f'{path}: {told}'}", err=True)
 
 
 def _stored(session: Session, project: Project, name: str, *, full_refresh: bool) -> str:
@@ -147,7 +163,8 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
     rows = f"{'+' if adds and added >= 0 else ''}{format_count(added, 'row')}"
     inferred = sum(_inferred(session, began))
     images = f", {format_count(inferred, 'image')} inferred" if inferred else ""
-    return f"{file.materialized}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
+    kind = "seed" if file.is_seed else file.materialized
+    return f"{kind}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
 
 
 def _carry_out(session: Session, statements: Statements, progress: Report) -> None:
@@ -173,9 +190,9 @@ def _existing(session: Session, file: QueryFile) -> Existing | None:
     """Return what has a file's name in the database, if anything."""
     kinds = session.con.execute(
         "SELECT lower(table_type) FROM information_schema.tables "
-        "WHERE table_catalog = current_database() AND table_schema = current_schema() "
-        "AND lower(table_name) = lower(?)",
-        [file.relation.identifier],
+        "WHERE table_catalog = current_database() AND lower(table_name) = lower(?) "
+        "AND lower(table_schema) = lower(coalesce(?, current_schema()))",
+        [file.relation.identifier, file.relation.schema],
     ).fetchall()
     if not kinds:
         return None

@@ -33,6 +33,9 @@ def COMMAND(database: str | None, arguments: tuple[str, ...]) -> None:
 
     ARGs are passed on to the shell.
     """
+    from vista_sql.hosts.shell import places
+
+    places.check_system()
     from vista_sql.hosts.shell import binary, build, init
 
     if database is not None and database.startswith("-"):

@@ -50,6 +50,7 @@ def COMMAND(
     """
     from vista_sql.hosts.shell import places
 
+    places.check_system()
     path = socket or places.socket_path()
     if log:
         click.echo(_log(path).read_text(errors="replace") if _log(path).exists() else "", nl=False)

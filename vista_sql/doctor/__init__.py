@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
-from vista_sql.errors import SettingError, StoreError, VistaError
+from vista_sql.errors import HostError, SettingError, StoreError, VistaError
+from vista_sql.hosts.shell import binary, places
 from vista_sql.kernels import Dtype
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
@@ -30,6 +31,8 @@ LIBRARIES = ("duckdb", "pyarrow", "sqlglot", "numpy", "opencv-python-headless", 
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu")
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 """Instructions that make inference faster; the last two are ARM's."""
+
+TESTED_ON = "Linux x86_64"
 
 SAMPLE_CNN = "lenet5"  # its weights come with the package
 SAMPLE_IMAGES = 512
@@ -79,6 +82,14 @@ def _versions() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
+    system = f"{platform.system()} {platform.machine()}"
+    if system == TESTED_ON:
+        yield Finding("machine", "system", system)
+    else:
+        remedy = "docs/operating.md says what differs; report what else does"
+        yield Finding(
+            "machine", "system", f"{system}; tests run on {TESTED_ON} only", "note", remedy
+        )
     machine = resources.machine()
     yield Finding("machine", "cores", str(machine.cores))
     memory = f"{format_bytes(machine.memory_bytes)} ({machine.memory_source})"
@@ -253,6 +264,11 @@ def _hosts() -> Iterator[Finding]:
     for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
         version = package_version(name)
         yield Finding("hosts", name, version or f"not installed (for {needed})")
+    try:
+        places.check_system()
+        yield Finding("hosts", "duckdb shell", str(binary.find()))
+    except HostError as error:
+        yield Finding("hosts", "duckdb shell", str(error))
 
 
 def _weights() -> Iterator[Finding]:

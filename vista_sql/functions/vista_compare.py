@@ -24,7 +24,7 @@ OWN = (
     Argument("cnn", "the CNNs", Names(), required=True),
     Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
     Argument("label", "the column to learn", Text(), required=True),
-    Argument("budget_seconds", "stop by then, or when the winner is clear", Number(0.001)),
+    Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
     *map(TRANSFER, ("image", "join_type", "pool")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
     *map(TRANSFER, ("dtype", "store", "batch_rows", "device")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vista_sql import train
 from vista_sql.errors import ModelError
 from vista_sql.functions._training import find_model
@@ -51,7 +53,7 @@ def macro(model: Model) -> str:
         _structured(model),
         {identifier(name): size for name, size in model.layers.items()},
     )
-    needed = columns if model.fill is None else list(model.layers)
+    needed = [*(model.numbers if model.fill is None else ()), *model.layers]
     missing = " OR ".join(f"{identifier(name)} IS NULL" for name in needed) or "false"
     if trainer.learns == "numbers":
         return (
@@ -69,16 +71,32 @@ def macro(model: Model) -> str:
 
 
 def _structured(model: Model) -> list[str]:
-    """Return expressions of the structured columns; where NULL is filled, then of where it was."""
-    names = [identifier(name) for name in model.structured]
+    """Return expressions of the structured features: see `vista_sql.train.encoding`."""
+    names = [identifier(name) for name in model.numbers]
+    texts = [feature for name, levels in model.levels.items() for feature in _one_hot(name, levels)]
     if model.fill is None:
-        return names
+        return [*names, *texts]
     lacks = [f"({name} IS NULL OR isnan(CAST({name} AS DOUBLE)))" for name in names]
     values = [
         f"(CASE WHEN {lack} THEN {double(value)} ELSE CAST({name} AS DOUBLE) END)"
         for lack, name, value in zip(lacks, names, model.fill, strict=True)
     ]
-    return [*values, *lacks]
+    return [*values, *lacks, *texts]
+
+
+def _one_hot(name: str, levels: Sequence[str | None]) -> list[str]:
+    """Return conditions of a text column's levels, then of all others; none of them is NULL.
+
+    Text is compared as bytes: a column may have a collation, and an ENUM knows its values only.
+    """
+    bytes_ = f"encode(CAST({identifier(name)} AS VARCHAR))"
+    known = [f"encode({text_literal(level)})" for level in levels if level is not None]
+    conditions = [f"({bytes_} IS NOT DISTINCT FROM {level})" for level in known]
+    if None in levels:
+        conditions.append(f"({bytes_} IS NULL)")
+    is_known = f"list_contains([{', '.join(known)}], {bytes_})" if known else "false"
+    unknown = f"NOT coalesce({is_known}, {'true' if None in levels else 'false'})"
+    return [*conditions, f"({unknown})"]
 
 
 FUNCTION = TableFunction(

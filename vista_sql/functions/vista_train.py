@@ -53,6 +53,11 @@ OPTIONS = (
         OneOf(("skip", "mean")),
         "skip",
     ),
+    Argument(
+        "categorical",
+        "text columns are features: 'one_hot', a column for each of their values",
+        OneOf(("one_hot",)),
+    ),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
     Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
@@ -134,6 +139,7 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
         split_by=call.get("split_by") or (),
         trainer=call.get("trainer"),
         missing=call.get("missing"),
+        categorical=call.get("categorical"),
         seed=call.get("seed"),
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
+import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -34,10 +34,10 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """The first processor, as Linux describes it."""
+    """The first processor, as the system describes it."""
 
     model: str  # "" where it has no name, as on ARM
-    instructions: str  # the extensions that it has, in Linux's order, a space between two
+    instructions: str  # its extensions in Linux's order, a space between two; "" on macOS
 
 
 def cores() -> int:
@@ -56,11 +56,21 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor | None:
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
+        return _macs_processor() if sys.platform == "darwin" else None
     first = text.partition("\n\n")[0]
     parts = (line.partition(":") for line in first.splitlines())
     facts = {name.strip(): value.strip() for name, _, value in parts}
     return Processor(facts.get("model name", ""), facts.get("flags", facts.get("Features", "")))
+
+
+def _macs_processor() -> Processor | None:
+    """Return what macOS says of its processor, like Apple M2."""
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Processor(said.stdout.strip(), "")
 
 
 @cache
@@ -83,16 +93,21 @@ def machine(memory_limit: int | None = None) -> Resources:
     Args:
         memory_limit: a limit in bytes that the user set, or None.
     """
-    limits = []
-    if hasattr(os, "sysconf"):
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limits.append((physical - RESERVE_BYTES, "the machine's memory, less a reserve"))
+    limits = [(_physical_bytes() - RESERVE_BYTES, "the machine's memory, less a reserve")]
     for path, limit in cgroup_limits():
         limits.append((int(limit * GROUP_SHARE), f"{path}, less a reserve"))
     if memory_limit is not None:
         limits.append((memory_limit, "memory_limit"))
     memory_bytes, source = min(limits)
     return Resources(cores(), max(memory_bytes, 0), source)
+
+
+def _physical_bytes() -> int:
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil  # a dependency on Windows, which has no sysconf
+
+    return int(psutil.virtual_memory().total)
 
 
 def cgroup_limits(
@@ -139,5 +154,12 @@ def peak_bytes() -> int:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     except (OSError, ValueError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        pass
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -7,11 +7,11 @@ an incremental file are made first, by themselves, and then join the others in o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vista_sql.errors import QueryError
-from vista_sql.query_files import QueryFile
+from vista_sql.query_files.file import QueryFile
 from vista_sql.sql import parse
 from vista_sql.sql.quoting import identifier
 
@@ -48,7 +48,7 @@ def statements(
 
     Example:
         >>> from pathlib import Path
-        >>> from vista_sql.query_files import TableName
+        >>> from vista_sql.query_files.file import TableName
         >>> file = QueryFile("foods", Path("foods.sql"), "", "table", TableName("foods"))
         >>> statements(file, "SELECT 1 AS id", existing="table").make
         ('CREATE OR REPLACE TABLE "foods" AS SELECT 1 AS id',)
@@ -57,33 +57,37 @@ def statements(
     """
     if columns:
         return _added(file, sql, columns)
-    read = (
-        *parse.table_names(parse.parse(sql)[0]),
-        *(source.identifier for source in file.sources),
-    )
+    schema = file.relation.schema
+    unqualified = [] if schema else parse.table_names(parse.parse(sql)[0])
+    sources = [s.identifier for s in file.sources if schema in (None, s.schema)]
+    read = (*unqualified, *sources)
     if file.relation.identifier.lower() in (name.lower() for name in read):
         raise QueryError(
             f"it would replace {file.relation}, which it reads: rename the file, or give "
             "config an alias"
         )
-    name, new = str(file.relation), _new(file)
+    name, new = str(file.relation), str(replace(file.relation, identifier=_new(file)))
+    within = (f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}",) if schema else ()
     wanted: Existing = "view" if file.materialized == "view" else "table"
     match wanted, existing:
         case "view", "table":  # CREATE OR REPLACE replaces nothing of another kind
-            return Statements((), (f"DROP TABLE {name}", f"CREATE VIEW {name} AS {sql}"))
+            return Statements(within, (f"DROP TABLE {name}", f"CREATE VIEW {name} AS {sql}"))
         case "table", "view":
             return Statements(
-                (f"CREATE OR REPLACE TABLE {new} AS {sql}",),
-                (f"DROP VIEW {name}", f"ALTER TABLE {new} RENAME TO {name}"),
+                (*within, f"CREATE OR REPLACE TABLE {new} AS {sql}"),
+                (
+                    f"DROP VIEW {name}",
+                    f"ALTER TABLE {new} RENAME TO {identifier(file.relation.identifier)}",
+                ),
                 (f"DROP TABLE IF EXISTS {new}",),
             )
         case _:
-            return Statements((f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}",))
+            return Statements((*within, f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}"))
 
 
 def _added(file: QueryFile, sql: str, columns: Sequence[str]) -> Statements:
     """Return the SQL that adds rows to a file's table, in place of those with the same key."""
-    name, new = str(file.relation), _new(file)
+    name, new = str(file.relation), identifier(_new(file))
     listed = ", ".join(identifier(column) for column in columns)
     keys = ", ".join(identifier(key) for key in file.unique_key)
     replaced = f"DELETE FROM {name} WHERE ({keys}) IN (SELECT ({keys}) FROM {new})"
@@ -99,4 +103,4 @@ def _added(file: QueryFile, sql: str, columns: Sequence[str]) -> Statements:
 
 def _new(file: QueryFile) -> str:
     """Return the name of the table in which new rows are made."""
-    return identifier(f"{file.relation.identifier}{_NEW}")
+    return f"{file.relation.identifier}{_NEW}"

@@ -28,6 +28,8 @@ OPTIONS = (  # of VISTA_TRAIN that are shown
     "tolerance",
     "class_weight",
     "standardize",
+    "missing",
+    "categorical",
 )
 LEAST_SECONDS = 0.0005  # of a part that is drawn: less is shown as 0.000 s
 
@@ -45,6 +47,7 @@ class Score:
     figures: Document  # the row of VISTA_TRAIN
     roc: tuple[float, ...] | None
     confusion: tuple[tuple[int, int, int], ...]  # expected class, predicted class, rows
+    points: tuple[tuple[float, float], ...]  # expected and predicted number of some rows
     is_best: bool
 
     @property
@@ -175,6 +178,7 @@ def _training(document: Document) -> Training:
                 figures=row,
                 roc=tuple(row["roc"]) if row.get("roc") else None,
                 confusion=tuple((i, j, n) for i, j, n in row.get("confusion") or ()),
+                points=tuple((y, p) for y, p in row.get("points") or ()),
                 is_best=bool(row["is_best"]),
             )
             for row in document["rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 import vista_sql
-from vista_sql.report import _plots
+from vista_sql.report import _numbers, _plots
 from vista_sql.report._facts import MOST_ERRORS, Report
 
 TEMPLATE = "page.html.j2"
@@ -14,6 +14,9 @@ COLUMNS = {  # of the table of scores: the row's column → its heading
     "reg": "reg",
     "f1_score": "F1",
     "f1_score_std": "±",
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "rmse": "root mean square error",
     "lift": "lift",
     "accuracy": "accuracy",
     "precision": "precision",
@@ -39,6 +42,8 @@ def page(report: Report) -> str:
         "f1": _plots.f1_scores(training) if training and tested else None,
         "roc": _plots.roc(training) if training and any(s.roc for s in training.scores) else None,
         "confusion": _plots.confusion(best, training.classes) if training and best else None,
+        "predicted": _numbers.predicted(best, training.label) if training and best else None,
+        "residuals": _numbers.residuals(best, training.label) if training and best else None,
         "wall": _plots.seconds(report.wall, "wall") if report.wall else None,
         "work": _plots.seconds(report.work, "work") if report.work else None,
     }

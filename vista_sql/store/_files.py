@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -20,6 +19,11 @@ from vista_sql.errors import StoreError
 if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database as Table
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, which moves no file that a process has open
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +68,10 @@ class Files:
     def size_bytes(self) -> int:
         """Return the bytes that the files take on disk."""
         try:
-            return self._data.stat().st_blocks * 512
+            status = self._data.stat()
         except OSError:
             return 0
+        return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[Transaction | None]:
@@ -155,7 +160,7 @@ class Files:
         import lmdb
 
         self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._moving(fcntl.LOCK_SH):
+        with self._moving(alone=False):
             self._opening, map_bytes = _file(self._data), MAP_BYTES
             while True:
                 try:
@@ -198,10 +203,11 @@ class Files:
         )
 
     @contextmanager
-    def _moving(self, how: int) -> Iterator[None]:
-        """Hold the lock under which the files are opened (shared) or moved (exclusive)."""
+    def _moving(self, *, alone: bool) -> Iterator[None]:
+        """Hold the lock under which the files are opened (shared) or moved (alone)."""
         with (self._folder / "lock").open("ab") as file:
-            fcntl.flock(file, how)
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             yield
 
     def _move_aside(self, why: str) -> str:
@@ -211,7 +217,7 @@ class Files:
                 self._state.wait()
             damaged = self._opening if self._open is None else self._open.file
             self._close()
-            with self._moving(fcntl.LOCK_EX):
+            with self._moving(alone=True):
                 if damaged == _file(self._data):  # else another process was quicker
                     aside = self._folder / "damaged"
                     shutil.rmtree(aside, ignore_errors=True)
@@ -253,7 +259,7 @@ class Files:
             while self._active:
                 self._state.wait()
             self._close()
-            with self._moving(fcntl.LOCK_EX):
+            with self._moving(alone=True):
                 if self._place.exists():
                     self._place.rename(old)
                 if fresh is not None:

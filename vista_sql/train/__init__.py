@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from vista_sql import catalog
 
 if TYPE_CHECKING:
-    from vista_sql.train.training_rows import Array, Chunk, Floats, TrainingRows
+    from vista_sql.train.chunks import Array, Chunk, Floats
+    from vista_sql.train.training_rows import TrainingRows
 
 PACKAGE = "vista_sql.train.trainers"
 
@@ -65,6 +66,11 @@ class Task:
     fold: int | None = None
 
 
+def _never() -> bool:
+    """Return that time is not up: there is no limit."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is common to the models of one training."""
@@ -78,6 +84,7 @@ class Options:
     seed: int = 0
     memory_bytes: int = 1 << 30
     label_values: tuple[float, ...] = ()  # where numbers are learned: what a row's code stands for
+    is_over: Callable[[], bool] = _never  # time is up: end with what there is, not converged
 
     @property
     def values(self) -> Floats:
@@ -103,7 +110,9 @@ class Fit:
 class Trainer:
     """A kind of model, `trainer => '<name>'`: four functions, and what may be done with it.
 
-    `fit(rows, tasks, options)` returns a Fit per task, in order.
+    `fit(rows, tasks, options)` returns a Fit per task, in order. Structured columns have features
+    that were learned from all rows (means, levels); `rows.shift(task.fold).features(structured)`
+    are those that a fold's own training rows say.
 
     `score(rows, fits)` yields the chunks of `rows`, each with a list of margins, one per fit.
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vista_sql.train import hashing
+from vista_sql.train.chunks import Array, Chunk, Layout
 from vista_sql.train.moments import rescale
-from vista_sql.train.training_rows import Array, Chunk, Layout, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 
 def rows_of(

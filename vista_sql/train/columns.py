@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,6 +41,12 @@ class Columns:
     split_by: tuple[str, ...]
     structured: tuple[str, ...]
     layers: tuple[str, ...]
+    texts: tuple[str, ...] = ()  # those of `structured` that are one-hot
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Those of `structured` that are no text."""
+        return tuple(name for name in self.structured if name not in self.texts)
 
 
 def sql_type(kind: pa.DataType) -> str | None:
@@ -70,6 +76,13 @@ def is_structured(kind: pa.DataType) -> bool:
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
     )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type is text: VARCHAR or ENUM."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def is_reason(name: str, types: Mapping[str, pa.DataType]) -> bool:
@@ -172,21 +185,39 @@ def choose(types: Mapping[str, pa.DataType], spec: TrainSpec) -> Columns:
         chosen = [c for c in types if c not in no_features and not is_reason(c, types)]
     chosen = list(dict.fromkeys(chosen))
     layers = tuple(c for c in chosen if is_layer(types[c]))
-    structured = tuple(c for c in chosen if is_structured(types[c]))
-    other = [c for c in chosen if c not in layers and c not in structured]
-    if other:
-        raise ModelError(
-            f"column {other[0]!r} has type {_shown(types[other[0]])} and cannot be a feature (a "
-            "number, BOOLEAN, or a list of FLOAT or DOUBLE can): turn it into numbers, or leave "
-            f"it out with {excluding(other)}"
-        )
+    texts = tuple(c for c in chosen if is_text(types[c]))
+    numbers = tuple(c for c in chosen if is_structured(types[c]))
+    other = [c for c in chosen if c not in (*layers, *texts, *numbers)]
+    if other or (texts and spec.categorical is None):
+        raise ModelError(_no_features(texts if spec.categorical is None else (), other, types))
     if not chosen:
         raise ModelError(
             f"the data to train on has no feature column beside label {label!r}"
             + (f" and key {key!r}" if key else "")
         )
-    return Columns(label, label_type, key, split_by, structured, layers)
+    structured = tuple(c for c in chosen if c in texts or c in numbers)
+    return Columns(label, label_type, key, split_by, structured, layers, texts)
+
+
+def _no_features(
+    texts: Sequence[str], other: Sequence[str], types: Mapping[str, pa.DataType]
+) -> str:
+    """Return the message about columns that cannot be features: texts, and those of other types."""
+    names = [*texts, *other]
+    first = (
+        f"column {names[0]!r} has type {_shown(types[names[0]])} and cannot be a feature (a "
+        "number, BOOLEAN, or a list of FLOAT or DOUBLE can): "
+    )
+    if not texts:
+        return f"{first}turn it into numbers, or leave it out with {excluding(names)}"
+    more = f", as {', '.join(map(repr, texts[1:]))} would" if len(texts) > 1 else ""
+    return (
+        f"{first}it would with categorical => 'one_hot' (a column for each of its values){more}; "
+        f"or leave it out with {excluding(names)}"
+    )
 
 
 def _shown(kind: pa.DataType) -> str:
-    return "text (VARCHAR)" if kind in (pa.string(), pa.large_string()) else str(kind)
+    if is_text(kind):
+        return "ENUM" if pa.types.is_dictionary(kind) else "text (VARCHAR)"
+    return str(kind)

@@ -12,13 +12,14 @@ import numpy as np
 from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
+from vista_sql.train.hashing import fold_of
 from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
-from vista_sql.train.moments import fold_of
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Array, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,13 @@ def _row(
 ) -> ModelRow:
     features, columns, metrics = fit.task.features, reader.columns, figures.metrics
     layers = [columns.layers[i] for i in features.layers]
-    structured = list(columns.structured) if features.structured else []
-    fill = None
-    if structured and train_rows.filled is not None:
-        fill = train_rows.filled[: len(structured)].tolist()
+    structured, encoding = list(columns.structured) if features.structured else [], None
+    fill, levels = None, {}
+    if structured:
+        encoding = train_rows.encoding
+        fill = None if encoding.fill is None else encoding.fill.tolist()
+        of_texts = zip(columns.texts, encoding.levels, strict=True)
+        levels = {name: list(of_text.names) for name, of_text in of_texts}
     several = trainer.has_penalty and len(spec.reg) > 1
     return {
         "part": f"{features.part}:{fit.task.reg:g}" if several else features.part,
@@ -144,11 +148,11 @@ def _row(
         "structured": structured,
         "layers": [(name, reader.sizes[name]) for name in layers],
         "fill": fill,
+        "levels": levels,
         "n_train": train_rows.n_rows,
         "n_test": metrics.n_rows,
         "n_skipped": sum(reader.skipped.values()),
-        "dims": len(structured) * (1 if fill is None else 2)
-        + sum(reader.sizes[name] for name in layers),
+        "dims": (encoding.width if encoding else 0) + sum(reader.sizes[name] for name in layers),
         "reg": fit.task.reg if trainer.has_penalty else None,
         "l1_ratio": fit.task.l1_ratio if trainer.has_penalty else None,
         "iterations": fit.iterations,
@@ -166,6 +170,7 @@ def _row(
         "rmse": metrics.rmse,
         "roc": metrics.roc,
         "confusion": metrics.confusion,
+        "points": metrics.points,
         "seconds": fit.seconds,
     }
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vista_sql.train.training_rows import Array, Floats
+from vista_sql.train.chunks import Array, Floats
 
 FALSE_POSITIVE_RATES: tuple[float, ...] = (
     0.0,

@@ -26,12 +26,17 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task
 from vista_sql.train.as_sql import double, doubles
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
+from vista_sql.train.encoding import Shift
+from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import LANES, accumulate
-from vista_sql.train.moments import block_moments, fold_of
+from vista_sql.train.moments import block_moments
 from vista_sql.train.owlqn import MEMORY, Minimum, minimize
-from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
-Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats], Minimum]
+FEWEST_PASSES = 10  # the iterations of the paper's experiments: with less time, figures say nothing
+
+Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats] | None, Minimum]
 
 
 @dataclass(slots=True)
@@ -41,6 +46,7 @@ class _Descent:
     task: Task
     mean: Floats  # (features,)
     factor: Floats  # (features,): 1/σ
+    shift: Shift  # of its fold: the structured features that it learns from, and those of chunks
     n_columns: int  # margins a row: 1 for two classes, else one per class
     optimizer: Optimizer
     x: Floats  # (columns, features + 1) flattened, intercepts last
@@ -55,11 +61,13 @@ class _Descent:
         """Return weights (columns, features) and intercepts for rows as they are stored."""
         w = x.reshape(self.shape)
         coef = w[:, :-1] * self.factor
-        return coef, w[:, -1] - coef @ self.mean
+        intercept = w[:, -1] - coef @ self.mean
+        return self.shift.weights(coef), intercept
 
     def gradient(self, product: Floats, residual: Floats) -> Floats:
         """Return the loss's gradient in x, from Σ r·x (columns, features) and Σ r (columns,)."""
         slope = np.empty(self.shape)
+        product = self.shift.gradient(product)
         slope[:, :-1] = (product - residual[:, None] * self.mean) * self.factor
         slope[:, -1] = residual
         return slope.ravel()
@@ -71,11 +79,12 @@ class Loss:
 
     n_columns: int  # margins a row
     start: Callable[[Floats], Floats]  # rows' weights by class (classes,) → intercepts (columns,)
-    residual: Callable[[Array, Array, Array | None, Floats], Array]
+    residual: Callable[[Array, Array, Array | None, Floats, Sequence[int | None]], Array]
     """(margins (rows, models · columns), codes (rows,), weights (rows, models) or None for 1,
-    losses (models,) float64, which is added to) → ∂loss/∂margin, in the dtype of the margins,
-    which may be overwritten."""
-    l1_factor: float = 1.0  # of the L1 norm where the penalty is on raw weights
+    losses (models,) float64, which is added to, the models' folds) → ∂loss/∂margin, in the dtype of
+    the margins, which may be overwritten."""
+    l1_factor: Callable[[int | None], float] = lambda fold: 1.0
+    """A model's fold → factor of the L1 norm where the penalty is on raw weights."""
 
 
 def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss) -> list[Fit]:
@@ -99,8 +108,12 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss)
     }
     for descent in descents.values():
         descent.x = next(descent.optimizer)
+    passes = 0
     while active := [descents[i] for i in order if descents[i].end is None]:
-        answers = _pass(rows, active, weights, options, loss)
+        answers: Sequence[tuple[float, Floats] | None] = [None] * len(active)
+        if passes < FEWEST_PASSES or not options.is_over():
+            answers = _pass(rows, active, weights, options, loss)
+        passes += 1
         for descent, answer in zip(active, answers, strict=True):
             try:
                 descent.x = descent.optimizer.send(answer)
@@ -168,11 +181,12 @@ def _descent(
     mean = np.concatenate([m.mean for m in of_blocks] or [np.zeros(0)])
     factor = np.concatenate([m.factor for m in of_blocks] or [np.zeros(0)])
     columns, l1_factor = loss.n_columns, 1.0
+    shift = rows.shift(task.fold if task.features.structured else None)
     strength = np.ones(len(mean))
     # a mean of n losses is surer than one: measured, not derived
     noise = float(np.finfo(rows.dtype).eps) / 64
     if not options.standardize:  # penalty on raw weights w/σ; block 0's σ is of rescaled columns
-        strength, l1_factor = factor.copy(), loss.l1_factor
+        strength, l1_factor = factor.copy(), loss.l1_factor(task.fold)
         if task.features.structured:
             strength[: rows.layout.n_structured] *= rows.moments.factor
     l1 = np.zeros((columns, len(mean) + 1))
@@ -184,7 +198,7 @@ def _descent(
     optimizer = minimize(
         start.ravel(), l1.ravel(), l2.ravel(), options.max_iterations, options.tolerance, noise
     )
-    return _Descent(task, mean, factor, columns, optimizer, start.ravel())
+    return _Descent(task, mean, factor, shift, columns, optimizer, start.ravel())
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +275,13 @@ def _pass(
     """Return loss and gradient of every model at its point, from one pass over the rows."""
     raw = [descent.raw(descent.x) for descent in descents]
     stacked = _stack(rows, raw, [descent.task.features.blocks for descent in descents])
-    folds = [_column(descent.task.fold) for descent in descents]
-    table = weights.table[:, :, folds].astype(rows.dtype)
+    folds = [descent.task.fold for descent in descents]
+    table = weights.table[:, :, [_column(fold) for fold in folds]].astype(rows.dtype)
 
     def add(sums: _GradientSums, chunk: Chunk) -> None:
         blocks = chunk.blocks
         weight = None if weights.uniform else table[fold_of(chunk.unit, options.folds), chunk.code]
-        residual = loss.residual(stacked.margins(chunk), chunk.code, weight, sums.losses)
+        residual = loss.residual(stacked.margins(chunk), chunk.code, weight, sums.losses, folds)
         sums.residuals += residual.sum(axis=0, dtype=np.float64)
         for b in stacked.used:
             sums.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]

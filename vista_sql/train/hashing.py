@@ -45,6 +45,15 @@ def unit(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
     return (mix(hashes ^ start) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def fold_of(unit: npt.NDArray[np.float64], folds: int) -> npt.NDArray[np.int64]:
+    """Return each row's fold (rows,) int64, from its place in [0, 1); all 0 without folds.
+
+    >>> fold_of(np.array([0.1, 0.4, 0.99]), folds=3).tolist()
+    [0, 1, 2]
+    """
+    return np.minimum((unit * max(1, folds)).astype(np.int64), max(1, folds) - 1)
+
+
 @lru_cache(maxsize=32)
 def _multipliers(n: int) -> Hashes:
     return mix(np.arange(n, dtype=np.uint64)) | np.uint64(1)

@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from vista_sql.machine.resources import cores
-from vista_sql.train.training_rows import Chunk, TrainingRows
+from vista_sql.train.chunks import Chunk
+from vista_sql.train.training_rows import TrainingRows
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vista_sql.train.moments import fold_of
-from vista_sql.train.training_rows import Array, Chunk
+from vista_sql.train.chunks import Array, Chunk
+from vista_sql.train.hashing import fold_of
 
 SMALL_CLASS = 100  # of its 20 test rows by hash, 12 to 28 would not be strange
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.curves import Curve, average, curve
-from vista_sql.train.training_rows import Array, Floats
 
 MOST_CONFUSIONS = 2500
 """Entries kept of a confusion matrix: all of 50 classes, some 30 KB a model."""
@@ -26,8 +26,14 @@ MOST_CONFUSIONS = 2500
 MOST_CURVES = 50
 """Classes up to which ROC curves are drawn: each sorts the test rows."""
 
+MOST_POINTS = 500
+"""Rows whose expected and predicted number are kept, the first by hash: a sample, some 10 KB."""
+
 Confusion = tuple[tuple[int, int, int], ...]
 """(expected class, predicted class, rows) where there are rows."""
+
+Points = tuple[tuple[float, float], ...]
+"""(expected, predicted) numbers of some rows."""
 
 METRICS = (
     "accuracy", "precision", "recall", "f1_score", "roc_auc", "log_loss", "r2", "mae", "rmse",
@@ -50,6 +56,7 @@ class Metrics:
     rmse: float | None = None
     roc: Curve | None = None  # one-vs-rest mean where there are more than two classes
     confusion: Confusion = ()  # most rows first
+    points: Points = ()
 
 
 def probabilities(margins: Array) -> Floats:
@@ -173,6 +180,10 @@ class NumberGatherer:
             r2=1.0 - mean_square / variance if variance > 0 else None,
             mae=float(np.abs(off).mean()),
             rmse=math.sqrt(mean_square),
+            points=tuple(
+                (float(f"{expected:.6g}"), float(f"{number:.6g}"))
+                for expected, number in zip(y[:MOST_POINTS], predicted, strict=False)
+            ),
         )
 
 
@@ -222,4 +233,5 @@ def mean(parts: list[Metrics]) -> tuple[Metrics, float | None]:
         **values,
         roc=average([part.roc for part in parts]),
         confusion=_most(counts),
+        points=tuple(point for part in parts for point in part.points[: MOST_POINTS // len(parts)]),
     ), spread

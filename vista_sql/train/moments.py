@@ -6,31 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vista_sql.train.chunks import Chunk, ColumnMoments, Floats, FloatType
+from vista_sql.train.encoding import CONSTANT, learn
+from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import (
-    Array,
-    Chunk,
-    ColumnMoments,
-    Floats,
-    FloatType,
-    TrainingRows,
-)
+from vista_sql.train.training_rows import TrainingRows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
-CONSTANT = 1e-12  # a variance below this share of the column's second moment is rounding
 
 
-def fold_of(unit: Array, folds: int) -> Array:
-    """Return each row's fold (rows,) int64, from its place in [0, 1); all 0 without folds.
-
-    >>> fold_of(np.array([0.1, 0.4, 0.99]), folds=3).tolist()
-    [0, 1, 2]
-    """
-    return np.minimum((unit * max(1, folds)).astype(np.int64), max(1, folds) - 1)
-
-
-def rescale(train_rows: TrainingRows, *others: TrainingRows, fills: bool = False) -> None:
-    """Scale the structured columns of all by their moments over the first, which are sealed.
+def rescale(
+    train_rows: TrainingRows,
+    *others: TrainingRows,
+    texts: Sequence[Sequence[str | None]] = (),
+    folds: int = 0,
+    fills: bool = False,
+) -> None:
+    """Make features of the structured columns of all, and scale them, by the first's, sealed rows.
 
     A small training is computed in float64: it costs nothing there, and coefficients that the data
     barely tells apart come out alike wherever they are computed.
@@ -38,12 +30,14 @@ def rescale(train_rows: TrainingRows, *others: TrainingRows, fills: bool = False
     Args:
         train_rows: those that train.
         others: those that test.
-        fills: put the mean over the training rows where a value of a structured column is NaN.
+        texts: of each text column what its codes stand for.
+        folds: how many there are.
+        fills: put the mean over the training rows where a number is NaN.
     """
-    if fills:
-        means = _means(train_rows)
-        for rows in (train_rows, *others):
-            rows.fill(means)
+    n_numbers = (train_rows.layout.n_structured - len(texts)) // (2 if fills else 1)
+    encoding, shifts = learn(train_rows.chunks(), n_numbers, texts, folds, fills=fills)
+    for rows in (train_rows, *others):
+        rows.encode(encoding, shifts)
     layout = train_rows.layout
     n_values = train_rows.n_rows * layout.width
     dtype: FloatType = np.dtype(np.float32)
@@ -56,26 +50,20 @@ def rescale(train_rows: TrainingRows, *others: TrainingRows, fills: bool = False
         rows.rescale(moments, dtype)
 
 
-def _means(rows: TrainingRows) -> Floats:
-    """Return the mean of each structured column (columns,), over its values that are there."""
-    total, n = np.zeros((2, rows.layout.n_structured))
-    for chunk in rows.chunks():
-        total += np.nansum(chunk.structured, axis=0)
-        n += (~np.isnan(chunk.structured)).sum(axis=0)
-    return np.asarray(total / np.maximum(n, 1.0))
-
-
 def block_moments(
     rows: TrainingRows, folds: int, n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [fold][block] moments and (folds, classes) counts of rows, from one pass.
 
-    Moments of a fold are over the rows outside it; the last are over all rows. Blocks are those of
-    `Chunk.blocks`.
+    Moments of a fold are over the rows outside it, of the features that these rows give (see
+    `train.encoding`); the last are over all rows. Blocks are those of `Chunk.blocks`.
     """
     blocks = range(len(rows.layout.block_widths))
     by_block, counts = _moments(rows, folds, blocks, n_classes)
-    return [list(of_fold) for of_fold in zip(*by_block, strict=True)], counts
+    by_fold = [list(of_fold) for of_fold in zip(*by_block, strict=True)]
+    for fold in range(folds):
+        by_fold[fold][0] = rows.shift(fold).moments(by_fold[fold][0])
+    return by_fold, counts
 
 
 class _MomentSums:

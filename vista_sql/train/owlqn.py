@@ -66,7 +66,7 @@ def _direction(
 
 def minimize(
     x: Vector, l1: Vector, l2: Vector, max_iterations: int, tolerance: float, noise: float
-) -> Generator[Vector, tuple[float, Vector], Minimum]:
+) -> Generator[Vector, tuple[float, Vector] | None, Minimum]:
     """Minimize loss(x) + Σ l1ⱼ|xⱼ| + ½ Σ l2ⱼxⱼ².
 
     >>> target = np.array([3.0, 0.1])
@@ -89,15 +89,18 @@ def minimize(
             the objective no longer improves by more.
 
     Yields:
-        Points (n,) at which it needs the loss and its gradient (n,); not to be changed.
+        Points (n,) at which it needs the loss and its gradient (n,); not to be changed. Sent None
+            in their place it ends where it is, not converged.
     """
 
     def penalised(point: Vector, loss: float, slope: Vector) -> tuple[float, Vector]:
         total = loss + float(l1 @ np.abs(point)) + 0.5 * float(l2 @ (point * point))
         return total, slope + l2 * point
 
-    loss, slope = yield x
-    objective, gradient = penalised(x, loss, slope)
+    answer = yield x
+    if answer is None:
+        return Minimum(x, float("inf"), 0, False)
+    objective, gradient = penalised(x, *answer)
     pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
     stalled = 0
     for iteration in range(max_iterations):
@@ -112,8 +115,10 @@ def minimize(
             point = x + step * direction
             # a coordinate that would change its sign stops at zero; unpenalised ones may cross
             point[(point * orthant < 0) & (l1 > 0)] = 0.0
-            loss, slope = yield point
-            new_objective, new_gradient = penalised(point, loss, slope)
+            answer = yield point
+            if answer is None:
+                return Minimum(x, objective, iteration, False)
+            new_objective, new_gradient = penalised(point, *answer)
             descent = float(pseudo @ (point - x))
             if new_objective <= objective + ARMIJO * descent + noise * abs(objective):
                 descends = True

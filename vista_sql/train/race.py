@@ -5,13 +5,17 @@ many as at the last. Two models are compared on the same test rows: with b rows 
 one gets right and c that only the other does, z = (b - c) / √(b + c) (McNemar). A model that is
 BEHIND the best is dropped, and of the worse half one that is HALF_BEHIND. The rows that have come
 must be a random sample of all: VISTA_COMPARE reads them in the order of a hash.
+
+Of the budget, counted since the statement runs, rows come in the first half, and the last training
+has the rest, half of it at least. What cannot be interrupted is said: networks are loaded, rows
+inferred until there are enough to train on, and some passes over them made, however long it takes.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,11 +23,12 @@ import numpy as np
 from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED
-from vista_sql.train.training_rows import Array
+from vista_sql.train.chunks import Array
 
 FIRST_ROWS = 256  # the first round's
 BEHIND = 3.0  # standard errors: 1 in 740 by chance, and there are rounds × models chances
 HALF_BEHIND = 2.0
+READING = 0.5  # share of the budget until which rows come
 
 
 def right(codes: Array, margins: Array) -> Array:
@@ -66,14 +71,47 @@ class Race:
     """The rounds of one VISTA_COMPARE with a budget."""
 
     budget_seconds: float
-    began: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
     next_rows: int = FIRST_ROWS
     dropped: dict[str, list[ModelRow]] = field(default_factory=dict)  # by feature set
+    began: float = field(init=False)
+    _last_from: float | None = field(init=False, default=None)  # seconds
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return self.clock() - self.began
 
     @property
     def over(self) -> bool:
-        """Whether the budget is used up."""
-        return time.monotonic() - self.began > self.budget_seconds
+        """Whether no more rows are wanted, for the time is needed to train."""
+        return self.seconds > self.budget_seconds * READING
+
+    def begin_last_training(self) -> None:
+        """Begin the training that makes the result."""
+        self._last_from = self.seconds
+
+    @property
+    def training_over(self) -> bool:
+        """Whether a training should end with what it has."""
+        if self._last_from is None:
+            return self.over
+        share = self.budget_seconds * (1 - READING)
+        return self.seconds > max(self.budget_seconds, self._last_from + share)
+
+    @property
+    def overrun(self) -> str | None:
+        """What is to be said where it took longer than the budget; None: it did not."""
+        if self.seconds <= self.budget_seconds or self._last_from is None:
+            return None
+        return (
+            f"budget_seconds => {self.budget_seconds:g} became {self.seconds:.1f}: after "
+            f"{self._last_from:.1f} s there were rows to train on, for nothing interrupts the "
+            "loading of CNNs, nor a batch, nor the first passes of a training"
+        )
 
     def due(self, n_rows: int) -> bool:
         """Return whether a round begins."""

@@ -1,9 +1,9 @@
 """Batches of Arrow columns → `Chunk`s: float64 numbers, float32 matrices, label codes.
 
 A row is used if its label is there and all its features are numbers; NULL, NaN, infinite and too
-large features make a row skipped and counted. With `fills` NULL and NaN stay in structured columns,
-and as many columns after them say where. Float32's range bounds layers, and LARGEST structured
-columns, which stay float64 until they are rescaled.
+large features make a row skipped and counted. With `fills` NULL and NaN stay in columns of numbers,
+and as many columns after them say where. Text columns come last, as codes, of which NULL has one.
+Float32's range bounds layers, and LARGEST numbers, which stay float64 until they are rescaled.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
+from vista_sql.train.chunks import Array, Chunk, Layout
 from vista_sql.train.columns import Columns, excluding, is_reason
-from vista_sql.train.training_rows import Array, Chunk, Layout
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
-
+MAX_TEXTS = 10_000  # distinct values of a text column: beyond, it is a key or prose
+MAX_TEXT_CHARACTERS = 1000  # of one of them, so that all are a few MiB
 
 LARGEST = 1e100  # structured: sums of squares stay finite; layers end where float32 does
 
@@ -140,15 +141,23 @@ class RowReader:
     skipped: Counter[Skip] = field(default_factory=Counter)  # rows
     codes: dict[Any, int] = field(default_factory=dict)  # label value → code, in order of arrival
     lock: threading.Lock = field(default_factory=threading.Lock)
-    fills: bool = False  # NULL in a structured column is no reason to skip the row
+    texts: dict[str, dict[str | None, int]] = field(default_factory=dict)  # likewise, by column
+    fills: bool = False  # NULL in a column of numbers is no reason to skip the row
     reason: str | None = None  # TRANSFER's, of the first row that is skipped with one
     of_numbers: bool = False  # the label is one: each value has a code, however many there are
 
     @property
     def layout(self) -> Layout:
-        """How wide a row is; known once a row has been read."""
+        """How wide a row is, as it is stored; known once a row has been read."""
         sizes = tuple(self.sizes[name] for name in self.columns.layers)
-        return Layout(len(self.columns.structured) * (2 if self.fills else 1), sizes)
+        n_dense = len(self.columns.numbers) * (2 if self.fills else 1)
+        return Layout(n_dense + len(self.columns.texts), sizes)
+
+    @property
+    def texts_by_code(self) -> list[list[str | None]]:
+        """What the codes of each text column stand for."""
+        with self.lock:
+            return [list(self.texts.get(name, ())) for name in self.columns.texts]
 
     def read(self, batch: Mapping[str, pa.Array]) -> tuple[Chunk, Array | None] | None:
         """Return the usable rows of a batch, and hashes of their layers.
@@ -177,9 +186,9 @@ class RowReader:
                 skipped[Skip("feature", name)] += int(bad.sum())
                 usable[bad] = False
 
-        k = len(self.columns.structured)
+        k = len(self.columns.numbers)
         structured = np.empty((len(label), 2 * k if self.fills else k), np.float64)
-        for i, name in enumerate(self.columns.structured):
+        for i, name in enumerate(self.columns.numbers):
             structured[:, i] = numbers(batch[name])
             if self.fills:  # NaN until `rescale` knows the mean
                 structured[:, k + i] = np.isnan(structured[:, i])
@@ -228,7 +237,13 @@ class RowReader:
             layers = [x[usable] for x in layers]
         label = column(columns.label)
         images = [hashing.hash_matrix(x) for x in layers]
-        content = [hashing.hash_column(label), hashing.hash_matrix(structured), *images]
+        texts = [column(name) for name in columns.texts]
+        content = [
+            hashing.hash_column(label),
+            hashing.hash_matrix(structured),
+            *map(hashing.hash_column, texts),  # by their text: codes go by who came first
+            *images,
+        ]
         key = [hashing.hash_column(column(columns.key))] if columns.key else []
         groups = [hashing.hash_column(column(name)) for name in columns.split_by]
         split = hashing.combine(groups or key or content)
@@ -236,7 +251,7 @@ class RowReader:
             hash=hashing.combine([*content, *key, *groups]),
             unit=hashing.unit(split, self.seed),
             code=self._code(label),
-            structured=structured,
+            structured=self._with_texts(structured, texts),
             layers=tuple(layers),
         )
         return chunk, hashing.combine(images) if images else None
@@ -244,22 +259,53 @@ class RowReader:
     def _code(self, label: pa.Array) -> Array:
         if self.of_numbers:
             label = pa.array(numbers(label) + 0.0)  # -0.0 is 0.0
-        if not pa.types.is_dictionary(label.type):
-            label = label.dictionary_encode()
-        values = label.dictionary.to_pylist()
-        indices = label.indices.to_numpy(zero_copy_only=False)
+        codes = self._coded(label, self.codes)
+        if len(self.codes) > MAX_CLASSES and not self.of_numbers:
+            raise ModelError(
+                f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
+                "that looks like a key or a measurement, not a class; trainer => 'linear' learns a "
+                "number, or group its values in the data"
+            )
+        return codes
+
+    def _with_texts(self, structured: Array, texts: list[pa.Array]) -> Array:
+        """Return structured columns (rows, numbers) with the codes of text columns after them."""
+        if not texts:
+            return structured
+        coded = []
+        for name, column in zip(self.columns.texts, texts, strict=True):
+            longest = pc.max(pc.utf8_length(_plain(column))).as_py() or 0
+            with self.lock:
+                known = self.texts.setdefault(name, {})
+            coded.append(self._coded(_plain(column), known))
+            if len(known) > MAX_TEXTS or longest > MAX_TEXT_CHARACTERS:
+                found = (
+                    f"more than {MAX_TEXTS:,} distinct values"
+                    if longest <= MAX_TEXT_CHARACTERS
+                    else f"a value of {longest:,} characters"
+                )
+                raise ModelError(
+                    f"column {name!r} has {found}: it is a key or prose, not a category; group its "
+                    f"values in the data, or leave it out with {excluding([name])}"
+                )
+        return np.column_stack([structured, *coded])
+
+    def _coded(self, column: pa.Array, known: dict[Any, int]) -> Array:
+        """Return the codes (n,) int64 of a column's values, new ones of which become `known`."""
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode(null_encoding="encode")
+        values = column.dictionary.to_pylist()
+        indices = column.indices.to_numpy(zero_copy_only=False)
         codes = np.zeros(len(values), np.int64)  # of the values of this batch's dictionary
         with self.lock:
             for i in np.unique(indices):
-                codes[i] = self.codes.setdefault(values[i], len(self.codes))
-            if len(self.codes) > MAX_CLASSES and not self.of_numbers:
-                raise ModelError(
-                    f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
-                    "that looks like a key or a measurement, not a class; trainer => 'linear' "
-                    "learns a "
-                    "number, or group its values in the data"
-                )
+                codes[i] = known.setdefault(values[i], len(known))
         return np.asarray(codes[indices])
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a text column, of any Arrow type, as plain strings."""
+    return column.cast(pa.large_string())
 
 
 def text_of(value: Any) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vista_sql import train
 from vista_sql.errors import ModelError
 from vista_sql.models import Model
-from vista_sql.train.columns import is_layer, is_structured
+from vista_sql.train.chunks import Array, Floats
+from vista_sql.train.columns import is_layer, is_structured, is_text
 from vista_sql.train.metrics import probabilities
 from vista_sql.train.rows import Skip, fits, matrix, numbers
-from vista_sql.train.training_rows import Array, Floats
 
 MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
 
@@ -41,7 +42,9 @@ class Scorer:
         self.classes = model.classes
         self._arrays = model.arrays()
         self._trainer = train.load(model.trainer)
-        self._n_structured = len(model.structured) * (1 if model.fill is None else 2)
+        self._n_structured = len(model.numbers) * (1 if model.fill is None else 2) + sum(
+            len(levels) + 1 for levels in model.levels.values()
+        )
         self.learns = self._trainer.learns
 
     def check(self, batch: Mapping[str, pa.Array]) -> dict[str, str]:
@@ -61,10 +64,12 @@ class Scorer:
                 )
             kind, size = batch[column].type, model.layers.get(name)
             fits = is_structured(kind) if size is None else is_layer(kind)
+            wanted = "a number or BOOLEAN" if size is None else f"FLOAT[{size}]"
+            if name in model.levels:
+                fits, wanted = is_text(kind), "text"
             if size is not None and pa.types.is_fixed_size_list(kind):
                 fits = fits and kind.list_size == size
             if not fits and not pa.types.is_null(kind):
-                wanted = "a number or BOOLEAN" if size is None else f"FLOAT[{size}]"
                 raise ModelError(
                     f"model {model.reference!r} was trained with column {name!r} as {wanted}, and "
                     f"the data's is {kind}: give it the same cnn, layer, pool and columns"
@@ -102,15 +107,18 @@ class Scorer:
             reasons[usable & ~good] = str(Skip("feature", name))
             usable[~good] = False
 
-        for i, name in enumerate(model.structured):
+        for i, name in enumerate(model.numbers):
             column = batch[name]
             x[:, i] = np.nan if pa.types.is_null(column.type) else numbers(column)
             if model.fill is not None:
                 there = ~np.isnan(x[:, i])
                 x[:, i] = np.where(there, x[:, i], model.fill[i])
-                x[:, len(model.structured) + i] = ~there
+                x[:, len(model.numbers) + i] = ~there
             need(name, fits(x[:, i]))
-        start = self._n_structured
+        start = len(model.numbers) * (1 if model.fill is None else 2)
+        for name, levels in model.levels.items():
+            x[np.arange(n), start + places(batch[name], levels)] = 1.0
+            start += len(levels) + 1
         for name, size in model.layers.items():
             column = batch[name]
             if pa.types.is_null(column.type):
@@ -124,3 +132,14 @@ class Scorer:
         x[~usable] = 0.0
         margins = self._trainer.margins(self._arrays, x)
         return Scored(margins, usable, list(reasons))
+
+
+def places(column: pa.Array, levels: Sequence[str | None]) -> Array:
+    """Return where in `levels` each value of a text column (n,) is; after the last, if nowhere.
+
+    >>> places(pa.array(["b", None, "z"]), ["a", "b", None]).tolist()
+    [1, 2, 3]
+    """
+    text = column.cast(pa.large_string())
+    found = pc.index_in(text, pa.array(levels, pa.large_string()), skip_nulls=False)
+    return np.asarray(pc.fill_null(found, len(levels)).to_numpy(zero_copy_only=False))

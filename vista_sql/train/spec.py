@@ -40,6 +40,7 @@ class TrainSpec:
     gate: str = ""  # under which kernels ask whether further images are wanted
     trainer: str = "logistic"
     missing: str = "skip"  # or 'mean'
+    categorical: str | None = None  # or 'one_hot'
     default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
@@ -52,6 +53,7 @@ class TrainSpec:
         later = {
             "trainer": "logistic",
             "missing": "skip",
+            "categorical": None,
         }  # at its default it is no part: fingerprints stay
         return {
             name: value

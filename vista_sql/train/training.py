@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,19 +18,21 @@ from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
-from vista_sql.train import Options
-from vista_sql.train.columns import choose, excluding
+from vista_sql.train import Options, cautions
+from vista_sql.train.chunks import Chunk, Layout
+from vista_sql.train.columns import choose
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
+from vista_sql.train.encoding import Encoding
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
 from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
-FORMAT = 2  # of the arithmetic: a fingerprint of another format is another training
+FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
@@ -82,14 +82,14 @@ class _Sides:
 class TrainingRun:
     """One training: takes rows from several threads, splits them, and trains when all are there."""
 
-    def __init__(self, spec: TrainSpec) -> None:
+    def __init__(self, spec: TrainSpec, clock: Callable[[], float] = time.monotonic) -> None:
         self.spec = spec
         # as `memory.trainer_bytes` has it: the kernels and DuckDB have the rest
         self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
         self._reader: RowReader | None = None
         self._sides: _Sides | None = None  # None: no row was usable yet
-        self._race = Race(spec.budget_seconds) if spec.budget_seconds else None
+        self._race = Race(spec.budget_seconds, clock) if spec.budget_seconds else None
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
         self._sum = self._xor = 0  # of row hashes: the same for any order
@@ -132,8 +132,13 @@ class TrainingRun:
 
     def _round(self, race: Race, reader: RowReader) -> None:
         """Close where the budget is used up or the winner is clear on the rows so far."""
-        self.closed, sides = race.over, self._sides
-        if self.closed or sides is None or not race.due(sides.n_rows) or sides.train.spooled:
+        sides = self._sides
+        if sides is None:
+            return
+        if race.over:
+            self.closed = self._is_enough(reader)
+            return
+        if not race.due(sides.n_rows) or sides.train.spooled:
             return
         n_rows = sides.n_rows
         race.next_rows = 2 * n_rows
@@ -142,8 +147,19 @@ class TrainingRun:
             tested = self._fit(sides.copy(), reader, values)
         except (ModelError, PlanError):
             return  # too few rows of some class, say: the next round will see more
+        if race.training_over:  # it may have been cut short
+            self.closed = True
+            return
         rows, hits = [model.row for model in tested], [model.hits for model in tested]
-        self.closed = race.round(n_rows, rows, hits) or race.over
+        self.closed = race.round(n_rows, rows, hits)
+
+    def _is_enough(self, reader: RowReader) -> bool:
+        """Return whether the rows so far can be trained on, and tested."""
+        try:
+            self._classes(reader)
+        except ModelError:
+            return False
+        return True
 
     def _fit(self, sides: _Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
         """Seal the rows, and fit and test what is asked for and was not dropped.
@@ -157,7 +173,13 @@ class TrainingRun:
         codes[[reader.codes[value] for value in values]] = np.arange(len(values))
         sides.train.seal(codes)
         sides.test.seal(codes)
-        rescale(sides.train, sides.test, fills=reader.fills)
+        rescale(
+            sides.train,
+            sides.test,
+            texts=reader.texts_by_code,
+            folds=spec.folds,
+            fills=reader.fills,
+        )
         options = Options(
             n_classes=len(values),
             balanced=spec.class_weight == "balanced",
@@ -169,6 +191,9 @@ class TrainingRun:
             memory_bytes=self.memory_bytes,
             label_values=tuple(values) if self._of_numbers else (),
         )
+        if self._race is not None:
+            race = self._race
+            options = replace(options, is_over=lambda: race.training_over)
         dropped = self._race.dropped if self._race is not None else ()
         left = [
             contender
@@ -223,7 +248,7 @@ class TrainingRun:
         if n_rows == 0 or reader is None:
             raise ModelError("the data to train on has no rows")
         if sides is None:
-            raise ModelError(self._all_skipped(reader))
+            raise ModelError(cautions.all_skipped(spec, reader, self._n_fed))
         if not spec.split_by and not self._of_numbers:
             self._stratify(sides)
         values = self._classes(reader)
@@ -234,10 +259,12 @@ class TrainingRun:
             if known is not None:
                 return result_rows(models.document(spec.home, spec.model, known))
         began = time.perf_counter()
+        if self._race is not None:
+            self._race.begin_last_training()
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
-        self._warn(rows, reader, values)
+        self._warn(rows, reader, values, sides.train.encoding)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -278,76 +305,29 @@ class TrainingRun:
                 sides.train.append(chunk.take(np.flatnonzero(side == 0)))
                 sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
-    def _warn(self, rows: Sequence[ModelRow], reader: RowReader, values: list[Any]) -> None:
+    def _warn(
+        self,
+        rows: Sequence[ModelRow],
+        reader: RowReader,
+        values: list[Any],
+        encoding: Encoding,
+    ) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
-        of_all = [*self._untested(reader, values), *self._lost(reader)]
-        images, shown = self._ledger.shared()
-        where = "several folds" if self.spec.folds else "both sides of the split"
-        for row in rows:
-            warnings = list(of_all)
-            if not math.isfinite(row["objective"]):
-                warnings.append("its loss is not a number: columns have values that are too large")
-            elif not row["converged"]:
-                warnings.append(
-                    f"not converged after {row['iterations']} iterations: raise max_iterations, "
-                    "reg or tolerance"
-                )
-            if images and row["layers"]:
-                warnings.append(
-                    f"{images} images (rows of equal layers) stand on {where}, {shown} of "
-                    f"{row['n_test']} test rows show one: split_by => keeps such rows together"
-                )
-            row["warning"] = "; ".join(warnings) or None
-
-    def _untested(self, reader: RowReader, values: list[Any]) -> list[str]:
-        """Return what is to be said of the test side where classes are missing there."""
-        spec = self.spec
-        if spec.folds:
-            return []
-        tested = {code for (side, code), n in self._ledger.counts().items() if side == 1 and n}
-        if self._of_numbers and tested:
-            return []
-        missing = [repr(text_of(value)) for value in values if reader.codes[value] not in tested]
-        if not missing:
-            return []
-        if not spec.test_fraction:
-            remedy = "give test_fraction or folds"
-        elif spec.split_by:
-            remedy = "choose another seed, a larger test_fraction, or columns of more groups"
-        else:
-            remedy = "choose a larger test_fraction"
-        if not tested:
-            return [f"no row tests, so there are no figures and no best model: {remedy}"]
-        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        return [f"no test row is of class {named}, of which the figures say nothing: {remedy}"]
-
-    def _lost(self, reader: RowReader) -> list[str]:
-        """Return what is to be said of rows that were skipped for want of a feature."""
-        by_column = [(n, s.column) for s, n in reader.skipped.items() if s.part == "feature"]
-        if not by_column:
-            return []
-        total = sum(n for n, _ in by_column)
-        named = ", ".join(f"{column!r} in {n}" for n, column in sorted(by_column, reverse=True)[:3])
-        remedy = "" if reader.fills else "; missing => 'mean' fills in numbers"
-        if not {column for _, column in by_column} & set(reader.columns.structured):
-            remedy = ""
-        return [
-            f"{total} of {self._n_fed} rows are skipped, for a feature is NULL or no number there "
-            f"({named}{', …' if len(by_column) > 3 else ''})"
-            + (f", the first image: {reader.reason}" if reader.reason else "")
-            + remedy
+        spec, ledger, race = self.spec, self._ledger, self._race
+        of_all = [
+            *cautions.untested(spec, ledger, reader, values),
+            *cautions.lost(reader, self._n_fed),
+            *cautions.rare(reader, encoding),
         ]
-
-    def _all_skipped(self, reader: RowReader) -> str:
-        """Return the message where no row is usable: what skips most of them, and a remedy."""
-        skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
-        remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
-        if reader.reason is not None:
-            remedy = (
-                f", for its images cannot be read, the first: {reader.reason}; relative paths "
-                f"start at {Path.cwd()}"
-            )
-        return f"VISTA_TRAIN skipped all {self._n_fed} rows: in {n_rows} of them {skip}{remedy}"
+        if race is not None and race.overrun is not None:
+            of_all.append(race.overrun)
+        images, shown = ledger.shared()
+        for row in rows:
+            of_row = [
+                *cautions.unfinished(row, spec, race),
+                *cautions.shared(row, spec, images, shown),
+            ]
+            row["warning"] = "; ".join([*of_all, *of_row]) or None
 
     def _classes(self, reader: RowReader) -> list[Any]:
         """Return the label's values, ascending.

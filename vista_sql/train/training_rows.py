@@ -9,125 +9,33 @@ hands out rows; then memory holds two such files and no more, however many rows 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import IO, Any, TypeAlias
+from dataclasses import replace
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
-Floats: TypeAlias = npt.NDArray[np.float64]
-FloatType: TypeAlias = np.dtype[np.float32] | np.dtype[np.float64]
+from vista_sql.train.chunks import (
+    MAX_CHUNK_ROWS,
+    Array,
+    Chunk,
+    ColumnMoments,
+    Floats,
+    FloatType,
+    Layout,
+)
+from vista_sql.train.encoding import NO_SHIFT, Encoding, Shift
 
 BUCKET_BITS = 6  # 64 files: a pass over spooled rows holds 2/64 of them in memory
-CHUNK_VALUES = 1 << 20  # 4 MiB of float32: a chunk stays in L2/L3 between its two products
-MIN_CHUNK_ROWS, MAX_CHUNK_ROWS = 64, 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How wide a row is: structured float64 values, then float32 layers."""
-
-    n_structured: int
-    layer_sizes: tuple[int, ...]
-
-    @property
-    def block_widths(self) -> tuple[int, ...]:
-        """Values that a row has in each of `Chunk.blocks`."""
-        return (self.n_structured, *self.layer_sizes)
-
-    @property
-    def width(self) -> int:
-        """Values a row."""
-        return sum(self.block_widths)
-
-    @property
-    def dtype(self) -> np.dtype[np.void]:
-        """A spooled row: hash, unit, code, structured, and a field per layer."""
-        layers = [(f"layer{i}", "<f4", (size,)) for i, size in enumerate(self.layer_sizes)]
-        return np.dtype(
-            [
-                ("hash", "<u8"),
-                ("unit", "<f8"),
-                ("code", "<i8"),
-                ("structured", "<f8", (self.n_structured,)),
-                *layers,
-            ]
-        )
-
-    @property
-    def chunk_rows(self) -> int:
-        """Rows in a chunk: of the width only, so that chunks do not depend on how rows came."""
-        return int(np.clip(CHUNK_VALUES // max(1, self.width), MIN_CHUNK_ROWS, MAX_CHUNK_ROWS))
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some rows, column by column.
-
-    What `TrainingRows.chunks` yields is valid until the next chunk is asked for, and has features
-    in the training's dtype; before, structured columns are float64 and layers float32.
-    """
-
-    hash: Array  # (rows,) uint64: the order of rows
-    unit: Array  # (rows,) float64 in [0, 1): the row's place in the split
-    code: Array  # (rows,) int64: the label's class
-    structured: Array  # (rows, columns)
-    layers: tuple[Array, ...]  # each (rows, values)
-
-    def __len__(self) -> int:
-        return len(self.code)
-
-    @property
-    def blocks(self) -> tuple[Array, ...]:
-        """The features: the structured columns, then the layers; `FeatureSet.blocks` names some."""
-        return (self.structured, *self.layers)
-
-    @property
-    def n_bytes(self) -> int:
-        """Size in bytes."""
-        return sum(column.nbytes for column in (self.hash, self.unit, self.code, *self.blocks))
-
-    def take(self, index: Array | slice) -> Chunk:
-        """Return a copy of some rows."""
-
-        def copied(values: Array) -> Array:
-            return values[index].copy() if isinstance(index, slice) else values[index]
-
-        return Chunk(
-            copied(self.hash),
-            copied(self.unit),
-            copied(self.code),
-            copied(self.structured),
-            tuple(copied(layer) for layer in self.layers),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMoments:
-    """Per column: mean and standard deviation (divided by n, as scikit-learn's StandardScaler)."""
-
-    mean: Floats  # (columns,)
-    scale: Floats  # (columns,)
-
-    @property
-    def factor(self) -> Floats:
-        """1 / scale (columns,), and 0 for a constant column: it gets no weight."""
-        with np.errstate(divide="ignore"):
-            return np.where(self.scale > 0, 1.0 / self.scale, 0.0)
-
-    def apply(self, x: Floats, dtype: npt.DTypeLike = np.float32) -> Array:
-        """Return (x - mean) / scale (rows, columns), computed in float64; 0 in constant columns."""
-        return ((x - self.mean) * self.factor).astype(dtype)
 
 
 class TrainingRows:
-    """The rows that train, or those that test: filled, sealed, rescaled, then read repeatedly."""
+    """The rows that train, or those that test: filled, sealed, encoded, then read repeatedly."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+        self.layout = layout  # as rows are stored; once encoded, of their features
+        self._stored = layout
         self.n_rows = 0
         self.memory_bytes = 0
         self._pieces: list[Chunk] = []
@@ -136,7 +44,9 @@ class TrainingRows:
         self._sorted: Chunk | None = None
         self._codes = np.arange(0)
         self._moments: ColumnMoments | None = None
-        self.filled: Floats | None = None  # what stands for NaN in structured columns
+        self._encoding: Encoding | None = None
+        self._tables: tuple[Array, ...] = ()  # of the levels; see `Encoding.tables`
+        self._shifts: tuple[Shift, ...] = ()  # of the folds
         self.dtype: FloatType = np.dtype(
             np.float32
         )  # of the features that chunks hand out; see `rescale`
@@ -168,7 +78,7 @@ class TrainingRows:
         self.memory_bytes = 0
 
     def _write(self, chunk: Chunk) -> None:
-        records = np.empty(len(chunk), self.layout.dtype)
+        records = np.empty(len(chunk), self._stored.dtype)
         records["hash"], records["unit"], records["code"] = chunk.hash, chunk.unit, chunk.code
         records["structured"] = chunk.structured
         for i, layer in enumerate(chunk.layers):
@@ -255,32 +165,65 @@ class TrainingRows:
 
     @property
     def moments(self) -> ColumnMoments:
-        """Of the structured columns, in the user's units: what `rescale` scaled them by."""
+        """Of the structured features, in the user's units: what `rescale` scaled them by."""
         if self._moments is None:
             raise RuntimeError("the rows are not rescaled")
         return self._moments
 
-    def fill(self, values: Floats) -> None:
-        """Put `values` (columns,) float64 where structured columns are NaN; before `rescale`."""
-        self.filled, whole = values, self._sorted
+    @property
+    def encoding(self) -> Encoding:
+        """What made features of the structured columns."""
+        if self._encoding is None:
+            raise RuntimeError("the rows are not encoded")
+        return self._encoding
+
+    def shift(self, fold: int | None) -> Shift:
+        """Return how the structured features of a fold's model differ from what chunks have."""
+        if fold is None or not self._shifts:
+            return NO_SHIFT
+        return self._shifts[fold].rescaled(self.moments)
+
+    def encode(self, encoding: Encoding, shifts: Sequence[Shift] = ()) -> None:
+        """Make chunks hand out features in place of structured columns; before `rescale`.
+
+        Args:
+            encoding: learned from the rows that train.
+            shifts: of each fold; none where no column was filled in or is text.
+        """
+        self._encoding, self._shifts, whole = encoding, tuple(shifts), self._sorted
+        self.layout = Layout(encoding.width, self._stored.layer_sizes)
+        self._tables = encoding.tables(None, self.dtype)
         if whole is not None:
-            row, column = np.nonzero(np.isnan(whole.structured))
-            whole.structured[row, column] = values[column]
+            self._sorted = replace(whole, structured=encoding.place(whole.structured))
 
     def rescale(self, moments: ColumnMoments, dtype: FloatType) -> None:
-        """Make chunks hand out structured columns as (x - mean) / scale, and all in `dtype`.
+        """Make chunks hand out structured features as (x - mean) / scale, and all in `dtype`.
 
         The scaling is computed in float64, so that a column like a year keeps its digits.
         """
         self._moments, self.dtype = moments, dtype
+        self._tables = self.encoding.tables(moments, dtype)
         whole = self._sorted
         if whole is not None:
             scaled = np.empty(whole.structured.shape, dtype)
             for i in range(0, self.n_rows, MAX_CHUNK_ROWS):
                 part = slice(i, i + MAX_CHUNK_ROWS)
-                scaled[part] = moments.apply(whole.structured[part], dtype)
+                scaled[part] = self._scaled(whole.structured[part])
             layers = tuple(layer.astype(dtype, copy=False) for layer in whole.layers)
             self._sorted = Chunk(whole.hash, whole.unit, whole.code, scaled, layers)
+
+    def _scaled(self, placed: Floats) -> Array:
+        """Return placed columns (rows, stored) rescaled, codes of levels as they are."""
+        n = self.encoding.n_dense
+        scaled = placed.astype(self.dtype)
+        scaled[:, :n] = self.moments.part(slice(n)).apply(placed[:, :n], self.dtype)
+        return scaled
+
+    def _features(self, placed: Array) -> Array:
+        """Return the features (rows, width) of placed columns; of rows not encoded, as stored."""
+        if self._encoding is None:
+            return placed
+        return self._encoding.expand(placed, self._tables)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
@@ -307,13 +250,13 @@ class TrainingRows:
             whole.hash[part],
             whole.unit[part],
             whole.code[part],
-            whole.structured[part],
+            self._features(whole.structured[part]),
             tuple(layer[part] for layer in whole.layers),
         )
 
     def _chunks_spooled(self) -> Iterator[Chunk]:
         step = self.layout.chunk_rows
-        buffer = np.empty(step, self.layout.dtype)
+        buffer = np.empty(step, self._stored.dtype)
         filled = 0
         for records in self._buckets():
             order = np.argsort(records["hash"], kind="stable")
@@ -329,7 +272,7 @@ class TrainingRows:
             yield self._view(buffer[:filled])
 
     def _buckets(self) -> Iterator[Array]:
-        """Yield each file's rows, (rows,) of `layout.dtype`; while one is used the next is read."""
+        """Yield each file's rows, (rows,) as stored; while one is used the next is read."""
         files = [self._files[bucket] for bucket in sorted(self._files)]
         largest = max((file.seek(0, 2) for file in files), default=0)
         buffers = [np.empty(largest, np.uint8) for _ in range(2)]
@@ -344,7 +287,7 @@ class TrainingRows:
                 if not n_read:
                     raise OSError("a spool file of a training is shorter than what was written")
                 start += n_read
-            return buffers[i % 2][:n_bytes].view(self.layout.dtype)
+            return buffers[i % 2][:n_bytes].view(self._stored.dtype)
 
         with ThreadPoolExecutor(1, thread_name_prefix="vista-spool") as reader:
             ahead = reader.submit(read, 0) if files else None
@@ -355,15 +298,15 @@ class TrainingRows:
 
     def _view(self, records: Array) -> Chunk:
         structured = records["structured"]
-        if self.filled is not None:
-            structured = np.where(np.isnan(structured), self.filled, structured)
+        if self._encoding is not None:
+            structured = self._encoding.place(structured)
         if self._moments is not None:
-            structured = self._moments.apply(structured, self.dtype)
+            structured = self._scaled(structured)
         return Chunk(
             records["hash"],
             records["unit"],
             self._codes[records["code"]],
-            structured,
+            self._features(structured),
             tuple(
                 records[f"layer{i}"].astype(self.dtype, copy=False)
                 for i in range(len(self.layout.layer_sizes))

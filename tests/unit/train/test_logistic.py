@@ -159,7 +159,7 @@ def test_models_of_one_pass_equal_models_alone():
 
 
 def test_a_fold_model_is_the_model_of_the_other_rows():
-    from vista_sql.train.moments import fold_of
+    from vista_sql.train.hashing import fold_of
 
     x, y = load_breast_cancer(return_X_y=True)
     rows = rows_of(x, [], y)

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vista_sql.train.chunks import Chunk
 from vista_sql.train.ledger import SMALL_CLASS, Ledger
-from vista_sql.train.training_rows import Chunk
 
 
 def rows_of(code, unit=None, seed=0):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vista_sql.train.arrays import rows_of
-from vista_sql.train.moments import SMALL_VALUES, block_moments, fold_of, rescale
-from vista_sql.train.training_rows import Chunk, Layout, TrainingRows
+from vista_sql.train.chunks import Chunk, Layout
+from vista_sql.train.hashing import fold_of
+from vista_sql.train.moments import SMALL_VALUES, block_moments, rescale
+from vista_sql.train.training_rows import TrainingRows
 
 
 def test_moments_per_fold_equal_numpy():

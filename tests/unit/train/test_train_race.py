@@ -68,3 +68,51 @@ def test_rows_without_test_rows_have_no_confidence():
 def test_fewer_features_come_first_where_figures_are_equal():
     rows = [model("wide", 0.9, dims=9), model("narrow", 0.9), model("best", 0.91, dims=99)]
     assert [row["feature_set"] for row in in_order(rows)] == ["best", "narrow", "wide"]
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_rows_come_in_half_the_budget_and_the_last_training_has_the_rest():
+    race = Race(10.0, clock := Clock())
+    clock.now += 5
+    assert not race.over
+    race.begin_last_training()  # all rows have come
+    clock.now += 5
+    assert not race.training_over
+    assert race.overrun is None
+    clock.now += 0.1
+    assert race.training_over
+
+
+def test_a_round_that_the_rows_have_no_time_for_is_cut_short():
+    race = Race(10.0, clock := Clock())
+    clock.now += 5.5
+    assert race.over
+    assert race.training_over
+    race.begin_last_training()
+    clock.now += 4.9
+    assert not race.training_over  # half of the budget is its own
+    clock.now += 0.2
+    assert race.training_over
+
+
+def test_where_loading_took_the_budget_the_last_training_has_its_share_and_it_is_said():
+    race = Race(1.0, clock := Clock())
+    clock.now += 12
+    race.begin_last_training()
+    clock.now += 0.4
+    assert not race.training_over
+    clock.now += 0.2
+    assert race.training_over
+    assert race.overrun == (
+        "budget_seconds => 1 became 12.6: after 12.0 s there were rows to train on, for nothing "
+        "interrupts the loading of CNNs, nor a batch, nor the first passes of a training"
+    )

@@ -9,7 +9,7 @@ from vista_sql.train.spec import EvaluateSpec, TrainSpec, from_text
 FULL = TrainSpec(
     "m", "y", "k", ("a",), ("b",), False, ("tree",), (0.1, 0.2), 1.0, "balanced", False, 3, 7, 1e-3,
     0.5, ("g",), 9, "home", 5, "run", {"transfers": []}, "hog", 2.5, "gate", "linear", "mean",
-    ("k", "id"),
+    "one_hot", ("k", "id"),
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A training from its rows to its models: the split, warnings, and what ends it."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -107,3 +108,47 @@ def test_folds_of_small_classes_stay_on_the_side_that_trains():
     run.feed(batch(30))
     (row,) = run.finish(30)
     assert (row["n_train"], row["n_test"]) == (30, 30)
+
+
+def budgeted(clock, **spec):
+    return TrainingRun(TrainSpec("m", "y", budget_seconds=1.0, **spec), clock)
+
+
+def test_a_budget_that_loading_took_ends_with_the_first_rows_that_can_be_trained_on():
+    times = iter([0.0, *[12.0] * 1000])  # the run begins; CNNs are loaded; the first rows come
+    run = budgeted(lambda: next(times))
+    run.feed(batch(3))
+    assert not run.closed  # a class of one row cannot be tested
+    run.feed(batch(40, id=range(100, 140)))
+    assert run.closed
+    run.feed(batch(9, id=range(200, 209)))
+    (row,) = run.finish(52)
+    assert row["n_train"] + row["n_test"] == 43
+    assert "budget_seconds => 1 became 12.0: after 12.0 s" in row["warning"]
+
+
+def test_a_budget_ends_the_last_training_but_not_its_first_passes():
+    seconds = 0.0
+
+    def clock():
+        nonlocal seconds
+        seconds += 2.0  # each look: also between passes
+        return seconds
+
+    run = budgeted(clock, tolerance=1e-300, reg=(0.0,), standardize=False)
+    rng = np.random.default_rng(0)
+    wide = pa.FixedSizeListArray.from_arrays(pa.array(rng.random(60 * 50, np.float32)), 50)
+    run.feed(batch(60, v=wide))
+    rows = run.finish(60)
+    cut = [row for row in rows if not row["converged"]]
+    assert cut
+    assert all(5 <= row["iterations"] <= 10 for row in cut)
+    assert all("iterations: raise budget_seconds" in row["warning"] for row in cut)
+
+
+def test_without_a_budget_nothing_ends_a_training():
+    run = TrainingRun(TrainSpec("m", "y"))
+    run.feed(batch(60))
+    (row,) = run.finish(60)
+    assert row["converged"]
+    assert row["warning"] is None

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vista_sql.train.arrays import rows_of
-from vista_sql.train.training_rows import Chunk, ColumnMoments, Layout, TrainingRows
+from vista_sql.train.chunks import Chunk, ColumnMoments, Layout
+from vista_sql.train.training_rows import TrainingRows
 
 
 def rows(n=1000, seed=0):
@@ -122,7 +123,8 @@ import resource, sys
 import numpy as np
 from vista_sql.train import FeatureSet, Options, Task, load
 from vista_sql.train.moments import rescale
-from vista_sql.train.training_rows import Layout, Chunk, TrainingRows
+from vista_sql.train.chunks import Layout, Chunk
+from vista_sql.train.training_rows import TrainingRows
 
 n_batches = int(sys.argv[1])
 training = TrainingRows(Layout(2, (1000,)))

@@ -31,7 +31,7 @@ FLAGS = (
     *("-std=gnu11", "-O2", "-g0", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"),
     *("-Wall", "-Wextra", "-Werror=implicit-function-declaration", "-ffile-prefix-map=.=vista"),
 )
-LINKED = ("-Wl,--build-id=none", "-s") if os.uname().sysname == "Linux" else ()
+LINKED = ("-Wl,--build-id=none", "-s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import stat
 import sys
 from pathlib import Path
 
 from vista_sql.errors import HostError
 from vista_sql.machine.resources import own_version
+
+
+def check_system() -> None:
+    """Refuse a system on which the extension and its worker cannot run.
+
+    Raises:
+        HostError: this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise HostError(
+            f"the duckdb shell's extension and its worker run on Linux only, and this is "
+            f"{platform.system() or sys.platform}: use `vista query`, or Python"
+        )
 
 
 def runtime_folder() -> Path:

@@ -1,21 +1,23 @@
 """Linear regression with elastic net: `elastic_net` with half the squared error of a number.
 
-The label is brought to mean 0 and deviation 1 over the training rows, as features are, so that
-`reg` means the same whatever the label's unit. The same in scikit-learn: `ElasticNet(alpha=reg,
-l1_ratio=l1_ratio)` on StandardScaler's output for features and label. With standardize => false
-the penalty is on the raw weights and the error in the label's own unit: `ElasticNet` as it is.
+The label is brought to mean 0 and deviation 1 over a model's training rows, as features are, so
+that `reg` means the same whatever the label's unit. The same in scikit-learn: `ElasticNet(alpha=
+reg, l1_ratio=l1_ratio)` on StandardScaler's output for features and label. With standardize =>
+false the penalty is on the raw weights and the error in the label's own unit: `ElasticNet` as it
+is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
+from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.moments import block_moments
-from vista_sql.train.training_rows import Array, Floats, TrainingRows
+from vista_sql.train.training_rows import TrainingRows
 
 
 def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
@@ -27,14 +29,19 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
     Raises:
         PlanError: the optimizers' state alone would not fit in memory.
     """
-    values, rows_of_value = options.values, block_moments(rows, 0, len(options.values))[1][0]
-    mean = float(rows_of_value @ values / rows_of_value.sum())
-    scale = float(np.sqrt(rows_of_value @ (values - mean) ** 2 / rows_of_value.sum())) or 1.0
-    target = (values - mean) / scale
+    units = _units(options.values, block_moments(rows, options.folds, len(options.values))[1])
 
-    def residual(margins: Array, code: Array, weight: Array | None, losses: Floats) -> Array:
+    def residual(
+        margins: Array,
+        code: Array,
+        weight: Array | None,
+        losses: Floats,
+        folds: Sequence[int | None],
+    ) -> Array:
         """Return margins - target, and add each model's halves of squares to `losses`."""
-        margins -= target[code].astype(margins.dtype)[:, None]
+        values = options.values[code]
+        for column, fold in enumerate(folds):
+            margins[:, column] -= (values - units[fold].mean) / units[fold].scale
         squares = margins * margins
         if weight is not None:
             squares *= weight
@@ -42,15 +49,47 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
         losses += 0.5 * squares.sum(axis=0, dtype=np.float64)
         return margins
 
-    loss = elastic_net.Loss(1, lambda weights: np.zeros(1), residual, l1_factor=1.0 / scale)
+    loss = elastic_net.Loss(
+        1, lambda weights: np.zeros(1), residual, lambda fold: 1.0 / units[fold].scale
+    )
     return [
-        replace(fitted, arrays=_in_units(fitted.arrays, mean, scale))
+        replace(fitted, arrays=units[fitted.task.fold].of(fitted.arrays))
         for fitted in elastic_net.fit(rows, tasks, options, loss)
     ]
 
 
-def _in_units(arrays: Arrays, mean: float, scale: float) -> Arrays:
-    return {"coef": arrays["coef"] * scale, "intercept": arrays["intercept"] * scale + mean}
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """The label's mean and deviation over the rows that a model trains on."""
+
+    mean: float
+    scale: float
+
+    def of(self, arrays: Arrays) -> Arrays:
+        """Return a model in the label's own unit, from one of the label as it was rescaled."""
+        return {
+            "coef": arrays["coef"] * self.scale,
+            "intercept": arrays["intercept"] * self.scale + self.mean,
+        }
+
+
+def _units(values: Floats, counts: Floats) -> dict[int | None, _Unit]:
+    """Return the label's units by the fold that a model leaves out, None: it leaves out none.
+
+    Args:
+        values: (values,) of the label.
+        counts: (folds, values), rows.
+    """
+    units: dict[int | None, _Unit] = {}
+    for left_out in (None, *range(len(counts))):
+        rows = (
+            counts.sum(axis=0) if left_out is None else np.delete(counts, left_out, 0).sum(axis=0)
+        )
+        n = max(float(rows.sum()), 1.0)
+        mean = float(rows @ values / n)
+        scale = float(np.sqrt(rows @ (values - mean) ** 2 / n)) or 1.0
+        units[left_out] = _Unit(mean, scale)
+    return units
 
 
 def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int]) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.as_sql import softmax
-from vista_sql.train.training_rows import Array, Floats, TrainingRows
+from vista_sql.train.chunks import Array, Floats
+from vista_sql.train.training_rows import TrainingRows
 
 
 def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
@@ -36,7 +37,13 @@ def _start(per_class: Floats) -> Floats:
     return np.asarray(prior[1:] - prior[0] if len(prior) == 2 else prior - prior.mean())
 
 
-def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats) -> Array:
+def _residual(
+    margins: Array,
+    code: Array,
+    weight: Array | None,
+    losses: Floats,
+    folds: Sequence[int | None],
+) -> Array:
     """Return ∂loss/∂margin, and add each model's loss to `losses`.
 
     Args:
@@ -44,10 +51,12 @@ def _residual(margins: Array, code: Array, weight: Array | None, losses: Floats)
         code: (rows,) classes.
         weight: (rows, models), or None for 1.
         losses: (models,) float64; is added to.
+        folds: of the models; a class is the same in each.
 
     Returns:
         (rows, models · columns), in the dtype of `margins`.
     """
+    del folds
     n, n_models = len(margins), len(losses)
     if margins.shape[1] == n_models:  # two classes: one column per model
         target = (code == 1).astype(margins.dtype)[:, None]

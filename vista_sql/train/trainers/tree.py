@@ -14,8 +14,9 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer
 from vista_sql.train.as_sql import double, doubles
-from vista_sql.train.moments import fold_of
-from vista_sql.train.training_rows import Array, Chunk, ColumnMoments, Floats, TrainingRows
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
+from vista_sql.train.hashing import fold_of
+from vista_sql.train.training_rows import TrainingRows
 
 MAX_DEPTH = 5  # Spark MLlib's maxDepth, which the paper's code leaves at its default
 SMALLEST = 1e-30  # a class that a leaf has not seen: finite log-odds
@@ -50,11 +51,12 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
     moments, fits = rows.moments, []
     for task in tasks:
         training = np.ones(len(code), bool) if task.fold is None else fold != task.fold
+        seen = rows.shift(task.fold).features(x[training])
         model = DecisionTreeClassifier(
             max_depth=MAX_DEPTH,
             random_state=options.seed % 2**32,
             class_weight="balanced" if options.balanced else None,
-        ).fit(x[training], code[training])
+        ).fit(seen, code[training])
         tree = model.tree_
         value = np.zeros((tree.node_count, options.n_classes))
         value[:, model.classes_] = tree.value[:, 0, :]
@@ -68,7 +70,7 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
             "mean": moments.mean,
             "scale": moments.scale,
         }
-        chances = value[model.apply(x[training]), code[training]]
+        chances = value[model.apply(seen), code[training]]
         loss = float(-np.log(np.maximum(chances, np.finfo(np.float64).eps)).mean())
         fits.append(Fit(task, arrays, None, True, loss, time.perf_counter() - started))
     return fits
@@ -90,7 +92,13 @@ def _margins(arrays: Arrays, x: Array) -> Floats:
 def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
     """Yield all chunks, each with the margins (rows, columns) of every tree."""
     for chunk in rows.chunks():
-        yield chunk, [_margins(fit.arrays, chunk.structured) for fit in fits]
+        yield (
+            chunk,
+            [
+                _margins(fit.arrays, rows.shift(fit.task.fold).features(chunk.structured))
+                for fit in fits
+            ],
+        )
 
 
 def margins(arrays: Arrays, x: Floats) -> Floats:

@@ -1,0 +1,158 @@
+"""One query file, and what its configuration makes of it: name of the table, kind, key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from vista_sql.errors import QueryError, UnknownNameError
+from vista_sql.sql.quoting import identifier
+
+Materialized = Literal["table", "view", "incremental", "ephemeral"]
+MATERIALIZED: tuple[Materialized, ...] = get_args(Materialized)
+STRATEGIES = ("append", "delete+insert")
+
+_KNOWN = (
+    *("alias", "enabled", "incremental_strategy", "materialized", "schema", "tags", "unique_key"),
+)
+_OF_SEEDS = ("alias", "column_types", "delimiter", "enabled", "schema", "tags")
+_WITHOUT_EFFECT = (
+    "access",
+    "contract",
+    "description",
+    "docs",
+    "group",
+    "meta",
+    "persist_docs",
+    "quote_columns",
+)
+_DBTS_ALONE = (
+    *("database", "pre_hook", "post_hook", "on_schema_change", "full_refresh", "grants"),
+    *("incremental_predicates", "sql_header", "quoting", "plugin", "packages", "event_time"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value of a configuration, and the file that says so."""
+
+    value: Any
+    where: Path
+
+
+Config = Mapping[str, Said]
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table or view by its names; printed as SQL has it."""
+
+    identifier: str
+    schema: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name, as dbt calls it too."""
+        return self.identifier
+
+    def __str__(self) -> str:
+        names = (self.schema, self.identifier)
+        return ".".join(identifier(name) for name in names if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFile:
+    """One file, as its configuration and its references have it."""
+
+    name: str
+    path: Path
+    text: str
+    materialized: Materialized
+    relation: TableName
+    unique_key: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # query files that it refers to, in the order of the text
+    sources: tuple[TableName, ...] = ()
+    enabled: bool = True
+    tags: frozenset[str] = frozenset()
+    is_seed: bool = False  # text: the SELECT that reads its CSV file
+
+
+def configured(config: Config, name: str, *, is_seed: bool = False) -> dict[str, Any]:
+    """Return the fields of a QueryFile that its configuration decides.
+
+    Args:
+        config: what is said of the file.
+        name: the file's.
+        is_seed: whether it is a CSV file that becomes a table.
+
+    Raises:
+        QueryError: it asks for what `vista run` does not do.
+    """
+    known = _OF_SEEDS if is_seed else _KNOWN
+    for key, said in config.items():
+        if key in _DBTS_ALONE:
+            raise QueryError(
+                f"{said.where}: the config {key!r} of {name} is dbt's alone: leave it out, or "
+                "run this project with dbt"
+            )
+        if key not in (*known, *_WITHOUT_EFFECT):
+            raise UnknownNameError("config", key, known, None, str(said.where))
+    return {
+        "materialized": "table" if is_seed else _materialized(config),
+        "relation": relation(config, name),
+        "unique_key": _unique_key(config, name),
+        "enabled": "enabled" not in config or bool(config["enabled"].value),
+        "tags": frozenset(config["tags"].value if "tags" in config else ()),
+    }
+
+
+def relation(config: Config, name: str) -> TableName:
+    """Return the table or view that a file becomes; a schema of its own is `main_…`, as in dbt."""
+    alias = config["alias"].value if "alias" in config else None
+    schema = config["schema"].value if "schema" in config else None
+    return TableName(str(alias or name), f"main_{schema}" if schema else None)
+
+
+def merged(base: Config, more: Config) -> dict[str, Said]:
+    """Return a configuration with what says more of the same; tags add up, as dbt has it."""
+    config = {**base, **more}
+    for key in base.keys() & more.keys() & {"tags"}:
+        config[key] = Said([*_listed(base[key].value), *_listed(more[key].value)], more[key].where)
+    return {
+        key: Said(_listed(said.value), said.where) if key == "tags" else said
+        for key, said in config.items()
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _materialized(config: Config) -> Materialized:
+    """Return what a file's configuration makes of its rows."""
+    said = config.get("materialized")
+    if said is None:
+        return "view"
+    for materialized in MATERIALIZED:
+        if said.value == materialized:
+            return materialized
+    raise UnknownNameError("materialization", str(said.value), MATERIALIZED, None, str(said.where))
+
+
+def _unique_key(config: Config, name: str) -> tuple[str, ...]:
+    """Return the columns whose values replace rows that are there; none: rows are appended."""
+    said = config.get("incremental_strategy")
+    strategy = said.value if said is not None else None
+    if said is not None and strategy not in STRATEGIES:
+        where = str(said.where)
+        raise UnknownNameError("incremental strategy", str(strategy), STRATEGIES, None, where)
+    key = config["unique_key"].value if "unique_key" in config else None
+    if said is not None and strategy == "delete+insert" and not key:
+        raise QueryError(
+            f"{said.where}: incremental_strategy='delete+insert' of {name} needs a unique_key"
+        )
+    if strategy == "append" or not key:
+        return ()
+    return (key,) if isinstance(key, str) else tuple(key)
