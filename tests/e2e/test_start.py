@@ -87,13 +87,15 @@ def test_from_a_folder_and_a_table_to_predictions(monkeypatch):
     pictures(*names, "alone.png")
     (Path("photos") / names[3]).write_text("no picture")
     rows = [
-        [i + 100, Path(n).stem.lower(), n.split("/")[0], i % 5, "" if i == 7 else i / 4, "Ann"]
+        [
+            *(i + 100, Path(n).stem.lower(), n.split("/")[0], i % 5, "" if i == 7 else i / 4),
+            *("Ann", f"no. {i}", "ab"[i % 3 == 0], "2026-01-01"),
+        ]
         for i, n in enumerate(names)
     ]
     rows[4][2] = ""
-    labels = table(
-        ["id", "Shot", "When", "people", "age", "by"], [*rows, [0, "lost", "?", 1, 1, ""]]
-    )
+    columns = ["id", "Shot", "When", "people", "age", "by", "note", "lens", "on"]
+    labels = table(columns, [*rows, [0, "lost", "?", 1, 1, "", "", "b", "2026-01-02"]])
     told, shown = start("photos", labels, "--label", "WHEN", "--project", PLACE, *LENET)
     assert "31 pictures in" in told
     assert "31 rows in labels.csv; column 'Shot' names the pictures." in told
@@ -102,7 +104,11 @@ def test_from_a_folder_and_a_table_to_predictions(monkeypatch):
     assert "1 picture without a row, for example 'alone.png'" in told
     assert "1 row without a When" in told
     assert "id (a different whole number in each row" in told
-    assert "by (text)" in told
+    assert "by (the same everywhere); note (text with many different values); on (DATE)" in told
+    text = (PLACE / "queries" / "compare.sql").read_text()
+    assert "exclude => ['id', 'by', 'note', 'on']" in text
+    assert "categorical => 'one_hot'" in text
+    assert "missing => 'mean'" in text
     assert f"1 of 30 pictures cannot be read: {names[3]}: not an image" in told
     assert "small gray pictures of digits" in told
     for layer in ("structured", "structured+hog", "structured+conv2", "structured+fc6"):
@@ -201,7 +207,10 @@ def test_of_equal_names_the_folder_decides_and_without_it_none_is_taken():
     rows = [[f"left/{i}.png", i % 2] for i in range(8)] + [["7.png", 1]]
     labelled, told = found(table(["f", "odd"], rows), "odd")
     assert [row[0] for row in labelled] == [f"left/{i}.png" for i in range(8)]
-    assert "1 row left out: no picture, or more than one, is called so, for example '7.png'" in told
+    assert (
+        "1 row left out, because no picture, or more than one, has that name, for example '7.png'"
+        in told
+    )
 
 
 def test_other_encodings_and_names_of_files_are_read():
@@ -229,6 +238,7 @@ def test_other_encodings_and_names_of_files_are_read():
         ),
         (["photos", "none.csv", "--label", "kind"], 2, "'none.csv' does not exist"),
         (["photos", "broken.csv", "--label", "kind"], 1, "broken.csv is not text: save"),
+        (["photos", "ragged.csv", "--label", "kind"], 1, "all rows have as many values as the"),
         (["photos"], 1, "are in no folder below it, so that folders tell no classes apart"),
         (["photos", "--label", "kind"], 1, "unknown label 'kind'"),
         (["photos", "--key", "kind"], 2, "--key names a column of a table"),
@@ -251,6 +261,7 @@ def test_what_cannot_be_is_said_and_nothing_is_written(arguments, code, told):
     table(["name", "kind", "legs"], rows)
     table(["name", "kind"], [["else", 1], ["where", 2]], path="other.csv")
     table(["name", "kind", "File"], [[n, i, "f"] for i, n in enumerate(names)], path="file.csv")
+    table(["name", "kind"], [[n, i, "more"] for i, n in enumerate(names)], path="ragged.csv")
     Path("broken.csv").write_bytes(b"\x00\x01\xff" * 50)
     heard, shown = start(*arguments, code=code)
     assert told in heard

@@ -104,9 +104,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(run):
     ] or done.stdout.splitlines()[1].startswith("2 of 4  b  skipped: it needs a")
     first, last = done.stderr.splitlines()
     assert first == "vista: models/a.sql: Invalid Input Error: a rock"
-    assert (
-        last == "vista: 1 failed, 2 skipped of 4; correct the first and run again"
-    )
+    assert last == "vista: 1 failed, 2 skipped of 4; correct the first and run again"
     assert rows("SELECT id FROM a ORDER BY id") == [(0,), (1,), (2,)]  # as it was
     assert rows("FROM d") == [(2,)]
     assert set(kinds()) == {"a", "b", "c", "d", "foods"}  # nothing half made

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PICTURES, TABLE = "__vista_pictures", "labels"
 _READ, _MATCHES = "__vista_read", "__vista_matches"  # temporary tables
 FOLDER = "folder"  # the column of a picture's folder, which is its label where there is no table
+MOST_WORDS = 50
+"""A text column with more different values than this is no feature: names, notes."""
+
 MOST_CLASSES = 50
 """A label of whole numbers with more different values than this is learned as a number."""
 
@@ -52,7 +55,8 @@ class Labels:
     table: str | None
     features: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()  # columns that are no feature, and why
-    has_gaps: bool = False  # whether a feature is NULL somewhere
+    has_text: bool = False  # whether some feature is a text of few different values
+    has_gaps: bool = False  # whether some other feature is NULL somewhere
     notes: tuple[str, ...] = ()  # what was found, in sentences
 
 
@@ -118,6 +122,11 @@ def from_table(
     con = session.con
     columns = list(_read(con, table, ()))
     where = str(table)
+    if len(columns) == 1:
+        raise VistaError(
+            f"{table} is read as a single column, {columns[0]!r}; it needs one that names the "
+            "pictures and one to learn: check that all rows have as many values as the first"
+        )
     if label is None:
         raise ArgumentError(
             f"say which column of {table} is the label: --label COLUMN; there is: "
@@ -148,14 +157,16 @@ def from_table(
     )
     kinds = {c: kind for c, kind in types.items() if c not in (label, column)}
     features, left_out = _features(con, kinds)
-    gaps = " OR ".join(f"{identifier(c)} IS NULL" for c in features)
-    has_gaps = bool(features) and bool(_number(con, f"SELECT count(*) FROM {TABLE} WHERE {gaps}"))
+    numbers = [c for c in features if types[c] != "VARCHAR"]
+    gaps = " OR ".join(f"{identifier(c)} IS NULL" for c in numbers)
+    has_gaps = bool(numbers) and bool(_number(con, f"SELECT count(*) FROM {TABLE} WHERE {gaps}"))
+    has_text = len(numbers) < len(features)
     is_number = _is_number(con, label, types[label], where)
     notes = _notes(con, pictures, table, column, n_matched)
     unknown = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {identifier(label)} IS NULL")
     if unknown:
         notes += (f"{format_count(unknown, 'row')} without a {label}: not learned from",)
-    return Labels(label, is_number, TABLE, features, left_out, has_gaps, notes)
+    return Labels(label, is_number, TABLE, features, left_out, has_text, has_gaps, notes)
 
 
 def _read(con: duckdb.DuckDBPyConnection, table: Path, as_text: Sequence[str]) -> dict[str, str]:
@@ -249,8 +260,8 @@ def _features(
     """Return the columns to learn from, and the others with why they are left out."""
     features, left_out = [], []
     for column, kind in types.items():
-        if kind.partition("(")[0] not in ("BOOLEAN", *NUMBERS):
-            left_out.append((column, "text" if kind == "VARCHAR" else kind))
+        if kind.partition("(")[0] not in ("BOOLEAN", "VARCHAR", *NUMBERS):
+            left_out.append((column, kind))
             continue
         name = identifier(column)
         n, different = con.execute(
@@ -258,8 +269,12 @@ def _features(
         ).fetchall()[0]
         if not n:
             left_out.append((column, "empty"))
-        elif n == different > 2 and kind in WHOLE:
+        elif different == 1:
+            left_out.append((column, "the same everywhere"))
+        elif n == different and kind in WHOLE:
             left_out.append((column, "a different whole number in each row, like an identifier"))
+        elif kind == "VARCHAR" and (different > MOST_WORDS or 2 * different > n):
+            left_out.append((column, "text with many different values"))
         else:
             features.append(column)
     return tuple(features), tuple(left_out)
@@ -303,8 +318,8 @@ def _notes(
             f"SELECT coalesce({identifier(column)}, 'NULL') {unmatched} ORDER BY __row LIMIT 1"
         ).fetchall()[0][0]
         notes.append(
-            f"{format_count(n_rows - n_matched, 'row')} left out: no picture, or more than one, is "
-            f"called so, for example {example!r}"
+            f"{format_count(n_rows - n_matched, 'row')} left out, because no picture, or more than "
+            f"one, has that name, for example {example!r}"
         )
     alone = f"FROM {PICTURES} WHERE file NOT IN (SELECT file FROM {TABLE})"
     n_alone = _number(con, f"SELECT count(*) {alone}")

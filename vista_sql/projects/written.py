@@ -104,6 +104,7 @@ def texts(
         "exclude": [column for column, _ in labels.left_out] or None,
         "baselines": ["structured", "hog"] if has_columns else ["hog"],
         "trainer": "linear" if labels.is_number else None,
+        "categorical": "one_hot" if labels.has_text else None,
         "missing": "mean" if labels.has_gaps else None,
         "seed": 7,
     }
