@@ -18,7 +18,10 @@ FOLDER = Path(roster.__file__).parent / "catalogue"
 
 def catalogue_text(network: roster.Network) -> str:
     """Return the text of the catalogue of a network."""
-    rows = (asdict(layer) for layer in entries(network))
+    rows = [asdict(layer) for layer in entries(network)]
+    for row in rows:
+        if row["can_start"]:  # as most can
+            del row["can_start"]
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
 

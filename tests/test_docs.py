@@ -23,6 +23,9 @@ def test_doctests(module):
     assert failed == 0
 
 
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy"  # Keras's own, when it saves
+)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_documents(document, tmp_path, monkeypatch, accept):
     monkeypatch.chdir(tmp_path)

@@ -145,7 +145,8 @@ class UnknownNameError(QueryError):
         return type(self)(kind, name, known, place, where, argument)
 
     def _sentence(self) -> str:
-        by_lower = {name.lower(): name for name in self.known}
+        ends = {name.rpartition("/")[2].lower(): name for name in self.known}  # 'backbone/conv'
+        by_lower = ends | {name.lower(): name for name in self.known}
         close = get_close_matches(self.name.lower(), by_lower, n=1, cutoff=0.5)
         hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
         first = ", ".join(self.known[:40]) + (", …" if len(self.known) > 40 else "")

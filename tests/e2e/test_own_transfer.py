@@ -224,6 +224,88 @@ def test_a_model_that_remembers_less_is_told_what_it_lacks(db):
     assert sorted(map(str, rows(db, text.format(f"{OWN}, seed => 3")))) == wanted
 
 
+@pytest.fixture
+def folder(db, tmp_path, monkeypatch):
+    """Folders `train/` (with `even/` and `odd/`) and `new/`, which is where the statements run."""
+    monkeypatch.chdir(tmp_path)
+    for pid, photo in db.con.execute("SELECT pid, photo FROM photos").fetchall():
+        for place in (f"train/{('even', 'odd')[pid % 2]}", "new"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            (tmp_path / place / f"{pid}.png").write_bytes(photo)
+    (tmp_path / "labels.csv").write_text(
+        "picture,x,even\n" + "".join(f"{i}.png,{i * 7 % 5},{i % 2 == 0}\n" for i in range(40))
+    )
+    return tmp_path
+
+
+def test_a_folder_of_folders_is_trained_on_and_another_is_predicted(db, folder):
+    lenet = "cnn => 'lenet5', layers => 'fc6', max_iterations => 9"
+    (row,) = rows(
+        db, f"FROM VISTA_TRAIN(model => 'places', label => 'folder', {lenet}, images => 'train/')"
+    )
+    assert (row["dims"], row["n_train"] + row["n_test"]) == (84, 40)
+    found = rows(db, "SELECT file, predicted_label FROM VISTA_PREDICT('places', images => 'new/')")
+    assert {row["file"]: row["predicted_label"] for row in found} == {
+        f"{i}.png": ("even", "odd")[i % 2] for i in range(40)
+    }
+
+
+def test_layers_of_a_folder_are_compared_in_random_order_too(db, folder):
+    given = "label => 'folder', cnn => 'lenet5', layers => 'fc6', max_iterations => 9"
+    for budget in ("", ", budget_seconds => 60"):
+        (row,) = rows(db, f"FROM VISTA_COMPARE(images => 'train/', {given}{budget})")
+        assert (row["layer"], row["n_train"] + row["n_test"]) == ("fc6", 40)
+
+
+def test_a_folder_is_joined_with_a_file_of_labels(db, folder):
+    lenet = "cnn => 'lenet5', layers => 'fc6', max_iterations => 9"
+    both = "images => 'new/', structured => 'labels.csv'"
+    trained = rows(
+        db,
+        f"FROM VISTA_TRAIN(model => 'csv', label => 'even', {lenet}, {both}, key => 'picture')",
+    )
+    assert [row["dims"] for row in trained] == [1, 1 + 84]
+    for images in ("new/", "new/*.png"):
+        (row,) = rows(db, f"FROM VISTA_EVALUATE('csv', {both.replace('new/', images)})")
+        assert row["n"] == 40
+
+
+def test_a_model_of_tables_predicts_a_folder(db, folder):
+    facts = "structured => 'SELECT pid || ''.png'' AS pid, x FROM facts'"
+    text = "SELECT probability FROM VISTA_PREDICT(model => 'm/cnn_fc6', {}) ORDER BY ALL"
+    over_folder = rows(db, text.format(f"images => 'new/', {facts}"))
+    over_tables = rows(db, text.format("images => 'photos', structured => 'facts'"))
+    assert len(over_folder) == 40
+    assert [round(row["probability"], 9) for row in over_folder] == [
+        round(row["probability"], 9) for row in over_tables
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network
+def test_a_keras_file_may_move_and_must_be_the_same(db, tmp_path):
+    def network(seed):
+        keras.utils.set_random_seed(seed)
+        dense = keras.layers.Dense(3, name="dense")
+        flat = keras.layers.GlobalAveragePooling2D()
+        return keras.Sequential([keras.Input((8, 8, 3)), flat, dense])
+
+    import keras
+
+    one, two, other = (tmp_path / f"{name}.keras" for name in ("one", "two", "other"))
+    network(1).save(one)
+    network(2).save(other)
+    given = "images => 'photos', structured => 'facts', key => 'pid', image => 'photo'"
+    rows(db, f"FROM VISTA_TRAIN(model => 'k', {OPTIONS}, cnn => '{one}', {given})")
+    text = "FROM VISTA_EVALUATE(model => 'k/dense', images => 'photos', structured => 'facts'{})"
+    before = rows(db, text.format(""))
+    one.rename(two)
+    with pytest.raises(vista_sql.errors.VistaError, match=r"one\.keras"):
+        db.query(text.format(""))
+    assert rows(db, text.format(f", cnn => '{two}'")) == before
+    with pytest.raises(ModelError, match=r"trained on other features .*weights_sha256 is"):
+        db.query(text.format(f", cnn => '{other}'"))
+
+
 def test_a_file_of_weights_may_move_and_must_be_the_same(db, tmp_path):
     one, two, other = (tmp_path / f"{name}.weights.h5" for name in ("one", "two", "other"))
     shutil.copy(BUNDLED, one)

@@ -90,7 +90,7 @@ def test_values_are_read_as_pythons(kind, written, value):
         (
             RelationText(),
             3,
-            "x must be a relation as text: 'name', '(SELECT …)' or the path of a file, not 3",
+            "x must be a relation as text: 'name', '(SELECT …)' or a path, not 3",
         ),
         (ByteSize(), "much", "x must be a size, like '32GB' or a number of bytes, not 'much'"),
         (ByteSize(), "0B", "x must be a size"),

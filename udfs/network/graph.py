@@ -14,7 +14,7 @@ Nothing here runs anything: who does is in `engines/`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -170,14 +170,12 @@ class Graph:
         except PlanError:
             return False
         touched = {need for name in order for need in self.needs(name, source)}
-        return source in touched and self._exact(source, order)
+        return source in touched and self.can_start(source)
 
-    def _exact(self, source: str, order: Sequence[str]) -> bool:
-        """Whether a stored `source` has the very value that the whole network would use."""
-        if not self.is_inner(source):
-            return True
-        users = [name for name in order if source in self.needs(name, source)]
-        return all(self.tail_is_exact(source, user) for user in users)
+    def can_start(self, name: str) -> bool:
+        """Return whether a stored `name` has the very value that the whole network would use."""
+        group = self._member_of.get(name)
+        return group is None or not self.is_inner(name) or self.tail_is_exact(name, group.head)
 
     def check_start(self, source: str, target: str) -> None:
         """Check that `target` may be computed from a stored map of `source`.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from vista_sql.errors import PlanError
+from vista_sql.roster.catalogue.uses import KerasLayer, KerasNode, Use, uses
 
 from .engines.tensorflow.process import Module, Tensor, load, on_thread
 from .graph import Graph
@@ -36,16 +37,11 @@ from .steps import (
     ScaleChannels,
     Standardize,
     Step,
-    Subnetwork,
     Subsample,
     Weight,
 )
 
 KerasModel: TypeAlias = Any
-KerasLayer: TypeAlias = Any
-"""A layer, or an operation that is none."""
-KerasNode: TypeAlias = Any
-KerasTensor: TypeAlias = Any
 
 
 def keras(threads: int | None = None) -> Module:
@@ -59,7 +55,7 @@ def keras(threads: int | None = None) -> Module:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KerasCall:
-    """The use of a layer that a step was read from: what its operation does not say, this can run.
+    """The call of a layer that a step was read from: what its operation does not say, this can run.
 
     `output_places` tells of each input which of its step's outputs it is.
     """
@@ -91,47 +87,16 @@ def read(model: KerasModel) -> Graph:
     inputs = getattr(model, "inputs", None)
     if not inputs or len(inputs) != 1:
         raise PlanError(f"network {model.name!r} must be functional and have one input, an image")
-    steps, output = _steps(model)
-    return Graph(model.name, steps, output)
+    found, output = uses(model)
+    return Graph(model.name, map(_step, found), output)
 
 
-def _steps(model: KerasModel) -> tuple[tuple[Step, ...], str]:
-    """Return a functional network's steps, each after its inputs, and the name of its result."""
-    names: dict[int, str] = {}  # id of a node → its step
-    uses: dict[int, int] = {}  # id of a layer → how often it was used so far
-    steps = []
-    for node in _nodes(model.outputs):
-        layer = node.operation
-        n_uses = uses[id(layer)] = uses.get(id(layer), -1) + 1
-        name = names[id(node)] = f"{layer.name}#{n_uses}" if n_uses else layer.name
-        histories = [tensor._keras_history for tensor in node.input_tensors]
-        needed = tuple(names[id(_node(tensor))] for tensor in node.input_tensors)
-        shape = tuple(node.outputs[0].shape[1:]) if len(node.outputs) == 1 else None
-        call = KerasCall(layer, node, tuple(history.tensor_index for history in histories))
-        steps.append(Step(name, operation(layer, shape), needed, shape, call))
-    return tuple(steps), names[id(_node(model.outputs[0]))]
-
-
-def _nodes(outputs: Iterable[KerasTensor]) -> list[KerasNode]:
-    """Return the nodes that outputs come from, each after those that it needs."""
-    nodes: dict[int, KerasNode] = {}
-    for output in outputs:
-        stack = [(_node(output), False)]
-        while stack:
-            node, ready = stack.pop()
-            if id(node) in nodes:
-                continue
-            if ready:
-                nodes[id(node)] = node
-                continue
-            stack.append((node, True))
-            stack.extend((parent, False) for parent in reversed(node.parent_nodes))
-    return list(nodes.values())
-
-
-def _node(tensor: KerasTensor) -> KerasNode:
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
+def _step(use: Use) -> Step:
+    needed = tuple(name for name, _ in use.inputs)
+    if use.node is None:  # an inner network, whose layers are steps
+        return Step(use.name, Identity(), needed, use.shape)
+    call = KerasCall(use.layer, use.node, tuple(place for _, place in use.inputs))
+    return Step(use.name, operation(use.layer, use.shape), needed, use.shape, call)
 
 
 def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operation:
@@ -207,8 +172,6 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
         case "PartialConv2D":
             pairs = tuple(map(tuple, layer.connections))
             return PartialConvolution(layer.kernel, layer.bias, pairs)
-        case "Sequential" | "Functional" if len(layer.inputs) == len(layer.outputs) == 1:
-            return Subnetwork(*_steps(layer))
     return Foreign(kind)
 
 

@@ -152,7 +152,7 @@ class Reshape:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The values as they are: dropout and noise, which are of training."""
+    """The values as they are: dropout and noise, which are of training; an inner network's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +216,6 @@ class PartialConvolution:
     connections: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subnetwork:
-    """A network in the network: its steps, the first of which takes the input, and their result."""
-
-    steps: tuple[Step, ...]
-    output: str
-
-
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """What only the step's origin can compute; `kind` is Keras's name of it, "" if it has none."""
@@ -253,7 +245,6 @@ Operation: TypeAlias = (
     | ScaleChannels
     | Subsample
     | PartialConvolution
-    | Subnetwork
     | Foreign
 )
 
@@ -262,10 +253,11 @@ Operation: TypeAlias = (
 class Step:
     """One use of an operation in a network."""
 
-    name: str  # the layer's; further uses of a shared layer are <name>#1, <name>#2 …
+    name: str  # the layer's, as vista_sql.roster.catalogue.uses names it
     operation: Operation
     inputs: tuple[str, ...]  # steps, in the operation's order
-    shape: tuple[int | None, ...] | None  # without the batch axis; None: it has several outputs
+    shape: tuple[int | None, ...] | None
+    """Without the batch axis; None: it has several outputs, or one that is not of floats."""
     origin: object | None = None  # what it was read from, for an engine that runs such things
 
 

@@ -15,8 +15,9 @@ from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
 from vista_sql.planning import workload
-from vista_sql.sql import edit
+from vista_sql.sql import edit, folders
 from vista_sql.sql.calls import Argument, Call, Planner
+from vista_sql.sql.kinds import KeyNames
 
 FIRST = ("images", "structured", "key")
 """What a call by position gives after `data`."""
@@ -181,7 +182,7 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
         ArgumentError: the model does not know how they are made and the call does not say; or the
             call says otherwise.
     """
-    given, kept = passed_on(call), _provenance.remembered(model)
+    given, kept = passed_on(call), _fitting(_provenance.remembered(model), call)
     if "cnn" not in kept | given:
         why = "uses no layer: give it data => … with its columns"
         if model.layers:
@@ -210,6 +211,28 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
             "layers", f"model {model.reference!r} needs layer {lacking[0]!r}: leave layers out"
         )
     return arguments
+
+
+def _fitting(kept: Mapping[str, object], call: Call) -> dict[str, object]:
+    """Return what a model remembers, but of key and image what the columns of a folder leave of it.
+
+    Example: a model of tables, over a folder
+        >>> values = {"images": "new/", "structured": "facts"}
+        >>> _fitting({"key": "pid", "image": "photo"}, Call("vista_predict", values, {}))
+        {'key': 'pid'}
+        >>> _fitting({"key": ["pid", "file"]}, Call("vista_predict", {"images": "new/"}, {}))
+        {'key': 'file'}
+    """
+    if not folders.is_folder(call.get("images")):
+        return dict(kept)
+    of_structured, of_images = KeyNames().read("key", kept.get("key", folders.KEY))
+    key: object = of_structured  # of one name that is not the folder's, the pair is made there
+    if of_images.lower() in folders.COLUMNS:
+        key = [of_structured, of_images]
+    if call.get("structured") is None:
+        key = of_images if of_images.lower() in folders.COLUMNS else folders.KEY
+    others = {name: value for name, value in kept.items() if name not in _provenance.DEFAULTS}
+    return {**others, "key": key}
 
 
 def _agree(name: str, given: object, kept: object) -> bool:

@@ -153,6 +153,8 @@ def remembered(model: Model) -> dict[str, object]:
     if not isinstance(arguments, dict):
         return {}
     known = {name: arguments.get(name) for name in (*REMEMBERED, *DEFAULTS)}
+    if known["weights"] == known["cnn"]:
+        del known["weights"]  # a .keras file has its own
     return {name: value for name, value in known.items() if value not in (None, "")}
 
 
@@ -190,10 +192,11 @@ def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
 def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
     arguments, columns = transfer.get("arguments"), transfer.get("columns")
     facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
-    for name in ("cnn", "pool", "dtype"):
-        value = arguments.get(name) if isinstance(arguments, dict) else None
-        if value is not None and not Path(str(value)).is_absolute():  # a file may have moved
-            facts[name] = value
+    if isinstance(arguments, dict):
+        names = ["pool", "dtype"]
+        if arguments.get("cnn") != arguments.get("weights"):
+            names.append("cnn")  # else it is a .keras file, which may have moved
+        facts |= {n: arguments[n] for n in names if arguments.get(n) is not None}
     if isinstance(columns, dict):
         facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
     return facts

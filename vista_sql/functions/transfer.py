@@ -27,9 +27,7 @@ ARGUMENTS = (
         "images",
     ),
     Argument("image", "the image column; found if absent", Text("a column's name")),
-    Argument(
-        "structured", "the relation, or a CSV or Parquet file, to join on the key", RelationText()
-    ),
+    Argument("structured", "a relation, or a CSV file, to join on the key", RelationText()),
     Argument("key", "the join key; with a folder as images, 'file'", KeyNames(), "id"),
     Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),
     Argument("pool", "what a feature map is reduced to", OneOf(POOLS), "max2x2"),

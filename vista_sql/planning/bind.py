@@ -17,7 +17,7 @@ from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
-from vista_sql.sql import parse
+from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.parse import Unresolved
 from vista_sql.store import Choice
@@ -107,7 +107,9 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
     """Return the relation that an argument names, with its columns where they can be seen."""
     try:
         relation = nested.subquery(call.get(argument), call, argument)
-        return replace(relation, columns=columns_of(relation.text, nested.database))
+        is_folder = folders.is_folder(call.get(argument))
+        described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
+        return replace(relation, columns=columns_of(described, nested.database))
     except QueryError as error:
         raise error.at(call.place(argument)) from error.__cause__
 

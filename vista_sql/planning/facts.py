@@ -70,14 +70,14 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         >>> class Counting(Unseen):
         ...     def counts(self, query):
         ...         print(query)
-        ...         return (3.0, 3.0, None) if "count(*) FROM photos" in query else (3.0, 3.0, 2.0)
+        ...         return (3.0, None, None) if "count(*) FROM photos" in query else (3.0, 3.0, 2.0)
         >>> from vista_sql.planning.workload import Relation, bind, load_cnn
         >>> from vista_sql.sql.calls import Call
         >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
         >>> photos = Relation("photos", {"id": "INTEGER", "path": "VARCHAR"})
         >>> workload = bind(call, load_cnn(call), photos, None, seed=0, device="auto")
         >>> gather(workload, Counting(), Identifiers("__v_")).distinct_images
-        SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
+        SELECT (SELECT count(*) FROM photos), NULL, NULL
         SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
         SELECT "images =>"."id", "images =>"."id" AS __v_key, "images =>"."path" AS __v_image
         FROM photos AS "images =>"
@@ -117,7 +117,7 @@ def _is_computed(workload: Workload) -> bool:
 
 
 def _sides(workload: Workload, blobs: bool, names: Identifiers) -> str:
-    """Return the select list of: image rows, their distinct keys, mean bytes of some images."""
+    """Return the select list of: image rows; of BLOBs also distinct keys, mean bytes of some."""
     images = workload.images.text
     key, image = (
         names.dialect.identifier(workload.image_key),
@@ -126,7 +126,7 @@ def _sides(workload: Workload, blobs: bool, names: Identifiers) -> str:
     some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
     return ", ".join([
         f"(SELECT count(*) FROM {images})",
-        f"(SELECT count(DISTINCT {key}) FROM {images})",
+        f"(SELECT count(DISTINCT {key}) FROM {images})" if blobs else "NULL",
         f"(SELECT avg(octet_length(image)) FROM {some})" if blobs else "NULL",
     ])  # fmt: skip
 

@@ -180,7 +180,9 @@ def _read(con: duckdb.DuckDBPyConnection, table: Path, as_text: Sequence[str]) -
     for special in "[*?":
         path = path.replace(special, f"[{special}]")  # DuckDB would read a pattern
     types = ", ".join(f"{text_literal(column)}: 'VARCHAR'" for column in as_text)
-    options = f"header => true, skip => 0, sample_size => -1{f', types => {{{types}}}' if types else ''}"
+    options = (
+        f"header => true, skip => 0, sample_size => -1{f', types => {{{types}}}' if types else ''}"
+    )
     for encoding in ("utf-8", "latin-1"):
         try:
             con.execute(

@@ -81,6 +81,9 @@ class Layer:
     flops: int  # per image, from the image up to this layer: 2 × multiply-adds
     parameters: int  # of this layer alone
     inputs: tuple[str, ...] = ("",)  # the layers that it reads; "" is the image
+    can_start: bool = True
+    """Whether its stored map has the very value that layers above it use: a convolution has not
+    whose batch norm is folded into it."""
 
     @property
     def size(self) -> int:
@@ -175,8 +178,11 @@ class Cnn:
     def determines(self, start: Layer, target: Layer) -> bool:
         """Return whether `target` can be computed from the map of `start` alone.
 
-        It can where every path from the image to `target` passes through `start`.
+        It can where every path from the image to `target` passes through `start`, whose map is
+        what the network itself goes on with.
         """
+        if not start.can_start:
+            return False
         pending, seen = [target.name], set()
         while pending:
             name = pending.pop()
@@ -212,6 +218,7 @@ def _catalogue(name: str) -> tuple[Layer, ...]:
             row["flops"],
             row["parameters"],
             tuple(row["inputs"]),
+            row.get("can_start", True),
         )
         for row in json.loads(text)["layers"]
     )

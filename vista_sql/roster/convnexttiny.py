@@ -105,4 +105,5 @@ CNN = Cnn(
             sha256="8ae6e78ce2933352b1ef4008e6dd2f17bc40771563877d156bc6426c7cf503ff",
         ),
     },
+    revision="inner layers",  # which Keras computed as one
 )

@@ -85,13 +85,15 @@ class Call:
     def checked(self) -> Call:
         """Return the call if all of it can be: it is read once, before it is expanded.
 
-        Where its images are a folder or a glob, the image and the key that these imply are in it.
+        Where the images of a TRANSFER are a folder or a glob, the image and the key that these
+        imply are in it.
 
         Raises:
             UnknownNameError: an argument that the function does not have.
             ArgumentError: a required argument is missing, or a value is none of its kind.
         """
-        arguments = load(self.function).arguments
+        function = load(self.function)
+        arguments = function.arguments
         known = [argument.name for argument in arguments]
         for name in self.values:
             if name not in known:
@@ -104,8 +106,9 @@ class Call:
                     "",
                     f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
                 )
-        implied = folders.with_defaults(self.values)
-        call = replace(self, values={n: value for n, value in implied.items() if n in known})
+        call = self
+        if function.expand is None:  # a function that transfers has a TRANSFER of its own
+            call = replace(self, values=folders.with_defaults(self.values))
         for argument in arguments:
             call._read(argument)
         return call

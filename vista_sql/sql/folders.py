@@ -20,6 +20,9 @@ KEY, IMAGE = "file", "path"
 COLUMNS = (KEY, "folder", IMAGE)
 """The columns of a folder, all VARCHAR: the default key, the last folder's name, the image."""
 
+NO_FILES = f"(SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {name}' for name in COLUMNS)})"
+"""A relation of these columns, which looks at no folder."""
+
 _GLOB = re.compile(r"[*?\[]")
 _QUERY = re.compile(
     r"""\s*(?:[('] | [\w.]*" | -- | /\*.*?\*/
@@ -156,13 +159,23 @@ def _unknown(folder: str) -> UnknownNameError:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return the folder, as `glob()` shows it at the beginning of its paths, and the glob in it."""
-    is_all = text.endswith("/")
+    """Return the folder, as `glob()` shows it at the beginning of its paths, and the glob in it.
+
+    Example:
+        >>> for text in ("./my//photos/", "../a/b*/*.png", "*.png", "//data/", "file:///data/"):
+        ...     print(_split(text))
+        ('my/photos/', '**/*')
+        ('../a/', 'b*/*.[pP][nN][gG]')
+        ('', '*.[pP][nN][gG]')
+        ('/data/', '**/*')
+        ('/data/', '**/*')
+    """
+    text, is_all = text.removeprefix("file://"), text.endswith("/")
     head, tail = (text, "") if is_all and _is_there(text) else _before_glob(text)
     if is_all:
         tail += "**/*"
     if "://" not in head and head:
-        head = os.path.normpath(head).rstrip("/") + "/"
+        head = re.sub(r"^/+", "/", os.path.normpath(head)).rstrip("/") + "/"
         head = "" if head == "./" else head
     return head, _in_any_case(tail)
 

@@ -206,7 +206,7 @@ class LayerNames:
 class RelationText:
     """A name, a query or a path, read as its text: `planner.relation` makes it stand after FROM."""
 
-    words: str = "a relation as text: 'name', '(SELECT …)' or the path of a file"
+    words: str = "a relation as text: 'name', '(SELECT …)' or a path"
 
     def read(self, name: str, value: object) -> str:
         """Return the text."""

@@ -198,9 +198,11 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
 def from_keras_file(path: str) -> Cnn:
     """Return the facts about a network that a user saved as a `.keras` file.
 
-    Its layers have the names they have in the file; the last few that hold parameters are offered
-    by default. It gets RGB or gray pixels, 0 to 255, as float32: such a network scales them itself.
-    Loading it is the one case in which planning needs Keras; it happens once per file and process.
+    Its layers have the names they have in the file, those of a network in it `<network>/<layer>`;
+    offered by default, and counted from the top, are the last few that hold parameters of the
+    outermost network, each by its first call. It gets RGB or gray pixels, 0 to 255, as float32:
+    such a network scales them itself. Loading it is the one case in which planning needs Keras; it
+    happens once per file and process.
 
     Raises:
         WeightsError: the file is missing or damaged, or the network does not take one image of
@@ -295,8 +297,11 @@ def _keras_file_facts(path: str, _stamp: tuple[int, ...]) -> Cnn:
     with _kept_random_state():
         network = keras_files.read_network(path)
     layers = entries(network)
+    if not layers:
+        raise WeightsError(f"the network in {path} has no layer that returns one tensor of floats")
     height, width, channels = network.inputs[0].shape[1:]
-    offered = tuple(layer.name for layer in layers if layer.parameters)[-KERAS_FILE_LAYERS:]
+    outermost = [x.name for x in layers if x.parameters and not {"/", "#"} & set(x.name)]
+    offered = tuple(outermost[-KERAS_FILE_LAYERS:]) or (layers[-1].name,)
     return Cnn(
         name=path,
         title=Path(path).stem,
@@ -304,8 +309,8 @@ def _keras_file_facts(path: str, _stamp: tuple[int, ...]) -> Cnn:
         input_shape=(height, width, channels),
         parameters=network.count_params(),
         aliases={},
-        feature_layers=offered or (layers[-1].name,),
-        counted_layers=offered or (layers[-1].name,),
+        feature_layers=offered,
+        counted_layers=offered,
         preprocessing=Preprocessing(
             order="gray" if channels == 1 else "rgb",
             mean=(0.0,) * channels,
@@ -315,5 +320,5 @@ def _keras_file_facts(path: str, _stamp: tuple[int, ...]) -> Cnn:
         build=partial(keras_files.read_network, path),
         default_weights=path,
         catalogue=layers,
-        revision="inference" if keras_files.trains_by_default(network) else "",
+        revision=keras_files.revision(network),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import zip_longest
@@ -13,15 +13,18 @@ from typing import Any, TypeAlias
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Network
+from vista_sql.roster.catalogue.uses import KerasLayer, KerasNode, KerasTensor, Use, uses
 from vista_sql.roster.parts.layers import custom_layers
 
 Group: TypeAlias = Any  # of an HDF5 file
-KerasLayer: TypeAlias = Any
 Saved: TypeAlias = tuple[str, list[Any]]  # a layer's name in the file, its arrays in order
 Pair: TypeAlias = tuple[KerasLayer | None, Saved]
 
 ALIKE_IN_TRAINING = frozenset({"AutoContrast", "CenterCrop", "MaxNumBoundingBoxes", "Resizing"})
 """Keras's layers whose call says `training=True` and which do the same without."""
+
+TRIED = 5
+"""Images of which the second stays while the others change; counted from the end it is another."""
 
 
 def fill(network: Network, cnn: str, path: str) -> None:
@@ -67,7 +70,8 @@ def read_network(path: str) -> Network:
     """Load a `.keras` file as a functional network of one image input.
 
     Raises:
-        WeightsError: the file is damaged, or does not hold such a network.
+        WeightsError: the file is damaged, does not hold such a network, or one that computes over
+            the images of a batch.
     """
     import keras
 
@@ -91,7 +95,21 @@ def read_network(path: str) -> Network:
         )
     # However it was put together, it now takes one tensor: not a list or a dictionary of one.
     (image,), outputs = network.inputs, network.outputs
-    return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=network.name)
+    network = keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=network.name)
+    if (mixing := images_are_mixed_by(network)) is not None:
+        raise WeightsError(
+            f"the network in {path} cannot give features of an image: {mixing!r} computes over the "
+            "images of a batch; let it compute over axes of each image (axis 1 and above)"
+        )
+    return network
+
+
+def revision(network: Network) -> str:
+    """Return `Cnn.revision` of a user's network: what of it earlier versions computed otherwise."""
+    found, _ = uses(network)
+    inner = any(use.node is None for use in found)  # its layers are fused as those around it are
+    changed = {"inference": trains_by_default(network), "inner layers": inner}
+    return ", ".join(name for name, applies in changed.items() if applies)
 
 
 def trains_by_default(network: Network) -> bool:
@@ -108,6 +126,64 @@ def trains_by_default(network: Network) -> bool:
         if any(node.arguments.kwargs.get("training") for node in layer._inbound_nodes):
             return True
     return False
+
+
+def images_are_mixed_by(network: Network) -> str | None:
+    """Return the first use in which one image's values depend on another's; None: there is none.
+
+    Tried out on operations that are no layers, and on layers along the axis of the batch. Such are
+    `ops.mean(x)` and `ops.flip(x, axis=0)`.
+    """
+    import keras
+
+    found, _ = uses(network)
+    outputs = {use.name: use.outputs for use in found}
+    for use in found:
+        if use.node is None or not use.inputs or not _may_mix(use):
+            continue
+        given = [outputs[name][place] for name, place in use.inputs]
+        with keras.device("cpu:0"):
+            if not _keeps_images_apart(use.node, given):
+                return use.name
+    return None
+
+
+def _may_mix(use: Use) -> bool:
+    import keras
+
+    axis = getattr(use.layer, "axis", None)
+    axes = axis if isinstance(axis, list | tuple) else [axis]
+    first = {0, -len(use.outputs[0].shape)}
+    return not isinstance(use.layer, keras.layers.Layer) or any(one in first for one in axes)
+
+
+def _keeps_images_apart(node: KerasNode, given: Sequence[KerasTensor]) -> bool:
+    """Return whether an image's results are the same beside any other images."""
+    import keras
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    shapes = [(TRIED, *(side or 1 for side in one.shape[1:])) for one in given]
+    values = [random.random(shape, np.float32) for shape in shapes]
+    alone = [value.copy() for value in values]
+    for value in alone:
+        value[np.arange(TRIED) != 1] = 0
+    found = []
+    for tried in (values, alone):
+        tensors = {
+            id(own): keras.ops.convert_to_tensor(value, own.dtype)
+            for own, value in zip(node.input_tensors, tried, strict=True)
+        }
+        args, kwargs = node.arguments.fill_in(tensors)
+        try:
+            results = keras.tree.flatten(node.operation(*args, **kwargs))
+        except Exception:  # of any type: it does not take so many images
+            return False
+        found.append([np.asarray(one) for one in results])
+    return all(
+        one.shape[:1] == (TRIED,) and np.allclose(one[1], other[1], equal_nan=True)
+        for one, other in zip(*found, strict=True)
+    )
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 from vista_sql.roster import Network, Preprocessing
+from vista_sql.roster.catalogue.uses import KerasLayer, uses
 
-KerasLayer: TypeAlias = Any
 Array: TypeAlias = Any
 
 PIXEL_VARIANCE = (256**2 - 1) / 12  # of a byte all of whose values are equally likely
@@ -66,18 +66,20 @@ def input_moments(preprocessing: Preprocessing) -> Expected:
 
 def _set_batch_norms(network: Network, start: Expected) -> None:
     """Set the variances, bottom to top; `start` describes the network's input."""
-    known: dict[int, Expected] = {}
-    for layer in network.layers:
-        parents = layer._inbound_nodes[0].parent_nodes
-        below = [known.get(id(node.operation), Expected(0, 1)) for node in parents] or [start]
-        for part in getattr(layer, "layers", None) or (layer,):
-            below = [_after(part, below)]
-        known[id(layer)] = below[0]
+    found, _ = uses(network)
+    known: dict[str, Expected] = {}
+    channels = {use.name: [output.shape[-1] for output in use.outputs] for use in found}
+    for use in found:
+        below = [known[name] for name, _ in use.inputs] or [start]
+        shares = [channels[name][place] or 1 for name, place in use.inputs]
+        known[use.name] = below[0] if use.node is None else _after(use.layer, below, shares)
 
 
-def _after(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
-    """Return what a layer's output is expected to be like, given its inputs."""
+def _after(layer: KerasLayer, below: Sequence[Expected], channels: Sequence[int]) -> Expected:
+    """Return what a layer's output is expected to be like, given its inputs and their channels."""
     kind = type(layer).__name__
+    if kind == "Concatenate":
+        return _joined(below, channels)
     if kind == "BatchNormalization":
         variance = layer.moving_variance
         variance.assign([max(below[0].square, SMALLEST_VARIANCE)] * variance.shape[0])
@@ -85,7 +87,8 @@ def _after(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
     if kind == "LayerNormalization":
         return Expected(0, 1)
     result = _COMBINED[kind](layer, below) if kind in _COMBINED else below[0]
-    if any(len(weight.shape) > 1 for weight in layer.weights):  # a kernel: its mean is zero
+    weights = getattr(layer, "weights", ())  # an operation that is no layer has none
+    if any(len(weight.shape) > 1 for weight in weights):  # a kernel: its mean is zero
         result = Expected(0, result.square)
     return _activated(layer, result)
 
@@ -136,8 +139,7 @@ def _product(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
     )
 
 
-def _joined(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
-    channels = [tensor.shape[-1] for tensor in layer._inbound_nodes[0].input_tensors]
+def _joined(below: Sequence[Expected], channels: Sequence[int]) -> Expected:
     shares = [count / sum(channels) for count in channels]
     pairs = list(zip(shares, below, strict=True))
     return Expected(
@@ -157,7 +159,6 @@ def _rescaled(layer: KerasLayer, below: Sequence[Expected]) -> Expected:
 _COMBINED: dict[str, Callable[[KerasLayer, Sequence[Expected]], Expected]] = {
     "Add": _sum,
     "Multiply": _product,
-    "Concatenate": _joined,
     "Rescaling": _rescaled,
 }
 

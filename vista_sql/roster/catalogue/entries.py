@@ -2,94 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
-from typing import Any, TypeAlias
 
+from vista_sql import catalog, kernels
 from vista_sql.roster import Layer, Network
-
-KerasLayer: TypeAlias = Any
-Node: TypeAlias = Any  # one call of a layer
-Tensor: TypeAlias = Any
+from vista_sql.roster.catalogue.uses import KerasLayer, Use, uses
 
 
 def entries(network: Network) -> tuple[Layer, ...]:
     """Return the catalogue of a Keras functional or sequential network, bottom to top.
 
-    Left out: the input, and layers that do not return exactly one tensor of known shape. Operations
-    are those of all layers between the image and the layer's output; a layer that is used more than
-    once counts once.
+    Layers of networks in the network are there too, as `uses` names them, before the layer that
+    the inner network is; that one's parameters are those of all its layers.
+
+    Left out: the input, and what does not return exactly one tensor of floats of known shape.
+    Operations are those of all layers between the image and the layer's output.
     """
     import keras
 
-    costs = {id(layer): multiply_adds(layer) for layer in network.layers}
-    below: dict[int, frozenset[int]] = {}
+    graph = catalog.module(kernels.PACKAGE, "network.keras_reader").read(network)
+    found, _ = uses(network)
+    by_name = {use.name: use for use in found}
+    costs = {use.name: 0 if use.node is None else _cost(use, by_name) for use in found}
+    below: dict[str, frozenset[str]] = {}
+    for use in found:
+        below[use.name] = frozenset({use.name}).union(*(below[name] for name, _ in use.inputs))
+    read: dict[str, tuple[str, ...]] = {}  # use → itself; or what it reads, where it has no row
     rows = []
-    for layer in network.layers:
-        output = _output(layer)
-        if output is None or isinstance(layer, keras.layers.InputLayer):
+    for use in sorted(found, key=lambda use: use.place):
+        inputs = dict.fromkeys(one for name, _ in use.inputs for one in read[name]) or {"": None}
+        shape = None if isinstance(use.layer, keras.layers.InputLayer) else _shape(use)
+        read[use.name] = tuple(inputs) if shape is None else (use.name,)
+        if shape is None:
             continue
-        operations = _below(layer._inbound_nodes[0], below)
         rows.append(
             Layer(
-                name=layer.name,
-                shape=tuple(output.shape[1:]),
-                flops=2 * sum(costs.get(operation, 0) for operation in operations),
-                parameters=layer.count_params(),
-                inputs=_inputs(layer),
+                name=use.name,
+                shape=shape,
+                flops=2 * sum(costs[name] for name in below[use.name]),
+                parameters=sum(prod(w.shape) for w in getattr(use.layer, "weights", ())),
+                inputs=tuple(inputs),
+                can_start=graph.can_start(use.name),
             )
         )
     return tuple(rows)
 
 
-def _below(node: Node, known: dict[int, frozenset[int]]) -> frozenset[int]:
-    """Return the ids of the operations that a call of a layer stands on, its own among them.
-
-    `known` holds what was found for other calls, and gets what is found here.
-    """
-    pending = [node]
-    while pending:
-        missing = [parent for parent in pending[-1].parent_nodes if id(parent) not in known]
-        if missing:
-            pending += missing
-            continue
-        call = pending.pop()
-        parents = (known[id(parent)] for parent in call.parent_nodes)
-        known[id(call)] = frozenset({id(call.operation)}).union(*parents)
-    return known[id(node)]
+def _shape(use: Use) -> tuple[int, ...] | None:
+    """Return the shape of a use's maps or vectors; a single value is a vector of one."""
+    sides = use.shape
+    if sides is None:
+        return None
+    known = tuple(side for side in sides if side is not None)
+    return None if len(known) < len(sides) else known or (1,)
 
 
-def _inputs(layer: KerasLayer) -> tuple[str, ...]:
-    """Return the names of the layers that a layer reads; the network's input is ""."""
-    import keras
-
-    parents = [node.operation for node in layer._inbound_nodes[0].parent_nodes]
-    names = ("" if isinstance(p, keras.layers.InputLayer) else p.name for p in parents)
-    return tuple(dict.fromkeys(names)) or ("",)
+def _cost(use: Use, by_name: dict[str, Use]) -> int:
+    before = [by_name[name].outputs[place].shape for name, place in use.inputs]
+    return multiply_adds(use.layer, before[0] if before else (), use.outputs[0].shape)
 
 
-def multiply_adds(layer: KerasLayer) -> int:
+def multiply_adds(
+    layer: KerasLayer, before: Sequence[int | None], after: Sequence[int | None]
+) -> int:
     """Return the multiply-adds of one layer for one image.
 
     Counted: each weight of a kernel (anything of two axes or more) once per place it is applied at,
     which is exact for dense, convolutional (grouped, depthwise, separable, partial, transposed)
     layers. Not counted: element-wise work (bias, activation, normalisation) and pooling.
+
+    Args:
+        layer: a layer, or an operation that is none.
+        before: (batch, …) of what it reads.
+        after: (batch, …) of its result.
     """
     import keras
 
-    if inner := getattr(layer, "layers", None):
-        return sum(multiply_adds(part) for part in inner)
-    side = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else _output(layer)
-    weights = sum(prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
-    return weights * prod(side.shape[1:-1]) if weights and side is not None else 0
-
-
-def _output(layer: KerasLayer) -> Tensor | None:
-    """Return the layer's only output tensor, or None where there is no such thing."""
-    try:
-        output = layer.output
-    except (AttributeError, ValueError):  # several outputs by several calls, or never called
-        return None
-    shape = getattr(output, "shape", None)
-    if shape is None or len(shape) < 2 or None in shape[1:]:
-        return None
-    return output
+    kernels = [weight for weight in getattr(layer, "weights", ()) if len(weight.shape) > 1]
+    if not kernels:
+        return 0
+    if getattr(layer, "layers", None) and getattr(layer, "outputs", None):
+        inner, _ = uses(layer)  # a network that is run as one
+        return sum(_cost(use, {one.name: one for one in inner}) for use in inner if use.node)
+    side = before if isinstance(layer, keras.layers.Conv2DTranspose) else after
+    weights: int = sum(prod(one.shape) for one in kernels)
+    return weights * prod(length or 1 for length in side[1:-1])

@@ -19,7 +19,6 @@ from ...steps import (
     ResponseNorm,
     ScaleChannels,
     Step,
-    Subnetwork,
     Subsample,
 )
 
@@ -55,7 +54,7 @@ def is_even(step: Step) -> bool:
             return step.operation.activation in ("linear", "relu", "relu6")
         case Foreign():
             return step.operation.kind in EVEN_KINDS
-        case LayerNorm() | ScaleChannels() | Subsample() | PartialConvolution() | Subnetwork():
+        case LayerNorm() | ScaleChannels() | Subsample() | PartialConvolution():
             return False
     return True  # sums, products, maxima, copies
 
