@@ -50,7 +50,11 @@ class Foods:
         self.asked.append(query)
         return (100.0, 100.0, 50_000.0) if "octet_length" in query else (10.0, 10.0, 9.0)
 
-    def images(self, query):
+    def images_at_hand(self, query, schemes):
+        self.asked.append(query)
+        return None, None
+
+    def image_digests(self, query, schemes):
         self.asked.append(query)
         return ()
 

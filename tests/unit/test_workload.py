@@ -120,7 +120,7 @@ def test_the_image_column_is_found(columns, found):
     [
         ({"id": "INTEGER", "a": "BLOB", "b": "BLOB", "c": "VARCHAR"}, "2 BLOB columns"),
         ({"id": "INTEGER", "a": "VARCHAR", "b": "VARCHAR"}, "2 VARCHAR columns"),
-        ({"id": "VARCHAR", "n": "INTEGER"}, "no column of BLOBs or paths"),
+        ({"id": "INTEGER", "n": "INTEGER"}, "no column of BLOBs or paths"),
     ],
 )
 def test_an_image_column_in_doubt_is_asked_for(columns, says):

@@ -43,7 +43,7 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
     Args:
         runtime: shared by the process's kernels.
         spec: the order.
-        images: BLOBs, or paths and URIs, or whole rows of the image relation; NULL: no image.
+        images: as `image_column` takes them.
         keys: text that names the rows in errors; may be NULL.
 
     Raises:

@@ -40,8 +40,22 @@ class Database(Protocol):
             QueryError: it fails.
         """
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return the values of a query's one column: encoded images, or their paths."""
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return the mean bytes of some images, and the most bytes that decoding one takes.
+
+        Args:
+            query: columns as `image_types.beginnings` has them.
+            schemes: of URIs that may be read, with commas between; "": all.
+
+        Returns:
+            Of those in the column or in files here; None where there are none.
+
+        Raises:
+            QueryError: it fails.
+        """
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return the feature store's digests of the images at hand in a query's one column."""
 
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are, by name in lower case."""
@@ -90,8 +104,12 @@ class Unseen:
         """Raise QueryError: nothing can be counted."""
         raise QueryError("rows cannot be counted while a statement is bound")
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return no images."""
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return nothing: no image is at hand."""
+        return None, None
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return no digests."""
         return ()
 
     def views(self) -> Mapping[str, str]:
@@ -143,9 +161,13 @@ class Naming:
         """Return the one row of numbers that a query gives."""
         return self.database.counts(self.clause + query)
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return the values of a query's one column."""
-        return self.database.images(self.clause + query)
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return the mean bytes of some images, and the most bytes that decoding one takes."""
+        return self.database.images_at_hand(self.clause + query, schemes)
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return the feature store's digests of the images at hand."""
+        return self.database.image_digests(self.clause + query, schemes)
 
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vista_sql.errors import QueryError
+from vista_sql.errors import PlanError, QueryError
 from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
@@ -206,7 +206,14 @@ def choose(call: Bound | Expanded) -> Chosen | Expanded:
         context = context.whole()
     with located(call.call):
         machine = context.machine(call.call)
-        return Chosen(call, optimizer.choose(workload, machine), machine)
+        try:
+            plan = optimizer.choose(workload, machine)
+        except PlanError:
+            modest = memory.with_modest_images(workload)
+            if modest is workload:
+                raise
+            call, plan = replace(call, workload=modest), optimizer.choose(modest, machine)
+        return Chosen(call, plan, machine)
 
 
 def stage(call: Chosen | Expanded) -> Transfer | Expanded:
@@ -215,11 +222,19 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
         return call
     bound, context = call.bound, call.bound.context
     run = context.open_run(call.plan.name)
+    limit_bytes = call.machine.resources.memory_bytes
     staged = rewrite.stage(
-        bound.workload, call.plan, bound.names, run=run, folder=context.folder, gate=context.gate
+        bound.workload,
+        call.plan,
+        bound.names,
+        run=run,
+        folder=context.folder,
+        gate=context.gate,
+        decoding_bytes=memory.decoding_limit(
+            bound.workload, call.plan.chosen.peak_bytes, limit_bytes
+        ),
     )
     staged = replace(staged, rows=bound.database.clause + staged.rows)
-    limit_bytes = call.machine.resources.memory_bytes
     return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vista_sql import kernels, roster
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import Device, Dtype, Pool
+from vista_sql.planning import image_types
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
@@ -84,6 +85,8 @@ class Facts:
     image_bytes: float | None = None  # mean of some encoded images, if they are here
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
+    decoding_bytes: int | None = None  # the most that one of some images takes, if they are here
+    is_inline: bool = False  # the column is of text that holds the images themselves
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,7 @@ def bind(
         image_key=image_key,
         image_column=image_column,
         is_image_sure=call.get("image") is not None
-        or "BLOB" in types.values()
+        or any(map(image_types.holds_bytes, types.values()))
         or types.get(image_key, "VARCHAR") != "VARCHAR",
         structured=structured,
         structured_key=structured_key,
@@ -327,8 +330,11 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
     if named is not None:
         column = images.column(named, call, "image", "images")
         kind = (images.columns or {}).get(column, "BLOB")
-        if kind not in ("BLOB", "VARCHAR"):
-            raise call.error("image", f"image column {column!r} is {kind}, not BLOBs or paths")
+        if not (image_types.holds_bytes(kind) or image_types.holds_texts(kind)):
+            advice = image_types.as_blobs(kind)
+            raise call.error(
+                "image", f"image column {column!r} is {kind}, not BLOBs or paths{advice}"
+            )
         return column
     if images.columns is None:
         return None  # the kernel finds it
@@ -338,14 +344,17 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
 def find_image_column(
     columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
 ) -> str:
-    """Return the only BLOB column, else the only VARCHAR that is not the key, else the key.
+    """Return the only column of bytes, else the only VARCHAR that is not the key, else the key.
+
+    Bytes are BLOBs, also with a path beside them (`image_types`). An ENUM is mostly a label, and
+    JSON is much else: as images they are taken where the call names them.
 
     Args:
         columns: name → DuckDB type.
         key: the image relation's key.
         error: makes the error to raise from (argument, message).
     """
-    blobs = [name for name, kind in columns.items() if kind == "BLOB"]
+    blobs = [name for name, kind in columns.items() if image_types.holds_bytes(kind)]
     texts = [name for name, kind in columns.items() if kind == "VARCHAR"]
     candidates = blobs or [name for name in texts if name != key] or texts
     if len(candidates) == 1:
