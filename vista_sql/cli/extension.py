@@ -30,7 +30,7 @@ Example:
 )
 @click.option("--yes", is_flag=True, help="Do not ask (install).")
 def COMMAND(action: str, output: Path | None, yes: bool) -> None:
-    """Make and install what the duckdb shell loads."""
+    """Build and install the extension that gives the duckdb shell these functions."""
     from vista_sql.hosts.shell import places
 
     places.check_system()

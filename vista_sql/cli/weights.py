@@ -30,10 +30,10 @@ SHOWN_DIGITS = 12  # of a checksum, in a table
 @click.argument("words", metavar="[add FILE…]", nargs=-1)
 @_output.options
 def COMMAND(words: tuple[str, ...], format_: str | None, output: Path | None, rows: int) -> None:
-    """List the weights that CNNs can have: which are here, their checksums, where from.
+    """List the weights that CNNs can have: which are on this machine, their checksums and sources.
 
-    `vista weights add FILE…` finds out by its checksum what a file that you fetched is, and copies
-    it to where it is looked for; then no network is needed.
+    `vista weights add FILE…` is for machines without a network: it recognizes a file that you have
+    downloaded elsewhere by its checksum, and copies it to the folder where weights are looked for.
     """
     from vista_sql import weights
 
