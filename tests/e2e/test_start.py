@@ -316,6 +316,13 @@ def test_without_a_network_to_download_from_it_is_the_one_that_brings_its_weight
     assert "expect little of it elsewhere" in chosen.note
 
 
+def test_a_file_of_weights_is_found_from_any_folder(folder):
+    Path("mine.h5").write_bytes(b"weights")
+    chosen = networks.choose("resnet18", "mine.h5")
+    assert chosen.weights == str(folder / "mine.h5")
+    assert "with the weights in mine.h5" in chosen.note
+
+
 def test_random_weights_are_called_a_rehearsal():
     chosen = networks.choose("resnet18", "random")
     assert "say nothing about what the network can do" in chosen.note

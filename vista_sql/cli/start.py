@@ -41,7 +41,7 @@ WARNING = "warning"  # a column of the comparison
   vista start photos                           each picture's folder is its label
   vista start photos labels.csv --label price --cnn resnet50 --project prices
 
-A row of LABELS.csv names its picture in any column, with or without folder and ending.""",
+Some column of LABELS.csv names the pictures, with or without their folder and ending.""",
 )
 @click.argument(
     "folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path)
@@ -53,9 +53,7 @@ A row of LABELS.csv names its picture in any column, with or without folder and 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @click.option("--label", metavar="COLUMN", help="The column to learn.")
-@click.option(
-    "--key", metavar="COLUMN", help="The column that names the pictures; found by itself."
-)
+@click.option("--key", metavar="COLUMN", help="The column that names the pictures. Default: found.")
 @click.option(
     "--cnn",
     metavar="CNN",
@@ -82,10 +80,10 @@ def COMMAND(
 ) -> None:
     """Begin a project: which layer of a network tells most about your pictures?
 
-    Makes a folder with a database, query files that you can change, a first comparison of layers
-    and its report, and says what to type next. FOLDER holds the pictures, in folders or not;
-    LABELS.csv has a row for each. Without it, the folder that a picture is in is its label. Your
-    pictures and LABELS.csv are only read. Run it again when there are more.
+    It makes a folder with a database, query files that you can change, a first comparison of layers
+    and its report, and says what to type next. FOLDER holds the pictures, also in folders of its
+    own; LABELS.csv has a row for each. Without a table, the folder that a picture is in is its
+    label. Your pictures and your table are only read. Run it again when you have more of them.
     """
     from vista_sql import connect
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vista_sql import roster, weights
 from vista_sql.errors import WeightsError
@@ -45,8 +46,11 @@ def choose(cnn: str | None, chosen_weights: str | None) -> Network:
             choice = weights.resolve(facts, chosen_weights)
         except WeightsError as error:
             raise WeightsError(f"{error} (here: --weights FILE, or --weights random)") from None
-        kind = chosen_weights if choice.kind == "file" and chosen_weights else choice.kind
-        return Network(cnn, chosen_weights, facts.feature_layers, _note(facts, kind))
+        is_file = choice.kind == "file"
+        given = choice.path if is_file else chosen_weights  # absolute: queries run from anywhere
+        named = str(Path(cnn).expanduser().absolute()) if cnn.lower().endswith(".keras") else cnn
+        note = _note(facts, str(chosen_weights) if is_file else choice.kind)
+        return Network(named, given, facts.feature_layers, note)
     candidates = [roster.load(name) for name in dict.fromkeys((*PREFERRED, *roster.names()))]
     here = (facts for facts in candidates if IMAGENET in weights.available(facts))
     facts = next(here, candidates[0])
@@ -59,7 +63,7 @@ def choose(cnn: str | None, chosen_weights: str | None) -> Network:
 
 
 def _note(facts: roster.Cnn, kind: str) -> str:
-    """Return what is to be said of weights of a kind: imagenet, bundled, random, a file's name."""
+    """Return what is to be said of weights: 'imagenet', 'bundled', 'random' …, or a file's."""
     if kind == "computed":
         return f"{facts.title}, which is computed from the image without a network"
     if kind == "random":
@@ -76,4 +80,4 @@ def _note(facts: roster.Cnn, kind: str) -> str:
             "photographs, are downloaded where there is a network, or added by `vista weights add "
             f"FILE`; then: --cnn {PREFERRED[0]}"
         )
-    return f"{facts.title} with weights from {kind}"
+    return f"{facts.title} with the weights in {kind}"
