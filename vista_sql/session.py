@@ -147,6 +147,10 @@ class Session:
         if self._own:
             self.con.close()
 
+    def __repr__(self) -> str:
+        folder = Path(self._connection.folder)
+        return f"<vista_sql.Session on {folder.stem if folder.suffix == '.vista' else ':memory:'}>"
+
     def __enter__(self) -> Session:
         return self
 

@@ -290,6 +290,55 @@ def test_models_are_listed_shown_and_dropped(tmp_path):
     assert vista("models", "--db", file, "--format", "csv").stdout.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """A database that another process has open, as a notebook does, with a model and a run."""
+    file = tmp_path_factory.mktemp("held") / "toy.duckdb"
+    assert vista("query", TRAIN.format(1), "--db", file).exit_code == 0
+    code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        yield file
+        process.stdin.close()
+
+
+def test_what_needs_no_table_runs_beside_a_notebook(held, tmp_path):
+    listed = vista("models", "--db", held, "--format", "csv")
+    assert "toy/structured@1" in listed.stdout
+    shown = vista("models", "show", "toy", "--db", held, "--format", "json")
+    assert json.loads(shown.stdout)[0]["label"] == "y"
+    page = vista("report", "--db", held, "-o", tmp_path / "toy.html")
+    assert (page.exit_code, page.stderr) == (0, "")
+    (tmp_path / "photos.parquet").write_bytes(b"")
+    duckdb.sql("SELECT 1 AS id, ''::BLOB AS image").write_parquet(str(tmp_path / "p.parquet"))
+    read = f"(FROM ''{tmp_path}/p.parquet'')"
+    call = f"FROM TRANSFER(cnn => 'hog', images => '{read}')"
+    explained = vista("explain", call, "--db", held)
+    assert "plan: " in explained.stdout, explained.stderr
+    assert "vista_infer" in vista("rewrite", call, "--db", held).stdout
+
+
+def test_what_needs_a_table_says_who_holds_it(held):
+    call = "FROM TRANSFER(cnn => 'hog', images => 'photos')"
+    for arguments in (
+        ("explain", call),
+        ("rewrite", call),
+        ("query", "FROM t"),
+        ("export", "FROM t", "-o", "x"),
+    ):
+        done = vista(*arguments, "--db", held)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert re.search(
+            r"toy.duckdb is open in process \d+ .* close it there with db.close\(\)", done.stderr
+        )
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_image_far_down_is_named(tmp_path):
     file = tmp_path / "many.duckdb"
     with duckdb.connect(str(file)) as con:
@@ -322,7 +371,8 @@ def test_the_roster_is_listed():
 
 
 def table(sql, **options):
-    return _output._box(vista_sql.query(sql).arrow(), **options).splitlines()
+    result = vista_sql.query(sql)
+    return _output._box(result.arrow(), result.types, **options).splitlines()
 
 
 def test_tables_fit_the_terminal(monkeypatch):

@@ -167,3 +167,16 @@ def test_query_explain_and_rewrite_take_query_files_too(run):
     done = CliRunner().invoke(app, ["query", *args])
     assert done.exit_code == 1
     assert done.stderr.startswith("vista: models/b.sql: 'x' is undefined; there is ref, source")
+
+
+def test_a_new_column_of_an_incremental_file_is_told_before_anything_changes(run):
+    head = "{{ config(materialized='incremental') }} SELECT id"
+    assert run({"kept": f"{head} FROM foods"}).exit_code == 0
+    done = run({"kept": f'{head}, price, 1 AS "b c" FROM foods'})
+    assert done.exit_code == 1
+    assert 'has no column "price", "b c", which the file now makes' in done.stderr
+    assert "ALTER TABLE" in done.stderr
+    assert "--full-refresh" in done.stderr
+    assert rows("FROM kept ORDER BY 1") == [(0,), (1,), (2,)]
+    assert run({}, "--full-refresh").exit_code == 0
+    assert rows('SELECT price, "b c" FROM kept ORDER BY 1') == [(0, 1), (10, 1), (20, 1)]

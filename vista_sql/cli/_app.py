@@ -154,8 +154,8 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     cls=Commands,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with `vista demo`, or with your own pictures: `vista start FOLDER LABELS.csv --label "
-    "COLUMN`. `vista COMMAND --help` shows examples of each command.",
+    epilog="Begin with `vista demo`, or with your own pictures: `vista start FOLDER LABELS.csv "
+    "--label COLUMN`. `vista COMMAND --help` shows examples of each command.",
 )
 @click.option(
     "--version",

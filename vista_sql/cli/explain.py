@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, opened, statement
+from vista_sql.cli._statement import database, planning, statement
 
 
 @click.command(
@@ -29,5 +29,5 @@ from vista_sql.cli._statement import database, opened, statement
 )
 def COMMAND(sql: str, db: Path | None, measure: bool) -> None:
     """Show the plan of a statement and why it was chosen. Nothing is inferred without --measure."""
-    with opened(db) as session:
+    with planning(db) as session:
         click.echo(session.explain(sql, measure=measure))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vista_sql.cli._app import Command, Failure, sentence, show_traceback
-from vista_sql.cli._statement import nothing_in_scope
+from vista_sql.cli._statement import connected, nothing_in_scope
 from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def COMMAND(
     may use dbt's Jinja: ref, source, var, env_var, config, this, is_incremental(). If one fails,
     its table stays as it was, those that need it are skipped, and the others run.
     """
-    from vista_sql import connect, query_files
+    from vista_sql import query_files
     from vista_sql.query_files.configuration import PROJECT_FILE
 
     project, names = query_files.read(paths, variables)
@@ -101,7 +101,7 @@ def COMMAND(
         for name in order
         if name not in wrong and project.file(name).materialized != "ephemeral"
     ]
-    with connect(db) as session:
+    with connected(db) as session:
         for number, name in enumerate(stored, 1):
             head = f"{number} of {len(stored)}  {name}"
             lacking = sorted(project.needed_by(name) & missed.keys())
@@ -150,6 +150,9 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
     before = _rows(session, file) if adds else 0
     sql = project.render(name, incremental=adds)
     statements = materializations.statements(file, sql, existing, columns)
+    if adds:  # before anything is inferred
+        made = session.query(sql, scope=nothing_in_scope).columns
+        materializations.check_columns(file, made, columns)
     try:
         with bar(name) as progress:
             _carry_out(session, statements, progress)

@@ -64,7 +64,7 @@ def _list(files: tuple[KnownFile, ...], target: _output.Target) -> None:
         else:
             row |= {"checksum": file.checksum, "path": str(file.path), "url": file.file.url}
     table = pa.Table.from_pylist(rows)
-    columns = dict.fromkeys(table.column_names, "VARCHAR")
+    columns = [(name, "VARCHAR") for name in table.column_names]
     _output.write(Result(columns, lambda _: iter(table.to_batches()), table.schema), target, 0)()
     absent = next((file for file in files if not file.path.is_file()), None)
     if target.is_table and target.path is None and absent is not None:

@@ -40,6 +40,9 @@ class Database(Protocol):
             QueryError: it fails.
         """
 
+    def texts(self, query: str) -> Sequence[str | None]:
+        """Return the values of a query's one column, which is text."""
+
     def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
         """Return the mean bytes of some images, and the most bytes that decoding one takes.
 
@@ -104,6 +107,10 @@ class Unseen:
         """Raise QueryError: nothing can be counted."""
         raise QueryError("rows cannot be counted while a statement is bound")
 
+    def texts(self, query: str) -> Sequence[str | None]:
+        """Return no texts."""
+        return ()
+
     def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
         """Return nothing: no image is at hand."""
         return None, None
@@ -160,6 +167,10 @@ class Naming:
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Return the one row of numbers that a query gives."""
         return self.database.counts(self.clause + query)
+
+    def texts(self, query: str) -> Sequence[str | None]:
+        """Return the values of a query's one column."""
+        return self.database.texts(self.clause + query)
 
     def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
         """Return the mean bytes of some images, and the most bytes that decoding one takes."""

@@ -45,7 +45,7 @@ def checked(call: Call, workload: Workload, database: Database, dialect: Dialect
         except QueryError as error:
             raise keys.incomparable(types, error) from None
         if is_folder and rows and not joined:
-            (example,) = database.images(f"SELECT {keys.example} FROM {keys.rows}")
+            (example,) = database.texts(f"SELECT {keys.example} FROM {keys.rows}")
             raise call.error("key", keys.none_joins(str(example)))
     return workload
 

@@ -85,6 +85,28 @@ def statements(
             return Statements((*within, f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}"))
 
 
+def check_columns(file: QueryFile, made: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise an error where new rows have columns that the table they are added to has not.
+
+    Args:
+        file: the file; incremental.
+        made: the columns that its SELECT makes.
+        columns: those of the table.
+
+    Raises:
+        QueryError: names them, and says what to do.
+    """
+    there = {column.lower() for column in columns}
+    new = [column for column in made if column.lower() not in there]
+    if new:
+        named = ", ".join(map(identifier, new))
+        raise QueryError(
+            f"{file.relation} has no column {named}, which the file now makes: add it with ALTER "
+            f"TABLE {file.relation} ADD COLUMN …, make the table anew with --full-refresh, or "
+            "leave it out of the SELECT"
+        )
+
+
 def _added(file: QueryFile, sql: str, columns: Sequence[str]) -> Statements:
     """Return the SQL that adds rows to a file's table, in place of those with the same key."""
     name, new = str(file.relation), identifier(_new(file))

@@ -77,6 +77,10 @@ class Seen:
         except duckdb.Error as error:
             raise QueryError(str(error).splitlines()[0]) from error
 
+    def texts(self, query: str) -> list[str | None]:
+        """Return the values of a query's one column."""
+        return [text for (text,) in self._con.execute(query).fetchall()]
+
     def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
         """Return the mean bytes of some images, and the most bytes that decoding one takes."""
         try:
