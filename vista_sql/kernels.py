@@ -63,6 +63,10 @@ Dtype = Literal["float32", "bfloat16"]
 """The arithmetic of inference."""
 
 Device = Literal["auto", "cpu", "gpu"]
+
+Engine = Literal["tensorflow", "openvino"]
+"""Who runs a network: a folder of `udfs/network/engines/` each."""
+
 """Where inference runs; 'auto' is a GPU where there is one."""
 
 
@@ -95,6 +99,7 @@ class InferSpec:
     seed: int = 0  # of weights => 'random'
     dtype: Dtype = "float32"
     device: Device = "auto"
+    engine: Engine = "tensorflow"
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None
@@ -345,8 +350,8 @@ class ProcessRuntime(Protocol):
     def handing_out_rows(self, run: str) -> AbstractContextManager[None]:
         """Enclose the engine's reading of a run's rows."""
 
-    def timed(self) -> Mapping[tuple[str, str, str], Mapping[str, tuple[int, float]]]:
-        """Return what networks took: (CNN, dtype, device) → layer → (operations, seconds)."""
+    def timed(self) -> Mapping[tuple[str, str, str, str], Mapping[str, tuple[int, float]]]:
+        """Return what networks took: (CNN, dtype, device, engine) → layer → (FLOPs, seconds)."""
 
     def forget(self, run: str) -> None:
         """Drop the counts of a run."""

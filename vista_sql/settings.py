@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from vista_sql.errors import SettingError
-from vista_sql.kernels import Device
+from vista_sql.kernels import Device, Engine
 from vista_sql.units import parse_bytes
 
 Placement = Literal["before", "after"]
@@ -127,15 +128,18 @@ def _flag_or_path(text: str) -> bool | str:
 
 def _one_of(*values: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if text.strip().lower() not in values:
-            raise ValueError
-        return text.strip().lower()
+        value = text.strip().lower()
+        if value not in values:
+            close = get_close_matches(value, values, 1)
+            raise ValueError(*(f"did you mean {name!r}?" for name in close))
+        return value
 
     return read
 
 
 COUNT = "a whole number of at least 1"
 DEVICES: tuple[str, ...] = get_args(Device)
+ENGINES: tuple[str, ...] = ("auto", *get_args(Engine))
 PLACEMENTS: tuple[str, ...] = get_args(Placement)
 
 SETTINGS = (
@@ -151,6 +155,7 @@ SETTINGS = (
     Setting("threads", COUNT, "threads of inference and decoding", None, _positive),
     Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, _size),
     Setting("device", alternatives(DEVICES), "where inference runs", "auto", _one_of(*DEVICES)),
+    Setting("engine", alternatives(ENGINES), "who runs the network", "auto", _one_of(*ENGINES)),
     Setting("seed", "a whole number", "seed of weights => 'random'", 0, _whole),
     Setting("home", "a folder", "where models, runs and errors are", None, _path),
     Setting(

@@ -89,11 +89,15 @@ class Engine:
             weights, `device` is 'auto', 'cpu' or 'gpu', `threads` are of one operation, None: one
             per core. A device that is not here is a SettingError, a network that the engine cannot
             run a PlanError.
+        packages: distributions, of which one is enough to have it installed.
+        has_gpu: whether it can use one.
     """
 
     name: str
     identity: Callable[[], str]
     open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner]
+    packages: tuple[str, ...]
+    has_gpu: bool
 
 
 def load(name: str) -> Engine:

@@ -28,6 +28,11 @@ OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 byte
 CALLS = 3  # inferring or decoding at once, however many threads an engine has: each holds pixels
 
 
+def _key(opened: networks.OpenCnn, spec: InferSpec) -> tuple[str, str, str, str]:
+    """Return what tells networks apart."""
+    return opened.identity, spec.dtype, spec.device, spec.engine
+
+
 def _never() -> None:
     """Let a call go on: nobody can cancel it."""
 
@@ -47,7 +52,7 @@ class Runtime(ProcessRuntime):
         self._lock = threading.Lock()  # of the tables below, never held for long
         self._counters: dict[str, RunCounts] = {}
         self._loading: dict[object, threading.Lock] = {}
-        self._networks: dict[tuple[str, str, str], networks.Network | hog.Hog] = {}
+        self._networks: dict[tuple[str, str, str, str], networks.Network | hog.Hog] = {}
         self._outcomes: OrderedDict[Hashable, str | None] = OrderedDict()
         self._stores: dict[tuple[str, int], Store] = {}
         self.threads = Threads(cores())
@@ -79,7 +84,7 @@ class Runtime(ProcessRuntime):
             WeightsError: its weights are missing, damaged, or of another network.
         """
         opened = self._open(spec)
-        key = (opened.identity, spec.dtype, spec.device)
+        key = _key(opened, spec)
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:
@@ -89,7 +94,7 @@ class Runtime(ProcessRuntime):
                     self._networks[key] = hog.Hog(opened.cnn)
                 else:
                     self._networks[key] = networks.Network(
-                        opened, spec.dtype, spec.device, spec.threads
+                        opened, spec.dtype, spec.device, spec.threads, spec.engine
                     )
                 self.count(spec.run, load_seconds=time.perf_counter() - began)
             return self._networks[key]
@@ -98,13 +103,13 @@ class Runtime(ProcessRuntime):
         """Return the spec's CNN with its weights chosen, not loaded."""
         return self._open(spec)
 
-    def timed(self) -> dict[tuple[str, str, str], dict[str, tuple[int, float]]]:
-        """Return what networks took: (CNN, dtype, device) → `Network.timed`."""
+    def timed(self) -> dict[tuple[str, str, str, str], dict[str, tuple[int, float]]]:
+        """Return what networks took: (CNN, dtype, device, engine) → `Network.timed`."""
         with self._lock:
             loaded = list(self._networks.items())
         return {
-            (network.cnn.name, dtype, device): network.timed
-            for (_, dtype, device), network in loaded
+            (network.cnn.name, dtype, device, engine): network.timed
+            for (_, dtype, device, engine), network in loaded
             if isinstance(network, networks.Network) and network.timed
         }
 
@@ -118,7 +123,7 @@ class Runtime(ProcessRuntime):
 
     def is_loaded(self, spec: InferSpec) -> bool:
         """Return whether the spec's network is there."""
-        return (self._open(spec).identity, spec.dtype, spec.device) in self._networks
+        return _key(self._open(spec), spec) in self._networks
 
     def count(self, run: str, **amounts: float) -> None:
         """Add `amounts` to the counters of `run` by their names."""

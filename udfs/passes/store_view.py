@@ -64,12 +64,15 @@ class StoreView:
     @cached_property
     def _device(self) -> str:
         is_hog = self._opened.cnn.name == hog.NAME
-        return store.device_class("cpu" if is_hog else self._spec.device)
+        return store.device_class("cpu" if is_hog else self._spec.device, self._spec.engine)
 
     def _space(self, output: Output) -> Space:
         layer, pool = output
         cnn, weights = self._opened.cnn, self._opened.identity.rpartition("/")[2]
-        return store.space(cnn, weights, layer, pool, self._spec.dtype, device=self._device)
+        spec = self._spec
+        return store.space(
+            cnn, weights, layer, pool, spec.dtype, device=self._device, engine=spec.engine
+        )
 
     @cached_property
     def _spaces(self) -> tuple[Space, ...]:
@@ -209,14 +212,17 @@ def store_view(inputs: Inputs, outputs: Sequence[Output]) -> StoreView | None:
         outputs: what is looked for, by slot.
 
     Raises:
-        SettingError: a GPU is asked for and there is none, so that what is stored is of no use.
+        SettingError: a GPU is asked for and there is none that the engine can use, so that what is
+            stored is of no use.
     """
     runtime = inputs.runtime
     feature_store = runtime.store(inputs.spec)
     if feature_store is None:
         return None
     of_network = inputs.opened.cnn.name != hog.NAME and any(layer for layer, _ in outputs)
-    wants_gpu = inputs.spec.device == "gpu" and not store.device_class("gpu").startswith("gpu")
+    spec = inputs.spec
+    is_gpu_here = store.device_class("gpu", spec.engine).startswith("gpu")
+    wants_gpu = spec.device == "gpu" and not is_gpu_here
     if of_network and wants_gpu and len(inputs.images):
         inputs.network()  # it says so, or there is one that the driver's files do not tell of
     return StoreView(feature_store, inputs, outputs, runtime.unusable)

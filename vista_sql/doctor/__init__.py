@@ -17,10 +17,13 @@ import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
 from vista_sql.errors import HostError, SettingError, StoreError, VistaError
 from vista_sql.hosts.shell import binary, places
-from vista_sql.kernels import Dtype
+from vista_sql.kernels import Dtype, Engine
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.machine.resources import own_version, package_version
+from vista_sql.planning import engines
+from vista_sql.planning.engines import EngineChoice
+from vista_sql.roster import Cnn
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
 
@@ -65,6 +68,7 @@ def examine() -> Iterator[Finding]:
     yield from _hosts()
     tensorflow, finding = _tensorflow()
     yield from finding
+    yield from _openvino()
     if tensorflow is not None:
         yield from _sample()
 
@@ -243,20 +247,28 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
     choice = store.chosen(Settings().value("store").value, None)
     rates = measurement.measure(choice.folder)
     rates = replace(rates, trainer_bytes_per_second=measurement.trainer_rate())
-    asked: list[tuple[str, Dtype]] = [(name.lower(), "float32") for name in cnns]
+    asked: list[tuple[str, Dtype, Engine]] = [
+        (name.lower(), "float32", _chosen_engine(roster.load(name)).name) for name in cnns
+    ]
     met = [
-        (name, dtype)
+        (name, dtype, engine)
         for name in roster.names()
         for dtype in get_args(Dtype)
-        if any(key.startswith(f"{name}/{dtype}/") for key in known)
+        for engine in get_args(Engine)
+        if network_key(name, dtype, "auto", engine) in known and engines.is_installed(engine)
     ]
     networks = {
-        network_key(name, dtype, "auto"): measurement.measure_network(name, dtype)
-        for name, dtype in asked or met
+        network_key(name, dtype, "auto", engine): measurement.measure_network(name, dtype, engine)
+        for name, dtype, engine in asked or met
     }
     calibration.save(path, replace(rates, networks={**known, **networks}))
     yield from _rates(calibration.load(path))
     yield Finding("calibration", "kept in", str(path))
+
+
+def _chosen_engine(cnn: Cnn) -> EngineChoice:
+    asked, device = Settings().value("engine"), Settings().value("device").value
+    return engines.choose(asked, engines.here(), cnn, device=device, dtype="float32")
 
 
 def _hosts() -> Iterator[Finding]:
@@ -314,6 +326,29 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
         Finding("TensorFlow", "Keras", package_version("keras") or "not installed"),
         Finding("TensorFlow", "GPU", ", ".join(gpus) or "none: inference runs on the CPU"),
     ]
+
+
+def _openvino() -> Iterator[Finding]:
+    """Load OpenVINO, where it is installed, and yield what it says of itself and of the CPU."""
+    version = package_version("openvino")
+    if version is None:
+        shown = "not installed (pip install 'vista-sql[openvino]': networks run quicker on a CPU)"
+        yield Finding("OpenVINO", "openvino", shown)
+        return
+    began = time.perf_counter()
+    try:
+        core = catalog.module(kernels.PACKAGE, "network.engines.openvino.process").core()
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        processor = core.get_property("CPU", "FULL_DEVICE_NAME")
+    except Exception as error:  # whatever a damaged installation raises
+        reason = f"{version} cannot be used: {type(error).__name__}: {error}"
+        remedy = f"pip install --force-reinstall openvino=={version}"
+        yield Finding("OpenVINO", "openvino", reason, "broken", remedy)
+        return
+    seconds = time.perf_counter() - began
+    yield Finding("OpenVINO", "openvino", f"{version}, loaded in {seconds:.1f} s")
+    shown = "float32 and bfloat16" if "BF16" in able else "float32; bfloat16 is TensorFlow's only"
+    yield Finding("OpenVINO", "arithmetic", f"{shown} ({processor})")
 
 
 def _sample() -> Iterator[Finding]:

@@ -53,6 +53,7 @@ ARGUMENTS = (
     Argument("threads", "a hint: threads of inference and decoding", SettingValue("threads")),
     Argument("memory_limit", "a hint: most memory to use", SettingValue("memory_limit")),
     Argument("device", "where inference runs", SettingValue("device")),
+    Argument("engine", "who runs the network", SettingValue("engine")),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
 )
 

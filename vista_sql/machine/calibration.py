@@ -101,9 +101,9 @@ class Rates:
 DEFAULTS = Rates()
 
 
-def network_key(cnn: str, dtype: str, device: str) -> str:
+def network_key(cnn: str, dtype: str, device: str, engine: str) -> str:
     """Return the name under which a CNN's seconds are kept: what they depend on here."""
-    return f"{cnn}/{dtype}/{device}"
+    return f"{cnn}/{dtype}/{device}/{engine}"
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────

@@ -12,10 +12,12 @@ from typing import Protocol
 
 from vista_sql import store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import keys, workload
+from vista_sql.planning import engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.engines import EngineChoice, Engines
 from vista_sql.planning.workload import Relation, Workload
+from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
@@ -45,6 +47,14 @@ class HasSettings(Protocol):
         """Return the value of a setting that wins for a call."""
 
 
+class KnowsEngines(HasSettings, Protocol):
+    """What knows the settings of a session, and who can run networks."""
+
+    @property
+    def engines(self) -> Engines:
+        """What is here."""
+
+
 def workload_of(call: Call, nested: Nested) -> Workload:
     """Return the workload of a TRANSFER call; it needs everything, and its facts are unknown.
 
@@ -69,6 +79,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         glimpsed,
         seed=context.setting("seed", call).value,
         device=context.setting("device", call).value,
+        engine=engine_of(call, cnn, context),
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
     )
@@ -128,6 +139,17 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
             raise UnknownNameError("table", relation.strip('"'), database.tables()) from None
         raise
     return None if columns is None else dict(columns)
+
+
+def engine_of(call: Call, cnn: Cnn, context: KnowsEngines) -> EngineChoice:
+    """Return who runs the network of a call: its own argument's, else the session's choice."""
+    return engines.choose(
+        context.setting("engine", call),
+        context.engines,
+        cnn,
+        device=context.setting("device", call).value,
+        dtype=call.get("dtype"),
+    )
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

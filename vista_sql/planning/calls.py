@@ -40,6 +40,7 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         seed=workload.seed,
         dtype=workload.dtype,
         device=workload.device,
+        engine=workload.engine.name,
         on_error="raise" if workload.on_error == "raise" else "null",
         folder=folder,
         schemes=workload.schemes,

@@ -145,7 +145,7 @@ class _Bill:
         self.parts[part] = self.parts.get(part, 0.0) + seconds
 
     def _seconds_to(self, cnn: Cnn, layer: Layer) -> float:
-        key = network_key(cnn.name, self.workload.dtype, self.workload.device)
+        key = network_key_of(self.workload, cnn)
         return self.rates.infer_seconds(key, layer) / self.share
 
     def _resumed(self, stage: Infer, start: Layer) -> None:
@@ -240,13 +240,18 @@ def starts_stored(stage: Infer, known: StoredShare, cnn: Cnn, missing: list[Laye
     )
 
 
+def network_key_of(workload: Workload, cnn: Cnn) -> str:
+    """Return the name under which a CNN's seconds are kept, as a workload runs it."""
+    return network_key(cnn.name, workload.dtype, workload.device, workload.engine.name)
+
+
 def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates) -> float:
     """Return what an image saves that starts from a stored raw map; below 0, it costs.
 
     The Vista paper (section 5.2, its Figure 16) found conv4_6 of ResNet50 dearer to load from its
     disks than to compute again, and VGG16's fully connected layers far cheaper.
     """
-    key = network_key(cnn.name, workload.dtype, workload.device)
+    key = network_key_of(workload, cnn)
     computed = decode_seconds(Sizes.of(workload).image_bytes, rates)
     computed += rates.infer_seconds(key, base)
     return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
-from vista_sql import kernels
+from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
 from vista_sql.planning.candidates import Candidate
 from vista_sql.planning.optimizer import Decision
@@ -65,12 +65,15 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
 
 
 def _workload(workload: Workload) -> Iterator[Fact]:
-    """Yield what is computed: the network, its layers, its weights."""
+    """Yield what is computed: the network, its layers, who runs it, its weights."""
     asked = [tap.column for tap in workload.taps]
     used = [tap.column for tap in workload.used_taps]
     yield Fact(topic="transfer", item="cnn", detail=workload.cnn.name)
     yield Fact(topic="transfer", item="layers asked", value=len(asked), detail=", ".join(asked))
     yield Fact(topic="transfer", item="layers computed", detail=", ".join(used) or "none")
+    if workload.cnn.name != roster.DESCRIPTOR or len(workload.passes) > 1:
+        engine = workload.engine
+        yield Fact(topic="transfer", item="engine", why=engine.why, detail=engine.name)
     if workload.weights == "random":
         yield Fact(
             topic="transfer",
@@ -214,6 +217,8 @@ def _transfer(number: int, rows: Sequence[Fact]) -> str:
     lines += _data_lines([fact for fact in rows if fact.topic == "data"])
     if "weights" in about:
         lines.append(f"  weights: {about['weights'].detail}: {about['weights'].why}")
+    if "engine" in about:
+        lines.append(f"  engine: {about['engine'].detail} ({about['engine'].why})")
     lines.append("  stages:")
     lines += [f"    {'' if s.item == 'none' else f'{s.item}. '}{s.detail}" for s in stages]
     lines += _estimate_lines(next((fact for fact in candidates if fact.chosen), None))

@@ -340,10 +340,11 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
     if cnn.name == roster.DESCRIPTOR or not _is_here(workload):
         return {}, {}
     identity = weights.resolve(cnn, workload.weights, workload.seed).identity
-    device = device_class(workload.device)
+    engine = workload.engine.name
+    device = device_class(workload.device, engine)
 
     def of(layer: str, pool: str) -> Space:
-        return space(cnn, identity, layer, pool, workload.dtype, device=device)
+        return space(cnn, identity, layer, pool, workload.dtype, device=device, engine=engine)
 
     used = [tap.layer.name for tap in workload.used_taps if tap.cnn is None]
     features = {layer: of(layer, workload.pool) for layer in used}

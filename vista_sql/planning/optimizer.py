@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vista_sql.errors import PlanError, UnknownNameError
-from vista_sql.machine.calibration import Rates, network_key
+from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import candidates, cost, memory, plans
 from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints, Machine
@@ -311,7 +311,7 @@ def _memory_decision(resources: Resources) -> Decision:
 
 
 def _estimates_decision(workload: Workload, rates: Rates) -> Decision:
-    key = network_key(workload.cnn.name, workload.dtype, workload.device)
+    key = cost.network_key_of(workload, workload.cnn)
     met = "measured" if rates.has_met(key) else "from its FLOPs"
     assumed = cost.Sizes.of(workload).assumed
     why = f"{workload.cnn.name} {met}" + (f"; assumed: {', '.join(assumed)}" if assumed else "")

@@ -17,6 +17,7 @@ from vista_sql.planning.calls import base_spec
 from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
+from vista_sql.planning.engines import Engines
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
@@ -313,6 +314,11 @@ class CallPlanner:
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins."""
         return self.context.setting(name, call)
+
+    @property
+    def engines(self) -> Engines:
+        """Who can run networks here."""
+        return self.context.engines
 
     def fresh_name(self, role: str) -> str:
         """Return a new identifier that no user's name equals."""

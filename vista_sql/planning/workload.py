@@ -11,6 +11,7 @@ from vista_sql import kernels, roster
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import Device, Dtype, Pool
 from vista_sql.planning import image_types
+from vista_sql.planning.engines import UNASKED, EngineChoice
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
@@ -112,6 +113,7 @@ class Workload:
     store: Choice = OFF
     schemes: str = ""  # of URIs that may be read; "": all
     is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
+    engine: EngineChoice = UNASKED
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -222,7 +224,7 @@ def bind(
         structured: the structured relation, or None.
         glimpsed: the image relation's columns as far as they could be seen beforehand, where
             `images.columns` is None.
-        given: `seed`, `device`, `store` and `schemes`, as the settings have them.
+        given: `seed`, `device`, `engine`, `store` and `schemes`, as the settings have them.
 
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.

@@ -13,8 +13,9 @@ from typing import Any
 from zlib import crc32
 
 from vista_sql import catalog, kernels
+from vista_sql.kernels import Engine
 from vista_sql.machine.resources import own_version, package_version, processor
-from vista_sql.roster import Cnn
+from vista_sql.roster import DESCRIPTOR, Cnn
 
 VERSION = 1
 """Of decoding, preprocessing, lowering and pooling: raised when a change alters a bit of features
@@ -47,7 +48,14 @@ def digest(data: Any) -> bytes:
 
 
 def space(
-    cnn: Cnn, weights: str, layer: str, pool: str = "none", dtype: str = "float32", *, device: str
+    cnn: Cnn,
+    weights: str,
+    layer: str,
+    pool: str = "none",
+    dtype: str = "float32",
+    *,
+    device: str,
+    engine: Engine = "tensorflow",
 ) -> Space:
     """Return the space of a layer's features.
 
@@ -58,11 +66,13 @@ def space(
         pool: one of vista_sql.kernels.POOLS; 'none' for raw maps.
         dtype: 'float32' or 'bfloat16'.
         device: what `device_class` returned.
+        engine: who runs the network: features of two engines never mix.
     """
     pre = cnn.preprocessing
     size = "x".join(map(str, cnn.input_shape))
     if not layer:  # decoding knows of the network only this
         return Space("", "", "", "", "", f"{pre.order} {size}", _decoder())
+    arithmetic = "" if cnn.name == DESCRIPTOR else _arithmetic(engine)  # HOG needs none
     shape = next((known.shape for known in cnn.layers if known.name == layer), None)
     return Space(
         cnn=cnn.title if cnn.name.lower().endswith(".keras") else cnn.name,
@@ -71,12 +81,12 @@ def space(
         pool="none" if shape is not None and len(shape) == 1 else pool,
         dtype=dtype,
         preprocessing=f"{pre.order} {size} {pre.resize} -{list(pre.mean)} *{list(pre.scale)}",
-        made_by=", ".join(filter(None, (_decoder(), _arithmetic(), device, cnn.revision))),
+        made_by=", ".join(filter(None, (_decoder(), arithmetic, device, cnn.revision))),
     )
 
 
 @cache
-def device_class(device: str) -> str:
+def device_class(device: str, engine: Engine = "tensorflow") -> str:
     """Return what kind of processor a device setting ('auto', 'cpu', 'gpu') will mean here.
 
     Said without TensorFlow: from the driver's own files, and the package that is installed.
@@ -84,7 +94,7 @@ def device_class(device: str) -> str:
     gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "-1"
     for_gpus = package_version("tensorflow-cpu") is None
-    if device.lower() != "cpu" and gpus and for_gpus and not hidden:
+    if device.lower() != "cpu" and _entry(engine).has_gpu and gpus and for_gpus and not hidden:
         lines = gpus[0].read_text(encoding="utf-8", errors="replace").splitlines()
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
         return f"gpu {models[0] if models else 'NVIDIA'}"
@@ -109,10 +119,14 @@ def _decoder() -> str:
     return f"vista-sql {own_version()}.{VERSION}, opencv {opencv}"
 
 
-def _arithmetic() -> str:
-    """Return the identity of the engine that runs networks."""
-    engine: str = catalog.module(kernels.PACKAGE, "network.engines.tensorflow").ENGINE.identity()
-    return engine
+def _arithmetic(engine: Engine) -> str:
+    """Return the identity of an engine that runs networks."""
+    identity: str = _entry(engine).identity()
+    return identity
+
+
+def _entry(engine: Engine) -> Any:
+    return catalog.module(kernels.PACKAGE, f"network.engines.{engine}").ENGINE
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from vista_sql import catalog, kernels, roster, store, train
 from vista_sql.errors import StoreError
 from vista_sql.files import nearest_existing
-from vista_sql.kernels import Dtype
+from vista_sql.kernels import Dtype, Engine
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import machine
 
@@ -53,19 +53,22 @@ def measure(store_folder: str = "") -> Rates:
     )
 
 
-def measure_network(name: str, dtype: Dtype = "float32") -> dict[str, tuple[int, float]]:
+def measure_network(
+    name: str, dtype: Dtype = "float32", engine: Engine = "tensorflow"
+) -> dict[str, tuple[int, float]]:
     """Return a CNN's seconds from layer to layer, with random weights: they cost the same.
 
     Args:
         name: of the roster.
         dtype: of the arithmetic.
+        engine: who runs it.
 
     Returns:
-        As `calibration.Segments`; slow, TensorFlow is imported and the network built.
+        As `calibration.Segments`; slow, the engine is imported and the network built.
     """
     cnn = roster.load(name)
     layers = tuple(cnn.layer(layer).name for layer in cnn.feature_layers)
-    spec = kernels.InferSpec(name, layers, weights="random", dtype=dtype)
+    spec = kernels.InferSpec(name, layers, weights="random", dtype=dtype, engine=engine)
     network = catalog.module(kernels.PACKAGE, "passes.runtime").Runtime().network(spec)
     pixels = np.random.default_rng(0).integers(0, 256, (NETWORK_IMAGES, *cnn.input_shape), np.uint8)
     for _ in range(NETWORK_BATCHES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from vista_sql.errors import HostError, PlanError, SettingError
@@ -46,11 +47,11 @@ def core() -> Core:
     return found
 
 
-def compiled(model: bytes, dtype: Dtype, threads: int | None) -> Request:
+def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> Request:
     """Compile an ONNX model; return what runs it, one batch at a time.
 
     Args:
-        model: serialized.
+        write: gives it, serialized; it is held no longer than it takes to read it.
         dtype: of the arithmetic.
         threads: of one inference; None: one per core.
 
@@ -73,7 +74,7 @@ def compiled(model: bytes, dtype: Dtype, threads: int | None) -> Request:
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        network = runtime.compile_model(runtime.read_model(model), "CPU", options)
+        network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
     except RuntimeError as error:
         reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
         raise PlanError(f"OpenVINO cannot run the network: {reason.strip()}") from error

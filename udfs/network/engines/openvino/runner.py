@@ -130,8 +130,12 @@ class OpenVinoRunner:
             for pool in key.pools
         ]
         source = None if key.start == self.graph.input else key.start
-        model = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
-        return compiled(model.SerializeToString(), self._dtype, self._threads)
+
+        def write() -> bytes:
+            model = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
+            return bytes(model.SerializeToString())
+
+        return compiled(write, self._dtype, self._threads)
 
 
 def _ordered(pools: Iterable[str]) -> tuple[str, ...]:
