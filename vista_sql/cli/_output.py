@@ -146,10 +146,14 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     return lambda: None
 
 
-def show(table: pa.Table) -> None:
-    """Write all rows of a table to stdout, as people read them."""
+def show(result: Result, without: str) -> None:
+    """Write all rows to stdout, as people read them, without one of their columns."""
+    kinds = {n: kind for n, kind in zip(result.columns, result.types, strict=True) if n != without}
+    text = _box(
+        result.arrow().select(list(kinds)), list(kinds.values()), in_terminal=sys.stdout.isatty()
+    )
     with _sink(None) as stream:
-        stream.write(_encoded(_box(table, in_terminal=sys.stdout.isatty()), None))
+        stream.write(_encoded(text, None))
 
 
 def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:

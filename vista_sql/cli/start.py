@@ -154,10 +154,9 @@ def _compare(session: Session, file: Path) -> list[dict[str, Any]]:
     click.echo(f"\n{file}:\n\n{statement}\n", err=True)
     began = datetime.now(UTC).isoformat(timespec="milliseconds")
     with bar() as progress:
-        table = session.query(query, progress=progress, scope=nothing_in_scope).arrow()
-    rows: list[dict[str, Any]] = table.to_pylist()
-    shown = [name for name in table.column_names if name != WARNING]  # long, and much the same
-    _output.show(table.select(shown))
+        result = session.query(query, progress=progress, scope=nothing_in_scope)
+        rows: list[dict[str, Any]] = result.arrow().to_pylist()
+    _output.show(result, without=WARNING)  # which is long, and much the same in each row
     click.echo(err=True)
     for warning in dict.fromkeys(row[WARNING] for row in rows if row.get(WARNING)):
         _say(f"! {warning}")
