@@ -208,6 +208,10 @@ class UnreadableImagesWarning(UserWarning):
     """Images of a statement could not be read: a Python warning, since its rows are returned."""
 
 
+class EngineWarning(UserWarning):
+    """A model's features come from another engine than those that it was trained on."""
+
+
 class ProgressWarning(UserWarning):
     """A `progress` callback raised an error: a Python warning, since the statement goes on."""
 

@@ -41,7 +41,7 @@ def test_the_total_is_what_is_held_at_once():
 
 def test_two_transfers_of_a_process_share_its_runtime():
     both = parts(work()) + parts(wide())
-    assert both.runtime == memory.RUNTIME_BYTES
+    assert both.runtime == memory.RUNTIMES["tensorflow"].runtime_bytes
     assert both.weights == 2 * parts(work()).weights
     assert both.features == parts(work()).features + parts(wide()).features
 

@@ -15,6 +15,7 @@ from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
 from vista_sql.planning import workload
+from vista_sql.planning.engines import AUTO
 from vista_sql.sql import edit, folders
 from vista_sql.sql.calls import Argument, Call, Planner
 from vista_sql.sql.kinds import KeyNames
@@ -126,7 +127,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     """
     source = Source(call)
     if not _has_data(call, "images => …"):
-        own = transfer_call(call, _as_trained(model, call))
+        own = transfer_call(call, _as_trained(model, call, planner))
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -175,14 +176,14 @@ def _has_data(call: Call, instead: str, shared: Collection[str] = ()) -> bool:
     return False
 
 
-def _as_trained(model: Model, call: Call) -> dict[str, object]:
+def _as_trained(model: Model, call: Call, planner: Planner) -> dict[str, object]:
     """Return the arguments of the TRANSFER that makes a model's layers, as it was trained.
 
     Raises:
         ArgumentError: the model does not know how they are made and the call does not say; or the
             call says otherwise.
     """
-    given, kept = passed_on(call), _fitting(_provenance.remembered(model), call)
+    given, kept = passed_on(call), _fitting(_provenance.runnable(model, planner), call)
     if "cnn" not in kept | given:
         why = "uses no layer: give it data => … with its columns"
         if model.layers:
@@ -193,6 +194,8 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
         raise call.error("", f"model {model.reference!r} {why}")
     if not model.layers:
         return kept | given
+    if "engine" in kept and call.get("engine") == AUTO:
+        del given["engine"]  # any, so the model's own
     for name in _provenance.REMEMBERED:
         if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
             raise call.error(

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vista_sql import weights
-from vista_sql.errors import ModelError, WeightsError
+from vista_sql.errors import EngineWarning, ModelError, WeightsError
+from vista_sql.kernels import Engine
 from vista_sql.machine.resources import package_version
 from vista_sql.models import Model
 from vista_sql.planning import workload
 from vista_sql.planning.workload import Relation, Tap, Workload
-from vista_sql.roster import Cnn
+from vista_sql.roster import DESCRIPTOR, Cnn
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call, Planner
 from vista_sql.train.spec import KEY
 
-PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
+PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "openvino")
 """Packages whose versions belong to a model's record, where they are installed."""
 
-REMEMBERED = ("cnn", "pool", "weights", "dtype", "prefix", "seed")
+REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed")
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
 DEFAULTS = ("key", "image")
@@ -88,7 +90,15 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
         "key": image_key if same else [structured_key, image_key],
         "image": call.get("image"),
     }
-    return [_transfer(bound, owner, taps, seed, read) for owner, taps in owners.values()]
+    return [
+        _transfer(bound, owner, taps, seed, _engine(call, owner, planner) | read)
+        for owner, taps in owners.values()
+    ]
+
+
+def _engine(call: Call, cnn: Cnn, planner: Planner) -> dict[str, Any]:
+    """Return who runs a CNN, as an argument; HOG needs nobody."""
+    return {} if cnn.name == DESCRIPTOR else {"engine": planner.engine(call, cnn)}
 
 
 def _transfer(
@@ -136,7 +146,7 @@ def _versions() -> dict[str, str]:
     return {package: version for package, version in versions if version is not None}
 
 
-def own_transfer(model: Model) -> dict[str, object] | None:
+def own_transfer(model: Model) -> dict[str, Any] | None:
     """Return the record of the TRANSFER that made all the model's layers; None: there is none."""
     for transfer in model.document["provenance"].get("transfers", ()):
         if set(model.layers) <= set(transfer.get("columns", ())):
@@ -158,6 +168,18 @@ def remembered(model: Model) -> dict[str, object]:
     return {name: value for name, value in known.items() if value not in (None, "")}
 
 
+def runnable(model: Model, planner: Planner) -> dict[str, object]:
+    """Return the arguments that a model remembers, less an engine that is not installed here.
+
+    `check` then says what that means.
+    """
+    kept = remembered(model)
+    for engine in get_args(Engine):
+        if kept.get("engine") == engine and not planner.can_run(engine):
+            del kept["engine"]
+    return kept
+
+
 def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
     """Raise an error where the rows' TRANSFERs make the model's columns in another way.
 
@@ -168,6 +190,8 @@ def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
 
     Raises:
         ModelError: says which of cnn, layer, pool, weights, dtype … differ.
+
+    Of float32 features another engine's will do, with a warning.
     """
     trained_on = own_transfer(model)
     if trained_on is None:
@@ -187,6 +211,26 @@ def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
                 f"model {model.reference!r} was trained on other features than the data's: "
                 + "; ".join(differing)
             )
+        _check_engine(model, trained_on["arguments"], transfer["arguments"])
+
+
+def _check_engine(model: Model, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Warn of float32 features of another engine, which differ in their last bits.
+
+    Raises:
+        ModelError: they are in bfloat16, where they differ by more.
+    """
+    engine = was.get("engine")
+    if engine is None or now.get("engine") in (None, engine):
+        return
+    message = (
+        f"model {model.reference!r} was trained on {was.get('dtype')} features of engine "
+        f"{engine!r}, and the data's are of {now['engine']!r}"
+    )
+    if was.get("dtype") == "bfloat16":
+        raise ModelError(f"{message}, which rounds bfloat16 differently: take engine => {engine!r}")
+    message += ": they differ by up to 1e-5 of a layer's largest value"
+    warnings.warn(message, EngineWarning, stacklevel=2)
 
 
 def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:

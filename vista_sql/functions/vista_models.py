@@ -36,6 +36,7 @@ COLUMNS = {
     "cnn_layer": "VARCHAR",
     "weights_sha256": "VARCHAR",
     "dtype": "VARCHAR",
+    "engine": "VARCHAR",
     "created": "TIMESTAMP",
     "provenance": "JSON",
 }
@@ -66,6 +67,7 @@ def _values(model: Model) -> tuple[Any, ...]:
         "cnn_layer": ", ".join(str(layer) for layer in layers) or None,
         "weights_sha256": made.get("weights_sha256"),
         "dtype": arguments.get("dtype"),
+        "engine": arguments.get("engine"),
         "created": document["created"],
         "provenance": json.dumps(document["provenance"], sort_keys=True),
     }

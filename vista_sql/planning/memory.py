@@ -7,7 +7,7 @@ and two threads; `tests/e2e/test_memory_limits.py` compares estimates with whole
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import ceil, prod
 
@@ -18,6 +18,7 @@ from vista_sql.kernels import (
     MOST_DECODING_BYTES,
     READ_BYTES,
     RECENT_BYTES,
+    Engine,
     padded_rows,
 )
 from vista_sql.machine.resources import Resources
@@ -35,21 +36,24 @@ ALIVE_MAPS = 3
 """Raw maps of one image alive at once inside the graph: an operation's input, its output, and a
 residual branch's."""
 
-RUNTIME_BYTES = 780 * MIB
-"""Python, DuckDB, Arrow and TensorFlow, resident after a first pass of a network of no size."""
-
 WEIGHT_COPIES = 2
 """The weights as loaded, and as the engine keeps them (reordered for its convolutions)."""
 
-KEPT_WEIGHTS = 2.6
-"""Bytes that stay for each byte of weights: the copies, and what the allocator does not give
-back."""
 
-LOADING_WEIGHTS = 4.1
-"""Bytes for each byte of weights while a network loads, before the first image."""
+@dataclass(frozen=True, slots=True)
+class RuntimeMemory:
+    """What an engine holds whatever is inferred; measured with 64 images of LeNet-5 and VGG16."""
 
-LAYER_BYTES = 600 * 1024
-"""The graph itself, for each operation of a network."""
+    runtime_bytes: int  # Python, DuckDB, Arrow and the engine, after a pass of a network of no size
+    kept_weights: float  # bytes that stay for each of weights: what the allocator keeps is in it
+    loading_weights: float  # … while a network loads, before the first image
+    layer_bytes: int  # the graph itself, for each operation of a network
+
+
+RUNTIMES: Mapping[Engine, RuntimeMemory] = {
+    "tensorflow": RuntimeMemory(780 * MIB, 2.6, 4.1, 600 * 1024),
+    "openvino": RuntimeMemory(850 * MIB, 4.6, 5.8, 600 * 1024),  # Keras reads its networks: both
+}
 
 SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
@@ -108,7 +112,7 @@ BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
 class Breakdown:
     """Bytes by what holds them. `loading` is over before the seven parts below it begin."""
 
-    runtime: int = 0  # Python, DuckDB, Arrow, TensorFlow
+    runtime: int = 0  # Python, DuckDB, Arrow, the engine of networks
     weights: int = 0  # and the graph
     loading: int = 0  # more, while networks load
     images: int = 0  # as they are encoded, and what decoding them takes
@@ -296,11 +300,12 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         return {}
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
-    graphs = LAYER_BYTES * sum(len(cnn.layers) for cnn in cnns)
-    more = LOADING_WEIGHTS - KEPT_WEIGHTS
+    of_engine = RUNTIMES[workload.engine.name]
+    graphs = of_engine.layer_bytes * sum(len(cnn.layers) for cnn in cnns)
+    more = of_engine.loading_weights - of_engine.kept_weights
     return {
-        "runtime": RUNTIME_BYTES if cnns else 0,
-        "weights": int(KEPT_WEIGHTS * sum(sizes)) + graphs,
+        "runtime": of_engine.runtime_bytes if cnns else 0,
+        "weights": int(of_engine.kept_weights * sum(sizes)) + graphs,
         "loading": int(more * max(sizes, default=0)),
     }
 

@@ -181,7 +181,7 @@ def footprint(cnn: Cnn) -> Footprint:
     activations = memory.activation_bytes(cnn, cnn.layers[-1:])
     return Footprint(
         weights,
-        memory.RUNTIME_BYTES + memory.WEIGHT_COPIES * weights + activations,
+        memory.RUNTIMES["tensorflow"].runtime_bytes + memory.WEIGHT_COPIES * weights + activations,
         source="estimated from its weights and maps",
     )
 
@@ -375,8 +375,9 @@ def policy(
 
 def _shared(workload: Workload, rows: int) -> Footprint:
     """Return what this project's runtime holds: every network once, one micro-batch at a time."""
+    runtime_bytes = memory.RUNTIMES[workload.engine.name].runtime_bytes
     fixed = [
-        memory.RUNTIME_BYTES + memory.WEIGHT_COPIES * memory.FLOAT_BYTES * cnn.parameters
+        runtime_bytes + memory.WEIGHT_COPIES * memory.FLOAT_BYTES * cnn.parameters
         for cnn, _ in workload.passes
         if cnn.name != roster.DESCRIPTOR
     ]

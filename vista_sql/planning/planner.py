@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vista_sql.errors import PlanError, QueryError
+from vista_sql.kernels import Engine
 from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
-from vista_sql.planning.bind import columns_of, located, resolved, workload_of
+from vista_sql.planning.bind import columns_of, engine_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
 from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
-from vista_sql.planning.engines import Engines
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
+from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
@@ -315,10 +316,13 @@ class CallPlanner:
         """Return the value of a setting that wins."""
         return self.context.setting(name, call)
 
-    @property
-    def engines(self) -> Engines:
-        """Who can run networks here."""
-        return self.context.engines
+    def engine(self, call: Call, cnn: Cnn) -> Engine:
+        """Return who runs a CNN in a TRANSFER call."""
+        return engine_of(call, cnn, self.context).name
+
+    def can_run(self, engine: Engine) -> bool:
+        """Return whether an engine is installed."""
+        return engine in self.context.engines.installed
 
     def fresh_name(self, role: str) -> str:
         """Return a new identifier that no user's name equals."""

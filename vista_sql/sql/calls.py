@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
-from vista_sql.kernels import Fact, InferSpec
+from vista_sql.kernels import Engine, Fact, InferSpec
+from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import folders
 from vista_sql.sql.kinds import Kind, RelationText
@@ -197,6 +198,12 @@ class Planner(Protocol):
         Raises:
             QueryError: it is no SELECT, or cannot be planned.
         """
+
+    def engine(self, call: Call, cnn: Cnn) -> Engine:
+        """Return who runs a CNN in a TRANSFER call."""
+
+    def can_run(self, engine: Engine) -> bool:
+        """Return whether an engine is installed."""
 
     def fresh_name(self, role: str) -> str:
         """Return a new identifier (letters, digits, _) that no user's name equals."""

@@ -39,6 +39,12 @@ class PlannerStub:
         self.own = call.checked()
         return "the_transfer"
 
+    def engine(self, call, cnn):
+        return "tensorflow"
+
+    def can_run(self, engine):
+        return True
+
     def new_run(self):
         return "statement"
 
