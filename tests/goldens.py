@@ -13,6 +13,7 @@ ANSWERS = FOLDER / "answers.json"
 MARK = "\n-- output --\n"
 SALT = "golden"
 MEMORY_LIMIT = "4GB"
+ENGINE = "tensorflow"  # texts do not depend on which are installed
 
 TABLES = """
 CREATE TABLE kept (id INTEGER, price DOUBLE, f6 FLOAT[84]);

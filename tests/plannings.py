@@ -10,21 +10,23 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from goldens import ANSWERS, EXPLAINS, MEMORY_LIMIT, REWRITES, SALT, statement_of
+from goldens import ANSWERS, ENGINE, EXPLAINS, MEMORY_LIMIT, REWRITES, SALT, statement_of
 
 from vista_sql.errors import QueryError
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
-from vista_sql.planning.engines import Engines
 from vista_sql.planning.planner import plan
 from vista_sql.planning.script import Script
 from vista_sql.settings import Settings
 from vista_sql.sql import edit, parse
 
-SETTINGS = {"vista_memory_limit": MEMORY_LIMIT, "vista_store": False, "vista_calibration": False}
-
-ENGINES = Engines(frozenset({"tensorflow"}))  # as with the extra cpu alone
+SETTINGS = {
+    "vista_engine": ENGINE,
+    "vista_memory_limit": MEMORY_LIMIT,
+    "vista_store": False,
+    "vista_calibration": False,
+}
 
 Answers = dict[str, dict[str, Any]]
 """Method of the planner's `Database` → its argument as text → the answer, as JSON has it."""
@@ -43,7 +45,7 @@ def planned(text: str, database: Any) -> tuple[str, str]:
     (statement,) = parse.parse(text)
     sink = edit.sink_of(statement.text, "table")
     host = Capabilities(small_batches=True, sink=sink)
-    context = Context(Settings(SETTINGS, {}), "", host, FreshNames(SALT), engines=ENGINES)
+    context = Context(Settings(SETTINGS, {}), "", host, FreshNames(SALT))
     script = plan(statement, database, context) if statement.calls else Script(statement.text)
     return explain.staged_sql(script), explain.render(script)
 

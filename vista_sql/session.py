@@ -19,6 +19,7 @@ import duckdb
 
 from vista_sql import store
 from vista_sql.errors import QueryError, UnreadableImagesWarning
+from vista_sql.hosts import engines
 from vista_sql.hosts.duckdb import caller
 from vista_sql.hosts.duckdb import database as databases
 from vista_sql.hosts.duckdb.caller import Scope
@@ -199,6 +200,7 @@ class Session:
             # several results may be open at once, and one whose statement was planned again
             FreshNames(f"{self._connection.salt}{run}{needs_all or ''}"),
             rates=self._connection.binder.rates(settings),
+            engines=engines.here(),
             open_run=lambda plan: run,
             needs_all=needs_all,
         )

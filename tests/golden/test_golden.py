@@ -22,6 +22,7 @@ import foods
 import hosts
 import pytest
 from goldens import (
+    ENGINE,
     EXPLAINS,
     FOLDER,
     MARK,
@@ -48,6 +49,7 @@ every_rewrite = pytest.mark.parametrize("case", REWRITES, ids=lambda case: case.
 def db() -> Iterator[Session]:
     with Session(duckdb.connect(), own=True, salt=SALT) as session:
         session.con.execute(f"SET VARIABLE vista_memory_limit = '{MEMORY_LIMIT}'")
+        session.con.execute(f"SET VARIABLE vista_engine = '{ENGINE}'")
         fill(session.con)
         yield session
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
 from vista_sql.errors import HostError, SettingError, StoreError, VistaError
+from vista_sql.hosts import engines
 from vista_sql.hosts.shell import binary, places
 from vista_sql.kernels import Dtype, Engine
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.machine.resources import own_version, package_version
-from vista_sql.planning import engines
-from vista_sql.planning.engines import EngineChoice
+from vista_sql.planning.engines import EngineChoice, choose
 from vista_sql.roster import Cnn
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
@@ -268,7 +268,7 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
 
 def _chosen_engine(cnn: Cnn) -> EngineChoice:
     asked, device = Settings().value("engine"), Settings().value("device").value
-    return engines.choose(asked, engines.here(), cnn, device=device, dtype="float32")
+    return choose(asked, engines.here(), cnn, device=device, dtype="float32")
 
 
 def _hosts() -> Iterator[Finding]:

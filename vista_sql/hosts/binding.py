@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from vista_sql.hosts import Host, macros
+from vista_sql.hosts import Host, engines, macros
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.planning.capabilities import Capabilities
@@ -102,6 +102,7 @@ class Binder(Host[str]):
             self.capabilities,
             FreshNames(f"{self._salt}{call.function}{sorted(call.values.items())}"),
             rates=self.rates(settings),
+            engines=engines.here(),
             open_run=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
             folder=folder,
         )

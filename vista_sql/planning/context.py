@@ -13,7 +13,7 @@ from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory
 from vista_sql.planning.candidates import Hints, Machine
 from vista_sql.planning.capabilities import Capabilities
-from vista_sql.planning.engines import Engines, here
+from vista_sql.planning.engines import NO_ENGINES, Engines
 from vista_sql.settings import Settings, Value
 from vista_sql.sql.calls import Call, load
 
@@ -52,7 +52,7 @@ class Context:
     capabilities: Capabilities  # of the host
     names: FreshNames
     rates: Rates = DEFAULTS
-    engines: Engines = field(default_factory=here)  # who can run networks where the host runs
+    engines: Engines = NO_ENGINES
     open_run: Callable[[str], str] = field(default=_no_run)  # plan's name → run that counts
     folder: str = ""  # what relative paths are relative to; "" is the process's working folder
     needs_all: bool = False  # what a statement seems not to use is there all the same

@@ -7,29 +7,26 @@ into every spec and a worker need not choose again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import get_args
 
-from vista_sql import catalog, kernels
 from vista_sql.kernels import Engine
-from vista_sql.machine.resources import package_version, processor
 from vista_sql.roster import Cnn
 from vista_sql.settings import Value
-from vista_sql.store import device_class
 
 AUTO = "auto"
-
-BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""Instructions that multiply in bfloat16, as Linux names them; the last is ARM's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Who can run networks."""
+    """Who can run networks where the host runs; it says so itself."""
 
-    installed: frozenset[Engine]
+    installed: frozenset[Engine] = frozenset()
     has_gpu: bool = False  # that TensorFlow can use
     has_bfloat16: bool = False  # the CPU multiplies in it
+
+
+NO_ENGINES = Engines()
+"""Of a host that does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +39,6 @@ class EngineChoice:
 
 UNASKED = EngineChoice("tensorflow", "the reference")
 """Of a workload for which nobody chose: its network does not run."""
-
-
-@cache
-def here() -> Engines:
-    """Return who can run networks in this process: imports none of them."""
-    installed = frozenset(name for name in get_args(Engine) if is_installed(name))
-    found = processor()
-    return Engines(
-        installed,
-        has_gpu="tensorflow" in installed and device_class("auto").startswith("gpu"),
-        has_bfloat16=found is not None and not BFLOAT16.isdisjoint(found.instructions.split()),
-    )
-
-
-def is_installed(name: Engine) -> bool:
-    """Return whether a distribution is installed that an engine can run by."""
-    entry = catalog.module(kernels.PACKAGE, f"network.engines.{name}").ENGINE
-    return any(package_version(package) is not None for package in entry.packages)
 
 
 def choose(asked: Value, known: Engines, cnn: Cnn, *, device: str, dtype: str) -> EngineChoice:
