@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import described
 import numpy as np
 import onnxruntime
 import pytest
@@ -12,7 +13,7 @@ from vista_sql.udfs.network import keras_reader, onnx_emitter, steps
 from vista_sql.udfs.network.engines.tensorflow.process import on_thread
 from vista_sql.udfs.network.graph import Graph
 from vista_sql.udfs.network.networks import Network, OpenCnn
-from vista_sql.udfs.network.onnx_emitter import Output
+from vista_sql.udfs.network.onnx_emitter import Output, writer
 from vista_sql.udfs.network.onnx_emitter.activations import NODES, OVER_CHANNELS
 from vista_sql.udfs.network.steps import Foreign, Image, Step
 
@@ -219,3 +220,13 @@ def test_what_cannot_be_written_is_named():
         PlanError, match="layer 'odd' cannot be written in ONNX: unknown activation"
     ):
         onnx_emitter.emit(Graph("net", [image, odd], "odd"), PLAIN, [Output("odd", "none", "odd")])
+
+
+def test_more_weights_than_a_model_holds_are_one_sentence(monkeypatch):
+    monkeypatch.setattr(writer, "MOST_BYTES", 100)
+    with pytest.raises(
+        PlanError, match="more weights than the 100 B that an ONNX model holds: use"
+    ):
+        onnx_emitter.emit(
+            described.graph(), described.CNN.preprocessing, [Output("top", "none", "o")]
+        )

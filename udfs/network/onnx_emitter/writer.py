@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from vista_sql.errors import PlanError
+from vista_sql.units import format_bytes
+
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 OPSET = 20
 """Of ONNX's operations: the first with Gelu (2023), which OpenVINO and ONNX Runtime both read."""
 IR_VERSION = 9  # the one that came with the opset
+
+MOST_BYTES = 2**31 - 2**20
+"""Of numbers in one model: protobuf writes no message of 2 GiB."""
 
 BATCH = "rows"
 """The name of the axis whose length is left open."""
@@ -76,7 +82,7 @@ class Writer:
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
-        self._n_names = 0
+        self._n_names = self._n_bytes = 0
 
     def input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Value:
         """Add an input of the model, channels last."""
@@ -96,13 +102,23 @@ class Writer:
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, values: np.ndarray | float | Sequence[int]) -> str:
-        """Add numbers; of floating-point ones, as float32."""
+        """Add numbers; of floating-point ones, as float32.
+
+        Raises:
+            PlanError: a model does not hold so many.
+        """
         from onnx import numpy_helper
 
         array = np.asarray(values)
         kind = np.float32 if array.dtype.kind == "f" else np.int64
         name = self._new("constant")
         plain = np.ascontiguousarray(array.astype(kind)).reshape(array.shape)
+        self._n_bytes += plain.nbytes
+        if self._n_bytes > MOST_BYTES:
+            raise PlanError(
+                f"network {self.name!r} has more weights than the "
+                f"{format_bytes(MOST_BYTES)} that an ONNX model holds: use engine => 'tensorflow'"
+            )
         self._constants.append(numpy_helper.from_array(plain, name))
         return name
 

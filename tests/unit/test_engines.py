@@ -1,0 +1,90 @@
+"""Who runs a network: what was asked for, else what is here and can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from vista_sql import catalog, kernels, roster, store
+from vista_sql.errors import SettingError
+from vista_sql.hosts import engines as hosts_engines
+from vista_sql.kernels import Engine
+from vista_sql.machine.resources import Processor
+from vista_sql.planning.engines import NO_ENGINES, Engines, choose
+from vista_sql.settings import Settings, Value
+
+LENET = roster.load("lenet5")
+KERAS = replace(LENET, name="/tmp/mine.keras")
+BOTH = Engines(frozenset(get_args(Engine)), has_bfloat16=True)
+AUTO = Value("engine", "auto", "default")
+
+
+def test_the_names_are_those_of_the_folders():
+    assert sorted(get_args(Engine)) == [*catalog.names(f"{kernels.PACKAGE}.network.engines")]
+
+
+@pytest.mark.parametrize(
+    ("known", "cnn", "device", "dtype", "engine", "why"),
+    [
+        (BOTH, LENET, "auto", "float32", "openvino", "it is installed"),
+        (BOTH, LENET, "cpu", "bfloat16", "openvino", "it is installed"),
+        (NO_ENGINES, LENET, "auto", "float32", "tensorflow", "OpenVINO is not installed"),
+        (replace(BOTH, has_gpu=True), LENET, "auto", "float32", "tensorflow", "on a GPU"),
+        (replace(BOTH, has_gpu=True), LENET, "cpu", "float32", "openvino", "on a CPU"),
+        (BOTH, LENET, "gpu", "float32", "tensorflow", "on a GPU"),
+        (BOTH, KERAS, "auto", "float32", "tensorflow", "a .keras file"),
+        (replace(BOTH, has_bfloat16=False), LENET, "auto", "bfloat16", "tensorflow", "imitates"),
+        (replace(BOTH, has_bfloat16=False), LENET, "auto", "float32", "openvino", "installed"),
+        (Engines(frozenset({"openvino"})), KERAS, "auto", "bfloat16", "openvino", "installed"),
+    ],
+)
+def test_auto_takes_what_is_here_and_can(known, cnn, device, dtype, engine, why):
+    found = choose(AUTO, known, cnn, device=device, dtype=dtype)
+    assert found.name == engine
+    assert why in found.why
+
+
+@pytest.mark.parametrize("engine", get_args(Engine))
+def test_what_is_asked_for_is_taken(engine):
+    asked = Settings({"vista_engine": engine.upper()}, {}).value("engine")
+    found = choose(asked, NO_ENGINES, KERAS, device="gpu", dtype="bfloat16")
+    assert (found.name, found.why) == (engine, "as given: SET VARIABLE vista_engine")
+
+
+def test_a_wrong_name_is_answered_with_the_nearest():
+    with pytest.raises(SettingError, match=r"VISTA_SQL_ENGINE\): did you mean 'openvino'"):
+        Settings({}, {"VISTA_SQL_ENGINE": "openvono"}).value("engine")
+
+
+@pytest.mark.parametrize(
+    ("packages", "instructions", "expected"),
+    [
+        ({"openvino", "tensorflow"}, "avx2 avx512_bf16", Engines(BOTH.installed, False, True)),
+        ({"tensorflow-cpu"}, "avx2", Engines(frozenset({"tensorflow"}))),
+        ({"openvino"}, "avx512f amx_bf16", Engines(frozenset({"openvino"}), False, True)),
+        (set(), "", NO_ENGINES),
+    ],
+)
+def test_a_host_says_what_is_here(packages, instructions, expected, monkeypatch):
+    monkeypatch.setattr(
+        hosts_engines, "package_version", lambda name: "1" if name in packages else None
+    )
+    monkeypatch.setattr(hosts_engines, "processor", lambda: Processor("", instructions))
+    monkeypatch.setattr(store, "device_class", lambda device: "cpu of the test")
+    assert hosts_engines.here.__wrapped__() == expected
+
+
+def test_features_of_two_engines_have_two_keys():
+    spaces = [store.space(LENET, "0", "f6", device="cpu", engine=e) for e in get_args(Engine)]
+    assert len({space.key for space in spaces}) == len(spaces)
+    assert "openvino" in spaces[-1].made_by
+    hog = roster.load("hog")
+    assert (
+        len({store.space(hog, "0", "hog", device="cpu", engine=e) for e in get_args(Engine)}) == 1
+    )
+
+
+def test_only_tensorflow_has_a_gpu(monkeypatch):
+    assert store.device_class("gpu", "openvino").startswith("cpu")
