@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import described
 import pytest
@@ -37,7 +38,7 @@ SILENT = """
 def test_it_writes_nothing_home_opens_no_socket_and_starts_no_thread_of_pythons(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    program = SILENT.format(home=str(home), path=[os.path.dirname(described.__file__)])
+    program = SILENT.format(home=str(home), path=[str(Path(described.__file__).parent)])
     shape, began, loaded = run_python(tmp_path / "script.py", program, "tensorflow", "keras")
     values = described.by_numpy(described.pixels(2))["top"].shape
     assert (shape, loaded) == (str(values), "[]")
@@ -73,5 +74,5 @@ def test_bfloat16_where_the_processor_has_none_is_one_sentence(monkeypatch):
 
 
 def test_a_gpu_is_tensorflows():
-    with pytest.raises(SettingError, match="device 'gpu' .* a GPU needs engine => 'tensorflow'"):
+    with pytest.raises(SettingError, match=r"device 'gpu' .* a GPU needs engine => 'tensorflow'"):
         openvino.open_network(described.CNN, described.graph, "float32", "gpu", None)
