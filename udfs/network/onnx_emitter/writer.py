@@ -18,7 +18,7 @@ from vista_sql.errors import PlanError
 from vista_sql.units import format_bytes
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import ModelProto
 
 OPSET = 20
 """Of ONNX's operations: the first with Gelu (2023), which OpenVINO and ONNX Runtime both read."""
@@ -76,11 +76,16 @@ class Writer:
     """
 
     def __init__(self, name: str) -> None:
+        from onnx import helper
+
         self.name = name
-        self._inputs: list[ValueInfoProto] = []
-        self._outputs: list[ValueInfoProto] = []
-        self._nodes: list[NodeProto] = []
-        self._constants: list[TensorProto] = []
+        self._model = helper.make_model(  # filled in place: to put one together copies its weights
+            helper.make_graph([], name, [], []),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="vista_sql",
+        )
+        self._graph = self._model.graph
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._n_names = self._n_bytes = 0
 
@@ -89,7 +94,7 @@ class Writer:
         from onnx import helper
 
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        self._inputs.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
+        self._graph.input.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
         return Value(name, shape)
 
     def output(self, name: str, value: Value) -> None:
@@ -97,9 +102,9 @@ class Writer:
         from onnx import TensorProto, helper
 
         last = self.last(value)
-        self._nodes.append(helper.make_node("Identity", [last.name], [name]))
+        self._graph.node.append(helper.make_node("Identity", [last.name], [name]))
         shape = (BATCH, *last.shape)
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, values: np.ndarray | float | Sequence[int]) -> str:
         """Add numbers; of floating-point ones, as float32.
@@ -119,7 +124,7 @@ class Writer:
                 f"network {self.name!r} has more weights than the "
                 f"{format_bytes(MOST_BYTES)} that an ONNX model holds: use engine => 'tensorflow'"
             )
-        self._constants.append(numpy_helper.from_array(plain, name))
+        self._graph.initializer.append(numpy_helper.from_array(plain, name))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
@@ -127,7 +132,9 @@ class Writer:
         from onnx import helper
 
         name = self._new(kind.lower())
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        self._graph.node.append(
+            helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        )
         return name
 
     def apply(self, kind: str, value: Value, *more: Value | str, **attributes: object) -> Value:
@@ -176,17 +183,7 @@ class Writer:
 
     def model(self) -> ModelProto:
         """Return what was written."""
-        from onnx import helper
-
-        graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, self._constants
-        )
-        return helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="vista_sql",
-        )
+        return self._model
 
     def _in(self, value: Value, layout: Layout) -> Value:
         if value.layout == layout or not value.is_map:
