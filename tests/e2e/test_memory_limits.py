@@ -27,19 +27,19 @@ def transfer(arguments: str, limit: str | None = None) -> str:
 
 
 def test_wide_maps_reach_a_parquet_file_within_the_limit(tmp_path):
-    limit = 1550 * MB
-    sql = f"COPY ({transfer(MAPS, '1550MB')}) TO '{tmp_path}/maps.parquet'"
-    found = run(sql, 64, tmp_path, cap_bytes=1700 * MB)
+    limit = 1600 * MB
+    sql = f"COPY ({transfer(MAPS, '1600MB')}) TO '{tmp_path}/maps.parquet'"
+    found = run(sql, 64, tmp_path, cap_bytes=1750 * MB)
     assert (found["error"], found["restored"]) == (None, True)
     assert found["peak"] < limit, "410 MB of features, which took 4 GB when nobody held them back"
     assert (tmp_path / "maps.parquet").stat().st_size > 100 * MB
 
 
 def test_a_table_in_a_file_is_refused_before_anything_runs(tmp_path):
-    sql = f"CREATE TABLE kept AS {transfer(MAPS, '1550MB')}"
+    sql = f"CREATE TABLE kept AS {transfer(MAPS, '1600MB')}"
     found = run(sql, 64, tmp_path, database=str(tmp_path / "a.duckdb"))
     assert found["error"].startswith("PlanError: mobilenetv2 needs ")
-    short = int(re.search(r"\((\d+) bytes\) more than the limit of 1.4 GiB", found["error"])[1])
+    short = int(re.search(r"\((\d+) bytes\) more than the limit of 1.5 GiB", found["error"])[1])
     assert 0 < short < 4000 * MB
     assert "or write the rows with COPY … TO '….parquet' in place of a table" in found["error"]
     assert found["peak"] < 600 * MB, "not even TensorFlow was imported"
@@ -49,14 +49,14 @@ RESNET = "cnn => 'resnet50', layers => ['conv2_3', 'conv3_4'], pool => 'none'"
 
 
 def into(sink, folder, n):
-    """Write ResNet50's largest maps, 4.8 MB an image, under a limit and a cap of 2 GB."""
-    text = transfer(RESNET, "2GB")
+    """Write ResNet50's largest maps, 4.8 MB an image, under a limit and a cap of 2.3 GB."""
+    text = transfer(RESNET, "2300MB")
     sql = {"rows": text, "parquet": f"COPY ({text}) TO '{folder}/maps.parquet'"}
     return run(
         sql.get(sink, f"CREATE TABLE kept AS {text}"),
         n,
         folder,
-        cap_bytes=2000 * MB,
+        cap_bytes=2300 * MB,
         database=str(folder / "a.duckdb") if sink == "file table" else ":memory:",
     )
 
@@ -64,11 +64,11 @@ def into(sink, folder, n):
 @pytest.mark.full
 @pytest.mark.timeout(3600)  # 9.6 GB of features, and spilled ones, on a slow disk
 @pytest.mark.parametrize(("sink", "n"), [("rows", 2000), ("parquet", 2000), ("table", 400)])
-def test_resnet50s_largest_maps_get_there_in_two_gigabytes(sink, n, tmp_path):
+def test_resnet50s_largest_maps_get_there_in_2300_megabytes(sink, n, tmp_path):
     told = into(sink, tmp_path, n)
     assert told["error"] is None
     assert told["rows"] == (n if sink == "rows" else 1)
-    assert told["peak"] < 2000 * MB
+    assert told["peak"] < 2300 * MB
     assert told["restored"]
 
 
@@ -87,7 +87,7 @@ def test_tables_of_two_thousand_of_them_are_refused_before_anything_runs(
     sink, most_bytes, change, tmp_path
 ):
     told = into(sink, tmp_path, 2000)
-    short = re.search(r"\((\d+) bytes\) more than the limit of 1\.\d GiB", told["error"])
+    short = re.search(r"\((\d+) bytes\) more than the limit of 2\.\d GiB", told["error"])
     assert 0 < int(short[1]) < most_bytes
     assert told["error"].endswith(f", or {change}")
     assert (told["rows"], told["restored"]) == (0, True)
