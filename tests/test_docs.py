@@ -11,6 +11,9 @@ import documents
 import pytest
 from source import ROOT, module_files
 
+from vista_sql.hosts import engines
+from vista_sql.planning.engines import Engines
+
 MODULES = sorted(set(module_files()) - {"vista_sql.__main__"})
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -29,6 +32,8 @@ def test_doctests(module):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_documents(document, tmp_path, monkeypatch, accept):
     monkeypatch.chdir(tmp_path)
+    alone = Engines(frozenset({"tensorflow"}))
+    monkeypatch.setattr(engines, "here", lambda: alone)  # plans as with the extra cpu
     if document.name == "tutorial.md":  # whose processes share their features, as a user's do
         monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
     text = document.read_text()
