@@ -56,7 +56,7 @@ def test_a_plan_says_who_runs_the_network_and_why(fresh_db, monkeypatch):
     text = "SELECT fc6 FROM TRANSFER(cnn => 'lenet5')"
     fact = f"SELECT detail, why FROM VISTA_EXPLAIN($${text}$$) WHERE item = 'engine'"
     assert rows(fresh_db, fact) == [
-        {"detail": "openvino", "why": "it is installed, and the quicker one on a CPU"}
+        {"detail": "openvino", "why": "it is installed, and runs networks on a CPU"}
     ]
     assert "  engine: openvino (it is installed" in fresh_db.explain(text)
     monkeypatch.setenv("VISTA_SQL_ENGINE", "tensorflow")

@@ -332,7 +332,7 @@ def _openvino() -> Iterator[Finding]:
     """Load OpenVINO, where it is installed, and yield what it says of itself and of the CPU."""
     version = package_version("openvino")
     if version is None:
-        shown = "not installed (pip install 'vista-sql[openvino]': networks run quicker on a CPU)"
+        shown = "not installed (pip install 'vista-sql[openvino]': another engine on a CPU)"
         yield Finding("OpenVINO", "openvino", shown)
         return
     began = time.perf_counter()

@@ -72,4 +72,4 @@ def choose(asked: Value, known: Engines, cnn: Cnn, *, device: str, dtype: str) -
             return EngineChoice("tensorflow", "a .keras file may hold what only TensorFlow runs")
         if dtype == "bfloat16" and not known.has_bfloat16:
             return EngineChoice("tensorflow", "it imitates bfloat16 where the CPU has none")
-    return EngineChoice("openvino", "it is installed, and the quicker one on a CPU")
+    return EngineChoice("openvino", "it is installed, and runs networks on a CPU")
