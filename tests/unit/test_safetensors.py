@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vista_sql import roster, weights
@@ -39,11 +40,6 @@ def torch_tensors(name):
     """Return the tensors of torch's network, as torch_reference.py gave them to it."""
     shapes = REFERENCE[name]["tensors"]
     return {key: SCRIPT["values"](key, tuple(shape)) for key, shape in shapes.items()}
-
-
-def load(name, path):
-    cnn = roster.load(name)
-    return weights.load_network(cnn, weights.resolve(cnn, str(path)))
 
 
 @pytest.mark.parametrize(

@@ -89,11 +89,13 @@ class Engine:
             weights, `device` is 'auto', 'cpu' or 'gpu', `threads` are of one operation, None: one
             per core. A device that is not here is a SettingError, a network that the engine cannot
             run a PlanError.
+        needs_keras: whether it reads networks from Keras, and their weights as its variables.
     """
 
     name: str
     identity: Callable[[], str]
     open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner]
+    needs_keras: bool
 
 
 def load(name: str) -> Engine:

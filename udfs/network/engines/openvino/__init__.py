@@ -48,4 +48,4 @@ def open_network(
     return OpenVinoRunner(cnn, read, dtype, threads)
 
 
-ENGINE = Engine("openvino", identity, open_network)
+ENGINE = Engine("openvino", identity, open_network, needs_keras=False)

@@ -47,4 +47,4 @@ def open_network(
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 
 
-ENGINE = Engine("tensorflow", identity, open_network)
+ENGINE = Engine("tensorflow", identity, open_network, needs_keras=True)
