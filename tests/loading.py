@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import struct
+
 import numpy as np
 from numpy.testing import assert_array_equal
 
@@ -32,3 +35,17 @@ def _tried(loader, cnn, choice):
         return loader(cnn, choice), None
     except WeightsError as error:
         return None, error
+
+
+def write_safetensors(path, tensors):
+    """Write float32 arrays (or (dtype, array) pairs) as a .safetensors file."""
+    header, parts, place = {"__metadata__": {"format": "pt"}}, [], 0
+    for name, array in tensors.items():
+        kind, array = array if isinstance(array, tuple) else ("F32", array)
+        data = np.ascontiguousarray(array).tobytes()
+        ends = [place, place + len(data)]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": ends}
+        parts.append(data)
+        place += len(data)
+    text = json.dumps(header).encode()
+    path.write_bytes(b"".join([struct.pack("<Q", len(text)), text, *parts]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from math import prod
 from typing import NamedTuple
 
@@ -102,15 +103,21 @@ def _after(call: Call, below: Sequence[Expected]) -> Expected:
 
 def _activated(name: str, moments: Expected) -> Expected:
     """Return the moments after a layer's activation, of normal values before it."""
-    import numpy as np
-
     if name not in _ACTIVATIONS:
         return moments
-    places, shares = np.polynomial.hermite_e.hermegauss(NODES)
+    places, shares = _rule()
     deviation = max(moments.square - moments.mean**2, 0) ** 0.5
     values = _ACTIVATIONS[name](moments.mean + deviation * places)
-    shares = shares / shares.sum()
     return Expected(float(shares @ values), float(shares @ values**2))
+
+
+@cache
+def _rule() -> tuple[Array, Array]:
+    """Return places and shares for the mean over standard normal values."""
+    import numpy as np
+
+    places, shares = np.polynomial.hermite_e.hermegauss(NODES)
+    return places, shares / shares.sum()
 
 
 def _sigmoid(x: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import ModelProto
 
 OPSET = 20
 """Of ONNX's operations: the first with Gelu (2023), which OpenVINO and ONNX Runtime both read."""
@@ -70,11 +70,12 @@ class Writer:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._inputs: list[ValueInfoProto] = []
-        self._outputs: list[ValueInfoProto] = []
-        self._nodes: list[NodeProto] = []
-        self._constants: list[TensorProto] = []
+        from onnx import ModelProto, helper
+
+        self._model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
+        self._model.opset_import.append(helper.make_opsetid("", OPSET))
+        self._graph = self._model.graph  # filled in place: weights are large
+        self._graph.name = name
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._n_names = 0
 
@@ -83,7 +84,7 @@ class Writer:
         from onnx import helper
 
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        self._inputs.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
+        self._graph.input.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
         return Value(name, shape)
 
     def output(self, name: str, value: Value) -> None:
@@ -91,27 +92,28 @@ class Writer:
         from onnx import TensorProto, helper
 
         last = self.last(value)
-        self._nodes.append(helper.make_node("Identity", [last.name], [name]))
+        self._graph.node.append(helper.make_node("Identity", [last.name], [name]))
         shape = (BATCH, *last.shape)
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, values: np.ndarray | float | Sequence[int]) -> str:
         """Add numbers; of floating-point ones, as float32."""
-        from onnx import numpy_helper
+        from onnx import TensorProto
 
         array = np.asarray(values)
-        kind = np.float32 if array.dtype.kind == "f" else np.int64
-        name = self._new("constant")
-        plain = np.ascontiguousarray(array.astype(kind)).reshape(array.shape)
-        self._constants.append(numpy_helper.from_array(plain, name))
-        return name
+        is_float = array.dtype.kind == "f"
+        tensor = self._graph.initializer.add(name=self._new("constant"), dims=array.shape)
+        tensor.data_type = TensorProto.FLOAT if is_float else TensorProto.INT64
+        tensor.raw_data = array.astype("<f4" if is_float else "<i8", copy=False).tobytes()
+        return str(tensor.name)
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
         """Add an operation of ONNX with one output; return the output's name."""
         from onnx import helper
 
         name = self._new(kind.lower())
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        self._graph.node.append(node)
         return name
 
     def apply(self, kind: str, value: Value, *more: Value | str, **attributes: object) -> Value:
@@ -160,17 +162,7 @@ class Writer:
 
     def model(self) -> ModelProto:
         """Return what was written."""
-        from onnx import helper
-
-        graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, self._constants
-        )
-        return helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="vista_sql",
-        )
+        return self._model
 
     def _in(self, value: Value, layout: Layout) -> Value:
         if value.layout == layout or not value.is_map:

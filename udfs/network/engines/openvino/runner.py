@@ -130,8 +130,10 @@ class OpenVinoRunner:
             for pool in key.pools
         ]
         source = None if key.start == self.graph.input else key.start
-        model = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
-        return compiled(model.SerializeToString(), self._dtype, self._threads)
+        written = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
+        model = written.SerializeToString()
+        del written  # as large as the network's weights
+        return compiled(model, self._dtype, self._threads)
 
 
 def _ordered(pools: Iterable[str]) -> tuple[str, ...]:
