@@ -10,9 +10,12 @@ from keras_files import write_old_format
 from loading import load, write_safetensors
 from numpy.testing import assert_array_equal
 from processes import run_python
+from vista_sql.udfs.network.engines.openvino import runner
 from vista_sql.udfs.network.networks import Network, open_cnn
+from vista_sql.udfs.network.onnx_emitter.writer import ADDRESS
 
 from vista_sql import roster
+from vista_sql.errors import PlanError
 from vista_sql.kernels import InferSpec
 from vista_sql.weights.safetensors import SUFFIXES
 
@@ -87,3 +90,31 @@ def test_an_engine_that_needs_keras_gets_its_variables():
     asked = []
     Network(replace(opened, load_data=lambda: asked.append("data")), "float32", "cpu")
     assert not asked
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_beside_the_model_compute_the_same_bits_as_in_it(monkeypatch, dtype):
+    opened = open_cnn(InferSpec("resnet18", (), weights="random"))
+    layers = [opened.cnn.canonical(layer) for layer in opened.cnn.feature_layers]
+    images = np.random.default_rng(0).integers(0, 256, (3, *opened.cnn.input_shape), np.uint8)
+
+    def found():
+        network = Network(opened, dtype, "cpu", engine_name="openvino")
+        batches = [network.features(layers, "none", images[:rows]) for rows in (1, 3, 2)]
+        kept = [len(one.weights) for one in network.runner._compiled_models.values()]
+        return [values for batch in batches for values in batch], all(kept)
+
+    beside, kept = found()
+    assert kept
+    compiled = runner.compiled
+
+    def refuses_addresses(model, *options):
+        if ADDRESS.encode() in model:
+            raise PlanError("no addresses")
+        return compiled(model, *options)
+
+    monkeypatch.setattr(runner, "compiled", refuses_addresses)
+    inside, kept = found()
+    assert not kept
+    for mine, other in zip(beside, inside, strict=True):
+        assert_array_equal(mine, other)

@@ -24,6 +24,11 @@ IR_VERSION = 9  # the one that came with the opset
 BATCH = "rows"
 """The name of the axis whose length is left open."""
 
+ADDRESS = "*/_ORT_MEM_ADDR_/*"
+"""Where ONNX Runtime and OpenVINO find a tensor whose `offset` is an address in this process."""
+LARGE_BYTES = 1024
+"""Smaller constants stand in the model in any case: shapes and axes must."""
+
 Layout: TypeAlias = Literal["channels_last", "channels_first"]
 Shape: TypeAlias = tuple[int, ...]
 
@@ -69,13 +74,21 @@ class Writer:
         ['Add', 'Identity']
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, beside: list[np.ndarray] | None = None) -> None:
+        """Begin a model.
+
+        Args:
+            name: the model's.
+            beside: gets the large constants, which the model then has by their addresses: they
+                must live as long as it does, and none of them is copied; None: the model has them.
+        """
         from onnx import ModelProto, helper
 
         self._model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
         self._model.opset_import.append(helper.make_opsetid("", OPSET))
         self._graph = self._model.graph  # filled in place: weights are large
         self._graph.name = name
+        self._beside = beside
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._n_names = 0
 
@@ -104,7 +117,15 @@ class Writer:
         is_float = array.dtype.kind == "f"
         tensor = self._graph.initializer.add(name=self._new("constant"), dims=array.shape)
         tensor.data_type = TensorProto.FLOAT if is_float else TensorProto.INT64
-        tensor.raw_data = array.astype("<f4" if is_float else "<i8", copy=False).tobytes()
+        numbers = np.ascontiguousarray(array, "<f4" if is_float else "<i8")
+        if self._beside is None or numbers.nbytes < LARGE_BYTES:
+            tensor.raw_data = numbers.tobytes()
+        else:
+            self._beside.append(numbers)
+            tensor.data_location = TensorProto.EXTERNAL
+            place = {"location": ADDRESS, "offset": numbers.ctypes.data, "length": numbers.nbytes}
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
         return str(tensor.name)
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
