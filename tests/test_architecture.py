@@ -21,7 +21,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
     ("functions",),  # what users call in SQL, a file each
     ("values", "result", "query_files", "hosts"),  # where statements run
     ("session", "__init__", "doctor"),  # what programs call
-    ("datasets", "report", "cli", "__main__"),  # what people start
+    ("datasets", "report", "projects", "cli", "__main__"),  # what people start
 )
 
 UDFS_MAY_IMPORT = {
@@ -45,7 +45,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "cv2": ("", "udfs datasets doctor hosts"),
     "dbt": ("hosts", ""),
     "IPython": ("", "progress"),  # it is there where a notebook is
-    "duckdb": ("hosts doctor session", "values cli report datasets"),
+    "duckdb": ("hosts doctor session", "values cli report datasets projects"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
     "google": ("", "tfrecord"),  # protobuf
     "google_crc32c": ("tfrecord", ""),

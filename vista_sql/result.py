@@ -388,7 +388,8 @@ def shapes(columns: dict[str, str]) -> dict[str, tuple[str, tuple[int | None, ..
             by_name[name] = "str", ()
         else:
             raise QueryError(
-                f"column {name!r} is {kind}, which no tensor holds: leave it out of the SELECT, or "
+                f"column {name!r} is {kind}, which cannot be a tensor: leave it out of the "
+                "SELECT, or "
                 "cast it to a number, a list of FLOAT, or a text"
             )
     return by_name
@@ -447,7 +448,8 @@ def _numbers(column: pa.Array, name: str, dtype: str) -> npt.NDArray[Any]:
         column = column.cast(pa.float64())
     if column.null_count and not pa.types.is_floating(column.type):
         raise QueryError(
-            f"column {name!r} has a NULL, which no tensor of {dtype} holds: leave such rows out "
+            f"column {name!r} has a NULL, which a tensor of {dtype} cannot hold: leave such "
+            "rows out "
             f"(WHERE {name} IS NOT NULL), or give them a value (coalesce)"
         )
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
@@ -467,7 +469,8 @@ def _torch_dataset(stream: Stream) -> torch.utils.data.IterableDataset[Any]:
         def __iter__(self) -> Iterator[dict[str, Any]]:
             if torch.utils.data.get_worker_info() is not None:
                 raise HostError(
-                    "a statement's rows are read in the process that runs it: give the DataLoader "
+                    "the rows can only be read in the process that runs the statement: give "
+                    "the DataLoader "
                     "num_workers=0"
                 )
             for batch in stream():

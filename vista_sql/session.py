@@ -133,7 +133,7 @@ class Session:
         """
         statement = self._one(sql)
         if measure and statement.kind != "select":
-            raise QueryError("this would change something: measure the SELECT that is in it")
+            raise QueryError("this statement would change something: measure only the SELECT in it")
         script = self._planned(statement)
         planned = explain.render(script)
         if not measure:
@@ -210,7 +210,7 @@ class Session:
     def _one(self, sql: str) -> Statement:
         statements = parse.parse(sql)
         if len(statements) != 1:
-            raise QueryError(f"one statement is planned at a time, not {len(statements)}")
+            raise QueryError(f"only one statement can be planned at a time, not {len(statements)}")
         return statements[0]
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────
@@ -327,7 +327,9 @@ def connect(
         config: DuckDB's own settings.
     """
     if "\0" in str(database):
-        raise QueryError(f"the database is {str(database)!r}, and a path has no NUL character")
+        raise QueryError(
+            f"the database is {str(database)!r}, and a path cannot contain a NUL character"
+        )
     if not read_only:
         databases.create_file(str(database), config)
     con = duckdb.connect(str(database), read_only=read_only, config=config)

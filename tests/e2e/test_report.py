@@ -514,7 +514,7 @@ def test_the_command_says_what_is_wrong(trained, tmp_path):
     vista_sql.connect(tmp_path / "new.duckdb").close()
     done = ran("report", "--db", tmp_path / "new.duckdb")
     assert done.exit_code == 1
-    assert "nothing was kept" in done.stderr
+    assert "there is nothing" in done.stderr
     assert "VISTA_TRAIN" in done.stderr
 
 
@@ -526,7 +526,7 @@ def test_a_missing_library_is_one_line_with_the_remedy(trained, monkeypatch):
 
 
 def test_unknown_names_are_errors_of_ours(plain):
-    with pytest.raises(VistaError, match="nothing was kept"):
+    with pytest.raises(VistaError, match="there is nothing"):
         render(plain)
     with pytest.raises(UnknownNameError, match="model or run"):
         render(plain, "nothing")

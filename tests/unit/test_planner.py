@@ -203,5 +203,5 @@ def test_a_call_alone_is_the_statement_of_all_its_columns():
 
 
 def test_values_that_only_the_statement_knows_are_refused_without_a_database():
-    with pytest.raises(ArgumentError, match="give the value itself"):
+    with pytest.raises(ArgumentError, match="write the value itself"):
         script("SELECT * FROM TRANSFER(cnn => $1, images => 'photos')", Unseen())

@@ -256,7 +256,7 @@ def test_what_no_tensor_holds_is_named(foods_db, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", Torch())
     dated = foods_db.query("SELECT id, made FROM foods")
     for call in (dated.torch, dated.tf):
-        with pytest.raises(QueryError, match="column 'made' is DATE, which no tensor holds"):
+        with pytest.raises(QueryError, match="column 'made' is DATE, which cannot be a tensor"):
             call()
     holes = foods_db.query("SELECT id, price::FLOAT AS price FROM foods ORDER BY price")
     with pytest.raises(QueryError, match=r"column 'id' has a NULL.*WHERE id IS NOT NULL"):

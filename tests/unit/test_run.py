@@ -104,7 +104,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(run):
     ] or done.stdout.splitlines()[1].startswith("2 of 4  b  skipped: it needs a")
     first, last = done.stderr.splitlines()
     assert first == "vista: models/a.sql: Invalid Input Error: a rock"
-    assert last == "vista: 1 failed, 2 skipped of 4; mend the first and run it again"
+    assert last == "vista: 1 failed, 2 skipped of 4; correct the first and run again"
     assert rows("SELECT id FROM a ORDER BY id") == [(0,), (1,), (2,)]  # as it was
     assert rows("FROM d") == [(2,)]
     assert set(kinds()) == {"a", "b", "c", "d", "foods"}  # nothing half made
@@ -144,7 +144,7 @@ def test_only_what_is_selected_runs(run):
     [
         (["run"], "Missing argument 'PATH…'", 2),
         (["run", "models"], "Missing option '--db'", 2),
-        (["run", "models", "--db", DB, "--var", "x"], "'x' is no NAME=VALUE", 2),
+        (["run", "models", "--db", DB, "--var", "x"], "'x' is not of the form NAME=VALUE", 2),
         (["run", "nowhere", "--db", DB], "vista: there is no file or folder nowhere", 1),
         (["run", ".", "--db", "no/such/folder.duckdb"], "there is no query file (*.sql) in .", 1),
     ],

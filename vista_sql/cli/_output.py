@@ -64,20 +64,20 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=DEFAULT_ROWS,
             show_default=True,
             metavar="N",
-            help="Most rows that a table shows; 0: all.",
+            help="Show at most N rows of a table; 0: all.",
         ),
         click.option(
             "-o",
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Write into FILE, whose ending tells the format.",
+            help="Write to FILE; its ending decides the format.",
         ),
         click.option(
             "--format",
             "format_",
             type=click.Choice(FORMATS, case_sensitive=False),
-            help="Default: table. arrow: an IPC stream on stdout, an IPC file with -o.",
+            help="Default: table. arrow is an IPC stream on stdout, an IPC file with -o.",
         ),
     ):
         command = option(command)
@@ -96,15 +96,14 @@ def target(format_: str | None, path: Path | None) -> Target:
         ending = path.suffix.lower().lstrip(".")
         if format_ is None and ending not in (*FORMATS, "", "txt"):
             raise click.BadParameter(
-                f"the ending of {path.name} is none of .{', .'.join(FORMATS[1:])} and .txt: give "
-                "--format",
+                f"{path.name} does not end in .{', .'.join(FORMATS[1:])} or .txt: give --format",
                 param_hint="-o",
             )
         return Target(format_ or (ending if ending in FORMATS else "table"), path)
     chosen = Target(format_ or "table", None)
     if not chosen.is_text and sys.stdout.isatty():
         raise click.BadParameter(
-            f"{chosen.format} is no text for a terminal: add -o FILE, or pipe it on",
+            f"{chosen.format} cannot be shown in a terminal: add -o FILE, or pipe it to a program",
             param_hint="--format",
         )
     return chosen
@@ -145,6 +144,16 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     with _sink(target.path) as stream:
         _WRITERS[target.format](reader, result.types, stream, target.path is not None)
     return lambda: None
+
+
+def show(result: Result, without: str) -> None:
+    """Write all rows to stdout, as people read them, without one of their columns."""
+    kinds = {n: kind for n, kind in zip(result.columns, result.types, strict=True) if n != without}
+    text = _box(
+        result.arrow().select(list(kinds)), list(kinds.values()), in_terminal=sys.stdout.isatty()
+    )
+    with _sink(None) as stream:
+        stream.write(_encoded(text, None))
 
 
 def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:

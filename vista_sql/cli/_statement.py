@@ -41,7 +41,7 @@ def _text(_: click.Context, __: click.Parameter, value: str) -> str:
             text = Path(value).read_text(encoding="utf-8-sig")
             return _rendered(Path(value)) if "{{" in text or "{%" in text else text
     except UnicodeDecodeError:
-        raise click.BadParameter(f"what {value} holds is not UTF-8 text") from None
+        raise click.BadParameter(f"{value} is not a UTF-8 text file") from None
     if one_word and value.lower().endswith(".sql"):
         raise click.BadParameter(f"there is no file {value}")
     return value
@@ -88,7 +88,7 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
         if sql.strip() and db.absolute().parent.is_dir():
             click.echo(f"vista: {db} is new", err=True)
         else:
-            raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
+            raise Failure(f"there is no database {db}; check --db")
     writable = db is None or os.access(db if db.exists() else db.parent, os.W_OK)
     with connected(db, read_only=not writable) as session:
         yield session

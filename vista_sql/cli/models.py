@@ -53,7 +53,7 @@ def COMMAND(
     from vista_sql import models
 
     if db is None:
-        raise click.UsageError("name the database whose models are meant: --db FILE")
+        raise click.UsageError("name the database that the models are in: --db FILE")
     if (action == "list") != (model is None):
         wanted = "no MODEL" if action == "list" else "a MODEL: vista models lists them"
         raise click.UsageError(f"`vista models {action}` takes {wanted}")

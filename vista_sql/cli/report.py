@@ -20,7 +20,7 @@ FOLDER = "reports"  # beside the models that they are about
 @click.command(
     "report",
     cls=Command,
-    short_help="Write a page about a training or a run.",
+    short_help="Write an HTML page about a training or a run.",
     epilog="""Examples:
 
 \b
@@ -40,11 +40,12 @@ FOLDER = "reports"  # beside the models that they are about
 def COMMAND(what: str | None, db: Path | None, output: Path | None) -> None:
     """Write a report on a training or a run: one HTML file that needs nothing else.
 
-    F1 of each layer beside the baselines, ROC, confusion, where the time went, the plan and its
-    estimates, provenance. The file's name goes to stdout. Needs the extra `report`.
+    It shows the F1 of each layer beside the baselines, ROC and confusion, where the time went, the
+    plan with its estimates, and where everything came from. The file's name goes to stdout. Needs
+    the extra `report`.
     """
     if db is None:
-        raise click.UsageError("name the database whose models and runs are meant: --db FILE")
+        raise click.UsageError("name the database that the models and runs are in: --db FILE")
     if output is not None and not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
     with read_only(db) as (session, held):

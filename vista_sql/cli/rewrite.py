@@ -13,7 +13,7 @@ from vista_sql.cli._statement import database, planning, statement
 @click.command(
     "rewrite",
     cls=Command,
-    short_help="Print the staged SQL of a statement.",
+    short_help="Print the SQL that a statement becomes.",
     epilog="""Example:
 
 \b

@@ -16,7 +16,7 @@ def expand(call: Call, planner: Planner) -> str:
     if train.load(model.trainer).learns == "numbers":
         raise call.error(
             "model",
-            f"model {model.reference!r} learned a number, which is taken for no class: "
+            f"model {model.reference!r} predicts a number, so there are no classes to confuse: "
             "VISTA_EVALUATE has its r2, mae and rmse",
         )
     data = _own_transfer.relation_for(model, call, planner)

@@ -37,7 +37,9 @@ def _held_out(model: Model, call: Call, columns: str) -> str:
     """Return a SELECT of the figures that the model was kept with: of the rows that tested it."""
     row = model.row
     if not models.is_tested(row):
-        raise call.error("", f"model {model.reference!r} had no rows to test on: give it data => …")
+        raise call.error(
+            "", f"model {model.reference!r} had no test rows: give VISTA_EVALUATE data => …"
+        )
     figures = {"r2": None, "mae": None, "rmse": None, **row}
     kinds = {name: "DOUBLE" for name in METRICS} | {"n_test": "BIGINT", "n_skipped": "BIGINT"}
     table = values_table(kinds, [[figures[name] for name in kinds]])

@@ -100,7 +100,9 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
     if folds == 1:
         raise call.error("folds", "folds => 1 leaves no rows to train on: give 2 folds or more")
     if folds and call.values.get("test_fraction") is not None:
-        raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
+        raise call.error(
+            "folds", "folds and test_fraction cannot be given together: folds test every row"
+        )
     if call.get("class_weight") and train.load(call.get("trainer")).learns == "numbers":
         raise call.error(
             "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
@@ -111,7 +113,11 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
     if source.own is not None:
         key = None  # its TRANSFER's, as the default is
     elif key is not None and key[0] != key[1]:
-        raise call.error("key", f"key => {list(key)!r} is of two relations, and data is one")
+        raise call.error(
+            "key",
+            f"key => {list(key)!r} names a column of each of two relations, but data is one "
+            "relation",
+        )
     limit = planner.setting("memory_limit", call).value
     return TrainSpec(
         model=name,

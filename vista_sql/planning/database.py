@@ -101,7 +101,7 @@ class Unseen:
 
     def value(self, expression: str) -> Any:
         """Raise QueryError: only the statement that is being bound knows it."""
-        raise QueryError(f"{expression} has no value inside a text here: give the value itself")
+        raise QueryError(f"{expression} cannot be used inside a text here: write the value itself")
 
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Raise QueryError: nothing can be counted."""
@@ -133,7 +133,7 @@ class Unseen:
 
     def plan(self, query: str) -> str:
         """Raise QueryError: nothing can be planned."""
-        raise QueryError("no plan can be asked for while a statement is bound")
+        raise QueryError("a plan cannot be made while a statement is bound")
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,7 @@ def counted(call: Call, cnn: Cnn, index: int) -> str:
     if not -n_layers <= index <= -1:
         raise call.error(
             "layers",
-            f"layer {index} of {cnn.name}: integers count from the top, from -1 "
+            f"layer {index} of {cnn.name}: numbers count from the top: -1 "
             f"({cnn.counted_layers[-1]}) to -{n_layers} ({cnn.counted_layers[0]})",
         )
     return cnn.counted_layers[index]
@@ -392,7 +392,7 @@ def _refuse_equal_columns(call: Call, workload: Workload) -> None:
         other = seen.get(tap.column.lower())
         if other is not None:
             raise ArgumentError(
-                f"layer {tap.layer.name!r} would be a column {tap.column!r}, and so is {other}: "
+                f"layer {tap.layer.name!r} would be called {tap.column!r}, and so is {other}: "
                 "take format => 'long', where layers are rows, or leave it out of layers",
                 call.place("layers"),
             )

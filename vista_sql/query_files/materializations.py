@@ -63,7 +63,7 @@ def statements(
     read = (*unqualified, *sources)
     if file.relation.identifier.lower() in (name.lower() for name in read):
         raise QueryError(
-            f"it would replace {file.relation}, which it reads: call the file otherwise, or give "
+            f"it would replace {file.relation}, which it reads: rename the file, or give "
             "config an alias"
         )
     name, new = str(file.relation), str(replace(file.relation, identifier=_new(file)))

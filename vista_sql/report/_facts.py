@@ -164,7 +164,7 @@ def _chosen(
         if records:
             return None, records[0]
         raise VistaError(
-            f"nothing was kept in {home} yet: run a statement with TRANSFER or VISTA_TRAIN first, "
+            f"there is nothing in {home} yet: run a statement with TRANSFER or VISTA_TRAIN first, "
             "or name its database with --db"
         )
     same = [run for run in records if run.run_id.startswith(reference)]

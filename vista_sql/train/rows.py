@@ -268,7 +268,7 @@ class RowReader:
         if len(self.codes) > MAX_CLASSES and not self.of_numbers:
             raise ModelError(
                 f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
-                "it is a key or a measurement, not a class; trainer => 'linear' learns a "
+                "that looks like a key or a measurement, not a class; trainer => 'linear' learns a "
                 "number, or group its values in the data"
             )
         return codes

@@ -136,7 +136,7 @@ def test_correlated_use_is_refused(t):
         ({"l1_ratio": 1.5}, "l1_ratio must be a number in [0, 1], not 1.5"),
         ({"folds": 1}, "folds => 1 leaves no rows to train on: give 2 folds or more"),
         ({"folds": True}, "folds must be a whole number in [0, 100], not true"),
-        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction exclude each other"),
+        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction cannot be given together"),
         ({"test_fraction": 1}, "leaves no rows to train on"),
         ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
         ({"max_iterations": 2.5}, "max_iterations must be a whole number"),
@@ -147,7 +147,7 @@ def test_correlated_use_is_refused(t):
         ({"layer": ["a"]}, "unknown argument 'layer' in VISTA_TRAIN; did you mean 'layers'"),
         ({"layers": ["a"]}, "data and layers exclude each other: layers is of the TRANSFER"),
         ({"images": "t"}, "data and images exclude each other"),
-        ({"key": ["a", "id"]}, "key => ['a', 'id'] is of two relations, and data is one"),
+        ({"key": ["a", "id"]}, "key => ['a', 'id'] names a column of each of two relations"),
         ({"data": None}, "VISTA_TRAIN needs data => …"),
     ],
 )

@@ -451,7 +451,7 @@ def test_a_model_alone_is_evaluated_by_the_rows_held_out(digits):
     (numbers,) = digits("vista_evaluate", model="n")
     assert list(numbers) == ["r2", "mae", "rmse", "n", "n_skipped"]
     digits.train("digits", model="u", exclude=["digit"], test_fraction=0, features=["ink"])
-    with pytest.raises(ArgumentError, match="had no rows to test on"):
+    with pytest.raises(ArgumentError, match="had no test rows"):
         digits.text("vista_evaluate", model="u")
 
 

@@ -165,7 +165,9 @@ class _Reader:
         if kind[0] == ENUM:
             codes = _valid(pa.array(self._values(INTEGERS[kind[1]], n)), valid)
             return pa.DictionaryArray.from_arrays(codes, pa.array(kind[2:], pa.string()))
-        raise HostError(f"a request has a column of a type that does not travel ({kind[0]})")
+        raise HostError(
+            f"a request has a column of a type that cannot be sent to the worker ({kind[0]})"
+        )
 
 
 def _all_null(kind: Type) -> pa.DataType:

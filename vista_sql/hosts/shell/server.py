@@ -200,7 +200,7 @@ class Server:
     def _served(self, client: socket.socket, shell: Handler) -> None:
         kind, text, n_body = _head(client)
         if kind != CALL:
-            raise HostError(f"a request of kind {kind} is no call")
+            raise HostError(f"a request of kind {kind} is not a call")
         try:
             body = _exactly(client, n_body)
         except MemoryError as error:
@@ -327,7 +327,7 @@ def _head(client: socket.socket) -> tuple[int, bytes, int]:
     """
     magic, kind, n_text, n_body = FRAME.unpack(_exactly(client, FRAME.size))
     if magic != MAGIC or n_text > MOST_TEXT_BYTES:
-        raise HostError(f"what came is no request: {magic!r}")
+        raise HostError(f"this is not a request: {magic!r}")
     return kind, bytes(_exactly(client, n_text)), n_body
 
 
@@ -346,9 +346,9 @@ def _document(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise HostError(f"a request's text is no JSON: {error}") from None
+        raise HostError(f"a request's text is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise HostError("a request's text is no JSON object")
+        raise HostError("a request's text is not a JSON object")
     return document
 
 
