@@ -75,7 +75,12 @@ def read(name: str) -> NetworkData:
     Raises:
         OSError: the roster has no such CNN.
     """
-    record = json.loads((files(__name__) / f"{name}.json").read_text(encoding="utf-8"))
+    return parsed(name, (files(__name__) / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def parsed(name: str, text: str) -> NetworkData:
+    """Return the network that `written` gave the text of."""
+    record = json.loads(text)
     return NetworkData(
         name,
         tuple(_layer(row, "") for row in record["layers"]),
@@ -94,7 +99,7 @@ def read(name: str) -> NetworkData:
 
 
 def written(network: NetworkData) -> str:
-    """Return the text that `read` reads: a line per layer and per step."""
+    """Return the text of a file: a line per layer and per step."""
     layers = ",\n".join(json.dumps(_layer_row(layer)) for layer in network.layers)
     steps = ",\n".join(json.dumps(_step_row(step)) for step in network.steps)
     output = json.dumps(network.output)
