@@ -95,6 +95,7 @@ def test_wheel_has_every_file_and_no_other(wheel):
     assert inside == there
     assert "vista_sql/py.typed" in inside
     assert "vista_sql/roster/catalogue/resnet50.json" in inside
+    assert "vista_sql/roster/networks/resnet50.json" in inside
     assert "vista_sql/roster/lenet5_bundled.weights.h5" in inside
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import gc
 import json
 import runpy
+from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from vista_sql.udfs.network import keras_reader
+from numpy.testing import assert_array_equal
+from vista_sql.udfs.network import keras_reader, serial
 from vista_sql.udfs.network.engines.tensorflow import batch_lengths
 
 from vista_sql import kernels, roster, weights
 from vista_sql.errors import UnknownNameError
+from vista_sql.roster import networks
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 every_cnn = pytest.mark.parametrize("name", roster.names())
@@ -91,9 +94,39 @@ def test_a_layer_has_both_names_in_any_case(name):
 @every_network
 def test_the_committed_catalogue_is_the_networks(name):
     build = runpy.run_path(str(SCRIPTS / "build_catalogue.py"))
-    committed = (build["FOLDER"] / f"{name}.json").read_text(encoding="utf-8")
+    committed = (build["FOLDER"] / "catalogue" / f"{name}.json").read_text(encoding="utf-8")
     assert build["catalogue_text"](random_network(name)) == committed
     assert len(json.loads(committed)["layers"]) == len(roster.load(name).layers)
+
+
+@every_network
+def test_the_committed_network_is_the_one_that_keras_builds(name):
+    build = runpy.run_path(str(SCRIPTS / "build_catalogue.py"))
+    committed = (build["FOLDER"] / "networks" / f"{name}.json").read_text(encoding="utf-8")
+    assert build["network_text"](random_network(name), name) == committed
+
+
+@every_network
+def test_a_network_without_keras_has_the_steps_and_weights_of_keras(name):
+    cnn, expected = roster.load(name), keras_reader.read(random_network(name))
+    arrays = weights.load_arrays(cnn, weights.resolve(cnn, "random", seed=5))
+    graph = serial.graph(networks.read(name), arrays)
+    own = {expected.input: graph.input}  # Keras numbers it
+    assert (graph.name, graph.output) == (expected.name, expected.output)
+    assert graph.cuts == tuple(own.get(cut, cut) for cut in expected.cuts)
+    assert [group.members for group in graph.groups] == [one.members for one in expected.groups]
+    for mine, other in zip(graph.steps.values(), expected.steps.values(), strict=True):
+        assert mine.name == own.get(other.name, other.name)
+        assert mine.inputs == tuple(own.get(one, one) for one in other.inputs)
+        assert mine.shape == other.shape
+        assert type(mine.operation) is type(other.operation)
+        for field in fields(mine.operation):
+            ours, theirs = (getattr(one.operation, field.name) for one in (mine, other))
+            if hasattr(theirs, "shape"):
+                assert ours.shape == tuple(theirs.shape)
+                assert_array_equal(ours, np.asarray(theirs), strict=True, err_msg=mine.name)
+            else:
+                assert ours == theirs
 
 
 @every_network

@@ -12,9 +12,10 @@ from itertools import product
 import numpy as np
 import pytest
 from keras_files import write_old_format
+from loading import load
 from numpy.testing import assert_allclose, assert_array_equal
 
-from vista_sql import roster, weights
+from vista_sql import roster
 from vista_sql.errors import WeightsError
 
 # Keras 3.15 reads its own variables so when it saves them; we only read.
@@ -64,11 +65,6 @@ def _build(name):
 
 
 _small, _large = cache(_build), lru_cache(maxsize=1)(_build)  # of large ones, memory takes one
-
-
-def load(name, path):
-    cnn = roster.load(name)
-    return weights.load_network(cnn, weights.resolve(cnn, str(path)))
 
 
 def assert_same_weights(network, expected):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load, write_safetensors
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vista_sql import roster, weights
@@ -21,29 +22,10 @@ REFERENCE = json.loads((SCRIPT["FOLDER"] / "torch.json").read_text())
 NETWORKS = sorted(SCRIPT["NETWORKS"])
 
 
-def write(path, tensors):
-    """Write float32 arrays (or (dtype, array) pairs) as a .safetensors file."""
-    header, parts, place = {"__metadata__": {"format": "pt"}}, [], 0
-    for name, array in tensors.items():
-        kind, array = array if isinstance(array, tuple) else ("F32", array)
-        data = np.ascontiguousarray(array).tobytes()
-        ends = [place, place + len(data)]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": ends}
-        parts.append(data)
-        place += len(data)
-    text = json.dumps(header).encode()
-    path.write_bytes(b"".join([struct.pack("<Q", len(text)), text, *parts]))
-
-
 def torch_tensors(name):
     """Return the tensors of torch's network, as torch_reference.py gave them to it."""
     shapes = REFERENCE[name]["tensors"]
     return {key: SCRIPT["values"](key, tuple(shape)) for key, shape in shapes.items()}
-
-
-def load(name, path):
-    cnn = roster.load(name)
-    return weights.load_network(cnn, weights.resolve(cnn, str(path)))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +40,7 @@ def test_layers_compute_what_torch_computes(name, tmp_path):
     for key in norms:  # torch counts batches
         counter = key.replace("running_mean", "num_batches_tracked")
         tensors[counter] = ("I64", np.zeros((), np.int64))
-    write(tmp_path / "torch.safetensors", tensors)
+    write_safetensors(tmp_path / "torch.safetensors", tensors)
     network = load(name, tmp_path / "torch.safetensors")
     (tmp_path / "torch.safetensors").unlink()
     side, deviation, layers = SCRIPT["NETWORKS"][name]
@@ -105,7 +87,7 @@ def test_half_precision_and_unused_classifiers_load(tmp_path):
     tensors["fc.weight"] = ("BF16", upper)
     tensors["fc.bias"] = ("F64", tensors["fc.bias"].astype(np.float64))
     tensors["aux1.fc1.weight"] = np.zeros((4, 4), np.float32)
-    write(tmp_path / "half.safetensors", tensors)
+    write_safetensors(tmp_path / "half.safetensors", tensors)
     network = load("googlenet", tmp_path / "half.safetensors")
     kernel = np.asarray(network.get_layer("conv1_conv").kernel)
     assert_array_equal(kernel, exact.astype(np.float16).transpose(2, 3, 1, 0))
@@ -113,7 +95,9 @@ def test_half_precision_and_unused_classifiers_load(tmp_path):
 
 
 def test_torchvisions_alexnet_is_not_the_papers(tmp_path):
-    write(tmp_path / "a.safetensors", {"features.0.weight": np.zeros((64, 3, 11, 11), np.float32)})
+    write_safetensors(
+        tmp_path / "a.safetensors", {"features.0.weight": np.zeros((64, 3, 11, 11), np.float32)}
+    )
     with pytest.raises(WeightsError) as caught:
         load("alexnet", tmp_path / "a.safetensors")
     assert "is not of alexnet: it holds torchvision's AlexNet" in str(caught.value)
@@ -138,7 +122,7 @@ def test_a_file_of_another_network_names_what_is_at_odds(tmp_path):
         ({"conv1.weight": good["conv1.weight"]}, r"no tensor 'bn1\.weight', which layer 'conv1_bn"),
         ({**good, "fc.bias": ("I8", np.zeros(1000, np.int8))}, r"'fc\.bias' as I8; known are F64"),
     ):
-        write(path, tensors)
+        write_safetensors(path, tensors)
         with pytest.raises(WeightsError, match=message):
             load("resnet18", path)
 
@@ -148,7 +132,7 @@ def test_a_file_of_another_network_names_what_is_at_odds(tmp_path):
 )
 def test_a_damaged_file_is_said_to_be_damaged(tmp_path, damage):
     path = tmp_path / "w.safetensors"
-    write(path, {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
+    write_safetensors(path, {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
     whole = path.read_bytes()
     path.write_bytes(
         {

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from keras_files import write_old_format
+from loading import load
 from numpy.testing import assert_array_equal
 
 from vista_sql import roster, weights
@@ -27,16 +28,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 
 def random_network(name, seed=0):
-    return weights.load_network(name, weights.resolve(roster.load(name), "random", seed))
+    return load(name, "random", seed)
 
 
 @cache
 def lenet():
     return random_network("lenet5", seed=1)
-
-
-def load(cnn, path):
-    return weights.load_network(cnn, weights.resolve(cnn, str(path)))
 
 
 def assert_same_weights(network, expected):

@@ -91,6 +91,7 @@ class Engine:
             run a PlanError.
         packages: distributions, of which one is enough to have it installed.
         has_gpu: whether it can use one.
+        needs_keras: whether it reads networks from Keras, and their weights as its variables.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Engine:
     open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner]
     packages: tuple[str, ...]
     has_gpu: bool
+    needs_keras: bool
 
 
 def load(name: str) -> Engine:

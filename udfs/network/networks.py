@@ -11,8 +11,9 @@ import numpy as np
 from vista_sql.errors import SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn
+from vista_sql.roster import networks as kept
 
-from . import engine, keras_reader
+from . import engine, keras_reader, serial
 from .engine import Output
 from .graph import Graph
 
@@ -23,7 +24,9 @@ class OpenCnn:
 
     cnn: Cnn
     identity: str  # equal identities compute equal features
-    load: Callable[[], Graph]
+    load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
+    load_data: Callable[[], Graph] | None = None
+    """The same without Keras, its weights are arrays; None: only Keras can read it."""
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
@@ -44,7 +47,11 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         keras_reader.keras(spec.threads)
         return keras_reader.read(weights.load_network(cnn, choice))
 
-    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph)
+    def data() -> Graph:
+        return serial.graph(kept.read(cnn.name), weights.load_arrays(cnn, choice))
+
+    of_roster = cnn.catalogue is None
+    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data if of_roster else None)
 
 
 class Network:
@@ -75,9 +82,9 @@ class Network:
         if arithmetic is None:
             raise SettingError(f"dtype {dtype!r} is neither 'float32' nor 'bfloat16'")
         self.cnn = opened.cnn
-        self.runner = engine.load(engine_name).open(
-            opened.cnn, opened.load, arithmetic, device, threads
-        )
+        runs = engine.load(engine_name)
+        read = opened.load if runs.needs_keras else opened.load_data or opened.load
+        self.runner = runs.open(opened.cnn, read, arithmetic, device, threads)
         self.graph = self.runner.graph
         self.on_gpu = self.runner.on_gpu
         self.batch_rows = self.runner.batch_rows

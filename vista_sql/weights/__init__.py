@@ -20,8 +20,11 @@ from typing import Literal
 
 from vista_sql import files, roster
 from vista_sql.errors import UnknownNameError, WeightsError
-from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
+from vista_sql.roster.networks import Variable
+from vista_sql.weights import described
 from vista_sql.weights.checksums import Digests, digests, read_digests
+from vista_sql.weights.described import Array, Description
 
 log = logging.getLogger(__name__)
 
@@ -179,20 +182,57 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
     Raises:
         WeightsError: the file is damaged, or of another network; names the first layer at odds.
     """
-    from vista_sql.weights import keras_files, random_weights, safetensors
+    from vista_sql.weights import keras_files
 
     cnn = facts(cnn) if isinstance(cnn, str) else cnn
     with _kept_random_state():
         network = cnn.build()
-    if choice.path is None:
-        random_weights.randomise(network, choice.seed, cnn.preprocessing)
-    elif choice.path.lower().endswith(".safetensors"):
-        safetensors.fill(network, cnn, choice.path)
-    elif cnn.catalogue is None:
-        keras_files.fill(network, cnn.name, choice.path)
-    elif choice.path != cnn.name:
-        keras_files.fill_by_keras(network, cnn.name, choice.path)
+    if choice.path is not None and cnn.catalogue is not None:
+        if choice.path != cnn.name:
+            keras_files.fill_by_keras(network, cnn.name, choice.path)
+        return network
+    description, holders = described.of_keras(network)
+    for variable, values in _values(description, cnn, choice):
+        holders[variable].assign(values)
+    if choice.path is not None:
+        keras_files.finish(network)
     return network
+
+
+def load_arrays(cnn: Cnn, choice: WeightsChoice) -> dict[str, Array]:
+    """Return the weights of a CNN of the roster, without Keras: the values that it would load.
+
+    Args:
+        cnn: facts about it.
+        choice: what `resolve` returned for it.
+
+    Returns:
+        Float32 arrays by the paths of `vista_sql.roster.networks`' variables.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network; names the first layer at odds.
+    """
+    import numpy as np
+
+    network = networks.read(cnn.name)
+    found = dict(_values(described.of_data(network), cnn, choice))
+    arrays = {}
+    for one in network.variables:
+        kept = np.asarray(found.pop(one) if one in found else one.initial, np.float32)
+        arrays[one.path] = np.ascontiguousarray(np.broadcast_to(kept, one.shape))
+    return arrays
+
+
+def _values(
+    network: Description, cnn: Cnn, choice: WeightsChoice
+) -> Iterator[tuple[Variable, Array]]:
+    from vista_sql.weights import hdf5, random_weights, safetensors
+
+    if choice.path is None:
+        return random_weights.draw(network, choice.seed, cnn.preprocessing)
+    if choice.path.lower().endswith(".safetensors"):
+        return safetensors.read(network, cnn, choice.path)
+    return hdf5.read(network, cnn.name, choice.path)
 
 
 def from_keras_file(path: str) -> Cnn:

@@ -1,4 +1,4 @@
-"""Read `.safetensors` files, and fill networks from those that timm and torchvision name.
+"""Read `.safetensors` files, and the weights of networks from those that timm and torchvision name.
 
 The format (github.com/huggingface/safetensors): the header's length as 8 bytes, the header as JSON
 (name → dtype, shape, place), the tensors' bytes, little-endian.
@@ -7,17 +7,15 @@ The format (github.com/huggingface/safetensors): the header's length as 8 bytes,
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from vista_sql.errors import WeightsError
-from vista_sql.roster import Cnn, Network
-
-KerasLayer: TypeAlias = Any
-Variable: TypeAlias = Any
-Array: TypeAlias = Any
+from vista_sql.roster import Cnn
+from vista_sql.roster.networks import Variable
+from vista_sql.weights.described import Array, Description
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -42,8 +40,8 @@ class Tensor:
     end: int
 
 
-def fill(network: Network, cnn: Cnn, path: str) -> None:
-    """Give every layer of a roster network its values from a file, all of them or none.
+def read(network: Description, cnn: Cnn, path: str) -> Iterator[tuple[Variable, Array]]:
+    """Yield every variable's values in a file, once all of them are known to be there.
 
     Raises:
         WeightsError: the file is damaged or of another network.
@@ -54,9 +52,9 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
             raise WeightsError(f"weights file {path} is not of {cnn.name}: {why}")
     unread = dict(tensors)
     values: list[tuple[Variable, Array]] = []
+    layers = {layer.name: layer for layer in network.layers}
     for module, layer_name in names.modules.items():
-        layer = network.get_layer(layer_name)
-        for variable in layer.weights:
+        for variable in layers[layer_name].variables:
             name = f"{module}.{SUFFIXES[variable.name]}"
             tensor = unread.pop(name, None)
             if tensor is None:
@@ -65,10 +63,10 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
                     f"layer {layer_name!r} needs"
                 )
             array = converted(_read(path, tensor, name), names.flattened.get(layer_name))
-            if array.shape != tuple(variable.shape):
+            if array.shape != variable.shape:
                 raise WeightsError(
                     f"weights file {path} is not of {cnn.name}: layer {layer_name!r} needs "
-                    f"{tuple(variable.shape)}, and the file has {tensor.shape} in {name!r}"
+                    f"{variable.shape}, and the file has {tensor.shape} in {name!r}"
                 )
             values.append((variable, array))
     for name in unread:
@@ -76,8 +74,7 @@ def fill(network: Network, cnn: Cnn, path: str) -> None:
             raise WeightsError(
                 f"weights file {path} is not of {cnn.name}: the file also has a tensor {name!r}"
             )
-    for variable, array in values:
-        variable.assign(array)
+    yield from values
 
 
 def read_header(path: str, cnn: str) -> dict[str, Tensor]:

@@ -43,6 +43,7 @@ def emit(
     preprocessing: Preprocessing,
     wanted: Sequence[Output],
     source: str | None = None,
+    beside: list[np.ndarray] | None = None,
 ) -> ModelProto:
     """Return a model that computes layers of a network.
 
@@ -53,6 +54,7 @@ def emit(
         source: the step whose raw maps, float32 (rows, values), are the model's input, which has
             the step's name; None: the input is `INPUT`, uint8 pixels (rows, height, width,
             channels), channels in the preprocessing's order.
+        beside: gets the weights, where a model is wanted that has them by their addresses.
 
     Returns:
         The model; the number of rows is open.
@@ -64,7 +66,7 @@ def emit(
     for output in wanted:
         graph.check(output.layer)
     start = graph.input if source is None else source
-    writer = Writer(graph.name)
+    writer = Writer(graph.name, beside)
     known = {start: _entered(writer, graph, preprocessing, source)}
     compute(writer, graph, [output.layer for output in wanted], start, known)
     for output in wanted:

@@ -30,6 +30,11 @@ MOST_BYTES = 2**31 - 2**20
 BATCH = "rows"
 """The name of the axis whose length is left open."""
 
+ADDRESS = "*/_ORT_MEM_ADDR_/*"
+"""Where ONNX Runtime and OpenVINO find a tensor whose `offset` is an address in this process."""
+LARGE_BYTES = 1024
+"""Smaller constants stand in the model in any case: shapes and axes must."""
+
 Layout: TypeAlias = Literal["channels_last", "channels_first"]
 Shape: TypeAlias = tuple[int, ...]
 
@@ -75,17 +80,21 @@ class Writer:
         ['Add', 'Identity']
     """
 
-    def __init__(self, name: str) -> None:
-        from onnx import helper
+    def __init__(self, name: str, beside: list[np.ndarray] | None = None) -> None:
+        """Begin a model.
 
-        self.name = name
-        self._model = helper.make_model(  # filled in place: to put one together copies its weights
-            helper.make_graph([], name, [], []),
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="vista_sql",
-        )
-        self._graph = self._model.graph
+        Args:
+            name: the model's.
+            beside: gets the large constants, which the model then has by their addresses: they
+                must live as long as it does, and none of them is copied; None: the model has them.
+        """
+        from onnx import ModelProto, helper
+
+        self._model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
+        self._model.opset_import.append(helper.make_opsetid("", OPSET))
+        self._graph = self._model.graph  # filled in place: weights are large
+        self._graph.name = name
+        self._beside = beside
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._n_names = self._n_bytes = 0
 
@@ -110,31 +119,38 @@ class Writer:
         """Add numbers; of floating-point ones, as float32.
 
         Raises:
-            PlanError: a model does not hold so many.
+            PlanError: they are to stand in the model, and it does not hold so many.
         """
-        from onnx import numpy_helper
+        from onnx import TensorProto
 
         array = np.asarray(values)
-        kind = np.float32 if array.dtype.kind == "f" else np.int64
-        name = self._new("constant")
-        plain = np.ascontiguousarray(array.astype(kind)).reshape(array.shape)
-        self._n_bytes += plain.nbytes
+        is_float = array.dtype.kind == "f"
+        tensor = self._graph.initializer.add(name=self._new("constant"), dims=array.shape)
+        tensor.data_type = TensorProto.FLOAT if is_float else TensorProto.INT64
+        numbers = np.ascontiguousarray(array, "<f4" if is_float else "<i8")
+        if self._beside is not None and numbers.nbytes >= LARGE_BYTES:
+            self._beside.append(numbers)
+            tensor.data_location = TensorProto.EXTERNAL
+            place = {"location": ADDRESS, "offset": numbers.ctypes.data, "length": numbers.nbytes}
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
+            return str(tensor.name)
+        self._n_bytes += numbers.nbytes
         if self._n_bytes > MOST_BYTES:
             raise PlanError(
-                f"network {self.name!r} has more weights than the "
+                f"network {self._graph.name!r} has more weights than the "
                 f"{format_bytes(MOST_BYTES)} that an ONNX model holds: use engine => 'tensorflow'"
             )
-        self._graph.initializer.append(numpy_helper.from_array(plain, name))
-        return name
+        tensor.raw_data = numbers.tobytes()
+        return str(tensor.name)
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
         """Add an operation of ONNX with one output; return the output's name."""
         from onnx import helper
 
         name = self._new(kind.lower())
-        self._graph.node.append(
-            helper.make_node(kind, list(inputs), [name], name=name, **attributes)
-        )
+        node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        self._graph.node.append(node)
         return name
 
     def apply(self, kind: str, value: Value, *more: Value | str, **attributes: object) -> Value:

@@ -48,4 +48,4 @@ def open_network(
     return OpenVinoRunner(cnn, read, dtype, threads)
 
 
-ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False)
+ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from vista_sql.errors import PlanError
 from vista_sql.kernels import rows_at_once
 from vista_sql.roster import Cnn
 
@@ -32,6 +34,14 @@ class ModelKey:
     start: str
     layers: tuple[str, ...]
     pools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled model, and the weights that it reads: they live as long as it does."""
+
+    request: Request
+    weights: list[np.ndarray]
 
 
 class OpenVinoRunner:
@@ -57,7 +67,7 @@ class OpenVinoRunner:
         self._stops = [cut for cut in self.graph.cuts if cut in features]
         added = {group.other for group in self.graph.groups} if dtype == "bfloat16" else set()
         self._breaks = added.intersection(self._stops)
-        self._requests: dict[ModelKey, Request] = {}
+        self._compiled_models: dict[ModelKey, Compiled] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
 
@@ -114,28 +124,37 @@ class OpenVinoRunner:
         return next(reachable, start)
 
     def _infer(self, key: ModelKey, values: np.ndarray) -> dict[Output, np.ndarray]:
-        if key not in self._requests:
-            self._requests[key] = self._compiled(key)
-        request = self._requests[key]
+        if key not in self._compiled_models:
+            self._compiled_models[key] = self._compiled(key)
+        request = self._compiled_models[key].request
         request.infer({0: np.ascontiguousarray(values)}, share_inputs=True)
         names = [(layer, pool) for layer in key.layers for pool in key.pools]
         return {  # copied: the next batch is written into the same places
             name: request.get_output_tensor(place).data.copy() for place, name in enumerate(names)
         }
 
-    def _compiled(self, key: ModelKey) -> Request:
+    def _compiled(self, key: ModelKey) -> Compiled:
+        """Compile a model, whose weights OpenVINO reads where they are if it can."""
+        weights: list[np.ndarray] = []
+        try:
+            write = partial(self._written, key, weights)
+            request = compiled(write, self._dtype, self._threads)
+        except PlanError:  # told by the model that has them, if they are not the reason
+            weights = []
+            write = partial(self._written, key, None)
+            request = compiled(write, self._dtype, self._threads)
+        return Compiled(request, weights)
+
+    def _written(self, key: ModelKey, beside: list[np.ndarray] | None) -> bytes:
         wanted = [
             onnx_emitter.Output(layer, pool, f"{layer} {pool}")
             for layer in key.layers
             for pool in key.pools
         ]
         source = None if key.start == self.graph.input else key.start
-
-        def write() -> bytes:
-            model = onnx_emitter.emit(self.graph, self._cnn.preprocessing, wanted, source)
-            return bytes(model.SerializeToString())
-
-        return compiled(write, self._dtype, self._threads)
+        preprocessing = self._cnn.preprocessing
+        model = onnx_emitter.emit(self.graph, preprocessing, wanted, source, beside)
+        return model.SerializeToString()  # type: ignore[no-any-return]
 
 
 def _ordered(pools: Iterable[str]) -> tuple[str, ...]:

@@ -47,4 +47,4 @@ def open_network(
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 
 
-ENGINE = Engine("tensorflow", identity, open_network, DISTRIBUTIONS, has_gpu=True)
+ENGINE = Engine("tensorflow", identity, open_network, DISTRIBUTIONS, has_gpu=True, needs_keras=True)
