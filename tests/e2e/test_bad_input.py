@@ -235,3 +235,23 @@ def test_closed_connection_says_so():
     db.close()
     with pytest.raises(duckdb.Error, match="closed"):
         db.query("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("CAST('x' || id AS INTEGER)", duckdb.ConversionException),
+        ("CASE WHEN id > 8 THEN error('late') END", duckdb.InvalidInputException),
+    ],
+)
+@pytest.mark.parametrize("batch", ["", ", batch_rows => 4"])
+@pytest.mark.parametrize("write", ["", "CREATE TABLE made AS "])
+def test_an_error_of_a_relations_own_rows_is_duckdbs(db, value, kind, batch, write):
+    rows = f"$$SELECT *, {value} AS x FROM foods$$"
+    with pytest.raises(duckdb.Error) as caught:
+        db.query(f"{write}FROM TRANSFER({A}, structured => {rows}{batch})").fetchall()
+    said = str(caught.value)
+    assert "late" in said or "Could not convert string 'x" in said
+    assert not any(ours in said for ours in ("__vista_", "Traceback", "Python exception"))
+    assert isinstance(caught.value, kind) or batch
+    usable_and_clean(db)
