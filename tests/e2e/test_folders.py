@@ -7,6 +7,9 @@ import pytest
 from hosts import HOSTS, Refused
 from PIL import Image
 
+import vista_sql
+from vista_sql.errors import QueryError
+
 CNN = "cnn => 'lenet5', layers => ['f6']"
 PICTURES = {  # by their place: the gray level
     "0.png": 10,
@@ -141,3 +144,23 @@ def test_every_call_with_images_takes_a_folder(host, clients, place, monkeypatch
         "structured => '../labels.csv')"
     )
     assert compared.rows == [("f6", 4)]
+
+
+@every_host
+def test_a_folder_may_be_called_as_a_query_begins(rows, place):
+    for name in ("with Ann", "select", "(new)", "Table of photos"):
+        for folder in (place / "here" / name, place / "shell" / name):  # where a host stands
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (28, 28), 7).save(folder / "one.png")
+        assert rows(f"images => '{name}/'", "file, error")[1] == [("one.png", None)]
+
+
+@pytest.mark.parametrize("name", ["photos", "my photos", "photos 2020", "my old photos"])
+def test_a_folder_without_its_slash_is_offered_with_it(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    with (
+        vista_sql.connect() as db,
+        pytest.raises(QueryError, match=f"for the images of the folder, write '{name}/'"),
+    ):
+        db.query(f"FROM TRANSFER({CNN}, images => '{name}')")

@@ -111,6 +111,10 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
         described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
         return replace(relation, columns=columns_of(described, nested.database))
     except QueryError as error:
+        folder = folders.as_folder(str(call.get(argument)))
+        if folder is not None and repr(folder) not in error.message:
+            message = f"{error.message}; for the images of the folder, write {folder!r}"
+            raise QueryError(message, call.place(argument)) from error.__cause__
         raise error.at(call.place(argument)) from error.__cause__
 
 

@@ -31,6 +31,8 @@ _QUERY = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 """How a query, the call of a table function, or a quoted name begins."""
+_ENDS_AS_FOLDER = re.compile(r"^(?!.*--).*[^*]/$", re.DOTALL)
+"""What no query ends in, unless a comment does."""
 _TABLE = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet)(?:\.gz|\.zst)?$", re.IGNORECASE)
 
 
@@ -40,13 +42,18 @@ def is_folder(relation: object) -> bool:
     Example:
         >>> [is_folder(text) for text in ("photos/", "p/*.jpg", "photo[0-9].png", "/data/a b/")]
         [True, True, True, True]
+        >>> [is_folder(text) for text in ("from 2020/", "with Ann/", "(new)/", "SELECT 1 /* a/ */")]
+        [True, True, True, False]
         >>> texts = ("photos", "SELECT * FROM p", "f('p/*.jpg')", 'my."[x]"', "p/*.parquet", "a/b")
         >>> [is_folder(text) for text in texts]
         [False, False, False, False, False, False]
     """
-    if not isinstance(relation, str) or _QUERY.match(relation) or "\n" in relation.strip():
+    if not isinstance(relation, str):
         return False
     text = relation.strip()
+    is_query = _QUERY.match(text) and not _ENDS_AS_FOLDER.search(text)
+    if is_query or "\n" in text:
+        return False
     is_path = text.endswith("/") or bool(_GLOB.search(text))
     return is_path and not _TABLE.search(text)
 
@@ -61,6 +68,20 @@ def is_table_file(relation: str) -> bool:
         [False, False, False]
     """
     return not _QUERY.match(relation) and bool(_TABLE.search(relation.strip()))
+
+
+def as_folder(relation: str) -> str | None:
+    """Return how a folder is written as a relation, where a text is the name of one that is there.
+
+    Example:
+        >>> as_folder("/"), as_folder("/nothing of this name")
+        ('/', None)
+    """
+    text = relation.strip().strip('"')
+    try:
+        return f"{text.rstrip('/')}/" if text and Path(text).expanduser().is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # no path at all
+        return None
 
 
 def with_defaults(values: Mapping[str, object]) -> dict[str, object]:
