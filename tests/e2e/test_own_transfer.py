@@ -194,6 +194,8 @@ def test_a_model_without_layers_reads_no_image(db, host):
         db, f"FROM VISTA_EVALUATE(model => 'm/structured', {broken}, structured => 'facts')"
     )
     assert evaluated[0]["n"] == 9
+    other = text.replace("images =>", "cnn => 'vgg16', images =>")  # lenet5's weights are not its
+    assert db.query(other).fetchall() == found
 
 
 def test_a_model_that_remembers_less_is_told_what_it_lacks(db):

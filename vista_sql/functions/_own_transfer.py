@@ -191,8 +191,9 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
                 "cnn => … (weights, pool, dtype and prefix too, where they were not the defaults)"
             )
         raise call.error("", f"model {model.reference!r} {why}")
-    if not model.layers:
-        return kept | given
+    if not model.layers:  # of whatever CNN: what is remembered of another is not of this one
+        of_rows = {name: kept[name] for name in _provenance.DEFAULTS if name in kept}
+        return (of_rows if "cnn" in given else kept) | given
     for name in _provenance.REMEMBERED:
         if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
             raise call.error(
