@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,12 @@ class Project:
                 makers.setdefault(str(file.relation).lower(), []).append(file)
         return {
             file.name: QueryError(
-                f"{' and '.join(str(self.path(other.name)) for other in files)} both become "
-                f"{file.relation}: give one of them another name, alias or schema"
+                f"{self.path(file.name)}: it becomes {file.relation}, as does "
+                f"{self.path(other.name)}: give one of them another name, alias or schema"
             )
             for files in makers.values()
-            for file in files
-            if len(files) > 1 and file.name in names
+            for file, other in permutations(files, 2)
+            if file.name in names
         }
 
     def unused(self) -> tuple[str, ...]:
