@@ -150,6 +150,23 @@ def some_file(relation: str) -> str:
     )
 
 
+def without_slash(relation: object) -> str | None:
+    """Return a relation's text as the folder that it is but for the `/` at its end; else None.
+
+    Example:
+        >>> without_slash("."), without_slash("./"), without_slash("no such folder")
+        ('./', None, None)
+    """
+    if not isinstance(relation, str) or is_folder(relation) or _QUERY.match(relation):
+        return None
+    text = relation.strip()
+    try:
+        is_there = bool(text) and Path(text).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # no name of a file, or of a user
+        return None
+    return f"{text}/" if is_there else None
+
+
 def _unknown(folder: str) -> UnknownNameError:
     """Return the error about a folder that is not there, with those beside it."""
     beside = Path(folder).expanduser().parent
