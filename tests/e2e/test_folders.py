@@ -8,7 +8,7 @@ from hosts import HOSTS, Refused
 from PIL import Image
 
 import vista_sql
-from vista_sql.errors import QueryError
+from vista_sql.errors import QueryError, UnknownNameError
 
 CNN = "cnn => 'lenet5', layers => ['f6']"
 PICTURES = {  # by their place: the gray level
@@ -155,12 +155,15 @@ def test_a_folder_may_be_called_as_a_query_begins(rows, place):
         assert rows(f"images => '{name}/'", "file, error")[1] == [("one.png", None)]
 
 
-@pytest.mark.parametrize("name", ["photos", "my photos", "photos 2020", "my old photos"])
-def test_a_folder_without_its_slash_is_offered_with_it(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / name).mkdir()
-    with (
-        vista_sql.connect() as db,
-        pytest.raises(QueryError, match=f"for the images of the folder, write '{name}/'"),
-    ):
-        db.query(f"FROM TRANSFER({CNN}, images => '{name}')")
+def test_a_folder_without_its_slash_and_no_images_at_all_are_told(place, monkeypatch):
+    """What a user forgets first: the error says what to write."""
+    monkeypatch.chdir(place)
+    (place / "photos 2020").mkdir()
+    for images in ("my photos", "empty", "photos 2020", str(place / "my photos")):
+        with pytest.raises(QueryError, match="but a folder: a folder's name ends") as caught:
+            vista_sql.query(f"FROM TRANSFER({CNN}, images => '{images}')")
+        assert f"images => '{images}/'" in str(caught.value)
+    with pytest.raises(QueryError, match="TRANSFER needs images => …, a folder"):
+        vista_sql.query(f"FROM TRANSFER({CNN})")
+    with pytest.raises(UnknownNameError, match="unknown table 'my photo'"):
+        vista_sql.query(f"FROM TRANSFER({CNN}, images => '\"my photo\"')")

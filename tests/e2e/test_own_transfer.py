@@ -272,6 +272,12 @@ def test_a_folder_is_joined_with_a_file_of_labels(db, folder):
         assert row["n"] == 40
 
 
+def test_a_model_of_columns_over_a_folder_alone_asks_for_its_table(db, folder):
+    with pytest.raises(ArgumentError, match="needs 'x', which a folder does not have") as caught:
+        db.query("FROM VISTA_PREDICT(model => 'm/cnn_fc6', images => 'new/')")
+    assert "give structured => …" in str(caught.value)
+
+
 def test_a_model_of_tables_predicts_a_folder(db, folder):
     facts = "structured => 'SELECT pid || ''.png'' AS pid, x FROM facts'"
     text = "SELECT probability FROM VISTA_PREDICT(model => 'm/cnn_fc6', {}) ORDER BY ALL"

@@ -127,6 +127,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     source = Source(call)
     if not _has_data(call, "images => …"):
         own = transfer_call(call, _as_trained(model, call))
+        _check_columns(model, own)
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -134,6 +135,23 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def _check_columns(model: Model, own: Call) -> None:
+    """Check that a model of structured columns is not applied to a folder alone.
+
+    Raises:
+        ArgumentError: it is; no image is read for that.
+    """
+    if own.get("structured") is not None or not folders.is_folder(own.get("images")):
+        return
+    lacking = [name for name in model.structured if name.lower() not in folders.COLUMNS]
+    if lacking:
+        raise own.error(
+            "images",
+            f"model {model.reference!r} needs {', '.join(map(repr, lacking))}, which a folder does "
+            "not have: give structured => …, a table with these columns and the name of each file",
+        )
 
 
 def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:

@@ -70,20 +70,6 @@ def is_table_file(relation: str) -> bool:
     return not _QUERY.match(relation) and bool(_TABLE.search(relation.strip()))
 
 
-def as_folder(relation: str) -> str | None:
-    """Return how a folder is written as a relation, where a text is the name of one that is there.
-
-    Example:
-        >>> as_folder("/"), as_folder("/nothing of this name")
-        ('/', None)
-    """
-    text = relation.strip().strip('"')
-    try:
-        return f"{text.rstrip('/')}/" if text and Path(text).expanduser().is_dir() else None
-    except (OSError, ValueError, RuntimeError):  # no path at all
-        return None
-
-
 def with_defaults(values: Mapping[str, object]) -> dict[str, object]:
     """Return a call's arguments with those that a folder as its `images` implies.
 
@@ -169,6 +155,23 @@ def some_file(relation: str) -> str:
         f"there is no image in {text!r} ({folder.resolve()}: {others}, hidden ones left out): "
         f"images are files whose names end in .{', .'.join(IMAGE_SUFFIXES)}"
     )
+
+
+def without_slash(relation: object) -> str | None:
+    """Return a relation's text as the folder that it is but for the `/` at its end; else None.
+
+    Example:
+        >>> without_slash("."), without_slash("./"), without_slash("no such folder")
+        ('./', None, None)
+    """
+    if not isinstance(relation, str) or is_folder(relation) or _QUERY.match(relation):
+        return None
+    text = relation.strip()
+    try:
+        is_there = bool(text) and Path(text).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # no name of a file, or of a user
+        return None
+    return f"{text}/" if is_there else None
 
 
 def _unknown(folder: str) -> UnknownNameError:
