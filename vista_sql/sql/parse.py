@@ -359,7 +359,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
             return f"({table.sql(dialect.name, comments=False)})"
         except SqlglotError:
             raise QueryError(
-                f"{text!r} is neither a table's name nor a query; pass 'name' or '(SELECT …)'"
+                f"{text!r} is neither a table's name nor a query; "
+                "pass 'name', 'folder/' or '(SELECT …)'"
             ) from None
     return f"({tree.sql(dialect.name, comments=False)})"
 
@@ -383,6 +384,9 @@ def _is_name(tokens: Sequence[Token]) -> bool:
 _TOKEN = re.compile(r"<Token token_type: TokenType\.\w+, text: (.*?), line: .*?>")
 
 
+_MISSING = re.compile(r"Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
+
+
 def _first(error: SqlglotError) -> str:
     """Return the first line of an error, its tokens shown as text.
 
@@ -391,9 +395,10 @@ def _first(error: SqlglotError) -> str:
         ...     tree_of("SELECT 1 +", DUCKDB)
         ... except SqlglotError as error:
         ...     print(_first(error))
-        Required keyword: 'expression' missing for <class 'sqlglot.expressions.core.Add'>
+        a part of Add is missing
     """
     first = _TOKEN.sub(r"'\1'", str(error).splitlines()[0])
+    first = _MISSING.sub(r"a part of \1 is missing", first)
     return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
 
 
