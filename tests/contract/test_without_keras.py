@@ -108,10 +108,10 @@ def test_weights_beside_the_model_compute_the_same_bits_as_in_it(monkeypatch, dt
     assert kept
     compiled = runner.compiled
 
-    def refuses_addresses(model, *options):
-        if ADDRESS.encode() in model:
+    def refuses_addresses(write, *options):
+        if ADDRESS.encode() in write():
             raise PlanError("no addresses")
-        return compiled(model, *options)
+        return compiled(write, *options)
 
     monkeypatch.setattr(runner, "compiled", refuses_addresses)
     inside, kept = found()
