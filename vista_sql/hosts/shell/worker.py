@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from vista_sql.errors import HostError
 from vista_sql.hosts import HostKind, macros
 from vista_sql.hosts.binding import Binder
 from vista_sql.hosts.duckdb.functions import kernels
@@ -62,7 +63,9 @@ class Shell:
         if request.function == "vista_home":
             home = self._binder.home(Settings({}, request.environment), request.folder)
             return pa.array([home] * request.rows, pa.large_string()), pa.large_string()
-        kernel = self._kernels[request.function]
+        kernel = self._kernels.get(request.function)
+        if kernel is None:
+            raise HostError(f"a request calls {request.function!r}, and there is no such function")
         raise_if_cancelled = partial(_raise_if_cancelled, request)
         runtime = self._runtime.for_call(raise_if_cancelled)
         try:
@@ -80,13 +83,27 @@ class Shell:
         for row in range(request.rows):
             settings = Settings(variables[row].as_py(), request.environment)
             call = macros.call_of(names[row].as_py(), arguments[row].as_py())
-            with PLANNING, contextlib.chdir(request.folder):
+            with PLANNING, _standing_in(request.folder):
                 yield self._binder.expand(call, settings, request.folder)
 
     def close(self) -> None:
         """Write what its runs did; drop what a database in memory left."""
         self._binder.flush()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _standing_in(folder: str) -> Iterator[None]:
+    """Make a shell's working folder this process's."""
+    with contextlib.ExitStack() as back:
+        try:
+            back.enter_context(contextlib.chdir(folder))
+        except OSError as error:
+            raise HostError(
+                f"the shell's working folder {folder!r} cannot be entered ({error.strerror}): was it "
+                "removed? go to another one with .cd, or begin the shell anew there"
+            ) from error
+        yield
 
 
 def _raise_if_cancelled(request: Request) -> None:
