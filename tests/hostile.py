@@ -99,9 +99,9 @@ def call(chance: Random) -> str:
     known = [argument.name for argument in calls.load(name).arguments]
     for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
         strange = chance.random() < 0.1 or not known
-        given[chance.choice(("nope", '"né"', "select", "1")) if strange else chance.choice(known)] = (
-            chance.choice(VALUES)
-        )
+        given[
+            chance.choice(("nope", '"né"', "select", "1")) if strange else chance.choice(known)
+        ] = chance.choice(VALUES)
     if given and chance.random() < 0.1:
         del given[chance.choice(list(given))]
     arrow = chance.choice((" => ", " => ", " := ", "=>", " = ", " /* , */ => "))

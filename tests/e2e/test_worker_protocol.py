@@ -202,7 +202,9 @@ def hostile(chance):
             changed = frame(kind, document, body)
             return [changed, good] if kind == HELLO else [GREETING, changed], True
         case 6:  # text that is no document
-            text = chance.choice((b"[" * 100_000, b"{", b"\xff\xfe", b"[[]]", b"NaN", b'{"a":' * 9999))
+            text = chance.choice(
+                (b"[" * 100_000, b"{", b"\xff\xfe", b"[[]]", b"NaN", b'{"a":' * 9999)
+            )
             return chance.choice(([frame(HELLO, text)], [GREETING, frame(CALL, text)])), False
         case 7:  # bits of anything
             flipped = bytearray(GREETING + good)
@@ -275,7 +277,9 @@ def test_what_is_announced_takes_no_memory_before_it_comes(worker):
             assert reply(client)[0] == WELL
             client.sendall(FRAME.pack(MAGIC, CALL, 0, 16 << 30) + b"x")
         worker.answers()
-        assert worker.status("VmData") - before < 4 << 20, "kB: 20 × 64 MiB and threads, not 320 GiB"
+        assert worker.status("VmData") - before < 4 << 20, (
+            "kB: 20 × 64 MiB and threads, not 320 GiB"
+        )
 
 
 def test_silent_and_slow_clients_keep_nobody_waiting(worker):
