@@ -4,6 +4,8 @@ A line of stdin, `work folder`, makes a child that does the work in the folder a
 `told` what it was told is done; its id is printed, and `ended <status>` when it has.
 """
 
+# ruff: noqa: E501 - a statement is a line
+
 from __future__ import annotations
 
 import os
@@ -24,7 +26,7 @@ N_IMAGES = 60
 N_MODELS = 4
 HOG = "TRANSFER(cnn => 'hog', images => 'images', store => 'store')"
 FEATURES = f"SELECT id, hog FROM {HOG} ORDER BY id"
-MAPS = "SELECT id, conv2 FROM TRANSFER(cnn => 'lenet5', layers => ['conv2'], images => 'images', store => 'store') ORDER BY id"  # noqa: E501
+MAPS = "SELECT id, conv2 FROM TRANSFER(cnn => 'lenet5', layers => ['conv2'], images => 'images', store => 'store') ORDER BY id"
 RUN = ["run", "models", "--db", "work.duckdb"]
 FILES = {
     "features": f"{{{{ config(materialized='table') }}}} {FEATURES}",
@@ -41,7 +43,7 @@ def prepare(folder: Path) -> None:
     draws = np.random.default_rng(5)
     pictures = [
         cv2.resize(draws.integers(0, 255, (9, 9, 3), np.uint8), (90, 90)) for _ in range(N_IMAGES)
-    ]  # noqa: E501
+    ]
     blobs = [cv2.imencode(".png", picture)[1].tobytes() for picture in pictures]
     made = pa.table({"id": pa.array(range(N_IMAGES), pa.int32()), "image": blobs})
     with duckdb.connect(folder / "work.duckdb") as con:

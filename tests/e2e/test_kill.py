@@ -73,7 +73,7 @@ def stored(db):
     return {
         layer: n
         for layer, n in db.query("SELECT layer, images FROM VISTA_STORE('store')").fetchall()
-    }  # noqa: E501
+    }
 
 
 def of_stream(told):
@@ -191,6 +191,6 @@ def test_nothing_is_lost(work, do, fresh, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("work", "n"),
     [("stream", 60), ("train", 60), ("records", 40), ("run", 30), ("materialize", 20)],
-)  # noqa: E501
+)
 def test_nothing_is_lost_of_much(work, n, do, fresh, tmp_path, monkeypatch):
     check(work, do, fresh, tmp_path, monkeypatch, 2, n)

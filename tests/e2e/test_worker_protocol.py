@@ -1,5 +1,7 @@
 """What anybody may write into the worker's socket: it answers the next good client all the same."""
 
+# ruff: noqa: E501 - a document or a statement is a line
+
 from __future__ import annotations
 
 import contextlib

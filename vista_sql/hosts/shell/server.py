@@ -279,9 +279,7 @@ def _answer(
     return list(columns.write(array, kind))
 
 
-def _request(
-    document: Mapping[str, Any], body: memoryview, cancelled: threading.Event
-) -> Request:
+def _request(document: Mapping[str, Any], body: memoryview, cancelled: threading.Event) -> Request:
     """Return the call that a document and its columns are.
 
     Raises:
@@ -297,7 +295,7 @@ def _request(
         isinstance(value, str) for value in environment.values()
     ):
         raise HostError(f"a request's environment is {environment!r}, and must be texts by name")
-    read = columns.read(body, document.get("types"), rows)
+    read = columns.read(body, document.get("types") or [], rows)
     return Request(function, rows, read, folder, environment, cancelled)
 
 

@@ -100,8 +100,8 @@ def _standing_in(folder: str) -> Iterator[None]:
             back.enter_context(contextlib.chdir(folder))
         except OSError as error:
             raise HostError(
-                f"the shell's working folder {folder!r} cannot be entered ({error.strerror}): was it "
-                "removed? go to another one with .cd, or begin the shell anew there"
+                f"the shell's working folder {folder!r} cannot be entered ({error.strerror}); go "
+                "to another one with .cd"
             ) from error
         yield
 
