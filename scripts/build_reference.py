@@ -22,7 +22,7 @@ from vista_sql.cli import app
 from vista_sql.cli._app import PACKAGE, Command
 from vista_sql.planning import plans
 from vista_sql.sql import calls
-from vista_sql.sql.calls import Argument
+from vista_sql.sql.calls import Argument, TableFunction
 from vista_sql.sql.quoting import literal
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
@@ -110,13 +110,23 @@ def sql_functions() -> str:
             shown = ", ".join(f"`{column} {kind}`" for column, kind in columns)
             parts.append(f"### {name.upper()}\n\n{_sentence(function.meaning)}\n")
             if function.arguments:
-                rows = [
-                    (f"`{a.name}`", a.kind.words, _default(a), a.meaning)
-                    for a in function.arguments
-                ]
+                rows = list(_arguments(function))
                 parts.append(table(("argument", "type", "default", "meaning"), *rows))
             parts.append(f"Columns of `{call}`: {shown}\n")
     return "\n".join(parts)
+
+
+def _arguments(function: TableFunction) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each argument, and one for those of TRANSFER that stand for `data`."""
+    names = [argument.name for argument in function.arguments]
+    own = names.index("images") if {"data", "images"} <= {*names} else len(names)
+    for a in function.arguments[:own]:
+        yield f"`{a.name}`", a.kind.words, _default(a), a.meaning
+    if instead := ", ".join(f"`{name}`" for name in names[own:]):
+        meaning = "in place of `data`: a TRANSFER of its own"
+        if "label" not in names:
+            meaning += ", of which the model remembers how features are made"
+        yield instead, "as in [TRANSFER](#transfer)", "", meaning
 
 
 def _default(argument: Argument) -> str:

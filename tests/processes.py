@@ -23,7 +23,8 @@ from vista_sql.machine.resources import peak_bytes
 rng = np.random.default_rng(0)
 db = vista_sql.connect(order["database"])
 few = [rng.integers(0, 255, (8, 8, 3), np.uint8) for _ in range(order["n"])]
-pictures = [cv2.resize(picture, (64, 64)) for picture in few]
+side = order["side"]
+pictures = (cv2.resize(picture, (side, side)) for picture in few)
 encoded = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
 images = pa.table({"id": pa.array(range(order["n"]), pa.int32()), "image": encoded})
 db.query("CREATE TABLE images AS FROM images")
@@ -31,6 +32,8 @@ del images, few, pictures, encoded
 before = db.con.execute("SELECT current_setting('memory_limit')").fetchone()
 found = {"estimate": None, "error": None, "rows": 0}
 try:
+    if order["first"]:
+        db.query(order["first"]).fetchall()
     if order["explain"]:
         explained = db.query("FROM VISTA_EXPLAIN($$" + order["sql"] + "$$)").arrow().to_pylist()
         found["estimate"] = next(r["peak_bytes"] for r in explained if r["chosen"])
@@ -52,12 +55,13 @@ def run(sql: str, n: int, folder: Path, cap_bytes: int | None = None, **order) -
         n: how many images.
         folder: for the database and what is spilled.
         cap_bytes: the kernel ends the process that takes more, where this machine allows it.
-        order: `database` (a path or ":memory:"), `explain` (ask for the estimate first).
+        order: `database` (a path or ":memory:"), `explain` (ask for the estimate first),
+            `side` (of the images, in pixels), `first` (a statement to run before).
 
     Returns:
         rows, error, estimate, peak (bytes of resident memory), restored (DuckDB's own limit).
     """
-    order = {"database": ":memory:", "explain": False, **order}
+    order = {"database": ":memory:", "explain": False, "side": 64, "first": "", **order}
     environment = {**os.environ, "VISTA_SQL_STORE": "false", "PYTHONWARNINGS": "ignore"}
     with group(cap_bytes) as path:
         order |= {"sql": sql, "n": n, "group": path and str(path)}

@@ -19,9 +19,9 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
-    ("result", "query_files", "hosts"),  # where statements run
+    ("values", "result", "query_files", "hosts"),  # where statements run
     ("session", "__init__", "doctor"),  # what programs call
-    ("datasets", "report", "cli", "__main__"),  # what people start
+    ("datasets", "report", "projects", "cli", "__main__"),  # what people start
 )
 
 UDFS_MAY_IMPORT = {
@@ -44,7 +44,8 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "click": ("cli", ""),
     "cv2": ("", "udfs datasets doctor hosts"),
     "dbt": ("hosts", ""),
-    "duckdb": ("hosts doctor session", "result cli datasets"),
+    "IPython": ("", "progress"),  # it is there where a notebook is
+    "duckdb": ("hosts doctor session", "values cli report datasets projects"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
     "google": ("", "tfrecord"),  # protobuf
     "google_crc32c": ("tfrecord", ""),
@@ -59,7 +60,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "polars": ("", "result"),
     "pyarrow": (
         "hosts doctor session result train udfs",
-        "cli datasets doctor tfrecord",
+        "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
@@ -156,7 +157,7 @@ def test_every_imported_library_is_declared():
     texts += [text for name in ("cpu", "gpu", "dbt", "polars", "report") for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()
-    come_along = {"fsspec", "h5py", "keras", "threadpoolctl", "torch"}
+    come_along = {"IPython", "fsspec", "h5py", "keras", "threadpoolctl", "torch"}
     for library in LIBRARIES.keys() - come_along:
         names = homes.get(library, [library])  # psutil is not on every system
         home = {name.lower().replace("_", "-") for name in names}

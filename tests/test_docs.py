@@ -29,6 +29,8 @@ def test_doctests(module):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_documents(document, tmp_path, monkeypatch, accept):
     monkeypatch.chdir(tmp_path)
+    if document.name == "tutorial.md":  # whose processes share their features, as a user's do
+        monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
     text = document.read_text()
     told = documents.run(text, document.name, accept)
     if told != text:
@@ -61,6 +63,22 @@ def test_readme_has_the_two_commands():
         assert "-c requirements.lock" in command, name
     assert "vista demo" in found["demo"]
     assert "pytest" in found["test"]
+
+
+def test_readme_is_one_page_that_leads_to_every_other():
+    text = (ROOT / "README.md").read_text()
+    words = [word for word in text.split() if re.search(r"\w", word)]  # frames of tables are none
+    assert len(words) <= 900
+    linked = set(re.findall(r"\]\(([^)#]+)[^)]*\)", text))
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages | {"queries/README.md", "CONTRIBUTING.md"} <= linked
+
+
+def test_the_glossary_has_twelve_words_of_one_or_two_sentences():
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    entries = re.findall(r"^\*\*([\w ]+)\.\*\* (.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) == len({word for word, _ in entries}) == 12
+    assert [word for word, said in entries if len(re.findall(r"[.](?:\s|$)", said)) > 2] == []
 
 
 def test_outputs_are_compared(tmp_path, monkeypatch):

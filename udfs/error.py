@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -51,19 +52,22 @@ def error(runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.Arra
 
     def seek(part: Sequence[int]) -> dict[int, Sought]:
         """Return what looking for each image of a part came to."""
-        reader, amounts = Reader(inputs, {}), Amounts()
+        reader, amounts = Reader(inputs), Amounts()
         recalled = {number: reasons.recall(number) for number in part}
         sought = {
             number: Sought(reason=reason) for number, (known, reason) in recalled.items() if known
         }
         new = [number for number in part if number not in sought]
         pixels = np.empty(decoder.shape, np.uint8)
-        for number, looked_up in zip(new, lookup.look(new, reader, amounts), strict=True):
-            reason = looked_up.reason
-            if looked_up.missing:  # the store does not know that it can be decoded
-                reason = decoder.decode(number, pixels, reader, amounts)
-            sought[number] = replace(looked_up, reason=reason)
-            reasons.remember(number, reason)
+        with closing(reader.portions(new, fetched=view is not None)) as portions:
+            for portion in portions:
+                looked = lookup.look(portion, reader, amounts)
+                for number, looked_up in zip(portion, looked, strict=True):
+                    reason = looked_up.reason
+                    if looked_up.missing:  # the store does not know that it can be decoded
+                        reason = decoder.decode(number, pixels, reader, amounts)
+                    sought[number] = replace(looked_up, reason=reason)
+                    reasons.remember(number, reason)
         amounts.read_seconds = reader.seconds
         runtime.count(order.run, **amounts.by_name())
         return sought

@@ -66,7 +66,7 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
     for name in ADDED:
         if name in (column.lower() for column in batch):
             raise ModelError(
-                f"the data of VISTA_PREDICT already has a column {name!r}: rename it there"
+                f"the data of VISTA_PREDICT already has a column {name!r}: rename it in the data"
             )
     scored = scorer.score(batch)
     missing = ~scored.usable

@@ -23,11 +23,17 @@ knows that adds it: `raise error.at(place) from None`.
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
+from types import FrameType
 from typing import Self
+
+MOST_FRAMES = 5  # of the user's own code, under a notebook's cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,27 @@ class VistaError(Exception):
         """Return a copy with a place; the classes whose errors have one say how."""
         del place
         return self
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: where in the user's own code, and the sentence.
+
+        IPython asks an exception for it; `%debug` still finds every frame.
+        """
+        own = [
+            (frame, line)
+            for frame, line in traceback.walk_tb(self.__traceback__)
+            if not _is_library(frame)
+        ]
+        shown = traceback.StackSummary.extract(iter(own[-MOST_FRAMES:])).format()
+        return [*"".join(shown).splitlines(), f"{type(self).__name__}: {self}"]
+
+
+def _is_library(frame: FrameType) -> bool:
+    """Return whether code is ours, Python's or a library's, and no user's."""
+    if frame.f_globals.get("__name__", "").partition(".")[0] == "vista_sql":
+        return True
+    folders = map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))
+    return any(Path(frame.f_code.co_filename).is_relative_to(folder) for folder in folders)
 
 
 class QueryError(VistaError):

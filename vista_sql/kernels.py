@@ -26,6 +26,20 @@ LAYER_SLOTS = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 RECENT_BYTES = 48 << 20
 """Results of the latest images that the kernels keep, for streams in which images repeat."""
 
+DECODING_BYTES = 1 << 28
+"""What images may take together while they are decoded; one that takes more is decoded alone."""
+
+MOST_DECODING_BYTES = 3 << 29
+"""What one image may take: 2²⁸ pixels of RGB, half of that with transparency, fewer of an AVIF."""
+
+READ_BYTES = 1 << 26
+"""Encoded bytes of files and URIs between reading and decoding, but for one thread's latest."""
+
+BYTES_OF_A_LIST = (
+    "unhex(list_aggregate(list_transform(…, lambda b: format('{:02x}', b)), 'string_agg', ''))"
+)
+"""How a UTINYINT[] that holds a file's bytes becomes a BLOB."""
+
 BATCH_LENGTHS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Engines pad batches to one of these lengths: few shapes to compile for, and never a single row,
 which some operations treat as a vector."""
@@ -50,6 +64,14 @@ Dtype = Literal["float32", "bfloat16"]
 
 Device = Literal["auto", "cpu", "gpu"]
 """Where inference runs; 'auto' is a GPU where there is one."""
+
+
+IMAGE_SUFFIXES = (
+    *("avif", "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm"),
+    *("ppm", "tif", "tiff", "webp"),
+    *("heic", "heif", "jp2", "jxl"),  # refused one by one, each with its reason
+)
+"""What the names of image files end in, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +102,7 @@ class InferSpec:
     schemes: str = ""  # of URIs that may be read, with commas between; "": all
     run: str = ""  # the run that counts and errors belong to; "" outside any run
     call: int = 0  # calls of one TRANSFER that see the same rows: these count once
-    image_key: str = ""  # where the image arrives as a whole row: the key, which is not the image
+    image_key: str = ""  # where nobody named the image: the key, beside which a text may be it
     image_name: str = ""  # … and the only column that may be the image, if only one may
     pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
     pixels_taken: bool = False  # an earlier call keeps the pixels for this one
@@ -89,6 +111,7 @@ class InferSpec:
     store_required: bool = False  # a store that cannot be used is an error
     base: str | None = None
     materialize: tuple[str, ...] = ()
+    decoding_bytes: int = 0  # that images may take while they are decoded; 0: all that any may
     gate: str = ""  # of a training that may say it has seen enough: images are NULL from then on
 
     def to_text(self) -> str:

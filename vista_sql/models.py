@@ -287,7 +287,7 @@ def drop(home: str, reference: str) -> list[str]:
     name, number = newest["name"], match["version"] if match else None
     if match is not None and match["part"] is not None:
         raise ModelError(
-            f"{reference!r} is a part of a version, which is dropped whole: {name}@"
+            f"{reference!r} is part of a version, and versions are dropped as a whole: {name}@"
             f"{newest['version']}, or {name} with all its versions"
         )
     gone = [int(number)] if number else versions(home, name)

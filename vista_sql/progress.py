@@ -12,8 +12,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TextIO
+from html import escape
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from vista_sql.errors import ProgressWarning
 from vista_sql.kernels import Counts
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 STAGES = ("load", "infer", "train", "finish")
 EVERY_SECONDS = 0.2  # a callback is called at most so often
-NOTEBOOK_WIDTH = 80  # characters; a notebook does not say how wide it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,9 @@ def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
         title: what stands before the stage.
         wanted: False where something else is written to the same terminal meanwhile.
     """
+    if wanted and "ipykernel" in sys.modules:
+        yield _below_cell(title)
+        return
     with _terminal() as terminal:
         if terminal is None or not wanted:
             yield nothing
@@ -189,14 +193,8 @@ def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
             def render(self, task: Task) -> Text:
                 return Text(task.fields["pace"])
 
-        notebook = _in_notebook()
-        console = Console(
-            file=terminal,
-            force_jupyter=False,
-            force_terminal=True if notebook else None,
-            width=NOTEBOOK_WIDTH if notebook else None,
-        )
-        if not console.is_interactive and not notebook:  # TERM=dumb
+        console = Console(file=terminal, force_jupyter=False)
+        if not console.is_interactive:  # TERM=dumb
             yield nothing
             return
         columns = (
@@ -221,16 +219,36 @@ def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
             yield report
 
 
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+def _below_cell(title: str) -> Report:
+    """Return what shows a bar below a notebook's cell: one output, which changes and stays."""
+    from IPython.display import display
+
+    output: Any = None  # once there is one
+    context = copy_context()  # of the cell: a thread's own belongs to none
+
+    def show(progress: Progress) -> None:
+        nonlocal output
+        total = "" if progress.total is None else f"/{progress.total:,}"
+        parts = (f"{title} {progress.stage}".strip(), f"{progress.done:,}{total}", _pace(progress))
+        line = "  ".join(part for part in parts if part)
+        most = "" if progress.total is None else f' value="{progress.done}" max="{progress.total}"'
+        bar = f'<progress{most} style="width:20em;vertical-align:middle"></progress>'
+        data = {"text/plain": line, "text/html": f"<div>{bar} {escape(line)}</div>"}
+        if output is None:
+            output = cast("Any", display)(data, raw=True, display_id=True)
+        else:
+            output.update(data, raw=True)
+
+    def report(progress: Progress) -> None:
+        context.run(show, progress)
+
+    return report
 
 
 @contextmanager
 def _terminal() -> Iterator[TextIO | None]:
     """Yield where a bar can be shown, if anywhere."""
-    if _in_notebook():
-        yield sys.stderr
-    elif not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield None
     else:  # a descriptor of its own: while TensorFlow loads, what goes to descriptor 2 is held back
         with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as terminal:

@@ -6,12 +6,13 @@ import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vista_sql import catalog, kernels
+from vista_sql import catalog, kernels, values
 from vista_sql.errors import (
     HostError,
     PlanError,
@@ -19,7 +20,7 @@ from vista_sql.errors import (
     StreamedError,
     UnknownNameError,
 )
-from vista_sql.units import format_bytes
+from vista_sql.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 DEFAULT_ROWS = 256
 """Rows in a batch: wide rows (100,000 floats are 400 KB) would not fit many at a time."""
+
+SHOWN_ROWS = 20  # under a notebook's cell
 
 NUMBERS = {  # DuckDB type → NumPy's
     "BOOLEAN": "bool",
@@ -64,7 +67,7 @@ class Result:
 
     def __init__(
         self,
-        columns: dict[str, str],
+        columns: Iterable[tuple[str, str]],
         open_reader: Callable[[int], Iterator[pa.RecordBatch]],
         schema: pa.Schema | None = None,
         kept_bytes: int | None = None,
@@ -72,12 +75,12 @@ class Result:
         """Wrap a statement that is bound but has not run.
 
         Args:
-            columns: name → DuckDB type.
+            columns: (name, DuckDB type) of each; names may be equal.
             open_reader: runs the statement, given the most rows in a batch; called at most once.
             schema: of the batches, if known before they are read.
             kept_bytes: most that may be kept in memory; None: any number.
         """
-        self._columns, self._open, self._schema = columns, open_reader, schema
+        self._columns, self._open, self._schema = tuple(columns), open_reader, schema
         self._kept_bytes = kept_bytes
         self._table: pa.Table | None = None
         self._streamed = False
@@ -86,12 +89,12 @@ class Result:
     @property
     def columns(self) -> list[str]:
         """The names of the columns."""
-        return list(self._columns)
+        return [name for name, _ in self._columns]
 
     @property
     def types(self) -> list[str]:
         """The DuckDB types of the columns."""
-        return list(self._columns.values())
+        return [kind for _, kind in self._columns]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Stream the rows, a pyarrow.RecordBatch at a time."""
@@ -140,8 +143,11 @@ class Result:
         """
         with self._reading:
             if self._table is None:
-                reader = self.reader()
-                self._table = pa.Table.from_batches(self._counted(reader), reader.schema)
+                batches, reader, is_all = self._kept()
+                if not is_all:
+                    reader.close()
+                    raise PlanError(self._too_large())
+                self._table = pa.Table.from_batches(batches, reader.schema)
             return self._table
 
     def keep_unread(self) -> None:
@@ -157,17 +163,22 @@ class Result:
             except Exception as error:
                 self._open, self._streamed = partial(_failed, error), False
 
-    def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kept_bytes = 0
-        for batch in batches:
+    def _kept(self) -> tuple[list[pa.RecordBatch], pa.RecordBatchReader, bool]:
+        """Return batches, as many as may be kept, what reads on after them, and if they are all."""
+        reader, batches, kept_bytes = self.reader(), [], 0
+        for batch in reader:
+            batches.append(batch)
             kept_bytes += batch.nbytes
             if self._kept_bytes is not None and kept_bytes > self._kept_bytes:
-                raise PlanError(
-                    f"keeping these rows takes more than the {format_bytes(self._kept_bytes)} that "
-                    "the memory limit leaves: read them in batches with reader(), write them with "
-                    "COPY … TO '….parquet', or raise memory_limit"
-                )
-            yield batch
+                return batches, reader, False
+        return batches, reader, True
+
+    def _too_large(self) -> str:
+        return (
+            f"keeping these rows takes more than the {format_bytes(self._kept_bytes or 0)} that "
+            "the memory limit leaves: read them in batches with reader(), write them with "
+            "COPY … TO '….parquet', or raise memory_limit"
+        )
 
     def df(self) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame; a layer column holds one float32 array a row."""
@@ -190,14 +201,12 @@ class Result:
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return the rows as Python tuples."""
-        columns = [column.to_pylist() for column in self.arrow().columns]
-        return list(zip(*columns, strict=True)) if columns else []
+        """Return the rows as tuples of the Python values that DuckDB's own connection gives."""
+        return values.rows(self.arrow(), self.types)
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """Return the first row as a Python tuple; None where there is none."""
-        rows = self.arrow().slice(0, 1).to_pylist()
-        return tuple(rows[0].values()) if rows else None
+        """Return the first row as a tuple, as `fetchall` has it; None where there is none."""
+        return next(iter(values.rows(self.arrow().slice(0, 1), self.types)), None)
 
     def numpy(self, layer: str | None = None) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
         """Return the keys and one layer's features of the rows that have them.
@@ -228,14 +237,18 @@ class Result:
                 f"the first column, {table.schema.names[0]!r}, holds features, where numpy() takes "
                 "the keys from: select the key first"
             )
-        by_lower = {name.lower(): name for name in vectors}
-        if layer.lower() not in by_lower:
+        called = [n for n, f in enumerate(table.schema) if f.name.lower() == layer.lower()]
+        called = [place for place in called if is_vector(table.schema.field(place).type)]
+        if not called:
             raise UnknownNameError("feature column", layer, vectors)
-        column = table.column(by_lower[layer.lower()]).combine_chunks()
+        if len(called) > 1:
+            raise QueryError(f"{len(called)} columns are called {layer!r}: rename one, with AS")
+        layer = table.column_names[called[0]]
+        column = table.column(called[0]).combine_chunks()
         has_features = column.is_valid()
         ids = table.column(0).filter(has_features).to_numpy(zero_copy_only=False)
-        values = matrix(column.filter(has_features), by_lower[layer.lower()])
-        return ids, values.astype(np.float32, copy=False)
+        features = matrix(column.filter(has_features), layer)
+        return ids, features.astype(np.float32, copy=False)
 
     def torch(self, rows: int = DEFAULT_ROWS) -> torch.utils.data.IterableDataset[Any]:
         """Return a PyTorch dataset that streams the rows, a dict of tensors by column a batch.
@@ -252,7 +265,7 @@ class Result:
             HostError: PyTorch is not installed; while it is read: the rows were streamed before.
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
-        shapes(self._columns)
+        shapes(self._by_name())
         return _torch_dataset(lambda: self._arrays(rows))
 
     def tf(self, rows: int = DEFAULT_ROWS) -> tf.data.Dataset:
@@ -268,27 +281,64 @@ class Result:
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
-        return _tf_dataset(lambda: self._arrays(rows), self._columns, tensorflow)
+        return _tf_dataset(lambda: self._arrays(rows), self._by_name(), tensorflow)
 
     def _arrays(self, rows: int) -> Iterator[Arrays]:
-        return (arrays(batch, self._columns) for batch in self.reader(rows))
+        columns = self._by_name()
+        return (arrays(batch, columns) for batch in self.reader(rows))
+
+    def _by_name(self) -> dict[str, str]:
+        """Return name → DuckDB type.
+
+        Raises:
+            QueryError: names are equal.
+        """
+        names = self.columns
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise QueryError(f"several columns are called {twice!r}: rename one, with AS")
+        return dict(self._columns)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.reader().__arrow_c_stream__(requested_schema)
 
     def show(self, rows: int = 20) -> None:
-        """Print the first rows as a table."""
-        import duckdb
+        """Print the first rows as a table; of long lists the first values and their number."""
+        if self._columns:
+            print(values.box(self.arrow().slice(0, rows), self.types))  # noqa: T201
 
-        with duckdb.connect() as con:
-            con.from_arrow(self.arrow().slice(0, rows)).show(max_rows=rows)
+    def _repr_html_(self) -> str:
+        """Return the first rows for a notebook; a statement that has not run runs, and is kept.
+
+        Where its rows cannot be kept, those read so far are put back: streams begin with them.
+        """
+        with self._reading:
+            if self._table is None and self._streamed:
+                empty = pa.table({name: [] for name in dict(self._columns)})
+                note = "the rows were streamed already"
+                return values.html(empty, list(dict(self._columns).values()), note)
+            if self._table is not None:
+                table, note = self._table, ""
+            else:
+                batches, reader, is_all = self._kept()
+                table = pa.Table.from_batches(batches, reader.schema)
+                if is_all:
+                    self._table, note = table, ""
+                else:
+                    self._open = lambda rows: _limited(chain(batches, reader), rows)
+                    self._streamed, note = False, self._too_large()
+        shown = table.slice(0, SHOWN_ROWS)
+        if not note:
+            more = "" if len(shown) == len(table) else f", the first {len(shown)} are shown"
+            note = f"{format_count(len(table), 'row')}{more}"
+        return values.html(shown, self.types, note)
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return int(self.arrow().num_rows)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name} {kind}" for name, kind in self._columns.items())
+        shown = ", ".join(f"{name} {kind}" for name, kind in self._columns)
         return f"<vista_sql.Result ({shown})>"
 
 
@@ -298,6 +348,13 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(
         (lists or pa.types.is_fixed_size_list(kind)) and pa.types.is_floating(kind.value_type)
     )
+
+
+def _limited(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield batches of at most so many rows."""
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _failed(error: Exception, rows: int) -> Iterator[pa.RecordBatch]:
@@ -331,7 +388,8 @@ def shapes(columns: dict[str, str]) -> dict[str, tuple[str, tuple[int | None, ..
             by_name[name] = "str", ()
         else:
             raise QueryError(
-                f"column {name!r} is {kind}, which no tensor holds: leave it out of the SELECT, or "
+                f"column {name!r} is {kind}, which cannot be a tensor: leave it out of the "
+                "SELECT, or "
                 "cast it to a number, a list of FLOAT, or a text"
             )
     return by_name
@@ -390,7 +448,8 @@ def _numbers(column: pa.Array, name: str, dtype: str) -> npt.NDArray[Any]:
         column = column.cast(pa.float64())
     if column.null_count and not pa.types.is_floating(column.type):
         raise QueryError(
-            f"column {name!r} has a NULL, which no tensor of {dtype} holds: leave such rows out "
+            f"column {name!r} has a NULL, which a tensor of {dtype} cannot hold: leave such "
+            "rows out "
             f"(WHERE {name} IS NOT NULL), or give them a value (coalesce)"
         )
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
@@ -410,7 +469,8 @@ def _torch_dataset(stream: Stream) -> torch.utils.data.IterableDataset[Any]:
         def __iter__(self) -> Iterator[dict[str, Any]]:
             if torch.utils.data.get_worker_info() is not None:
                 raise HostError(
-                    "a statement's rows are read in the process that runs it: give the DataLoader "
+                    "the rows can only be read in the process that runs the statement: give "
+                    "the DataLoader "
                     "num_workers=0"
                 )
             for batch in stream():

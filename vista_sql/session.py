@@ -133,7 +133,7 @@ class Session:
         """
         statement = self._one(sql)
         if measure and statement.kind != "select":
-            raise QueryError("this would change something: measure the SELECT that is in it")
+            raise QueryError("this statement would change something: measure only the SELECT in it")
         script = self._planned(statement)
         planned = explain.render(script)
         if not measure:
@@ -146,6 +146,10 @@ class Session:
         """Close the connection, if it is the session's own."""
         if self._own:
             self.con.close()
+
+    def __repr__(self) -> str:
+        folder = Path(self._connection.folder)
+        return f"<vista_sql.Session on {folder.stem if folder.suffix == '.vista' else ':memory:'}>"
 
     def __enter__(self) -> Session:
         return self
@@ -206,7 +210,7 @@ class Session:
     def _one(self, sql: str) -> Statement:
         statements = parse.parse(sql)
         if len(statements) != 1:
-            raise QueryError(f"one statement is planned at a time, not {len(statements)}")
+            raise QueryError(f"only one statement can be planned at a time, not {len(statements)}")
         return statements[0]
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────
@@ -323,7 +327,9 @@ def connect(
         config: DuckDB's own settings.
     """
     if "\0" in str(database):
-        raise QueryError(f"the database is {str(database)!r}, and a path has no NUL character")
+        raise QueryError(
+            f"the database is {str(database)!r}, and a path cannot contain a NUL character"
+        )
     if not read_only:
         databases.create_file(str(database), config)
     con = duckdb.connect(str(database), read_only=read_only, config=config)

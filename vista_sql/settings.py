@@ -38,17 +38,23 @@ class Setting:
     default: Any
     read: Callable[[str], Any]  # from text; ValueError where it cannot be
 
-    def value(self, given: object, source: str) -> Value:
+    def value(self, given: object, source: str = "") -> Value:
         """Return a given value as the setting reads it.
+
+        Args:
+            given: the value.
+            source: what says so; "": the argument of that name.
 
         Raises:
             SettingError: it cannot be; names the setting and the source.
         """
         try:
-            return Value(self.name, self.read(str(given)), source)
+            return Value(self.name, self.read(str(given)), source or f"{self.name} => …")
         except ValueError as error:
+            said = f" (from {source})" if source else ""
+            why = f": {error}" if error.args else ""
             raise SettingError(
-                f"{self.name} is {given!r} (from {source}), which cannot be: {error}"
+                f"{self.name} must be {self.values}, not {shown(given)}{said}{why}"
             ) from None
 
 
@@ -61,6 +67,20 @@ def alternatives(values: Sequence[str]) -> str:
     """
     *first, last = map(repr, values)
     return f"{', '.join(first)} or {last}" if first else last
+
+
+SHOWN_LETTERS = 200  # of a value in a message
+
+
+def shown(value: object) -> str:
+    """Return a value as a message has it: a BOOLEAN as in SQL, and of long texts the beginning.
+
+    Example:
+        >>> shown("it"), shown(True), len(shown("x" * 1000))
+        ("'it'", 'true', 201)
+    """
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}…"
 
 
 NAME_BYTES = 255  # of a file or folder: what every usual file system takes
@@ -82,14 +102,21 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError("it must be a whole number") from None
+        raise ValueError from None  # what it must be, the setting says
 
 
 def _positive(text: str) -> int:
     value = _whole(text)
     if value < 1:
-        raise ValueError("it must be at least 1")
+        raise ValueError
     return value
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError:
+        raise ValueError from None
 
 
 def _flag_or_path(text: str) -> bool | str:
@@ -101,7 +128,7 @@ def _flag_or_path(text: str) -> bool | str:
 def _one_of(*values: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text.strip().lower() not in values:
-            raise ValueError(f"it must be one of {', '.join(values)}")
+            raise ValueError
         return text.strip().lower()
 
     return read
@@ -122,7 +149,7 @@ SETTINGS = (
     ),
     Setting("batch_rows", COUNT, "most rows in one micro-batch", None, _positive),
     Setting("threads", COUNT, "threads of inference and decoding", None, _positive),
-    Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, parse_bytes),
+    Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, _size),
     Setting("device", alternatives(DEVICES), "where inference runs", "auto", _one_of(*DEVICES)),
     Setting("seed", "a whole number", "seed of weights => 'random'", 0, _whole),
     Setting("home", "a folder", "where models, runs and errors are", None, _path),
@@ -133,9 +160,7 @@ SETTINGS = (
         True,
         _flag_or_path,
     ),
-    Setting(
-        "store_limit", "a size, like '20GB'", "most bytes of the feature store", None, parse_bytes
-    ),
+    Setting("store_limit", "a size, like '20GB'", "most bytes of the feature store", None, _size),
     Setting(
         "schemes",
         "names, like 'file,https'",
@@ -173,7 +198,7 @@ class Settings:
         """
         variable, environment = f"vista_{name}", f"VISTA_SQL_{name.upper()}"
         for source, value in (
-            (f"{name} => …", argument),
+            ("", argument),
             (f"SET VARIABLE {variable}", self.variables.get(variable)),
             (environment, self.environment.get(environment)),
         ):

@@ -18,15 +18,11 @@ SELECT feature_set, dims, accuracy, f1_score, roc_auc, lift, is_best
 FROM VISTA_TRAIN(
     model => 'low_rank',
     label => 'low_rank',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'alexnet',
-            layers => [-4, -3, -2, -1],
-            images => 'amazon_images',
-            structured => 'amazon',
-            weights => 'random', seed => 7
-        )
-    $$,
+    cnn => 'alexnet',
+    layers => [-4, -3, -2, -1],
+    images => 'amazon_images',
+    structured => 'amazon',
+    weights => 'random',
     by_layer => true,
     baselines => ['structured', 'tree'],
     reg => 0.01, l1_ratio => 0.5, max_iterations => 10,

@@ -4,7 +4,7 @@
 -- Tables    amazon, amazon_images (generated, not the paper's data), and model 'low_rank' as
 --           amazon_by_layer keeps it; no layer but its best row's is computed
 -- Columns   id, low_rank, predicted_label, probability (of that label)
--- Weights   random, from a seed: those that the model was trained on
+-- Weights   random, from a seed: the model remembers its network, layer and weights
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('amazon_by_layer') }}
@@ -12,15 +12,8 @@
 SELECT id, low_rank, predicted_label, probability
 FROM VISTA_PREDICT(
     model => 'low_rank',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'alexnet',
-            layers => [-4, -3, -2, -1],
-            images => 'amazon_images',
-            structured => 'amazon',
-            weights => 'random', seed => 7
-        )
-    $$
+    images => 'amazon_images',
+    structured => 'amazon'
 )
 ORDER BY probability
 LIMIT 10

@@ -13,13 +13,9 @@ SELECT feature_set, dims, accuracy, f1_score, lift, is_best
 FROM VISTA_TRAIN(
     model => 'digits',
     label => 'digit',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'lenet5',
-            images => 'digit_images',
-            structured => 'digits'
-        )
-    $$,
+    cnn => 'lenet5',
+    images => 'digit_images',
+    structured => 'digits',
     by_layer => true,
     baselines => ['structured'],
     seed => 7

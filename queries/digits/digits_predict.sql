@@ -10,13 +10,8 @@
 SELECT id, digit, predicted_label, probability, path
 FROM VISTA_PREDICT(
     model => 'digits',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'lenet5',
-            images => 'digit_images',
-            structured => 'digits'
-        )
-    $$
+    images => 'digit_images',
+    structured => 'digits'
 )
 JOIN digit_images USING (id)
 ORDER BY probability

@@ -17,15 +17,11 @@ SELECT feature_set, dims, accuracy, f1_score, roc_auc, lift, is_best
 FROM VISTA_TRAIN(
     model => 'plant_based',
     label => 'plant_based',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'alexnet',
-            layers => [-4, -3, -2, -1],
-            images => 'food_images',
-            structured => 'foods',
-            weights => 'random', seed => 7
-        )
-    $$,
+    cnn => 'alexnet',
+    layers => [-4, -3, -2, -1],
+    images => 'food_images',
+    structured => 'foods',
+    weights => 'random',
     by_layer => true,
     baselines => ['structured', 'tree'],
     reg => 0.01, l1_ratio => 0.5, max_iterations => 10,

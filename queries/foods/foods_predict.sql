@@ -4,7 +4,7 @@
 -- Tables    foods, food_images (generated, not the paper's data), and model 'plant_based' as
 --           foods_by_layer keeps it; no layer but its best row's is computed
 -- Columns   id, plant_based, predicted_label, probability (of that label)
--- Weights   random, from a seed: those that the model was trained on
+-- Weights   random, from a seed: the model remembers its network, layer and weights
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('foods_by_layer') }}
@@ -12,15 +12,8 @@
 SELECT id, plant_based, predicted_label, probability
 FROM VISTA_PREDICT(
     model => 'plant_based',
-    data => $$
-        SELECT * FROM TRANSFER(
-            cnn => 'alexnet',
-            layers => [-4, -3, -2, -1],
-            images => 'food_images',
-            structured => 'foods',
-            weights => 'random', seed => 7
-        )
-    $$
+    images => 'food_images',
+    structured => 'foods'
 )
 ORDER BY probability
 LIMIT 10

@@ -14,6 +14,13 @@ FROM VISTA_TRAIN(model => 'even', label => 'even', seed => 7, reg => 0.01, l1_ra
   baselines => ['structured', 'hog'], max_iterations => 30)
 ORDER BY feature_set;
 
+-- TRANSFER's arguments in place of data: the same rows, so the model that there is
+SELECT model, feature_set, layer, n_train, n_test, n_skipped, dims, accuracy, f1_score, is_best
+FROM VISTA_TRAIN(model => 'even', label => 'even', cnn => 'lenet5', layers => ['conv2', 'fc6'],
+  images => 'shots', structured => 'labelled', key => 'id', seed => 7, reg => 0.01, l1_ratio => 0.5,
+  baselines => ['structured', 'hog'], max_iterations => 30)
+ORDER BY feature_set;
+
 SELECT id, predicted_label, probability, probabilities['true'] AS even, error
 FROM VISTA_PREDICT(model => 'even/fc6', images => 'shots', structured => 'labelled')
 WHERE id < 8
@@ -24,9 +31,11 @@ FROM VISTA_EVALUATE(model => 'even/fc6',
   data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'shots',
                                    structured => 'labelled')$$);
 
-SELECT * FROM VISTA_CONFUSION(model => 'even/fc6',
-  data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'shots',
-                                   structured => 'labelled')$$)
+SELECT n, accuracy, log_loss
+FROM VISTA_EVALUATE(model => 'even/fc6', images => 'shots', structured => 'labelled',
+                    cnn => 'lenet5', on_error => 'skip');
+
+SELECT * FROM VISTA_CONFUSION(model => 'even/fc6', images => 'shots', structured => 'labelled')
 ORDER BY ALL;
 
 SELECT model, feature_set, layer, label, cnn, cnn_layer, dtype, dims FROM VISTA_MODELS() ORDER BY model;

@@ -250,7 +250,7 @@ def test_explain_measures_as_text(foods_db, runtime):
     measured = text.partition("\nmeasured\n")[2]
     for part in ("wall", "infer", "fetch stall", "prep stall", "rest", "images inferred"):
         assert part in measured
-    with pytest.raises(QueryError, match="measure the SELECT that is in it"):
+    with pytest.raises(QueryError, match="measure only the SELECT in it"):
         foods_db.explain(f"CREATE TABLE t AS {SELECT}", measure=True)
     assert ("t",) not in foods_db.con.sql("SELECT table_name FROM duckdb_tables()").fetchall()
 

@@ -9,9 +9,18 @@ process to it; the peak that the process reports is compared everywhere.
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 
 import pytest
+<<<<<<< HEAD
 from processes import group, run
+=======
+from inferences import png
+from processes import run
+>>>>>>> main
+
+import vista_sql
 
 MB = 10**6
 MAPS = "cnn => 'mobilenetv2', layers => ['Conv1_relu', 'block_1_expand_relu'], pool => 'none'"
@@ -123,6 +132,7 @@ def test_estimates_are_of_what_is_held(cnn, layer, pool, tmp_path):
     assert found["estimate"] <= 2 * found["peak"]
 
 
+<<<<<<< HEAD
 CAPPED = {
     "rows of unpooled maps": "SELECT * FROM TRANSFER(cnn => 'alexnet', pool => 'none', weights => 'random')",
     "a table of unpooled maps": "CREATE TABLE kept AS SELECT * FROM TRANSFER(cnn => 'resnet50', "
@@ -149,3 +159,43 @@ def test_a_capped_process_ends_right_or_in_a_sentence(gib, work, tmp_path):
         assert found["rows"] == 0
     assert found["restored"]
     print(work, gib, found)
+=======
+LENET = "cnn => 'lenet5', layers => ['{}'], pool => 'gap'"
+
+
+def test_what_decoding_large_images_takes_is_in_the_estimate(tmp_path):
+    (first, sql) = (transfer(LENET.format(layer)) for layer in ("conv2", "conv1"))
+    found = run(sql, 2, tmp_path, explain=True, first=first, side=8000)
+    decoding = 8000 * 8000 * 6  # one waits for the other: they are large
+    assert found["error"] is None
+    assert found["estimate"] - decoding < found["peak"] <= 1.05 * found["estimate"]
+    assert found["estimate"] <= 2 * found["peak"]
+
+
+def chunk(kind, body):
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_an_image_for_which_there_is_no_room_is_one_rows_error():
+    header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 6, 0, 0, 0)  # RGBA: 1.2 GB to decode
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+    sql = transfer(LENET.format("conv1"), "2GB").replace("SELECT *", "SELECT id, conv1, error")
+    with vista_sql.connect() as db:
+        db.con.execute("CREATE TABLE images (id INTEGER, image BLOB)")
+        db.con.execute("INSERT INTO images VALUES (1, ?), (2, ?)", [png(1), bomb])
+        vista_sql.attach(db.con)
+        for host in (db.query, db.con.sql):
+            whole, refused = host(f"{sql} ORDER BY id").fetchall()
+            assert (whole[2], refused[1]) == (None, None)
+            assert len(whole[1]) == 6
+            said = re.fullmatch(
+                r"a PNG of 10000 × 10000 pixels takes 1,144 MiB to decode, memory_limit leaves "
+                r"([\d,]+) MiB: raise it, or scale the image down",
+                refused[2],
+            )
+            assert 256 <= int(said[1].replace(",", "")) < 1144
+        assert db.query(f"{sql.replace('2GB', '4GB')} ORDER BY id").fetchall()[1][2] == (
+            f"damaged PNG ({len(bomb)} bytes): it cannot be decoded"
+        )
+>>>>>>> main

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import browser
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -267,6 +268,124 @@ def test_what_is_kept_is_compact_and_agrees_with_the_scores(plain):
     assert (model.folder / models.DOCUMENT).stat().st_size < 20_000
 
 
+def test_the_roc_is_a_staircase(plain):
+    plain.query("SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 't')").arrow()
+    drawing = re.search(
+        r"<svg[^>]*>(?:(?!</svg>).)*false-positive.*?</svg>", render(plain), re.DOTALL
+    )
+    curves = re.findall(r'<path d="(M [^"]*)" clip-path', drawing[0])
+    longest = max(curves, key=len)
+    points = np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", longest), float)
+    assert len(points) > 4
+    steps = np.abs(np.diff(points, axis=0)) > 0.01
+    assert not steps.all(axis=1).any()  # across or up, never both
+
+
+# ── the worst mistakes ──────────────────────────────────────────────────────────────────────────
+
+MISTAKEN = """SELECT * FROM VISTA_TRAIN(model => 'hogs', label => 'plant_based', data => $$
+    SELECT id, hog, hash(id) % 2 = 0 AS plant_based FROM TRANSFER(cnn => 'hog',
+    images => '{}', structured => 'foods')$$, baselines => [], max_iterations => 5)"""
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory):
+    """A database with a model that guesses."""
+    file = datasets.foods(tmp_path_factory.mktemp("mistaken"), rows=ROWS)
+    with vista_sql.connect(file) as db:
+        db.query(MISTAKEN.format("food_images")).arrow()
+    return file
+
+
+def test_the_worst_mistakes_have_their_pictures(mistaken):
+    from vista_sql import models
+
+    with vista_sql.connect(mistaken) as db:
+        home = db.home(db.settings())
+        page = report.render(home, "hogs", con=db.con)[0]
+        (model,) = models.entries(home)
+        kept = model.document["mistakes"]
+        wrong = (
+            db.query(
+                "SELECT CAST(id AS VARCHAR) AS key, predicted_label, probability FROM "
+                "VISTA_PREDICT(model => 'hogs', data => $$SELECT id, hog "
+                "FROM TRANSFER(cnn => 'hog', images => 'food_images')$$)"
+            )
+            .df()
+            .set_index("key")
+        )
+    assert 0 < len(kept) <= 12
+    assert [one["chance"] for one in kept] == sorted((one["chance"] for one in kept), reverse=True)
+    assert sum(n for i, j, n in model.row["confusion"] if i != j) >= len(kept)
+    classes = model.document["classes"]
+    for one in kept:
+        said = wrong.loc[one["key"]]
+        assert (
+            str(said.predicted_label).lower()
+            == classes[one["predicted"]]
+            != classes[one["expected"]]
+        )
+        assert said.probability == pytest.approx(one["chance"], abs=1e-4)
+    check(page)
+    assert page.count("<img") == len(kept)
+    assert "Pictures are missing" not in page
+
+
+def test_pictures_of_a_folder_are_read_again(tmp_path):
+    from vista_sql.report import _pictures
+
+    image = np.zeros((4, 4, 3), np.uint8)
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        cv2.imwrite(str(tmp_path / name), image)
+    with vista_sql.connect() as db:
+        for images in (f"{tmp_path}/", f"{tmp_path}/*/*.png"):
+            text = f"FROM TRANSFER(cnn => 'hog', images => '{images}')"
+            keys = [key for (key,) in db.query(f"SELECT file {text}").fetchall()]
+            found, why = _pictures.thumbnails(db.con, text, keys)
+            assert (sorted(found), why) == (sorted(keys), "")
+            assert len(keys) == 2
+
+
+def test_it_says_why_there_are_no_pictures(mistaken, plain):
+    with vista_sql.connect(mistaken) as db:
+        home = db.home(db.settings())
+        said = text_of(report.render(home, "hogs")[0])
+        assert "Pictures are missing: their database is not at hand." in said
+        db.con.begin()
+        db.con.execute("UPDATE food_images SET image = 'gone'::BLOB")
+        said = text_of(report.render(home, "hogs", con=db.con)[0])
+        assert re.search(r"Pictures are missing: \d+ cannot be read any more\.", said)
+        db.con.execute("DROP TABLE food_images")
+        said = text_of(report.render(home, "hogs", con=db.con)[0])
+        assert re.search(r"Pictures are missing: .*food_images does not exist", said)
+        db.con.rollback()
+    noise = "SELECT id, layer, hash(id + 7) % 2 AS z FROM t"
+    plain.query(
+        f"SELECT * FROM VISTA_TRAIN(model => 'm', label => 'z', data => $${noise}$$)"
+    ).arrow()
+    said = text_of(report.render(plain.home(plain.settings()), con=plain.con)[0])
+    assert "The worst mistakes" in said
+    assert "Pictures are missing" not in said  # there never were any
+
+
+def test_mistakes_are_the_most_certain_whatever_the_order():
+    from vista_sql.train import mistakes
+
+    random = np.random.default_rng(0)
+    hashes, codes = random.integers(0, 2**63, 500).astype(np.uint64), random.integers(0, 3, 500)
+    margins = random.normal(size=(500, 3))
+    whole = mistakes.found(hashes, codes, margins)
+    parts = [mistakes.found(hashes[i::7], codes[i::7], margins[i::7]) for i in range(7)]
+    assert mistakes.worst([one for part in parts for one in part]) == whole
+    assert len(whole) == mistakes.MOST
+    chances = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
+    wrong = margins.argmax(axis=1) != codes
+    assert [one[3] for one in whole] == pytest.approx(
+        sorted(chances.max(axis=1)[wrong], reverse=True)[: mistakes.MOST]
+    )
+
+
 @pytest.mark.parametrize("folds", [0, 3])
 def test_a_number_has_its_errors_drawn_and_its_figures_shown(plain, folds):
     from sklearn.metrics import r2_score
@@ -313,6 +432,7 @@ class Checker(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.ids, self.references, self.tags = [], [], [], []
+        self.pictures = 0
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
@@ -331,7 +451,9 @@ class Checker(HTMLParser):
         for name, value in attrs:
             if name == "id":
                 self.ids.append(value)
-            if name in ("src", "href", "xlink:href", "data", "action"):
+            if name == "src" and value.startswith("data:image/"):
+                self.pictures += 1
+            elif name in ("src", "href", "xlink:href", "data", "action"):
                 assert value.startswith("#"), value
                 self.references.append(value[1:])
             self.references += re.findall(r"url\(#([^)]*)\)", value or "")
@@ -344,7 +466,8 @@ def check(page):
     assert checker.open == []
     assert len(checker.ids) == len(set(checker.ids))
     assert set(checker.references) <= set(checker.ids)
-    assert not {"script", "link", "img", "iframe", "object"} & set(checker.tags)
+    assert not {"script", "link", "iframe", "object"} & set(checker.tags)
+    assert checker.pictures == checker.tags.count("img")
     assert checker.tags.count("h1") == 1
     assert checker.tags.count("figure") == checker.tags.count("figcaption")
     assert not re.search(r"@import|url\((?!#)", page)
@@ -391,7 +514,7 @@ def test_the_command_says_what_is_wrong(trained, tmp_path):
     vista_sql.connect(tmp_path / "new.duckdb").close()
     done = ran("report", "--db", tmp_path / "new.duckdb")
     assert done.exit_code == 1
-    assert "nothing was kept" in done.stderr
+    assert "there is nothing" in done.stderr
     assert "VISTA_TRAIN" in done.stderr
 
 
@@ -403,7 +526,7 @@ def test_a_missing_library_is_one_line_with_the_remedy(trained, monkeypatch):
 
 
 def test_unknown_names_are_errors_of_ours(plain):
-    with pytest.raises(VistaError, match="nothing was kept"):
+    with pytest.raises(VistaError, match="there is nothing"):
         render(plain)
     with pytest.raises(UnknownNameError, match="model or run"):
         render(plain, "nothing")

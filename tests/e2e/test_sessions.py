@@ -36,12 +36,12 @@ GIVEN = (  # (statement, params, what it says)
     (T.format("$s"), {"s": ["a"]}, "store must be true, false or a folder"),
     ("SELECT $1", 3, "params is 3, and must be a list"),
     ("SELECT $1", "abc", "params is 'abc', and must be a list"),
-    (T.format("'a\0b'"), None, "a path has no NUL character"),
-    (T.format("$1"), ["a\0b"], "a path has no NUL character"),
+    (T.format("'a\0b'"), None, "a path cannot contain a NUL character"),
+    (T.format("$1"), ["a\0b"], "a path cannot contain a NUL character"),
     (T.format(f"'{LONG}'"), None, "a file's name has at most 255 bytes"),
     (f"FROM VISTA_STORE(store => '{LONG}')", None, "a file's name has at most 255 bytes"),
-    (f"FROM TRANSFER(cnn => '{LONG}.keras')", None, r"cannot be called .*3.{3} characters"),
-    (f"FROM TRANSFER('lenet5', weights => '{LONG}')", None, r"cannot be called .*3.{3} characters"),
+    (f"FROM TRANSFER(cnn => '{LONG}.keras')", None, r"can be called .*3.{3} characters"),
+    (f"FROM TRANSFER('lenet5', weights => '{LONG}')", None, r"can be called .*3.{3} characters"),
 )
 
 
@@ -55,7 +55,7 @@ def test_what_cannot_be_a_parameter_or_a_path(foods_db, text, params, says):
 @pytest.mark.parametrize("value", ["a\0b", LONG])
 def test_what_cannot_be_the_path_of_a_setting(fresh_db, name, value):
     fresh_db.con.execute(f"SET VARIABLE {name} = '{value}'")
-    with pytest.raises(VistaError, match=f"SET VARIABLE {name}.*which cannot be: a "):
+    with pytest.raises(VistaError, match=rf" must be .*\(from SET VARIABLE {name}\): a "):
         fresh_db.query("SELECT id, fc6 FROM TRANSFER('lenet5')").arrow()
 
 
@@ -63,6 +63,6 @@ def test_what_cannot_be_a_database(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(duckdb.Error):
         vista_sql.connect(LONG)
-    with pytest.raises(QueryError, match="a path has no NUL character"):
+    with pytest.raises(QueryError, match="a path cannot contain a NUL character"):
         vista_sql.connect("a\0b.duckdb")  # DuckDB would open 'a'
     assert list(tmp_path.iterdir()) == []

@@ -159,10 +159,19 @@ def test_errors_have_their_own_text(shell, database):
         (f"SELECT * FROM TRANSFER({A}, images => '(SELECT id, image, 1 AS error FROM images)')", "TRANSFER adds a column 'error'"),
         ("FROM VISTA_TRAIN(model => 'm', label => 'nosuch', data => 'foods')", "unknown label column 'nosuch'"),
         ("FROM VISTA_TRAIN(model => 'm', label => 'id', data => '(SELECT * FROM TRANSFER(cnn => ''x''))')", "unknown cnn 'x'"),
-        ("SET VARIABLE vista_threads = 'many'; FROM TRANSFER(cnn => 'lenet5')", "threads is 'many' (from SET VARIABLE vista_threads)"),
-        ("CREATE TEMP TABLE t AS SELECT id, image AS pixels FROM images; SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 't')", "give image => 'pixels'"),
+        ("SET VARIABLE vista_threads = 'many'; FROM TRANSFER(cnn => 'lenet5')", "threads must be a whole number of at least 1, not 'many' (from SET VARIABLE"),
+        ("WITH t AS (SELECT id, image AS pixels FROM images) SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 't')", "give image => 'pixels'"),
     ):  # fmt: skip
         assert said in shell.error(f"{sql};", database, "-readonly"), sql
+
+
+def test_the_shell_tells_the_columns_of_tables_that_only_it_sees(shell, database):
+    made = "TABLE t AS SELECT id, image AS pixels FROM images WHERE id = 1;"
+    asked = "FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], images => 't') SELECT columns(* EXCLUDE f6);"
+    for sql in (f"CREATE TEMP {made} {asked}", f"BEGIN; CREATE {made} {asked} ROLLBACK;"):
+        assert shell.rows(f"SET VARIABLE vista_threads = 1; {sql}", database) == [
+            {"id": 1, "error": None}
+        ]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras saving a network

@@ -294,10 +294,10 @@ def test_other_files_are_told_apart(db):
     Path("other.tfrecord").write_bytes(records.framed(b"\x0a\xff\xff"))
     with pytest.raises(QueryError, match="this may be no TFRecord file"):
         fetched(db, "'text.tfrecord'")
-    with pytest.raises(QueryError, match="no record with a feature to tell the columns by"):
+    with pytest.raises(QueryError, match="no record has a feature from which"):
         fetched(db, "'empty.tfrecord'")
     assert fetched(db, "'empty.tfrecord', columns => {'x': 'BLOB'}") == []
-    with pytest.raises(QueryError, match=r"it is no tf\.train\.Example"):
+    with pytest.raises(QueryError, match=r"it is not a tf\.train\.Example"):
         fetched(db, "'other.tfrecord'")
     with pytest.raises(QueryError, match=r"it is a folder; name the files in it, '\./\*'"):
         fetched(db, "'.'")
@@ -561,7 +561,7 @@ def test_images_go_from_tfrecord_into_transfer_and_features_back(db):
     with duckdb.connect() as con:
         vista_sql.attach(con)
         bare = con.sql(f"SELECT id, fc6 FROM {call.format(nested)}").fetchall()
-        assert [(n, list(features)) for n, features in bare] == wanted
+        assert bare == wanted
     db.query(
         f"FROM VISTA_WRITE_TFRECORD($$SELECT id, fc6 FROM {call.format(nested)}$$, 'out.tfrecord')"
     ).fetchall()

@@ -38,5 +38,4 @@ def test_the_queries_say_that_data_and_weights_are_made_up(workload):
         if name.startswith(f"{workload[0]}/"):
             text = (shipped.ROOT / name).read_text()
             assert "generated, not the" in text
-            assert "weights => 'random', seed => 7" in text
             assert "-- Weights   random, from a seed" in text

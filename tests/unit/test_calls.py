@@ -19,7 +19,7 @@ def train(**values):
 
 def test_arguments_are_read_by_their_kinds_and_defaults_too():
     call = train(reg=[1, 2], exclude="a", standardize=None)
-    assert call.checked() is call
+    assert call.checked() == call
     assert call.get("reg") == (1.0, 2.0)
     assert call.get("exclude") == ("a",)
     assert call.get("standardize") is True
@@ -35,6 +35,17 @@ def test_a_value_that_cannot_be_is_refused_at_its_place(ask):
     assert caught.value.place == REG
 
 
+@pytest.mark.parametrize(
+    ("places", "value", "hint"),
+    [({}, False, True), ({}, True, False), ({"": WHOLE}, False, False)],
+)
+def test_on_a_macro_false_may_have_been_a_comparison(places, value, hint):
+    call = Call("vista_train", {"label": value}, places)
+    with pytest.raises(ArgumentError, match="label must be text, not") as caught:
+        call.get("label")
+    assert ("label = … is a comparison in DuckDB, write label => …" in str(caught.value)) == hint
+
+
 def test_a_call_is_read_whole_before_it_is_expanded():
     with pytest.raises(ArgumentError, match="folds must be"):
         train(reg=1, folds=1000).checked()
@@ -44,7 +55,7 @@ def test_a_call_is_read_whole_before_it_is_expanded():
     ("values", "kind", "says"),
     [
         ({"modell": "m"}, UnknownNameError, "unknown argument 'modell' in VISTA_TRAIN; did you"),
-        ({"data": None}, ArgumentError, "VISTA_TRAIN needs data => …: the rows"),
+        ({"label": None}, ArgumentError, "VISTA_TRAIN needs label => …: the column to learn"),
     ],
 )
 def test_arguments_are_known_and_those_required_there(values, kind, says):
@@ -65,7 +76,7 @@ def test_errors_stand_at_their_argument_else_at_the_call():
 
 def test_a_function_knows_which_of_its_arguments_are_relations():
     function = calls.load("vista_train")
-    assert function.argument("data").required
+    assert function.takes_relation("images")
     assert function.takes_relation("data")
     assert not function.takes_relation("label")
     assert not function.takes_relation("no_such_argument")

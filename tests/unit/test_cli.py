@@ -84,11 +84,11 @@ def test_rows_go_to_stdout(args, shown):
         (["query", "SELECT 1", "--format", "xml"], "'xml' is not one of", 2),
         (["query", "missing.sql"], "there is no file missing.sql", 2),
         (["query", "SELECT 1", "-o", "/no/such/folder/x.csv"], "no folder /no/such/folder", 2),
-        (["query", "SELECT 1", "-o", "/tmp/x.xyz"], "the ending of x.xyz is none of .csv", 2),
+        (["query", "SELECT 1", "-o", "/tmp/x.xyz"], "x.xyz does not end in .csv", 2),
         (["layers"], "Missing argument", 2),
         (["query", ""], "vista: there is no statement", 1),
         (["models", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
-        (["models"], "name the database whose models are meant: --db FILE", 2),
+        (["models"], "name the database that the models are in: --db FILE", 2),
         (["models", "drop", "--db", "x.duckdb"], "`vista models drop` takes a MODEL", 2),
         (["query", "SELECT 1", "--db", "no/folder/x.duckdb"], "no database no/folder/x.duckdb", 1),
         (["explain", "CREATE TABLE a AS SELECT 1", "--db", "missing.duckdb"], "no database", 1),
@@ -96,7 +96,11 @@ def test_rows_go_to_stdout(args, shown):
         (["query", "SELEC 1"], "vista: Parser Error", 1),
         (["query", "FROM TRANSFER(cnn => 'lenet')"], "did you mean 'lenet5'?", 1),
         (["query", "FROM VISTA_CNN()"], "did you mean 'vista_cnns'?", 1),
-        (["explain", "SELECT 1; SELECT 2"], "one statement is planned at a time, not 2", 1),
+        (
+            ["explain", "SELECT 1; SELECT 2"],
+            "only one statement can be planned at a time, not 2",
+            1,
+        ),
         (["layers", "lenet6"], "vista: unknown cnn 'lenet6'; did you mean 'lenet5'?", 1),
         (["layers", "no.keras"], "there is no file", 1),
     ],
@@ -177,7 +181,7 @@ def test_statements_come_from_files_and_stdin(tmp_path, monkeypatch):
     assert vista("query", "two", "--format", "csv").stdout == "two\n2\n"
     assert vista("query", "-", "--format", "csv", stdin="SELECT 3 AS x").stdout == "x\n3\n"
     bad = vista("query", "bad.sql")
-    assert "what bad.sql holds is not UTF-8 text" in bad.stderr
+    assert "bad.sql is not a UTF-8 text file" in bad.stderr
     assert bad.exit_code == 2
 
 
@@ -279,11 +283,60 @@ def test_models_are_listed_shown_and_dropped(tmp_path):
     shown = vista("models", "show", "toy@2", "--db", file, "--format", "json")
     assert '"model":"toy/structured@2"' in shown.stdout.replace('": ', '":')
     part = vista("models", "drop", "toy/structured@2", "--db", file)
-    assert (part.exit_code, "is dropped whole: toy@2" in part.stderr) == (1, True)
+    assert (part.exit_code, "dropped as a whole: toy@2" in part.stderr) == (1, True)
     assert vista("models", "drop", "toy@2", "--db", file).stderr == "gone: toy@2\n"
     assert "unknown model 'toy@2'" in vista("models", "drop", "toy@2", "--db", file).stderr
     assert vista("models", "drop", "toy", "--db", file).stderr == "gone: toy@1, toy@3\n"
     assert vista("models", "--db", file, "--format", "csv").stdout.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """A database that another process has open, as a notebook does, with a model and a run."""
+    file = tmp_path_factory.mktemp("held") / "toy.duckdb"
+    assert vista("query", TRAIN.format(1), "--db", file).exit_code == 0
+    code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        yield file
+        process.stdin.close()
+
+
+def test_what_needs_no_table_runs_beside_a_notebook(held, tmp_path):
+    listed = vista("models", "--db", held, "--format", "csv")
+    assert "toy/structured@1" in listed.stdout
+    shown = vista("models", "show", "toy", "--db", held, "--format", "json")
+    assert json.loads(shown.stdout)[0]["label"] == "y"
+    page = vista("report", "--db", held, "-o", tmp_path / "toy.html")
+    assert (page.exit_code, page.stderr) == (0, "")
+    (tmp_path / "photos.parquet").write_bytes(b"")
+    duckdb.sql("SELECT 1 AS id, ''::BLOB AS image").write_parquet(str(tmp_path / "p.parquet"))
+    read = f"(FROM ''{tmp_path}/p.parquet'')"
+    call = f"FROM TRANSFER(cnn => 'hog', images => '{read}')"
+    explained = vista("explain", call, "--db", held)
+    assert "plan: " in explained.stdout, explained.stderr
+    assert "vista_infer" in vista("rewrite", call, "--db", held).stdout
+
+
+def test_what_needs_a_table_says_who_holds_it(held):
+    call = "FROM TRANSFER(cnn => 'hog', images => 'photos')"
+    for arguments in (
+        ("explain", call),
+        ("rewrite", call),
+        ("query", "FROM t"),
+        ("export", "FROM t", "-o", "x"),
+    ):
+        done = vista(*arguments, "--db", held)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert re.search(
+            r"toy.duckdb is open in process \d+ .* close it there with db.close\(\)", done.stderr
+        )
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_image_far_down_is_named(tmp_path):
@@ -318,7 +371,8 @@ def test_the_roster_is_listed():
 
 
 def table(sql, **options):
-    return _output._box(vista_sql.query(sql).arrow(), **options).splitlines()
+    result = vista_sql.query(sql)
+    return _output._box(result.arrow(), result.types, **options).splitlines()
 
 
 def test_tables_fit_the_terminal(monkeypatch):
@@ -430,7 +484,7 @@ def test_what_is_not_text_stays_off_the_terminal():
     os.close(secondary)
     os.close(primary)
     assert done.returncode == 2
-    assert "arrow is no text for a terminal: add -o FILE" in done.stderr
+    assert "arrow cannot be shown in a terminal: add -o FILE" in done.stderr
 
 
 # ── the feature store ──────────────────────────────────────────────────────────────────────────
@@ -538,7 +592,7 @@ def test_weights_are_listed_with_their_checksums(tmp_path, monkeypatch):
     Path(vgg16["path"]).write_text("half a file")
     shown = vista("weights")
     assert re.search(r"^│ vgg16 .* damaged ", shown.stdout, re.M)
-    assert "fetched at first use, or put into" in shown.stderr
+    assert "downloaded when first used, or put into" in shown.stderr
 
 
 def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
@@ -562,7 +616,7 @@ def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
     assert place.read_bytes() == content
     other = tmp_path / "mine.h5"
     other.write_bytes(b"mine")
-    assert "is no published file that the roster knows" in vista("weights", "add", other).stderr
+    assert "is not a published file that vista_sql knows" in vista("weights", "add", other).stderr
     for args in (["add"], ["remove", "x"], ["add", "gone.h5"]):
         assert vista("weights", *args).exit_code == 2
 

@@ -29,7 +29,7 @@ def test_what_is_not_seen_is_not_known():
     assert unseen.columns("SELECT 1") is None
     assert unseen.glimpse("photos") == {"id": "INTEGER"}
     assert unseen.glimpse("food") is None
-    assert (unseen.tables(), unseen.images(""), unseen.views()) == ((), (), {})
+    assert (unseen.tables(), unseen.texts(""), unseen.views()) == ((), (), {})
     for question in (unseen.value, unseen.counts, unseen.plan):
         with pytest.raises(QueryError):
             question("SELECT 1")
@@ -42,7 +42,7 @@ def test_ctes_can_be_named():
         both = inner.naming((("b AS (SELECT n + 1 AS m FROM a)", False),))
         assert both.counts("SELECT m FROM b") == (8,)
         assert both.columns("SELECT * FROM b") == {"m": "INTEGER"}
-        assert both.images("SELECT m FROM b") == [8]
+        assert both.texts("SELECT m::VARCHAR FROM b") == ["8"]
         assert both.value("$p") == 5
         assert "v" in both.views()
         assert both.tables() == ("v",)

@@ -136,7 +136,7 @@ def test_seeds_are_loaded_and_the_rest_runs(write):
     configures = "vista: dbt_project.yml configures"  # another test's
     told = [line for line in done.stderr.splitlines() if not line.startswith(configures)]
     assert sorted(told) == [
-        "vista: 5 left out, 1 skipped of 8; mend the first and run it again",
+        "vista: 5 left out, 1 skipped of 8; correct the first and run again",
         "vista: models/hooked.sql: the config 'post_hook' of hooked is dbt's alone: leave it out, "
         "or run this project with dbt",
         "vista: models/kept.sql: it needs labels_snapshot, a snapshot, which dbt alone makes: "

@@ -104,7 +104,7 @@ def test_calibrating_measures_and_keeps(monkeypatch, tmp_path):
 
 def test_calibrating_says_what_cannot_be(monkeypatch):
     assert "unknown cnn 'lenet'" in vista("doctor", "--calibrate", "lenet").stderr
-    assert "--calibrate only" in vista("doctor", "lenet5").stderr
+    assert "--calibrate" in vista("doctor", "lenet5").stderr
     monkeypatch.setenv("VISTA_SQL_CALIBRATION", "off")
     assert "calibration is off" in vista("doctor", "--calibrate").stderr
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+import cv2
 import foods
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -38,7 +40,9 @@ def of(db, arguments, where=""):
 def test_small_images_are_told_by_their_bytes(db):
     found = of(db, "structured => 'fan'")
     size = db.con.sql("SELECT avg(octet_length(image)) FROM images").fetchall()[0][0]
-    assert found == Facts(6, 6, 2, True, size, 12)  # the images of 2 and 9 are the same
+    assert found == Facts(
+        6, 6, 2, True, size, 12, decoding_bytes=20 * 20 * 6
+    )  # the images of 2 and 9 are the same
 
 
 def test_predicates_and_limits_run_before(db):
@@ -138,13 +142,42 @@ def test_a_reader_is_read_once(db):
 
 
 def test_planning_opens_no_pipe_and_no_device(tmp_path, db):
-    (tmp_path / "a.png").write_bytes(b"data")
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", "/dev/zero"):
-        assert facts._bytes(str(path)) is None
-    assert facts._bytes(str(tmp_path / "a.png")) == b"data"
     db.con.execute(
         "CREATE TABLE odd AS SELECT 1 AS id, ? AS p UNION ALL SELECT 2, '/dev/zero'",
         [str(tmp_path / "pipe")],
     )
-    assert of(db, "images => 'odd'").image_bytes is None
+    found = of(db, "images => 'odd'")
+    assert (found.image_bytes, found.decoding_bytes) == (None, None)
+
+
+def test_planning_opens_no_file_of_a_scheme_that_may_not_be_read(tmp_path, db, monkeypatch):
+    file = tmp_path / "a.png"
+    file.write_bytes(cv2.imencode(".png", np.zeros((3, 5), np.uint8))[1].tobytes())
+    db.con.execute("CREATE OR REPLACE TABLE odd AS SELECT 1 AS id, ? AS p", [str(file)])
+    found = of(db, "images => 'odd'")
+    assert (found.image_bytes, found.decoding_bytes) == (file.stat().st_size, 3 * 5 * 6)
+    monkeypatch.setenv("VISTA_SQL_SCHEMES", "s3")
+    opened = []
+    monkeypatch.setattr(os, "stat", lambda path, **_: opened.append(path))
+    found = of(db, "images => 'odd'")
+    assert (found.image_bytes, found.decoding_bytes, opened) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("form", "is_inline"),
+    [
+        ("image", False),
+        ("{'bytes': image, 'path': 'a.png'}", False),
+        ("to_base64(image)", True),
+        ("'data:image/png;base64,' || to_base64(image)", True),
+    ],
+)
+def test_images_that_stand_in_their_column_are_looked_at(form, is_inline, db):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90), np.uint8)
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    db.con.execute("CREATE OR REPLACE TABLE pngs AS SELECT 1 AS id, ?::BLOB AS image", [png])
+    db.con.execute(f"CREATE OR REPLACE TABLE odd AS SELECT id, {form} AS image FROM pngs")
+    found = of(db, "images => 'odd'")
+    assert (found.is_inline, found.decoding_bytes) == (is_inline, 60 * 90 * 6)
+    assert found.image_bytes == pytest.approx(len(png), rel=0.01)

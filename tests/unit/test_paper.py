@@ -252,7 +252,7 @@ def test_optimize_returns_every_variable_with_its_reason():
         ("'resnet5', n_rows => 1", UnknownNameError, "did you mean 'resnet50'"),
         ("'resnet50', ['conv6'], n_rows => 1", UnknownNameError, "unknown layer 'conv6'"),
         ("'resnet50', ['fc6', 'fc6'], n_rows => 1", ArgumentError, "'fc6' is asked for twice"),
-        ("'resnet50', [-9], n_rows => 1", ArgumentError, "integers count from the top"),
+        ("'resnet50', [-9], n_rows => 1", ArgumentError, "numbers count from the top"),
         ("'resnet50'", ArgumentError, "needs n_rows"),
         ("'resnet50', n_rows => 0", ArgumentError, "n_rows must be a whole number of at least 1"),
         ("'resnet50', n_rows => 1, memory => 'much'", ArgumentError, "must be a size, like '32GB'"),

@@ -50,7 +50,11 @@ class Foods:
         self.asked.append(query)
         return (100.0, 100.0, 50_000.0) if "octet_length" in query else (10.0, 10.0, 9.0)
 
-    def images(self, query):
+    def images_at_hand(self, query, schemes):
+        self.asked.append(query)
+        return None, None
+
+    def image_digests(self, query, schemes):
         self.asked.append(query)
         return ()
 
@@ -199,5 +203,5 @@ def test_a_call_alone_is_the_statement_of_all_its_columns():
 
 
 def test_values_that_only_the_statement_knows_are_refused_without_a_database():
-    with pytest.raises(ArgumentError, match="give the value itself"):
+    with pytest.raises(ArgumentError, match="write the value itself"):
         script("SELECT * FROM TRANSFER(cnn => $1, images => 'photos')", Unseen())

@@ -1,6 +1,5 @@
 """Progress: what a callback is told, and the bar's one line."""
 
-import io
 import os
 import pty
 import queue
@@ -44,16 +43,6 @@ def test_it_is_one_line_and_goes(columns):
     for part in ("features infer", "100/100", "50/s, 0:00 left, 2 errors"):
         assert part in shown
     assert shown.count("\n") <= 1  # one line, which goes when it is done
-
-
-def test_it_shows_in_a_notebook(monkeypatch):
-    cell = io.StringIO()  # no terminal, as a notebook's stderr is none
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    monkeypatch.setattr(sys, "stderr", cell)
-    with bar() as progress:
-        progress(Progress("infer", 1, 4, 1, 0, 1.0))
-    assert "infer" in cell.getvalue()
-    assert "1/4" in cell.getvalue()
 
 
 def test_what_was_there_before_is_no_speed():

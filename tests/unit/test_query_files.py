@@ -111,9 +111,9 @@ def test_ephemeral_files_become_ctes(project):
         ("{{ config(unique='x') }} SELECT 1", "config 'unique' in models/it.sql; did you mean"),
         ("{{ config(incremental_strategy='merge') }} SELECT 1", "incremental strategy 'merge'"),
         ("{{ config(incremental_strategy='delete+insert') }} SELECT 1", "needs a unique_key"),
-        ("SELECT 1; SELECT 2", "holds one SELECT, this one 2 statements"),
-        ("CREATE TABLE x AS SELECT 1", "holds one SELECT, this one CREATE"),
-        ("-- nothing", "holds one SELECT, this one nothing"),
+        ("SELECT 1; SELECT 2", "must hold one SELECT, but this one 2 statements"),
+        ("CREATE TABLE x AS SELECT 1", "must hold one SELECT, but this one CREATE"),
+        ("-- nothing", "must hold one SELECT, but this one nothing"),
         ("SELECT * FROM {{ ref('off') }}", "it needs off, which config(enabled=…) turns off"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(run):
     ] or done.stdout.splitlines()[1].startswith("2 of 4  b  skipped: it needs a")
     first, last = done.stderr.splitlines()
     assert first == "vista: models/a.sql: Invalid Input Error: a rock"
-    assert last == "vista: 1 failed, 2 skipped of 4; mend the first and run it again"
+    assert last == "vista: 1 failed, 2 skipped of 4; correct the first and run again"
     assert rows("SELECT id FROM a ORDER BY id") == [(0,), (1,), (2,)]  # as it was
     assert rows("FROM d") == [(2,)]
     assert set(kinds()) == {"a", "b", "c", "d", "foods"}  # nothing half made
@@ -144,7 +144,7 @@ def test_only_what_is_selected_runs(run):
     [
         (["run"], "Missing argument 'PATH…'", 2),
         (["run", "models"], "Missing option '--db'", 2),
-        (["run", "models", "--db", DB, "--var", "x"], "'x' is no NAME=VALUE", 2),
+        (["run", "models", "--db", DB, "--var", "x"], "'x' is not of the form NAME=VALUE", 2),
         (["run", "nowhere", "--db", DB], "vista: there is no file or folder nowhere", 1),
         (["run", ".", "--db", "no/such/folder.duckdb"], "there is no query file (*.sql) in .", 1),
     ],
@@ -167,3 +167,16 @@ def test_query_explain_and_rewrite_take_query_files_too(run):
     done = CliRunner().invoke(app, ["query", *args])
     assert done.exit_code == 1
     assert done.stderr.startswith("vista: models/b.sql: 'x' is undefined; there is ref, source")
+
+
+def test_a_new_column_of_an_incremental_file_is_told_before_anything_changes(run):
+    head = "{{ config(materialized='incremental') }} SELECT id"
+    assert run({"kept": f"{head} FROM foods"}).exit_code == 0
+    done = run({"kept": f'{head}, price, 1 AS "b c" FROM foods'})
+    assert done.exit_code == 1
+    assert 'has no column "price", "b c", which the file now makes' in done.stderr
+    assert "ALTER TABLE" in done.stderr
+    assert "--full-refresh" in done.stderr
+    assert rows("FROM kept ORDER BY 1") == [(0,), (1,), (2,)]
+    assert run({}, "--full-refresh").exit_code == 0
+    assert rows('SELECT price, "b c" FROM kept ORDER BY 1') == [(0, 1), (10, 1), (20, 1)]

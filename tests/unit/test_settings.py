@@ -50,7 +50,9 @@ def test_values_are_read(name, given, value):
     ],
 )
 def test_values_that_cannot_be_name_the_setting_and_its_source(name, given):
-    with pytest.raises(SettingError, match=rf"{name} is .* \(from SET VARIABLE vista_{name}\)"):
+    with pytest.raises(
+        SettingError, match=rf"^{name} must be .*, not .* \(from SET VARIABLE vista_{name}\)"
+    ):
         Settings({f"vista_{name}": given}, {}).value(name)
 
 

@@ -80,7 +80,7 @@ LAYERS = Place("layers => …", 10, 11)
 @pytest.mark.parametrize(
     ("layers", "kind", "says"),
     [
-        ([-5], ArgumentError, "layer -5 of lenet5: integers count from the top, from -1"),
+        ([-5], ArgumentError, "layer -5 of lenet5: numbers count from the top: -1"),
         ("f66", UnknownNameError, "unknown layer 'f66' in cnn 'lenet5'; did you mean 'f6'"),
         ("vgg16.fc66", UnknownNameError, "unknown layer 'fc66' in cnn 'vgg16'"),
         (["f6", "fc6"], ArgumentError, "layers 'f6' and 'fc6' are the same layer"),
@@ -120,7 +120,7 @@ def test_the_image_column_is_found(columns, found):
     [
         ({"id": "INTEGER", "a": "BLOB", "b": "BLOB", "c": "VARCHAR"}, "2 BLOB columns"),
         ({"id": "INTEGER", "a": "VARCHAR", "b": "VARCHAR"}, "2 VARCHAR columns"),
-        ({"id": "VARCHAR", "n": "INTEGER"}, "no column of BLOBs or paths"),
+        ({"id": "INTEGER", "n": "INTEGER"}, "no column of BLOBs or paths"),
     ],
 )
 def test_an_image_column_in_doubt_is_asked_for(columns, says):
@@ -167,7 +167,7 @@ def test_layers_that_differ_by_case_only_are_told_apart():
     assert bound_to(names, layers=["TOP"]).taps[0].layer.name == "top"
     with pytest.raises(ArgumentError, match="'pool' and 'Pool' differ from it by case only"):
         bound_to(names, layers=["POOL"])
-    with pytest.raises(ArgumentError, match="layer 'Pool' would be a column 'Pool', and so is lay"):
+    with pytest.raises(ArgumentError, match="layer 'Pool' would be called 'Pool', and so is lay"):
         bound_to(names, layers=["pool", "Pool"])
     assert len(bound_to(names, layers=["pool", "Pool"], format="long").taps) == 2
 

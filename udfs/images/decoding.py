@@ -28,6 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vista_sql.kernels import DECODING_BYTES, MOST_DECODING_BYTES
+
 from . import headers, memory, paths
 from .header import Header
 from .silence import silence
@@ -49,22 +51,31 @@ def opencv() -> ModuleType:
     return cv2
 
 
-def decode(data: pa.Buffer | bytes, order: str, out: Pixels) -> str | None:
+def decode(
+    data: pa.Buffer | bytes, order: str, out: Pixels, most_bytes: int = MOST_DECODING_BYTES
+) -> str | None:
     """Decode one image, resized, into `out` (height, width, channels) in the channels' `order`.
+
+    Args:
+        data: the encoded image.
+        order: of the channels, 'rgb', 'bgr' or 'gray'.
+        out: uint8.
+        most_bytes: what it may take; images that are decoded at once share them, too.
 
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
-    reason = _refusal(header, len(view))
+    reason = _refusal(header, len(view), most_bytes)
     if reason is not None:
         return reason
     needed = header.pixels * header.pixel_bytes
     damaged = f"damaged {header.format} ({len(view)} bytes)"
     cv2 = opencv()
     try:
-        with memory.turns().held(needed), silence().kept():
+        budget_bytes = min(most_bytes, DECODING_BYTES)
+        with memory.turns().held(needed, budget_bytes), silence().kept():
             image = _pixels(_readable(view, header), order, header)
             if image is None:
                 return f"{damaged}: it cannot be decoded"
@@ -77,7 +88,7 @@ def decode(data: pa.Buffer | bytes, order: str, out: Pixels) -> str | None:
     return None
 
 
-def _refusal(header: Header, n_bytes: int) -> str | None:
+def _refusal(header: Header, n_bytes: int, most_bytes: int) -> str | None:
     """Return why an image is not decoded; None: it is worth a try."""
     size = f"{header.width} × {header.height} pixels"
     if header.pixels > MAX_PIXELS:
@@ -90,10 +101,15 @@ def _refusal(header: Header, n_bytes: int) -> str | None:
     if not header.format:
         return f"not an image ({n_bytes} bytes)"
     needed = header.pixels * header.pixel_bytes
-    if needed > memory.MAX_BYTES:
+    if needed > MOST_DECODING_BYTES:
         return (
             f"a {header.format} of {size} takes {needed >> 20:,} MiB to decode, the limit is "
-            f"{memory.MAX_BYTES >> 20:,} MiB: scale it down"
+            f"{MOST_DECODING_BYTES >> 20:,} MiB: scale it down"
+        )
+    if needed > most_bytes:
+        return (
+            f"a {header.format} of {size} takes {needed >> 20:,} MiB to decode, memory_limit "
+            f"leaves {most_bytes >> 20:,} MiB: raise it, or scale the image down"
         )
     return None
 

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ..passes.arrow import Column, one_array
 from . import paths, sources
+from .image_column import Images
 
 
 class DistinctImages:
     """The distinct images of one column, numbered in the order in which they first occur."""
 
-    def __init__(self, images: Column, folder: str, schemes: str = "") -> None:
+    def __init__(self, images: Images, folder: str, schemes: str = "") -> None:
         """Number the images of a column.
 
         Args:
-            images: BLOBs, or paths and URIs; NULL: no image.
+            images: bytes, or paths and URIs.
             folder: what relative paths are relative to; "" is the process's folder.
             schemes: of URIs that may be read, with commas between; "": all.
         """
-        encoded = one_array(images).dictionary_encode()
-        self._values: pa.Array = encoded.dictionary
+        blobs, texts = images.blobs.dictionary_encode(), images.texts.dictionary_encode()
+        self._blobs, self._texts = blobs.dictionary, texts.dictionary
         self._folder, self._schemes = folder, schemes
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        of_texts = texts.indices.cast(pa.int64()) + len(self._blobs)
+        codes = pc.coalesce(blobs.indices.cast(pa.int64()), of_texts, pa.scalar(-1, pa.int64()))
+        codes = codes.to_numpy(zero_copy_only=False)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
-        order = np.argsort(codes[rows], kind="stable")
+        found, first, at = np.unique(codes[rows], return_index=True, return_inverse=True)
+        by_first = np.argsort(first)
+        self._codes = found[by_first]  # of each image: its place in _blobs, then in _texts
+        numbers = np.argsort(by_first)[at]
+        order = np.argsort(numbers, kind="stable")
         self._rows = rows[order]
-        self._starts = np.searchsorted(codes[rows][order], np.arange(len(self._values) + 1))
-        self.last: int = int(codes[rows[-1]]) if len(rows) else -1
+        self._starts = np.searchsorted(numbers[order], np.arange(len(found) + 1))
+        self.last: int = int(numbers[-1]) if len(rows) else -1
         """The image of the last row that has one; -1: no row has any."""
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._codes)
 
     @property
     def n_rows(self) -> int:
@@ -52,19 +59,28 @@ class DistinctImages:
         """Return the rows that show one image, ascending."""
         return self._rows[self._starts[image] : self._starts[image + 1]]
 
+    def _value(self, image: int) -> pa.Scalar:
+        code = int(self._codes[image])
+        n_blobs = len(self._blobs)
+        return self._blobs[code] if code < n_blobs else self._texts[code - n_blobs]
+
     def identity(self, image: int) -> Hashable:
         """Return what equal images share within a process."""
-        return sources.identity(self._values[image], self._folder)
+        return sources.identity(self._value(image), self._folder)
 
     def is_remote(self, image: int) -> bool:
         """Return whether one image waits for more than this machine's files."""
-        value = self._values[image]
+        value = self._value(image)
         return sources.is_text(value) and paths.local_path(value.as_py(), self._folder) is None
 
-    def read(self, image: int) -> pa.Buffer | bytes:
+    def read(self, image: int, grow: Callable[[int], None] = paths.ignored) -> pa.Buffer | bytes:
         """Return the encoded bytes of one image.
+
+        Args:
+            image: the image.
+            grow: told of bytes that are not in the column; it may wait until there is room.
 
         Raises:
             Unreadable: there is nothing to read; the text says what and why.
         """
-        return sources.read(self._values[image], self._folder, self._schemes)
+        return sources.read(self._value(image), self._folder, self._schemes, grow)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from . import headers
 
@@ -97,7 +98,10 @@ def check_regular(text: str, path: str, absent: str = "no such file") -> os.stat
     except FileNotFoundError:
         raise unreadable(text, absent) from None
     except OSError as error:
-        raise unreadable(text, (error.strerror or type(error).__name__).lower()) from None
+        why = (error.strerror or type(error).__name__).lower()
+        if error.errno == errno.ENAMETOOLONG:
+            why = f"{why}, and no base64 of an image"
+        raise unreadable(text, why) from None
     except ValueError as error:  # a path with a NUL character
         raise unreadable(text, str(error)) from None
     if stat.S_ISDIR(status.st_mode):
@@ -120,14 +124,24 @@ def check_beginning(text: str, begin: bytes) -> None:
         raise unreadable(text, "it begins as no image")
 
 
-def all_of(text: str, chunks: Iterable[bytes]) -> bytes:
+def ignored(n_bytes: int) -> None:
+    """Have room for any number of bytes."""
+
+
+def all_of(text: str, chunks: Iterable[bytes], grow: Callable[[int], None] = ignored) -> bytes:
     """Return the chunks of a stream as one, while they may be an image.
+
+    Args:
+        text: what is read.
+        chunks: of it.
+        grow: told of each; it may wait until there is room for it.
 
     Raises:
         Unreadable: they begin as no image does, or are more than one may be.
     """
     taken, looked = io.BytesIO(), False
     for chunk in chunks:
+        grow(len(chunk))
         taken.write(chunk)
         if not looked and taken.tell() >= LOOKED_AT_BYTES:
             looked = True

@@ -8,14 +8,15 @@ of any scheme that fsspec reads (`s3://`, `gs://`, `https://`, `memory://` …).
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import pyarrow as pa
 
 from vista_sql import files
 
-from . import paths, uris
+from . import inline, paths, uris
 from .digests import digest
+from .paths import ignored
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
@@ -33,13 +34,16 @@ def identity(value: pa.Scalar, folder: str) -> Hashable:
     return ("path", path, *files.stamp(status))
 
 
-def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:
+def read(
+    value: pa.Scalar, folder: str, schemes: str = "", grow: Callable[[int], None] = ignored
+) -> pa.Buffer | bytes:
     """Return the encoded bytes of one image.
 
     Args:
         value: a large_binary scalar (the bytes themselves) or a large_string one (a path or a URI).
         folder: what relative paths are relative to; "" is the process's folder.
         schemes: of URIs that may be read, with commas between; "": all.
+        grow: told of bytes before they are there; it may wait until there is room for them.
 
     Raises:
         Unreadable: there is nothing to read; the text says what and why.
@@ -47,9 +51,10 @@ def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:
     if not is_text(value):
         return value.as_buffer()
     text = value.as_py()
+    inline.image(text)  # which says why it is none: else it would be here as bytes
     path = paths.local_path(text, folder)
     if path is None:
-        return uris.read(text, folder, schemes)
+        return uris.read(text, folder, schemes, grow)
     paths.check_scheme(text, text, schemes)
     n_bytes = paths.check_regular(text, path).st_size
     if n_bytes > paths.MAX_BYTES:
@@ -59,6 +64,7 @@ def read(value: pa.Scalar, folder: str, schemes: str = "") -> pa.Buffer | bytes:
             if n_bytes > paths.LOOKED_AT_BYTES:
                 paths.check_beginning(text, file.read(paths.LOOKED_AT_BYTES))
                 file.seek(0)
+            grow(n_bytes)
             return file.read()
     except OSError as error:
         raise paths.unreadable(text, (error.strerror or type(error).__name__).lower()) from None

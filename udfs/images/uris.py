@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 from vista_sql import files
 
 from . import paths
+from .memory import Dropped
 from .paths import Unreadable
 
 FileSystem: TypeAlias = Any  # fsspec has no types
@@ -36,13 +37,16 @@ class _Silent(Exception):
     """No byte came for SILENT_SECONDS."""
 
 
-def read(text: str, folder: str, schemes: str = "") -> bytes:
+def read(
+    text: str, folder: str, schemes: str = "", grow: Callable[[int], None] = paths.ignored
+) -> bytes:
     """Return the bytes that a URI names.
 
     Args:
         text: `scheme://…`, or `zip://member::archive` and `tar://member::archive`.
         folder: what an archive's relative path is relative to; "" is the process's folder.
         schemes: those that may be read, with commas between; "": all.
+        grow: told of bytes as they come; it may wait until there is room for them.
 
     Raises:
         Unreadable: there is nothing to read; the text says what and why.
@@ -59,12 +63,12 @@ def read(text: str, folder: str, schemes: str = "") -> bytes:
             paths.check_regular(text, place, "no such archive")
     try:
         if not archive:
-            return _heard(text, lambda: _chunks(_opened(text)))
+            return _heard(text, lambda: _chunks(_opened(text)), grow)
         if paths.local_path(archive, folder) is None:
-            return _heard(text, lambda: _members_chunks(text, folder))
+            return _heard(text, lambda: _members_chunks(text, folder), grow)
         with closing(_members_chunks(text, folder)) as chunks:
-            return paths.all_of(text, chunks)
-    except Unreadable:
+            return paths.all_of(text, chunks, grow)
+    except (Unreadable, Dropped):
         raise
     except _Silent:
         raise paths.unreadable(text, f"no byte came for {SILENT_SECONDS:g} s") from None
@@ -141,7 +145,7 @@ def _chunks(opened: BinaryIO) -> Generator[bytes]:
             yield chunk
 
 
-def _heard(text: str, chunks: Callable[[], Generator[bytes]]) -> bytes:
+def _heard(text: str, chunks: Callable[[], Generator[bytes]], grow: Callable[[int], None]) -> bytes:
     """Return all of some chunks, which a thread of its own reads: it may be given up.
 
     Raises:
@@ -176,7 +180,7 @@ def _heard(text: str, chunks: Callable[[], Generator[bytes]]) -> bytes:
 
     threading.Thread(target=listen, name="vista-listen", daemon=True).start()
     try:
-        return paths.all_of(text, chunk_by_chunk())
+        return paths.all_of(text, chunk_by_chunk(), grow)
     finally:
         given_up.set()
         while not heard.empty():  # so that the listener can end

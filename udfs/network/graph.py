@@ -156,7 +156,7 @@ class Graph:
                 done[name] = None
                 continue
             if source is not None and name == self.input:
-                raise PlanError(f"not all of the way passes {source!r}")
+                raise PlanError(f"not every path passes {source!r}")
             stack.append((name, True))
             stack.extend((other, False) for other in reversed(self.needs(name, source)))
         return list(done)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from vista_sql.kernels import MOST_DECODING_BYTES
+
 from ..images import decoding, sources
 from .counts import Amounts
 from .inputs import Inputs
@@ -17,6 +19,7 @@ class Decoder:
         self._inputs = inputs
         self.shape: tuple[int, int, int] = inputs.opened.cnn.input_shape
         """Height, width and channels of an image's pixels."""
+        self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
     def decode(
         self, image: int, out: decoding.Pixels, reader: Reader, amounts: Amounts
@@ -41,12 +44,15 @@ class Decoder:
         key = (identity, order, self.shape)
         if spec.pixels_taken and runtime.decoded.take(key, out):
             return None
-        data, reason = reader.take(image)
-        if data is not None:
-            began = time.perf_counter()
-            reason = decoding.decode(data, order, out)
-            amounts.decode_seconds += time.perf_counter() - began
-            amounts.decoded += 1
+        try:
+            data, reason = reader.take(image)
+            if data is not None:
+                began = time.perf_counter()
+                reason = decoding.decode(data, order, out, self._most_bytes)
+                amounts.decode_seconds += time.perf_counter() - began
+                amounts.decoded += 1
+        finally:
+            reader.let_go(image)
         if spec.pixels_kept_for and reason is None and sources.is_stable(identity):
             runtime.decoded.put(key, out, spec.pixels_kept_for)
         return reason

@@ -111,7 +111,7 @@ class Inferrer:
     def _decoded(self, waiting: Waiting) -> Waiting | None:
         """Return an image with pixels of its own; None: it cannot be read, which was told."""
         pixels = np.empty((1, *self._decoder.shape), np.uint8)
-        reader, amounts = Reader(self._inputs, {}), Amounts()
+        reader, amounts = Reader(self._inputs), Amounts()
         reason = self._decoder.decode(waiting.image, pixels[0], reader, amounts)
         amounts.read_seconds = reader.seconds
         self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())

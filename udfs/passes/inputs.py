@@ -43,18 +43,20 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
     Args:
         runtime: shared by the process's kernels.
         spec: the order.
-        images: BLOBs, or paths and URIs, or whole rows of the image relation; NULL: no image.
+        images: as `image_column` takes them.
         keys: text that names the rows in errors; may be NULL.
 
     Raises:
-        ArgumentError: no field of the rows may be the image, or several.
+        ArgumentError: no field of the rows may be the image, or several; or what was found to be
+            the image holds labels.
         UnknownNameError: there is no such CNN, or there are no such weights.
         WeightsError: the weights are missing or damaged.
     """
     if spec.gate and runtime.trainings.is_closed(spec.gate):  # it has seen enough: read no more
         images = pa.nulls(len(images), pa.large_binary())
     opened = runtime.opened(spec)
-    distinct = DistinctImages(image_column(images, spec), spec.folder, spec.schemes)
+    texts = one_array(keys)
+    distinct = DistinctImages(image_column(images, spec, texts), spec.folder, spec.schemes)
 
     def identity(image: int) -> Hashable:
         runtime.raise_if_cancelled()
@@ -68,5 +70,5 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
         opened=opened,
         images=distinct,
         identities=identities,
-        keys=one_array(keys),
+        keys=texts,
     )

@@ -3,41 +3,110 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeAlias
 
 import pyarrow as pa
 
+from ..images.memory import Share
 from ..images.paths import Unreadable
 from .inputs import Inputs
 
-Encoded: TypeAlias = tuple[pa.Buffer | bytes | None, str | None]
+Data: TypeAlias = pa.Buffer | bytes
+Encoded: TypeAlias = tuple[Data | None, str | None]
 """An image's bytes and None; or None and the reason why there are none."""
 
-Ahead: TypeAlias = Mapping[int, "Future[pa.Buffer | bytes]"]
-"""Images whose bytes are being read before a thread is free to decode them."""
+PORTION_BYTES = 8 << 20
+"""Of encoded bytes that one thread holds before it decodes them, but for the last image's."""
 
 
-def read_ahead(inputs: Inputs, images: Iterable[int]) -> Ahead:
-    """Begin to read those of some images that are remote, many at a time."""
+class Ahead:
+    """Images whose bytes are being read before a thread is free to decode them."""
 
-    def read(image: int) -> pa.Buffer | bytes:
+    def __init__(self, inputs: Inputs, images: Iterable[int]) -> None:
+        """Begin to read those of some images that are remote, many at a time."""
+        readers = inputs.runtime.threads.readers()
+        self._reads: dict[int, tuple[Share, Future[Data]]] = {}
+        for image in images:
+            if inputs.images.is_remote(image):
+                share = inputs.runtime.in_flight.share()
+                self._reads[image] = share, readers.submit(self._read, inputs, image, share)
+
+    @staticmethod
+    def _read(inputs: Inputs, image: int, share: Share) -> Data:
         inputs.runtime.raise_if_cancelled()
-        return inputs.images.read(image)
+        try:
+            return inputs.images.read(image, share.grow)
+        except BaseException:
+            share.release()
+            raise
 
-    readers = inputs.runtime.threads.readers()
-    return {i: readers.submit(read, i) for i in images if inputs.images.is_remote(i)}
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def take(self, image: int, holder: object) -> tuple[Share, Data] | None:
+        """Return what an image holds and its bytes; None: nobody has begun to read it.
+
+        Raises:
+            Unreadable: there are none.
+        """
+        share, future = self._reads.pop(image, (None, None))
+        if share is None or future is None or future.cancel():
+            return None
+        share.want(holder)
+        return share, future.result()
+
+    def drop(self, images: Iterable[int]) -> None:
+        """Let go of images that nobody took."""
+        for image in images:
+            share, future = self._reads.pop(image, (None, None))
+            if share is not None and future is not None:
+                future.cancel()
+                share.release()
 
 
 class Reader:
     """Reads images, each once; used by one thread. It holds bytes until they are taken."""
 
-    def __init__(self, inputs: Inputs, ahead: Ahead) -> None:
+    def __init__(self, inputs: Inputs, ahead: Ahead | None = None) -> None:
+        """Note what is read.
+
+        Args:
+            inputs: of the call.
+            ahead: images that are being read already.
+        """
         self._inputs, self._ahead = inputs, ahead
         self._encoded: dict[int, Encoded] = {}
+        self._shares: dict[int, Share] = {}
         self.seconds = 0.0
         """How long the thread waited for bytes."""
+
+    def portions(self, images: Sequence[int], *, fetched: bool) -> Generator[Sequence[int]]:
+        """Yield images in groups whose bytes are held at once; then all are let go of.
+
+        Args:
+            images: some of the call's.
+            fetched: whether the bytes are needed before any is decoded; else there is one group.
+        """
+        try:
+            if not fetched:
+                yield images
+                return
+            portion: list[int] = []
+            for image in images:
+                portion.append(image)
+                self.fetch(image)
+                if sum(share.n_bytes for share in self._shares.values()) >= PORTION_BYTES:
+                    yield portion
+                    self._let_go_of_all()
+                    portion = []
+            if portion:
+                yield portion
+        finally:
+            self._let_go_of_all()
+            if self._ahead is not None:
+                self._ahead.drop(images)
 
     def fetch(self, image: int) -> Encoded:
         """Return an image's bytes and hold them."""
@@ -49,14 +118,31 @@ class Reader:
         return self._encoded[image]
 
     def take(self, image: int) -> Encoded:
-        """Return an image's bytes and hold them no longer."""
+        """Return an image's bytes, which count as held until `let_go`."""
         self.fetch(image)
         return self._encoded.pop(image)
 
+    def let_go(self, image: int) -> None:
+        """Count an image's bytes as held no longer: it is decoded."""
+        self._encoded.pop(image, None)
+        share = self._shares.pop(image, None)
+        if share is not None:
+            share.release()
+
+    def _let_go_of_all(self) -> None:
+        for image in list(self._shares):
+            self.let_go(image)
+        self._encoded.clear()
+
     def _read(self, image: int) -> Encoded:
+        """Read an image."""
         try:
-            if image in self._ahead:
-                return self._ahead[image].result(), None
-            return self._inputs.images.read(image), None
+            taken = None if self._ahead is None else self._ahead.take(image, self)
+            if taken is not None:
+                self._shares[image], data = taken
+                return data, None
+            share = self._inputs.runtime.in_flight.share(self)
+            self._shares[image] = share
+            return self._inputs.images.read(image, share.grow), None
         except Unreadable as error:
             return None, str(error)

@@ -53,4 +53,4 @@ class Reasons:
 
     def _memory_key(self, image: int) -> Hashable:
         order = self._inputs.opened.cnn.preprocessing.order
-        return (order, self._inputs.identities[image])
+        return (order, self._inputs.spec.decoding_bytes, self._inputs.identities[image])

@@ -16,6 +16,7 @@ from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
 from vista_sql.train.runs import Trainings
 
+from ..images.memory import InFlight
 from ..network import hog, networks
 from .clock import Clock
 from .counts import MAX_ERRORS, RunCounts, Tally
@@ -54,6 +55,7 @@ class Runtime(ProcessRuntime):
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
         self.decoded = DecodedPixels()
+        self.in_flight = InFlight()
         self.unusable: set[str] = set()  # folders of stores that proved to be
         self.positions = Positions()
         self.exports = Exports()

@@ -27,7 +27,7 @@ class Threads:
             return self._decoders
 
     def readers(self) -> ThreadPoolExecutor:
-        """Return the threads that wait for remote images; they hold at most two batches' bytes."""
+        """Return the threads that wait for remote images; `images.memory` bounds what they hold."""
         with self._lock:
             if self._readers is None:
                 self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="vista-read")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from .counts import Amounts
 from .decoder import Decoder
 from .inputs import Inputs
 from .lookup import Lookup, Sought
-from .reader import Ahead, Reader, read_ahead
+from .reader import Ahead, Reader
 from .results import Results
 from .sharing import Exchange
 
@@ -102,7 +103,7 @@ class Windows:
         """Begin to look up and decode images; remote ones are read ahead, many at a time."""
         threads = self._inputs.runtime.threads
         pixels = np.empty((len(images), *self._decoder.shape), np.uint8)
-        ahead = read_ahead(self._inputs, images)
+        ahead = Ahead(self._inputs, images)
         part_rows = max(1, -(-len(images) // (4 * threads.n_decoders)))
         cuts = [slice(start, start + part_rows) for start in range(0, len(images), part_rows)]
         decoders = threads.decoders()
@@ -114,11 +115,17 @@ class Windows:
     ) -> tuple[list[Sought], Amounts]:
         """Look a part of a window up, and decode what must be inferred from the image."""
         reader, amounts = Reader(self._inputs, ahead), Amounts()
-        sought = self._lookup.look(images, reader, amounts)
-        for place, (image, looked_up) in enumerate(zip(images, sought, strict=True)):
-            if looked_up.missing and not looked_up.from_base:
-                reason = self._decoder.decode(image, pixels[place], reader, amounts)
-                sought[place] = replace(looked_up, reason=reason)
+        sought: list[Sought] = []
+        with closing(reader.portions(images, fetched=self._has_store)) as portions:
+            for portion in portions:
+                for image, found in zip(
+                    portion, self._lookup.look(portion, reader, amounts), strict=True
+                ):
+                    looked_up = found
+                    if found.missing and not found.from_base:
+                        reason = self._decoder.decode(image, pixels[len(sought)], reader, amounts)
+                        looked_up = replace(found, reason=reason)
+                    sought.append(looked_up)
         amounts.read_seconds = reader.seconds
         amounts.images_from_store = len([s for s in sought if s.reason is None and not s.missing])
         self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())

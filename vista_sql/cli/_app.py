@@ -154,7 +154,8 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     cls=Commands,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with `vista demo`. `vista COMMAND --help` shows examples of each.",
+    epilog="Begin with `vista demo`, or with your own pictures: `vista start FOLDER LABELS.csv "
+    "--label COLUMN`. `vista COMMAND --help` shows examples of each command.",
 )
 @click.option(
     "--version",
@@ -167,8 +168,9 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
 def app() -> None:
     """CNN feature transfer as SQL on DuckDB.
 
-    State the CNN, the layers and the tables in SQL; get features, or trained models. Rows go to
-    stdout, all else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted.
+    Name a network, its layers and your tables in SQL, and get features or trained models. Rows go
+    to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 130
+    interrupted.
     """
 
 

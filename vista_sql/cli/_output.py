@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -30,6 +32,9 @@ LEAST_WIDTH, COLUMN_WIDTH = 120, 40
 
 ASCII = str.maketrans("┌┬┐├┼┤└┴┘│─…", "+++++++++|-.")
 """For terminals that know no other frame."""
+
+_NOT_FINITE = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
+"""Of DuckDB's JSON: a string, which stays, or a number that JSON has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +64,20 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=DEFAULT_ROWS,
             show_default=True,
             metavar="N",
-            help="Most rows that a table shows; 0: all.",
+            help="Show at most N rows of a table; 0: all.",
         ),
         click.option(
             "-o",
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Write into FILE, whose ending tells the format.",
+            help="Write to FILE; its ending decides the format.",
         ),
         click.option(
             "--format",
             "format_",
             type=click.Choice(FORMATS, case_sensitive=False),
-            help="Default: table. arrow: an IPC stream on stdout, an IPC file with -o.",
+            help="Default: table. arrow is an IPC stream on stdout, an IPC file with -o.",
         ),
     ):
         command = option(command)
@@ -91,15 +96,14 @@ def target(format_: str | None, path: Path | None) -> Target:
         ending = path.suffix.lower().lstrip(".")
         if format_ is None and ending not in (*FORMATS, "", "txt"):
             raise click.BadParameter(
-                f"the ending of {path.name} is none of .{', .'.join(FORMATS[1:])} and .txt: give "
-                "--format",
+                f"{path.name} does not end in .{', .'.join(FORMATS[1:])} or .txt: give --format",
                 param_hint="-o",
             )
         return Target(format_ or (ending if ending in FORMATS else "table"), path)
     chosen = Target(format_ or "table", None)
     if not chosen.is_text and sys.stdout.isatty():
         raise click.BadParameter(
-            f"{chosen.format} is no text for a terminal: add -o FILE, or pipe it on",
+            f"{chosen.format} cannot be shown in a terminal: add -o FILE, or pipe it to a program",
             param_hint="--format",
         )
     return chosen
@@ -123,7 +127,8 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
     if target.is_table:
         limit = rows if target.path is None else 0
         table, more = _first_rows(result, limit)
-        text = _box(table, in_terminal=target.path is None and sys.stdout.isatty())
+        in_terminal = target.path is None and sys.stdout.isatty()
+        text = _box(table, result.types, in_terminal=in_terminal)
 
         def show() -> None:
             with _sink(target.path) as stream:
@@ -137,8 +142,18 @@ def write(result: Result, target: Target, rows: int) -> Callable[[], None]:
         return show
     reader = result.reader()
     with _sink(target.path) as stream:
-        _WRITERS[target.format](reader, stream, target.path is not None)
+        _WRITERS[target.format](reader, result.types, stream, target.path is not None)
     return lambda: None
+
+
+def show(result: Result, without: str) -> None:
+    """Write all rows to stdout, as people read them, without one of their columns."""
+    kinds = {n: kind for n, kind in zip(result.columns, result.types, strict=True) if n != without}
+    text = _box(
+        result.arrow().select(list(kinds)), list(kinds.values()), in_terminal=sys.stdout.isatty()
+    )
+    with _sink(None) as stream:
+        stream.write(_encoded(text, None))
 
 
 def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:
@@ -161,20 +176,17 @@ def _first_rows(result: Result, limit: int) -> tuple[pa.Table, bool]:
     return (table.slice(0, limit), True) if limit and n_rows > limit else (table, False)
 
 
-def _box(table: pa.Table, *, in_terminal: bool) -> str:
+def _box(table: pa.Table, kinds: Sequence[str], *, in_terminal: bool) -> str:
     """Return all rows of a table in DuckDB's box, as `Result.show` prints it.
 
     Values are cut to fit; in a terminal columns in the middle go where there are too many.
     """
-    import duckdb
+    from vista_sql import values
 
     width = max(LEAST_WIDTH, COLUMN_WIDTH * table.num_columns)
     if in_terminal:
         width = shutil.get_terminal_size().columns
-    text = io.StringIO()
-    with duckdb.connect() as con, redirect_stdout(text):  # DuckDB prints, and returns no text
-        con.from_arrow(table).show(max_rows=max(table.num_rows, 1), max_width=width)
-    return text.getvalue().removesuffix("\n")
+    return values.box(table, kinds, width)
 
 
 def _encoded(text: str, path: Path | None) -> bytes:
@@ -202,10 +214,13 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _csv(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+def _csv(
+    reader: pa.RecordBatchReader, kinds: Sequence[str], stream: BinaryIO, is_file: bool
+) -> None:
     """Write a header and a line a row, as DuckDB prints values; NULL is empty."""
     _write_csv(stream, [reader.schema.names])
-    for rows in _queried(reader, lambda _: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM batch"):
+    texts = ", ".join(f"CAST(#{place} AS VARCHAR)" for place in range(1, len(kinds) + 1))
+    for rows in _projected(reader, kinds, texts):
         _write_csv(stream, rows)
 
 
@@ -216,58 +231,74 @@ def _write_csv(stream: BinaryIO, rows: Sequence[Sequence[object]]) -> None:
     stream.flush()
 
 
-def _json(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+def _json(
+    reader: pa.RecordBatchReader, kinds: Sequence[str], stream: BinaryIO, is_file: bool
+) -> None:
     """Write an array of one object a row, each on its line; what is not a number is null."""
+    keys = [json.dumps(name, ensure_ascii=False) for name in reader.schema.names]
+    texts = ", ".join(f"CAST(to_json(#{place}) AS VARCHAR)" for place in range(1, len(kinds) + 1))
     separator = b"[\n"
-    for rows in _queried(reader, _json_query):
-        stream.write(separator + ",\n".join(text for (text,) in rows).encode())
+    for rows in _projected(reader, kinds, texts):
+        objects = (
+            ",".join(f"{key}:{_finite(text)}" for key, text in zip(keys, row, strict=True))
+            for row in rows
+        )
+        stream.write(separator + ",\n".join(f"{{{text}}}" for text in objects).encode())
         stream.flush()
         separator = b",\n"
     stream.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
-def _json_query(schema: pa.Schema) -> str:
-    import pyarrow as pa
+def _finite(text: str | None) -> str:
+    r"""Return DuckDB's JSON as JSON: null for what is no number, wherever it stands.
 
-    from vista_sql.result import is_vector
-    from vista_sql.sql.quoting import identifier
-
-    finite = []
-    for field in schema:
-        name, kind = identifier(field.name), field.type
-        if pa.types.is_floating(kind):
-            finite.append(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}")
-        elif is_vector(kind):
-            number = "lambda x: CASE WHEN isfinite(x) THEN x END"
-            finite.append(f"list_transform({name}, {number}) AS {name}")
-    replaced = f" REPLACE ({', '.join(finite)})" if finite else ""
-    return f"SELECT CAST(to_json(__row) AS VARCHAR) FROM (SELECT *{replaced} FROM batch) AS __row"
+    Example:
+        >>> _finite('{"a":[NaN,-Infinity,1.5],"b":"NaN \\" Infinity"}')
+        '{"a":[null,null,1.5],"b":"NaN \\" Infinity"}'
+    """
+    if text is None:
+        return "null"
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return _NOT_FINITE.sub(lambda found: found["string"] or "null", text)
 
 
-def _queried(
-    reader: pa.RecordBatchReader, query: Callable[[pa.Schema], str]
+def _projected(
+    reader: pa.RecordBatchReader, kinds: Sequence[str], expressions: str
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield what a query on each batch returns: DuckDB knows best how its values are written."""
-    import duckdb
+    """Yield what expressions give of each batch: DuckDB knows best how its values are written."""
     import pyarrow as pa
 
-    text = query(reader.schema)
-    with duckdb.connect() as con:
-        for batch in reader:
-            if batch.num_rows:
-                con.register("batch", pa.Table.from_batches([batch]))
-                yield con.execute(text).fetchall()
+    from vista_sql import values
+
+    for batch in reader:
+        if batch.num_rows:
+            with values.relation(pa.Table.from_batches([batch]), kinds) as rows:
+                yield rows.project(expressions).fetchall()
 
 
-def _parquet(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+def _parquet(
+    reader: pa.RecordBatchReader, kinds: Sequence[str], stream: BinaryIO, is_file: bool
+) -> None:
     from pyarrow import parquet
 
+    from vista_sql.sql.quoting import identifier
+    from vista_sql.sql.types import made_of, rebuilt
+
+    for name, kind in zip(reader.schema.names, kinds, strict=True):
+        if made_of(kind) & {"INTERVAL", "STRUCT"} or "UNION(" in rebuilt(kind, lambda _: ""):
+            raise Failure(
+                f"column {name!r} is {kind}, which pyarrow's Parquet files cannot hold: select "
+                f"CAST({identifier(name)} AS VARCHAR), or write --format arrow"
+            )
     with parquet.ParquetWriter(stream, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)
 
 
-def _arrow(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> None:
+def _arrow(
+    reader: pa.RecordBatchReader, kinds: Sequence[str], stream: BinaryIO, is_file: bool
+) -> None:
     import pyarrow as pa
 
     make = pa.ipc.new_file if is_file else pa.ipc.new_stream
@@ -276,7 +307,7 @@ def _arrow(reader: pa.RecordBatchReader, stream: BinaryIO, is_file: bool) -> Non
             writer.write_batch(batch)
 
 
-_WRITERS: dict[str, Callable[[pa.RecordBatchReader, BinaryIO, bool], None]] = {
+_WRITERS: dict[str, Callable[[pa.RecordBatchReader, Sequence[str], BinaryIO, bool], None]] = {
     "csv": _csv,
     "json": _json,
     "parquet": _parquet,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vista_sql.cli._app import Failure
+from vista_sql.sql.quoting import text_literal
 
 if TYPE_CHECKING:
     from vista_sql.session import Session
@@ -38,7 +41,7 @@ def _text(_: click.Context, __: click.Parameter, value: str) -> str:
             text = Path(value).read_text(encoding="utf-8-sig")
             return _rendered(Path(value)) if "{{" in text or "{%" in text else text
     except UnicodeDecodeError:
-        raise click.BadParameter(f"what {value} holds is not UTF-8 text") from None
+        raise click.BadParameter(f"{value} is not a UTF-8 text file") from None
     if one_word and value.lower().endswith(".sql"):
         raise click.BadParameter(f"there is no file {value}")
     return value
@@ -79,18 +82,113 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
             Without it nothing is created.
 
     Raises:
-        Failure: there is no such file, and nothing would run there.
+        Failure: there is no such file, and nothing would run there; or another process holds it.
     """
-    from vista_sql import connect
-
     if db is not None and not db.exists():
         if sql.strip() and db.absolute().parent.is_dir():
             click.echo(f"vista: {db} is new", err=True)
         else:
-            raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
+            raise Failure(f"there is no database {db}; check --db")
     writable = db is None or os.access(db if db.exists() else db.parent, os.W_OK)
-    with connect(db or ":memory:", read_only=not writable) as session:
+    with connected(db, read_only=not writable) as session:
         yield session
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A database's file that another process has open for writing: its tables cannot be read."""
+
+    db: Path
+    process: str  # its id; "" where it is not known
+
+    def __str__(self) -> str:
+        process = f"process {self.process}" if self.process else "another process"
+        return (
+            f"{self.db} is open in {process} (a notebook, perhaps), and DuckDB lets one process at "
+            "a time write: close it there with db.close(), run this there, or copy the tables "
+            "that it needs to another database"
+        )
+
+
+@contextmanager
+def read_only(db: Path | None) -> Iterator[tuple[Session, Held | None]]:
+    """Open a session for a command that changes no table, close it in the end.
+
+    Args:
+        db: the database's file; None: in memory.
+
+    Yields:
+        A session, and None; or, where another process holds the file, a session in memory with
+        the database's models and runs but without its tables.
+
+    Raises:
+        Failure: there is no such file.
+    """
+    from vista_sql import connect
+
+    if db is not None and not db.exists():
+        raise Failure(f"there is no database {db}; check --db, or create it with duckdb")
+    try:
+        opened = connected(db, read_only=db is not None)
+    except _IsHeld as error:
+        with connect() as session:
+            if session.settings().value("home").value is None:
+                home = text_literal(f"{error.held.db.absolute()}.vista")
+                session.con.execute(f"SET VARIABLE vista_home = {home}")
+            yield session, error.held
+        return
+    with opened as session:
+        yield session, None
+
+
+@contextmanager
+def planning(db: Path | None) -> Iterator[Session]:
+    """Open a session to plan in, close it in the end.
+
+    Where another process holds the database, what reads images from files and needs no table of
+    the database is planned all the same.
+
+    Raises:
+        Failure: there is no such file; or it is held, and a table of it is needed.
+    """
+    import duckdb
+
+    from vista_sql.errors import QueryError
+
+    with read_only(db) as (session, held):
+        try:
+            yield session
+        except (QueryError, duckdb.CatalogException, duckdb.BinderException) as error:
+            if held is None:
+                raise
+            raise Failure(f"{str(error).splitlines()[0]}; {held}") from error
+
+
+class _IsHeld(Failure):
+    """A database cannot be opened, for another process has it."""
+
+    def __init__(self, held: Held) -> None:
+        super().__init__(str(held))
+        self.held = held
+
+
+def connected(db: Path | None, *, read_only: bool = False) -> Session:
+    """Open a session.
+
+    Raises:
+        Failure: another process has the file.
+    """
+    import duckdb
+
+    from vista_sql import connect
+
+    try:
+        return connect(db or ":memory:", read_only=read_only)
+    except duckdb.IOException as error:
+        if db is None or "lock" not in str(error):
+            raise
+        process = re.search(r"PID (\d+)", str(error))
+        raise _IsHeld(Held(db, process[1] if process else "")) from error
 
 
 def nothing_in_scope(name: str) -> None:

@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command(
     "completion",
     cls=Command,
-    short_help="Print what completes commands in your shell.",
+    short_help="Print the completion script for your shell.",
     epilog="""Examples:
 
 \b

@@ -20,7 +20,11 @@ MARKS = {"ok": " ", "note": "!", "broken": "✗"}
   vista doctor
   vista doctor --calibrate resnet50 vgg16""",
 )
-@click.option("--calibrate", is_flag=True, help="Measure this machine and the CNNs anew, only.")
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Only measure the speed of this machine and of the CNNs again.",
+)
 @click.argument("cnns", metavar="[CNN]...", nargs=-1)
 def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
     """Check the installation: versions, machine, settings, weights, a sample inference.
@@ -28,13 +32,14 @@ def COMMAND(calibrate: bool, cnns: tuple[str, ...]) -> None:
     Lines marked ! are worth knowing, those marked ✗ are broken; each has its remedy below it. The
     exit code is 1 if something is broken.
 
-    With --calibrate the rates by which plans are priced are measured and kept: the machine's, and
-    those of each CNN named, or of all that were met here. Let the machine be idle meanwhile.
+    With --calibrate, it measures how fast this machine and the CNNs are (those named, or all that
+    were used here before), and keeps the results for choosing plans. Leave the machine idle
+    meanwhile.
     """
     from vista_sql import doctor
 
     if cnns and not calibrate:
-        raise click.UsageError("CNNs are named with --calibrate only")
+        raise click.UsageError("name CNNs only together with --calibrate")
     group, broken = "", []
     for finding in doctor.calibrate(cnns) if calibrate else doctor.examine():
         if finding.group != group:

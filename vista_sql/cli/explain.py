@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, opened, statement
+from vista_sql.cli._statement import database, planning, statement
 
 
 @click.command(
     "explain",
     cls=Command,
-    short_help="Show the plan of a statement.",
+    short_help="Show the plan of a statement, and why.",
     epilog="""Examples:
 
 \b
@@ -25,9 +25,9 @@ from vista_sql.cli._statement import database, opened, statement
 @click.option(
     "--measure",
     is_flag=True,
-    help="Run the statement once, a SELECT, all its columns, and show where the time went.",
+    help="Run the statement (a SELECT) once, with all its columns, and show where the time went.",
 )
 def COMMAND(sql: str, db: Path | None, measure: bool) -> None:
     """Show the plan of a statement and why it was chosen. Nothing is inferred without --measure."""
-    with opened(db) as session:
+    with planning(db) as session:
         click.echo(session.explain(sql, measure=measure))

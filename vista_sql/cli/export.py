@@ -44,14 +44,14 @@ TensorFlow. Parquet, CSV, JSON and Arrow: vista query -o.""",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
-    help="The file to write; it has its name when it is whole.",
+    help="The file to write; it appears when it is complete.",
 )
 @click.option(
     "--compression",
     type=click.Choice(("none", "gzip", "zlib"), case_sensitive=False),
     default="none",
     show_default=True,
-    help="Of the whole file, as TensorFlow has it.",
+    help="Compress the whole file, as TensorFlow does.",
 )
 @click.option(
     "--shards",
@@ -59,7 +59,7 @@ TensorFlow. Parquet, CSV, JSON and Arrow: vista query -o.""",
     default=1,
     show_default=True,
     metavar="N",
-    help="How many files: f-00000-of-00004.tfrecord …, rows round-robin.",
+    help="Write N files, f-00000-of-00004.tfrecord …, with the rows in turn.",
 )
 def COMMAND(sql: str, db: Path | None, output: Path, compression: Compression, shards: int) -> None:
     """Run SQL, from the command line, a FILE or stdin, and write its rows to TFRecord files."""

@@ -30,7 +30,7 @@ Example:
 )
 @click.option("--yes", is_flag=True, help="Do not ask (install).")
 def COMMAND(action: str, output: Path | None, yes: bool) -> None:
-    """Make and install what the duckdb shell loads."""
+    """Build and install the extension that gives the duckdb shell these functions."""
     from vista_sql.hosts.shell import places
 
     places.check_system()
@@ -52,7 +52,9 @@ def COMMAND(action: str, output: Path | None, yes: bool) -> None:
         click.echo(f"{resource} has it already: {line}", err=True)
         return
     click.echo(f"to be added to {resource}:\n\n{line}\n", err=True)
-    click.echo("It loads in shells begun with `duckdb -unsigned`; others do not notice.", err=True)
+    click.echo(
+        "It takes effect in shells started with `duckdb -unsigned`, and in no others.", err=True
+    )
     if yes or click.confirm("Add it?", err=True):
         resource.write_text(text + ("" if not text or text.endswith("\n") else "\n") + f"{line}\n")
         click.echo(f"added; take the line out of {resource} to undo it", err=True)

@@ -40,9 +40,9 @@ def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[Complet
 def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> None:
     """List the layers of a CNN, bottom to top.
 
-    Shown are the paper's name of each (alias), its index from the top, whether it is offered as
-    features, its shape, the columns after max2x2 pooling, the bytes of an image's raw map, and the
-    GFLOP from the image up to it.
+    For each layer: the paper's name (alias), its number from the top, whether it is among the
+    layers used by default (feature), its shape, how many columns it has after max2x2 pooling, the
+    bytes of its raw map for one image, and the GFLOP to compute it from the image.
     """
     from vista_sql import weights
     from vista_sql.sql.quoting import text_literal

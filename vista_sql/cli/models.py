@@ -8,7 +8,7 @@ import click
 
 from vista_sql.cli import _output
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, nothing_in_scope, opened
+from vista_sql.cli._statement import database, nothing_in_scope, read_only
 from vista_sql.sql.quoting import text_literal
 
 LIST = """
@@ -53,11 +53,11 @@ def COMMAND(
     from vista_sql import models
 
     if db is None:
-        raise click.UsageError("name the database whose models are meant: --db FILE")
+        raise click.UsageError("name the database that the models are in: --db FILE")
     if (action == "list") != (model is None):
         wanted = "no MODEL" if action == "list" else "a MODEL: vista models lists them"
         raise click.UsageError(f"`vista models {action}` takes {wanted}")
-    with opened(db) as session:
+    with read_only(db) as (session, _):  # what the file itself holds is not needed
         home = session.home(session.settings())
         if action == "drop" and model is not None:
             click.echo(f"gone: {', '.join(models.drop(home, model))}", err=True)

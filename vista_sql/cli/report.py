@@ -9,7 +9,7 @@ import click
 
 from vista_sql import files
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, opened
+from vista_sql.cli._statement import Held, database, read_only
 
 if TYPE_CHECKING:
     from vista_sql.session import Session
@@ -20,7 +20,7 @@ FOLDER = "reports"  # beside the models that they are about
 @click.command(
     "report",
     cls=Command,
-    short_help="Write a page about a training or a run.",
+    short_help="Write an HTML page about a training or a run.",
     epilog="""Examples:
 
 \b
@@ -40,19 +40,29 @@ FOLDER = "reports"  # beside the models that they are about
 def COMMAND(what: str | None, db: Path | None, output: Path | None) -> None:
     """Write a report on a training or a run: one HTML file that needs nothing else.
 
-    F1 of each layer beside the baselines, ROC, confusion, where the time went, the plan and its
-    estimates, provenance. The file's name goes to stdout. Needs the extra `report`.
+    It shows the F1 of each layer beside the baselines, ROC and confusion, where the time went, the
+    plan with its estimates, and where everything came from. The file's name goes to stdout. Needs
+    the extra `report`.
     """
     if db is None:
-        raise click.UsageError("name the database whose models and runs are meant: --db FILE")
+        raise click.UsageError("name the database that the models and runs are in: --db FILE")
     if output is not None and not output.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
-    with opened(db) as session:
-        click.echo(write(session, what, output))
+    with read_only(db) as (session, held):
+        click.echo(write(session, what, output, held))
 
 
-def write(session: Session, what: str | None, output: Path | None) -> Path:
-    """Write the page about a run or a model of a session's database; return the file."""
+def write(
+    session: Session, what: str | None, output: Path | None, held: Held | None = None
+) -> Path:
+    """Write the page about a run or a model of a session's database; return the file.
+
+    Args:
+        session: on the database.
+        what: the run or model; None: the newest.
+        output: the file; None: in the database's folder.
+        held: by whom the database is held, if it is: its pictures cannot be read then.
+    """
     from vista_sql import report
 
     home = session.home(session.settings())
@@ -61,7 +71,7 @@ def write(session: Session, what: str | None, output: Path | None) -> Path:
             "SELECT table_name, comment FROM duckdb_tables() WHERE comment IS NOT NULL"
         ).fetchall()
     )
-    page, name = report.render(home, what, comments)
+    page, name = report.render(home, what, comments, None if held else session.con)
     if output is None:
         output = Path(home) / FOLDER / name
     files.write(output, page)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import database, opened, statement
+from vista_sql.cli._statement import database, planning, statement
 
 
 @click.command(
     "rewrite",
     cls=Command,
-    short_help="Print the staged SQL of a statement.",
+    short_help="Print the SQL that a statement becomes.",
     epilog="""Example:
 
 \b
@@ -23,5 +23,5 @@ from vista_sql.cli._statement import database, opened, statement
 @database()
 def COMMAND(sql: str, db: Path | None) -> None:
     """Print the SQL that a statement becomes: what DuckDB runs, and the calls that infer."""
-    with opened(db) as session:
+    with planning(db) as session:
         click.echo(session.rewrite(sql))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vista_sql.cli._app import Command, Failure, sentence, show_traceback
-from vista_sql.cli._statement import nothing_in_scope
+from vista_sql.cli._statement import connected, nothing_in_scope
 from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{assignment!r} is no NAME=VALUE")
+            raise click.BadParameter(f"{assignment!r} is not of the form NAME=VALUE")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -38,7 +38,7 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
 @click.command(
     "run",
     cls=Command,
-    short_help="Run query files, as dbt does.",
+    short_help="Run a folder of query files, as dbt does.",
     epilog="""Examples:
 
 \b
@@ -59,8 +59,8 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
     "wanted",
     multiple=True,
     metavar="NAME",
-    help="Only this file, path:FOLDER or tag:TAG; +NAME: and what it needs, NAME+: and what needs "
-    "it. Can be repeated.",
+    help="Run only this file, path:FOLDER or tag:TAG; +NAME: also what it needs, NAME+: also what "
+    "needs it. Repeatable.",
 )
 @click.option(
     "--var",
@@ -68,9 +68,9 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
     multiple=True,
     metavar="NAME=VALUE",
     callback=_variables,
-    help="The value of var('NAME'). Can be repeated.",
+    help="Set the value of var('NAME'). Repeatable.",
 )
-@click.option("--full-refresh", is_flag=True, help="Make incremental tables anew, from all rows.")
+@click.option("--full-refresh", is_flag=True, help="Make incremental tables again from all rows.")
 def COMMAND(
     paths: tuple[Path, ...],
     db: Path,
@@ -78,21 +78,21 @@ def COMMAND(
     variables: dict[str, Any],
     full_refresh: bool,
 ) -> None:
-    """Run query files, .sql files or folders of them, in the order in which they need each other.
+    """Run query files (.sql files, or folders of them) in the order in which they need each other.
 
-    A file holds one SELECT and becomes the table or view of its name, as its config(materialized=…)
-    says: 'view' (the default), 'table', 'incremental' or 'ephemeral'. Jinja as in dbt: ref, source,
-    var, env_var, config, this, is_incremental(). Where one fails, its table stays as it was, those
-    that need it are skipped, and the others run.
+    A file holds one SELECT, whose rows become the table or view with the file's name, as its
+    config(materialized=…) says: 'view' (the default), 'table', 'incremental' or 'ephemeral'. Files
+    may use dbt's Jinja: ref, source, var, env_var, config, this, is_incremental(). If one fails,
+    its table stays as it was, those that need it are skipped, and the others run.
     """
-    from vista_sql import connect, query_files
+    from vista_sql import query_files
     from vista_sql.query_files.configuration import PROJECT_FILE
 
     project, names = query_files.read(paths, variables)
     order = project.ordered(project.select(wanted, names) if wanted else names)
     for configured in project.unused():
         click.echo(f"vista: {PROJECT_FILE} configures {configured}, which is not there", err=True)
-    wrong = project.broken(order)  # what is wrong in a file's text is told before anything runs
+    wrong = project.broken(order)  # errors in a file's text are reported before anything runs
     for name, error in wrong.items():
         _tell(project.path(name), error)
     missed = dict.fromkeys(wrong, "left out")  # what does not run to its end, and how
@@ -101,7 +101,7 @@ def COMMAND(
         for name in order
         if name not in wrong and project.file(name).materialized != "ephemeral"
     ]
-    with connect(db) as session:
+    with connected(db) as session:
         for number, name in enumerate(stored, 1):
             head = f"{number} of {len(stored)}  {name}"
             lacking = sorted(project.needed_by(name) & missed.keys())
@@ -120,7 +120,7 @@ def COMMAND(
         ways = ("left out", "failed", "skipped")
         counts = [(how, list(missed.values()).count(how)) for how in ways]
         shown = ", ".join(f"{count} {how}" for how, count in counts if count)
-        raise Failure(f"{shown} of {len(stored) + len(wrong)}; mend the first and run it again")
+        raise Failure(f"{shown} of {len(stored) + len(wrong)}; correct the first and run again")
 
 
 def _tell(path: Path, error: Exception) -> None:
@@ -150,6 +150,9 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
     before = _rows(session, file) if adds else 0
     sql = project.render(name, incremental=adds)
     statements = materializations.statements(file, sql, existing, columns)
+    if adds:  # before anything is inferred
+        made = session.query(sql, scope=nothing_in_scope).columns
+        materializations.check_columns(file, made, columns)
     try:
         with bar(name) as progress:
             _carry_out(session, statements, progress)

@@ -13,7 +13,7 @@ from vista_sql.cli._app import Command
 @click.command(
     "shell",
     cls=Command,
-    short_help="Become the duckdb shell.",
+    short_help="Open the duckdb shell with everything loaded.",
     context_settings={
         "ignore_unknown_options": True,
         "allow_interspersed_args": False,
@@ -29,7 +29,10 @@ from vista_sql.cli._app import Command
 @click.argument("database", required=False, metavar="[DB]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARG]...")
 def COMMAND(database: str | None, arguments: tuple[str, ...]) -> None:
-    """Become the duckdb shell on DB, TRANSFER and VISTA_ functions loaded; ARGs are the shell's."""
+    """Open the ordinary duckdb shell on DB, with TRANSFER and the VISTA_ functions loaded.
+
+    ARGs are passed on to the shell.
+    """
     from vista_sql.hosts.shell import places
 
     places.check_system()

@@ -26,22 +26,22 @@ SELECT cnn, weights[:16] AS weights, layer, pool, dtype, images, bytes FROM VIST
   VISTA_SQL_STORE=/data/features vista store""",
 )
 @click.argument("action", default="show", metavar="[clear]", type=click.Choice(["show", "clear"]))
-@click.option("--cnn", help="Clear what is of this CNN only.")
+@click.option("--cnn", help="Clear only the features of this CNN.")
 @_output.options
 def COMMAND(
     action: str, cnn: str | None, format_: str | None, output: Path | None, rows: int
 ) -> None:
     """Show what the feature store holds, by CNN, layer and pooling; or clear it.
 
-    The store is the one of the settings: VISTA_SQL_STORE, or your own in the cache folder. Where it
-    lies, its size and its limit are told beside.
+    This is the store that VISTA_SQL_STORE names, or else your own in the cache folder. Its place,
+    size and limit are shown too.
     """
     from vista_sql import store
     from vista_sql.settings import Settings
     from vista_sql.units import format_bytes
 
     if cnn is not None and action != "clear":
-        raise click.UsageError("--cnn is of `vista store clear`")
+        raise click.UsageError("--cnn belongs to `vista store clear`")
     settings = Settings()
     limit = settings.value("store_limit").value
     choice = store.chosen(settings.value("store").value, limit)

@@ -30,10 +30,10 @@ SHOWN_DIGITS = 12  # of a checksum, in a table
 @click.argument("words", metavar="[add FILE…]", nargs=-1)
 @_output.options
 def COMMAND(words: tuple[str, ...], format_: str | None, output: Path | None, rows: int) -> None:
-    """List the weights that CNNs can have: which are here, their checksums, where from.
+    """List the weights that CNNs can have: which are on this machine, their checksums and sources.
 
-    `vista weights add FILE…` finds out by its checksum what a file that you fetched is, and copies
-    it to where it is looked for; then no network is needed.
+    `vista weights add FILE…` is for machines without a network: it recognizes a file that you have
+    downloaded elsewhere by its checksum, and copies it to the folder where weights are looked for.
     """
     from vista_sql import weights
 
@@ -42,7 +42,7 @@ def COMMAND(words: tuple[str, ...], format_: str | None, output: Path | None, ro
         _list(weights.known_files(), target)
         return
     if words[0] != "add" or len(words) < 2:
-        raise click.UsageError("say `vista weights`, or `vista weights add FILE…`")
+        raise click.UsageError("write `vista weights`, or `vista weights add FILE…`")
     for name in words[1:]:
         if not Path(name).is_file():
             raise click.BadParameter(f"there is no file {name}")
@@ -64,9 +64,9 @@ def _list(files: tuple[KnownFile, ...], target: _output.Target) -> None:
         else:
             row |= {"checksum": file.checksum, "path": str(file.path), "url": file.file.url}
     table = pa.Table.from_pylist(rows)
-    columns = dict.fromkeys(table.column_names, "VARCHAR")
+    columns = [(name, "VARCHAR") for name in table.column_names]
     _output.write(Result(columns, lambda _: iter(table.to_batches()), table.schema), target, 0)()
     absent = next((file for file in files if not file.path.is_file()), None)
     if target.is_table and target.path is None and absent is not None:
-        places = f"fetched at first use, or put into {absent.path.parent} by `vista weights add`"
-        click.echo(f"vista: what is not here is {places}", err=True)
+        places = f"when first used, or put into {absent.path.parent} by `vista weights add`"
+        click.echo(f"vista: weights that are not here are downloaded {places}", err=True)

@@ -24,15 +24,17 @@ LOG_BYTES = 1 << 20
   vista worker --log         why a shell's statement failed
   vista worker --stop        free its memory now""",
 )
-@click.option("--socket", type=click.Path(path_type=Path), help="Where to listen.")
+@click.option("--socket", type=click.Path(path_type=Path), help="The socket to listen on.")
 @click.option(
     "--idle-seconds",
     type=float,
     default=IDLE_SECONDS,
     show_default=True,
-    help="End after so long without a call.",
+    help="End after this time without a call.",
 )
-@click.option("--memory-limit", help="Most memory to allocate, like 8GB; else the machine's.")
+@click.option(
+    "--memory-limit", help="Allocate at most this much memory, like 8GB; default: the machine's."
+)
 @click.option("--detach", is_flag=True, help="Return once it listens; its output goes to a log.")
 @click.option("--stop", is_flag=True, help="End the worker that runs.")
 @click.option("--log", is_flag=True, help="Print what the worker has logged.")
@@ -44,9 +46,10 @@ def COMMAND(
     stop: bool,
     log: bool,
 ) -> None:
-    """Serve the planner and the kernels to duckdb shells.
+    """Run the process that plans and infers for duckdb shells.
 
-    The extension starts it on first use; one serves all shells of a user, and it ends by itself.
+    You need not start it: the shell's extension does when it is first used. One worker serves all
+    your shells, and it ends by itself.
     """
     from vista_sql.hosts.shell import places
 

@@ -1,90 +1,245 @@
-"""A call's arguments → a TRANSFER that stands for them, whose errors are about that call."""
+"""TRANSFER's own arguments in place of `data`: where the rows of a call come from.
+
+A function that takes them says `*beside(…)` in its arguments and asks for `source_of(call)`, or
+`relation_for(model, call)` where a kept model remembers how its features are made. The TRANSFER is
+planned as a call, not written as text: its arguments stand where the user wrote them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from vista_sql.errors import ModelError, QueryError
+from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
 from vista_sql.models import Model
+from vista_sql.planning import workload
+from vista_sql.sql import edit, folders
 from vista_sql.sql.calls import Argument, Call, Planner
-from vista_sql.sql.quoting import literal
+from vista_sql.sql.kinds import KeyNames
 
-RECORDED = ("cnn", "pool", "weights", "dtype", "prefix", "seed", "key", "image")
-"""Arguments of TRANSFER that a model remembers."""
+FIRST = ("images", "structured", "key")
+"""What a call by position gives after `data`."""
 
-PASSED_ON = ("images", "structured", "key", "image", "store")
-"""Arguments that are TRANSFER's and mean the same here."""
-
-ARGUMENTS = tuple(
-    Argument(name, meaning, transfer.FUNCTION.argument(name).kind)
-    for name, meaning in (
-        ("images", "in place of data: images for its own TRANSFER"),
-        ("structured", "the structured relation of that TRANSFER"),
-        ("key", "the key of that TRANSFER; default: as the model was trained"),
-        ("image", "the image column of that TRANSFER; default: as the model was trained"),
-        ("store", "the feature store of that TRANSFER"),
-    )
-)
-"""What a function takes in place of `data` that is made as a model's own TRANSFER made it."""
+ASKS = ("cnn", "images")
+"""Either of them asks for a TRANSFER."""
 
 
-def text(arguments: Mapping[str, object]) -> str:
-    """Return a TRANSFER with the arguments that have a value.
+def beside(*own: Argument) -> tuple[Argument, ...]:
+    """Return a function's own arguments, and after them those of TRANSFER that it has not."""
+    names = {argument.name for argument in own}
+    first = [transfer.FUNCTION.argument(name) for name in FIRST]
+    every = (*first, *(argument for argument in transfer.ARGUMENTS if argument.name not in FIRST))
+    optional = (replace(argument, default=None, required=False) for argument in every)
+    return (*own, *(argument for argument in optional if argument.name not in names))
 
-    >>> text({"cnn": "lenet5", "key": None, "layers": ["fc6"]})
-    "SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'])"
+
+def passed_on(call: Call) -> dict[str, object]:
+    """Return the values of a call's arguments that are TRANSFER's too, as they are written."""
+    names = {argument.name for argument in transfer.ARGUMENTS}
+    return {name: v for name, v in call.values.items() if name in names and v is not None}
+
+
+def transfer_call(call: Call, values: Mapping[str, object]) -> Call:
+    """Return the TRANSFER with `values` that a call makes; its errors stand in that call.
+
+    Raises:
+        ArgumentError, UnknownNameError: a value is none of its argument's kind.
     """
-    written = (f"{name} => {literal(v)}" for name, v in arguments.items() if v is not None)
-    return f"SELECT * FROM TRANSFER({', '.join(written)})"
+    return Call("transfer", values, call.places).checked()
 
 
-def about(call: Call, error: QueryError, arguments: Mapping[str, object]) -> QueryError:
-    """Return an error in the text of `arguments` as one about the call that they were made for."""
-    place = error.place
-    if place is None or not place.text.startswith(text(arguments).partition("(")[0] + "("):
-        return error  # in what the user wrote
-    for name, value in arguments.items():
-        start = place.text.find(written := f"{name} => {literal(value)}")
-        if value is not None and 0 <= start <= place.start < start + len(written):
-            return error.moved(call.place(name))
-    return error.moved(call.place())
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the rows of a call come from: its argument `data`, or a TRANSFER of its own."""
+
+    call: Call
+    own: Call | None = None  # None: `data`
+    features: bool = True  # of the TRANSFER: with its layers, or its relations' columns alone
+
+    def relation(self, planner: Planner) -> str:
+        """Return the rows as text that can stand after FROM.
+
+        Raises:
+            QueryError: an argument, or the text of `data`, is wrong.
+        """
+        if self.own is not None:
+            return planner.transferred(self.own, self.call.function, features=self.features)
+        return planner.relation(self.call.get("data"), self.call, "data")
+
+    def transfers(self, planner: Planner) -> list[Call]:
+        """Return the TRANSFERs that make the rows; `relation` finds what is wrong with them."""
+        if self.own is not None:
+            return [self.own]
+        return _provenance.transfer_calls(self.call.get("data"), planner)
+
+    def with_layer(self, layer: str, planner: Planner) -> tuple[Source, str]:
+        """Return the source with one more layer in its (first) TRANSFER, and that layer's column.
+
+        Raises:
+            QueryError: there is no TRANSFER, or its rows do not come through one by one.
+        """
+        if self.own is None:
+            data, column = edit.with_layer(
+                self.call.get("data"), layer, planner.resolved, _layer_names
+            )
+            call = replace(self.call, values={**self.call.values, "data": data})
+            return replace(self, call=call), column
+        names, column = _layer_names(self.own), f"{self.own.get('prefix')}{layer}"
+        if layer in [name.lower() for name in names]:
+            return self, column
+        values = {**self.own.values, "layers": [*names, layer]}
+        return replace(self, own=replace(self.own, values=values)), column
 
 
-def relation_of(model: Model, call: Call, planner: Planner) -> str:
-    """Return the rows of a call that scores: its data, or its images as the model had them."""
-    images, data = call.get("images"), call.get("data")
-    if data is None and images is None:
-        name = call.function.upper()
-        raise call.error("", f"{name} needs data => …, or images => … to transfer itself")
-    if data is None:
-        arguments = _as_trained(model, call)
-        try:
-            return planner.relation(text(arguments), call, "images")
-        except QueryError as error:
-            raise about(call, error, arguments) from None
-    for name in PASSED_ON:
-        if call.values.get(name) is not None:
-            raise call.error(name, f"data and {name} exclude each other")
-    relation = planner.relation(data, call, "data")
-    _provenance.check(model, data, planner)
+def _layer_names(call: Call) -> tuple[str, ...]:
+    return workload.layer_names(call, workload.load_cnn(call))
+
+
+def source_of(call: Call, shared: Collection[str] = ()) -> Source:
+    """Return where a call's rows come from.
+
+    Args:
+        call: of a function that takes `data`, or TRANSFER's arguments in its place.
+        shared: those of TRANSFER's arguments that the function reads beside `data` too.
+
+    Raises:
+        ArgumentError: it gives both, or neither, or not all that TRANSFER must have.
+    """
+    if _has_data(call, "cnn => … and images => …", shared):
+        return Source(call)
+    if call.get("cnn") is None:
+        meaning = transfer.FUNCTION.argument("cnn").meaning
+        raise call.error("", f"{call.function.upper()} needs cnn => … beside images: {meaning}")
+    return Source(call, transfer_call(call, passed_on(call)))
+
+
+def relation_for(model: Model, call: Call, planner: Planner) -> str:
+    """Return the rows that a kept model scores, as text that can stand after FROM.
+
+    A TRANSFER of the call's own makes features as the model's were made.
+
+    Raises:
+        ArgumentError: as `source_of`; or an argument is not as the model was trained.
+        ModelError: the rows' features are made in another way than the model's.
+    """
+    source = Source(call)
+    if not _has_data(call, "images => …"):
+        own = transfer_call(call, _as_trained(model, call))
+        source = Source(call, own, features=bool(model.layers))
+    try:
+        relation = source.relation(planner)
+    except UnknownNameError as error:
+        raise _about_default(error, model, call) or error from None
+    _provenance.check(model, source.transfers(planner), planner)
     return relation
 
 
+def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
+    """Return the error about a column that the user did not name, but the model remembers."""
+    kept = _provenance.remembered(model)
+    for name in _provenance.DEFAULTS:
+        columns = kept.get(name)
+        named = columns if isinstance(columns, list) else [columns]
+        if call.get("data") is None and call.values.get(name) is None and error.name in named:
+            return call.error(
+                "",
+                f"model {model.reference!r} was trained with {name} => {columns!r}, and "
+                f"{error.where or 'there'} has no column {error.name!r} but "
+                f"{', '.join(error.known)}: give {name} => …",
+            )
+    return None
+
+
+def _has_data(call: Call, instead: str, shared: Collection[str] = ()) -> bool:
+    """Return whether a call gives `data`; else it asks for a TRANSFER of its own.
+
+    Raises:
+        ArgumentError: it gives both, or neither, or a format without columns of layers.
+    """
+    name, given = call.function.upper(), passed_on(call)
+    if call.get("data") is not None:
+        for other in given:
+            if other not in shared:
+                raise call.error(
+                    other,
+                    f"data and {other} exclude each other: {other} is of the TRANSFER that stands "
+                    "in place of data",
+                )
+        return True
+    if not any(asks in given for asks in ASKS):
+        raise call.error("", f"{name} needs data => …, or {instead} to transfer itself")
+    if call.get("format") == "long":
+        raise call.error("format", f"{name} takes a column per layer: leave format => 'long' out")
+    return False
+
+
 def _as_trained(model: Model, call: Call) -> dict[str, object]:
-    """Return the arguments of the TRANSFER that makes the model's layers from images."""
-    trained_on = _provenance.own_transfer(model)
-    if trained_on is None or not model.layers:
-        why = "uses no layer" if not model.layers else "was not trained on one TRANSFER's layers"
+    """Return the arguments of the TRANSFER that makes a model's layers, as it was trained.
+
+    Raises:
+        ArgumentError: the model does not know how they are made and the call does not say; or the
+            call says otherwise.
+    """
+    given, kept = passed_on(call), _fitting(_provenance.remembered(model), call)
+    if "cnn" not in kept | given:
+        why = "uses no layer: give it data => … with its columns"
+        if model.layers:
+            why = (
+                "does not know how its features are made: give it data => … with its columns, or "
+                "cnn => … (weights, pool, dtype and prefix too, where they were not the defaults)"
+            )
+        raise call.error("", f"model {model.reference!r} {why}")
+    if not model.layers:
+        return kept | given
+    for name in _provenance.REMEMBERED:
+        if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
+            raise call.error(
+                name,
+                f"model {model.reference!r} was trained with {name} => {kept[name]!r}, not "
+                f"{call.get(name)!r}: leave {name} out",
+            )
+    arguments = kept | given
+    prefix = str(arguments.get("prefix", ""))
+    needed = [name.removeprefix(prefix) for name in model.layers]
+    if "layers" not in given:
+        return arguments | {"layers": needed}
+    named = [name.lower() for name in _layer_names(transfer_call(call, arguments))]
+    if lacking := [name for name in needed if name.lower() not in named]:
         raise call.error(
-            "images", f"model {model.reference!r} {why}: give it data => … with its columns"
+            "layers", f"model {model.reference!r} needs layer {lacking[0]!r}: leave layers out"
         )
-    recorded, columns = trained_on.get("arguments"), trained_on.get("columns")
-    if not isinstance(recorded, dict) or not isinstance(columns, dict):
-        raise ModelError(f"model {model.reference!r} has a damaged provenance: train it again")
-    arguments: dict[str, object] = {
-        name: recorded[name] for name in RECORDED if recorded.get(name) not in (None, "")
-    }
-    arguments["layers"] = [name.removeprefix(recorded.get("prefix", "")) for name in model.layers]
-    given = {name: call.values.get(name) for name in PASSED_ON}
-    return arguments | {name: value for name, value in given.items() if value is not None}
+    return arguments
+
+
+def _fitting(kept: Mapping[str, object], call: Call) -> dict[str, object]:
+    """Return what a model remembers, but of key and image what the columns of a folder leave of it.
+
+    Example: a model of tables, over a folder
+        >>> values = {"images": "new/", "structured": "facts"}
+        >>> _fitting({"key": "pid", "image": "photo"}, Call("vista_predict", values, {}))
+        {'key': 'pid'}
+        >>> _fitting({"key": ["pid", "file"]}, Call("vista_predict", {"images": "new/"}, {}))
+        {'key': 'file'}
+    """
+    if not folders.is_folder(call.get("images")):
+        return dict(kept)
+    of_structured, of_images = KeyNames().read("key", kept.get("key", folders.KEY))
+    key: object = of_structured  # of one name that is not the folder's, the pair is made there
+    if of_images.lower() in folders.COLUMNS:
+        key = [of_structured, of_images]
+    if call.get("structured") is None:
+        key = of_images if of_images.lower() in folders.COLUMNS else folders.KEY
+    others = {name: value for name, value in kept.items() if name not in _provenance.DEFAULTS}
+    return {**others, "key": key}
+
+
+def _agree(name: str, given: object, kept: object) -> bool:
+    """Return whether an argument says what a model remembers, in another spelling at most.
+
+    Files are told apart by their content (`_provenance.check`): they may have moved.
+    """
+    if name in _provenance.FILES and Path(str(kept)).is_absolute():
+        return True
+    return str(given).lower() == str(kept).lower()

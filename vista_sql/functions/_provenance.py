@@ -23,23 +23,29 @@ from vista_sql.train.spec import KEY
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow")
 """Packages whose versions belong to a model's record, where they are installed."""
 
+REMEMBERED = ("cnn", "pool", "weights", "dtype", "prefix", "seed")
+"""Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
-def record(text: str, planner: Planner) -> dict[str, Any]:
-    """Return the provenance of a relation's features, from its text alone.
+DEFAULTS = ("key", "image")
+"""Arguments of TRANSFER that a model remembers, and a call may give anew."""
 
-    Call it after `planner.relation`, which reports what is wrong with the text.
+FILES = ("cnn", "weights")
+"""Those that may be the path of a file."""
+
+
+def record(calls: Sequence[Call], planner: Planner) -> dict[str, Any]:
+    """Return the provenance of features, from the TRANSFERs that make them.
+
+    Call it after they are planned, which finds what is wrong with them.
 
     Returns:
-        `transfers`: for each wide TRANSFER in the text its `arguments` with defaults filled in and
+        `transfers`: for each wide TRANSFER its `arguments` with defaults filled in and
         paths made absolute, `columns` (column → the network's own layer name), `preprocessing` and
         `weights_sha256` (None where the file is not here yet: vista_begin adds it). `versions` of
         packages, if there is a TRANSFER.
     """
     transfers = [
-        transfer
-        for call in transfer_calls(text, planner)
-        for transfer in _transfers(call, planner)
-        if transfer["columns"]
+        transfer for call in calls for transfer in _transfers(call, planner) if transfer["columns"]
     ]
     if not transfers:
         return {}
@@ -58,9 +64,8 @@ def transfer_calls(text: str, planner: Planner) -> list[Call]:
     return [planner.resolved(call) for call in found if call.function == "transfer"]
 
 
-def keys_of(text: str, planner: Planner) -> tuple[str, ...]:
-    """Return the default keys of data, the likelier first: that of its only TRANSFER, 'id'."""
-    calls = transfer_calls(text, planner)
+def keys_of(calls: Sequence[Call]) -> tuple[str, ...]:
+    """Return the default keys of rows, the likelier first: that of their only TRANSFER, 'id'."""
     own = [call.get("key")[0] for call in calls] if len(calls) == 1 else []
     return tuple(dict.fromkeys((*own, KEY)))
 
@@ -139,12 +144,26 @@ def own_transfer(model: Model) -> dict[str, object] | None:
     return None
 
 
-def check(model: Model, text: str, planner: Planner) -> None:
-    """Raise an error where data's TRANSFER makes the model's columns in another way.
+def remembered(model: Model) -> dict[str, object]:
+    """Return the arguments of the TRANSFER that made a model's layers; none where it has no record.
+
+    Models that earlier versions kept remember fewer.
+    """
+    arguments = (own_transfer(model) or {}).get("arguments")
+    if not isinstance(arguments, dict):
+        return {}
+    known = {name: arguments.get(name) for name in (*REMEMBERED, *DEFAULTS)}
+    if known["weights"] == known["cnn"]:
+        del known["weights"]  # a .keras file has its own
+    return {name: value for name, value in known.items() if value not in (None, "")}
+
+
+def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
+    """Raise an error where the rows' TRANSFERs make the model's columns in another way.
 
     Args:
         model: the kept model.
-        text: of the relation, as in the call.
+        calls: the TRANSFERs.
         planner: the session.
 
     Raises:
@@ -154,7 +173,7 @@ def check(model: Model, text: str, planner: Planner) -> None:
     if trained_on is None:
         return
     old = _facts(trained_on, model)
-    for transfer in record(text, planner).get("transfers", ()):
+    for transfer in record(calls, planner).get("transfers", ()):
         if not set(model.layers) & set(transfer.get("columns", ())):
             continue
         new = _facts(transfer, model)
@@ -173,9 +192,11 @@ def check(model: Model, text: str, planner: Planner) -> None:
 def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
     arguments, columns = transfer.get("arguments"), transfer.get("columns")
     facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
-    for name in ("cnn", "pool", "dtype"):
-        if isinstance(arguments, dict) and arguments.get(name) is not None:
-            facts[name] = arguments[name]
+    if isinstance(arguments, dict):
+        names = ["pool", "dtype"]
+        if arguments.get("cnn") != arguments.get("weights"):
+            names.append("cnn")  # else it is a .keras file, which may have moved
+        facts |= {n: arguments[n] for n in names if arguments.get(n) is not None}
     if isinstance(columns, dict):
         facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
     return facts

@@ -53,8 +53,3 @@ def scored(model: Model, relation: str, planner: Planner) -> str:
         f"COLUMNS(lambda c: lower(c) <> 'error'), "
         f"vista_score({text_literal(order)}, {row}) AS {score} FROM {relation} AS {row})"
     )
-
-
-def data_of(call: Call, planner: Planner) -> str:
-    """Return the relation of the argument `data`, ready to stand after FROM."""
-    return planner.relation(call.get("data"), call, "data")

@@ -22,13 +22,13 @@ ARGUMENTS = (
     Argument("layers", "-1 is the topmost; default: the roster's choice", LayerNames()),
     Argument(
         "images",
-        "the image relation: the key, and a column of BLOBs or paths",
+        "the key and a column of BLOBs or paths; or a folder or glob, 'photos/', 'photos/*.jpg'",
         RelationText(),
         "images",
     ),
     Argument("image", "the image column; found if absent", Text("a column's name")),
-    Argument("structured", "the structured relation to join on the key", RelationText()),
-    Argument("key", "the join key", KeyNames(), "id"),
+    Argument("structured", "a relation, or a CSV file, to join on the key", RelationText()),
+    Argument("key", "the join key; with a folder as images, 'file'", KeyNames(), "id"),
     Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),
     Argument("pool", "what a feature map is reduced to", OneOf(POOLS), "max2x2"),
     Argument(

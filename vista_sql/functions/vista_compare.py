@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from vista_sql import roster
-from vista_sql.errors import QueryError, UnknownNameError
+from vista_sql.errors import UnknownNameError
 from vista_sql.functions import _own_transfer, transfer, vista_train
-from vista_sql.functions._training import data_of, streamed
+from vista_sql.functions._own_transfer import Source
+from vista_sql.functions._training import streamed
 from vista_sql.planning import workload
 from vista_sql.roster import Cnn
 from vista_sql.sql import parse
@@ -17,9 +17,6 @@ from vista_sql.sql.kinds import LayerNames, Names, Number, Text
 from vista_sql.sql.quoting import identifier
 
 TRANSFER = transfer.FUNCTION.argument
-
-PASSED_ON = ("image", "join_type", "pool", "weights", "dtype", "store", "batch_rows", "device")
-"""Arguments that are TRANSFER's and mean the same here."""
 
 OWN = (
     replace(TRANSFER("images"), default=None, required=True),
@@ -34,50 +31,46 @@ OWN = (
 )
 TRAINING = tuple(
     argument
-    for argument in vista_train.ARGUMENTS
-    if argument.name not in ("model", "data", "by_layer", *(other.name for other in OWN))
+    for argument in vista_train.OPTIONS
+    if argument.name not in ("by_layer", *(other.name for other in OWN))
 )
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that transfers, trains and compares, a row per model."""
     budget_seconds = call.get("budget_seconds") or 0.0
-    key = call.get("key")
+    transferred = _transfer(call, in_random_order=bool(budget_seconds))
     values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
-    arguments = _transfer(call, key, in_random_order=bool(budget_seconds))
-    data = _own_transfer.text(arguments)
-    values |= {"model": "comparison", "label": call.get("label"), "data": data, "key": key[0]}
-    training, hog = vista_train.with_hog(Call("vista_train", values, call.places), planner)
+    values |= {"model": "comparison", "label": call.get("label")}
+    training = Call("vista_train", values, call.places)
+    source, hog = vista_train.with_hog(Source(training, transferred), planner)
     gate = planner.fresh_name("gate") if budget_seconds else ""
+    relation = source.relation(planner.feeding(training, gate))
     spec = replace(
-        vista_train.spec_of(training, planner),
+        vista_train.spec_of(source, planner),
         home="",
         hog=hog,
         budget_seconds=budget_seconds,
         gate=gate,
     )
-    try:
-        relation = data_of(training, planner.feeding(training, gate))
-    except QueryError as error:
-        raise _own_transfer.about(call, error, arguments) from None
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
     return streamed(spec.to_text(), relation, planner, columns)
 
 
-def _transfer(call: Call, key: Sequence[str], *, in_random_order: bool) -> dict[str, object]:
-    """Return the arguments of one TRANSFER of all layers: one join, one stream for all CNNs."""
+def _transfer(call: Call, *, in_random_order: bool) -> Call:
+    """Return one TRANSFER of all layers: one join, one stream for all CNNs."""
     cnns = _cnns(call)
-    arguments: dict[str, object] = {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
-    for name, column in (("images", key[-1]), ("structured", key[0])):
-        relation = call.get(name)
-        if relation is not None and in_random_order:
-            relation = _shuffled(relation, column, call)
-        arguments[name] = relation
-    arguments["key"] = call.values.get("key")
-    arguments |= {name: call.values.get(name) for name in (*PASSED_ON, "memory_limit", "seed")}
-    if in_random_order:
-        arguments["plan"] = "fused"  # no plan that brings rows of one image together
-    return arguments
+    arguments = _own_transfer.passed_on(call)
+    arguments |= {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
+    transferred = _own_transfer.transfer_call(call, arguments)
+    if not in_random_order:
+        return transferred
+    structured_key, image_key = transferred.get("key")
+    shuffled = {"plan": "fused"}  # no plan that brings rows of one image together
+    for name, column in (("images", image_key), ("structured", structured_key)):
+        if name in arguments:
+            shuffled[name] = _shuffled(call.get(name), column, call)
+    return replace(transferred, values={**transferred.values, **shuffled})
 
 
 def _shuffled(relation: str, key: str, call: Call) -> str:

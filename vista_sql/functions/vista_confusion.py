@@ -16,10 +16,10 @@ def expand(call: Call, planner: Planner) -> str:
     if train.load(model.trainer).learns == "numbers":
         raise call.error(
             "model",
-            f"model {model.reference!r} learned a number, which is taken for no class: "
+            f"model {model.reference!r} predicts a number, so there are no classes to confuse: "
             "VISTA_EVALUATE has its r2, mae and rmse",
         )
-    data = _own_transfer.relation_of(model, call, planner)
+    data = _own_transfer.relation_for(model, call, planner)
     rows = scored(model, data, planner)
     label = identifier(model.label)
     return (
@@ -30,10 +30,9 @@ def expand(call: Call, planner: Planner) -> str:
 
 FUNCTION = TableFunction(
     name="vista_confusion",
-    arguments=(
+    arguments=_own_transfer.beside(
         Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
         Argument("data", "labelled rows", RelationText()),
-        *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
     meaning="expected, predicted, n over labelled rows",

@@ -26,9 +26,9 @@ def expand(call: Call, planner: Planner) -> str:
     model = find_model(call, planner)
     learns = train.load(model.trainer).learns
     columns = CLASSES if learns == "classes" else NUMBERS
-    if not any(call.values.get(name) for name in ("data", *_own_transfer.PASSED_ON)):
+    if call.get("data") is None and not _own_transfer.passed_on(call):
         return _held_out(model, call, columns)
-    data = _own_transfer.relation_of(model, call, planner)
+    data = _own_transfer.relation_for(model, call, planner)
     spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
     return streamed(spec.to_text(), data, planner, columns)
 
@@ -37,7 +37,9 @@ def _held_out(model: Model, call: Call, columns: str) -> str:
     """Return a SELECT of the figures that the model was kept with: of the rows that tested it."""
     row = model.row
     if not models.is_tested(row):
-        raise call.error("", f"model {model.reference!r} had no rows to test on: give it data => …")
+        raise call.error(
+            "", f"model {model.reference!r} had no test rows: give VISTA_EVALUATE data => …"
+        )
     figures = {"r2": None, "mae": None, "rmse": None, **row}
     kinds = {name: "DOUBLE" for name in METRICS} | {"n_test": "BIGINT", "n_skipped": "BIGINT"}
     table = values_table(kinds, [[figures[name] for name in kinds]])
@@ -46,10 +48,9 @@ def _held_out(model: Model, call: Call, columns: str) -> str:
 
 FUNCTION = TableFunction(
     name="vista_evaluate",
-    arguments=(
+    arguments=_own_transfer.beside(
         Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
         Argument("data", "labelled rows; default: those held out", RelationText()),
-        *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
     meaning="precision, recall, accuracy, f1_score, log_loss, roc_auc; of a number r2, mae, rmse",

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vista_sql.functions import transfer
+from vista_sql.functions import _own_transfer, transfer
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import KeyNames, Names
 from vista_sql.sql.quoting import identifier, text_literal
 
-PASSED_ON = ("cnn", "images", "image", "key", "weights", "dtype", "device", "seed", "store")
-"""Arguments that are TRANSFER's and mean the same here."""
-
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that infers what the store lacks, when it runs."""
-    values = {name: call.values.get(name) for name in PASSED_ON} | {"layers": call.get("layer")}
+    values = _own_transfer.passed_on(call) | {"layers": call.get("layer")}
     places = {**call.places}
     if "layer" in places:
         places["layers"] = places["layer"]

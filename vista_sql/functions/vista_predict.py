@@ -11,15 +11,14 @@ from vista_sql.sql.kinds import RelationText, Text
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of all columns of the rows, their predictions and `error`."""
     model = find_model(call, planner)
-    return scored(model, _own_transfer.relation_of(model, call, planner), planner)
+    return scored(model, _own_transfer.relation_for(model, call, planner), planner)
 
 
 FUNCTION = TableFunction(
     name="vista_predict",
-    arguments=(
+    arguments=_own_transfer.beside(
         Argument("model", "a kept model: name, name/layer, name@version", Text(), required=True),
         Argument("data", "the rows", RelationText()),
-        *_own_transfer.ARGUMENTS,
     ),
     expand=expand,
     meaning="every column of the rows, predicted_label, probability, probabilities, error",

@@ -98,7 +98,7 @@ def _inferred(call: Call, files: Sequence[str]) -> tuple[Column, ...]:
             return _distinct(call, columns)
     raise call.error(
         "files",
-        "there is no record with a feature to tell the columns by; give columns => {'name': "
+        "no record has a feature from which the columns could be found; give columns => {'name': "
         "'TYPE', …}",
     )
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vista_sql import models, train
-from vista_sql.errors import QueryError, UnknownNameError
-from vista_sql.functions import _provenance
-from vista_sql.functions._training import data_of, streamed
-from vista_sql.planning import workload
+from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
+from vista_sql.functions import _own_transfer, _provenance
+from vista_sql.functions._own_transfer import Source
+from vista_sql.functions._training import streamed
 from vista_sql.planning.memory import trainer_bytes
-from vista_sql.sql import edit
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import (
     Flag,
+    KeyNames,
     Names,
     Number,
     Numbers,
@@ -26,12 +26,14 @@ from vista_sql.train.spec import TrainSpec
 
 SHARE = Number(0, 1)
 
-ARGUMENTS = (
-    Argument("model", "the name under which the models are kept", Text(), required=True),
-    Argument("label", "the column to learn", Text(), required=True),
-    Argument("data", "the rows", RelationText(), required=True),
+SHARED = ("key", "seed", "memory_limit")
+"""Arguments that mean something to TRANSFER too, and are given beside `data` all the same."""
+
+OPTIONS = (
     Argument(
-        "key", "the column that identifies a row, no feature (its TRANSFER's, or 'id')", Text()
+        "key",
+        "the column that identifies a row, no feature (its TRANSFER's, or 'id')",
+        KeyNames(),
     ),
     Argument("features", "the feature columns, in place of all that can be", Names()),
     Argument("exclude", "columns that are no features", Names()),
@@ -69,19 +71,21 @@ ARGUMENTS = (
     Argument("tolerance", "largest pseudo-gradient entry of a converged model", SHARE, 1e-5),
     Argument("test_fraction", "share of rows, by hash, that test and do not train", SHARE, 0.2),
     Argument("split_by", "columns: rows with equal values fall on one side", Names()),
-    Argument("seed", "of the split", Number(whole=True), 0),
+    Argument("seed", "of the split, and of weights => 'random'", Number(whole=True), 0),
     Argument("memory_limit", "most memory that is planned with", SettingValue("memory_limit")),
 )
+"""How to train: what VISTA_COMPARE takes too."""
 
 
-def spec_of(call: Call, planner: Planner) -> TrainSpec:
-    """Return a call's arguments as the spec that its kernels get.
+def spec_of(source: Source, planner: Planner) -> TrainSpec:
+    """Return the arguments of a call, and what is known of its rows, as its kernels get them.
 
     Raises:
         ArgumentError: an argument has a value that it cannot have.
         UnknownNameError: a baseline that does not exist.
     """
-    name = call.get("model")
+    call, transfers = source.call, source.transfers(planner)
+    name, key = call.get("model"), call.get("key")
     if not models.is_name(name):
         raise call.error(
             "model",
@@ -94,9 +98,11 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
             raise UnknownNameError("baseline", baseline, known, call.place("baselines"))
     folds = call.get("folds") or 0
     if folds == 1:
-        raise call.error("folds", "folds => 1 leaves no rows to train on")
+        raise call.error("folds", "folds => 1 leaves no rows to train on: give 2 folds or more")
     if folds and call.values.get("test_fraction") is not None:
-        raise call.error("folds", "folds and test_fraction exclude each other: each fold tests")
+        raise call.error(
+            "folds", "folds and test_fraction cannot be given together: folds test every row"
+        )
     if call.get("class_weight") and train.load(call.get("trainer")).learns == "numbers":
         raise call.error(
             "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
@@ -104,12 +110,20 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
     test_fraction = call.get("test_fraction")
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
+    if source.own is not None:
+        key = None  # its TRANSFER's, as the default is
+    elif key is not None and key[0] != key[1]:
+        raise call.error(
+            "key",
+            f"key => {list(key)!r} names a column of each of two relations, but data is one "
+            "relation",
+        )
     limit = planner.setting("memory_limit", call).value
     return TrainSpec(
         model=name,
         label=call.get("label"),
-        key=call.get("key"),
-        default_keys=_provenance.keys_of(call.get("data"), planner),
+        key=None if key is None else key[0],
+        default_keys=_provenance.keys_of(transfers),
         features=call.get("features"),
         exclude=call.get("exclude") or (),
         by_layer=call.get("by_layer"),
@@ -130,50 +144,52 @@ def spec_of(call: Call, planner: Planner) -> TrainSpec:
         home=planner.home,
         memory_bytes=trainer_bytes(limit) if isinstance(limit, int) else 0,  # at the run
         run=planner.new_run(),
-        provenance=_provenance.record(call.get("data"), planner),
+        provenance=_provenance.record(transfers, planner),
     )
 
 
-def with_hog(call: Call, planner: Planner) -> tuple[Call, str | None]:
-    """Return the call with HOG beside the layers of its TRANSFER, if it asks for that baseline.
+def with_hog(source: Source, planner: Planner) -> tuple[Source, str | None]:
+    """Return the rows with HOG beside the layers of their TRANSFER, if that baseline is asked for.
 
     Returns:
-        The call, and the column of HOG.
+        The rows, and the column of HOG.
 
     Raises:
-        ArgumentError: its data has no TRANSFER whose images could be read in the same stream.
+        ArgumentError: there is no TRANSFER whose images could be read in the same stream.
     """
-    if "hog" not in (call.get("baselines") or ()):
-        return call, None
+    if "hog" not in (source.call.get("baselines") or ()):
+        return source, None
     try:
-        data, column = edit.with_layer(call.get("data"), "hog", planner.resolved, _layer_names)
+        return source.with_layer("hog", planner)
+    except (ArgumentError, UnknownNameError):
+        raise
     except QueryError as error:
-        raise call.error(
+        raise source.call.error(
             "baselines",
             "baseline 'hog' reads the images of a TRANSFER in the text of data, in the same "
             f"stream, and {error.message}: write data => '(SELECT * FROM TRANSFER(…))', or leave "
             "'hog' out",
         ) from None
-    return replace(call, values={**call.values, "data": data}), column
-
-
-def _layer_names(call: Call) -> tuple[str, ...]:
-    return workload.layer_names(call, workload.load_cnn(call))
 
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that trains, a row per model."""
-    call, hog = with_hog(call, planner)
-    data = data_of(call, planner.feeding(call))
-    spec = replace(spec_of(call, planner), hog=hog)
+    source, hog = with_hog(_own_transfer.source_of(call, SHARED), planner)
+    relation = source.relation(planner.feeding(call))
+    spec = replace(spec_of(source, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"
     columns = f"* EXCLUDE ({hidden})"
-    return streamed(spec.to_text(), data, planner, columns)
+    return streamed(spec.to_text(), relation, planner, columns)
 
 
 FUNCTION = TableFunction(
     name="vista_train",
-    arguments=ARGUMENTS,
+    arguments=_own_transfer.beside(
+        Argument("model", "the name under which the models are kept", Text(), required=True),
+        Argument("label", "the column to learn", Text(), required=True),
+        Argument("data", "the rows", RelationText()),
+        *OPTIONS,
+    ),
     expand=expand,
     meaning="train one model per feature set on one stream of rows, keep them, compare them",
 )

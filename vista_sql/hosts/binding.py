@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from vista_sql.hosts import Host
+from vista_sql.hosts import Host, macros
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import Rates
 from vista_sql.planning.capabilities import Capabilities
@@ -19,6 +19,9 @@ from vista_sql.planning.script import Script
 from vista_sql.runs import CountsByRun, Runs
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call
+
+Look = Callable[[str], Mapping[str, str] | None]
+"""Tells the columns of a relation, as text after FROM; None: they cannot be seen."""
 
 
 class Binder(Host[str]):
@@ -33,7 +36,7 @@ class Binder(Host[str]):
         salt: str,
         capabilities: Capabilities,
         counters: CountsByRun,
-        look: Callable[[str], Mapping[str, str] | None] = lambda relation: None,
+        look: Look = lambda relation: None,
     ) -> None:
         """Keep what the calls have in common.
 
@@ -72,14 +75,20 @@ class Binder(Host[str]):
         """Return the SELECT that the engine runs: nothing of it stands apart."""
         return script.text
 
-    def expand(self, call: Call, settings: Settings, folder: str = "") -> str:
+    def expand(
+        self, call: Call, settings: Settings, folder: str = "", look: Look | None = None
+    ) -> str:
         """Return the SELECT that a call stands for.
 
         Args:
             call: as the macro has it.
             settings: those of the user's connection.
             folder: the user's working folder; "" is the process's.
+            look: for this call in place of the binder's own.
         """
+        in_macro = macros.of_parameter(call)
+        if in_macro is not None:
+            return in_macro
         home = self.home(settings, folder)
         with self._lock:
             if self._runs is None:
@@ -96,7 +105,8 @@ class Binder(Host[str]):
             open_run=partial(self._runs.open, f"{call.function.upper()}({dict(call.values)})"),
             folder=folder,
         )
-        return self.run(plan_call(call, self.database, context))
+        database = self.database if look is None else Unseen(look)
+        return self.run(plan_call(call, database, context))
 
     def flush(self) -> None:
         """Write the records of runs that read something since."""

@@ -36,6 +36,30 @@ def call_of(name: str, arguments: Mapping[str, Any]) -> Call:
     return Call(name, {k: _plain(v) for k, v in arguments.items() if v is not None}, {})
 
 
+PARAMETER = "0_macro_parameters"
+"""What DuckDB calls the table of a macro's parameters while it makes the macro."""
+
+
+def of_parameter(call: Call) -> str | None:
+    """Return what a call stands for inside a macro that is being made; None: it is in none.
+
+    DuckDB binds the body once, when a parameter has no value yet and arrives as its own name; what
+    speaks of the parameter itself it does not bind further. The macro's own calls have the values.
+
+    Example:
+        >>> of_parameter(Call("transfer", {"cnn": "0_macro_parametersfeats.net"}, {}))
+        'SELECT "0_macro_parametersfeats"."net"'
+    """
+    values = list(call.values.values())
+    for value in values:
+        if isinstance(value, list):
+            values += value
+        elif isinstance(value, str) and value.startswith(PARAMETER):
+            macro, _, name = value.partition(".")
+            return f"SELECT {identifier(macro)}.{identifier(name)}"
+    return None
+
+
 def _plain(value: Any) -> Any:
     """Return a value as in a Call: DuckDB's 0.01 is a DECIMAL."""
     if isinstance(value, list):

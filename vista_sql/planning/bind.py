@@ -12,12 +12,12 @@ from typing import Protocol
 
 from vista_sql import store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import workload
+from vista_sql.planning import keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
-from vista_sql.sql import parse
+from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.parse import Unresolved
 from vista_sql.store import Choice
@@ -52,7 +52,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         QueryError: an argument is wrong, or names something that is not there.
     """
     context, database = nested.context, nested.database
-    call.checked()
+    call = call.checked()
     cnn = workload.load_cnn(call)
     images = _relation(call, "images", nested)
     structured = None
@@ -61,7 +61,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     glimpsed = None
     if structured is None and images.columns is None and call.get("image") is None:
         glimpsed = database.glimpse(images.text)  # the image column is to be left out by its name
-    return workload.bind(
+    bound = workload.bind(
         call,
         cnn,
         images,
@@ -72,6 +72,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
     )
+    return keys.checked(call, bound, database, context.capabilities.dialect)
 
 
 def resolved(call: Call, database: Database) -> Call:
@@ -106,7 +107,9 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
     """Return the relation that an argument names, with its columns where they can be seen."""
     try:
         relation = nested.subquery(call.get(argument), call, argument)
-        return replace(relation, columns=columns_of(relation.text, nested.database))
+        is_folder = folders.is_folder(call.get(argument))
+        described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
+        return replace(relation, columns=columns_of(described, nested.database))
     except QueryError as error:
         raise error.at(call.place(argument)) from error.__cause__
 

@@ -47,7 +47,7 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         store=workload.store.folder,
         store_bytes=workload.store.limit_bytes,
         store_required=workload.store.required,
-        image_key=workload.image_key if is_row else "",
+        image_key="" if workload.is_image_sure and not is_row else workload.image_key,
         image_name=ASSUMED_IMAGE if is_row and workload.structured is None else "",
         gate=gate,
     )

@@ -40,8 +40,25 @@ class Database(Protocol):
             QueryError: it fails.
         """
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return the values of a query's one column: encoded images, or their paths."""
+    def texts(self, query: str) -> Sequence[str | None]:
+        """Return the values of a query's one column, which is text."""
+
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return the mean bytes of some images, and the most bytes that decoding one takes.
+
+        Args:
+            query: columns as `image_types.beginnings` has them.
+            schemes: of URIs that may be read, with commas between; "": all.
+
+        Returns:
+            Of those in the column or in files here; None where there are none.
+
+        Raises:
+            QueryError: it fails.
+        """
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return the feature store's digests of the images at hand in a query's one column."""
 
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are, by name in lower case."""
@@ -84,14 +101,22 @@ class Unseen:
 
     def value(self, expression: str) -> Any:
         """Raise QueryError: only the statement that is being bound knows it."""
-        raise QueryError(f"{expression} has no value inside a text here: give the value itself")
+        raise QueryError(f"{expression} cannot be used inside a text here: write the value itself")
 
     def counts(self, query: str) -> tuple[float | None, ...]:
         """Raise QueryError: nothing can be counted."""
         raise QueryError("rows cannot be counted while a statement is bound")
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return no images."""
+    def texts(self, query: str) -> Sequence[str | None]:
+        """Return no texts."""
+        return ()
+
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return nothing: no image is at hand."""
+        return None, None
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return no digests."""
         return ()
 
     def views(self) -> Mapping[str, str]:
@@ -108,7 +133,7 @@ class Unseen:
 
     def plan(self, query: str) -> str:
         """Raise QueryError: nothing can be planned."""
-        raise QueryError("no plan can be asked for while a statement is bound")
+        raise QueryError("a plan cannot be made while a statement is bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +168,17 @@ class Naming:
         """Return the one row of numbers that a query gives."""
         return self.database.counts(self.clause + query)
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
+    def texts(self, query: str) -> Sequence[str | None]:
         """Return the values of a query's one column."""
-        return self.database.images(self.clause + query)
+        return self.database.texts(self.clause + query)
+
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return the mean bytes of some images, and the most bytes that decoding one takes."""
+        return self.database.images_at_hand(self.clause + query, schemes)
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return the feature store's digests of the images at hand."""
+        return self.database.image_digests(self.clause + query, schemes)
 
     def views(self) -> Mapping[str, str]:
         """Return the definitions of the views there are."""

@@ -12,11 +12,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from vista_sql import catalog, kernels, roster, weights
+from vista_sql import roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
+from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
@@ -32,9 +32,6 @@ EXACT_BYTES = 64 * 2**20
 SAMPLE_IMAGES = 64
 """Images that stand for all: of 64, an image's share of the rows is told to within some 6 % (its
 standard deviation); DuckDB reads a vector of at most 2,048 rows to give their sizes."""
-
-MOST_BYTES = 1 << 24
-"""A file that is larger is not read for planning."""
 
 
 def known(workload: Workload, database: Database, names: Identifiers) -> Workload:
@@ -52,8 +49,10 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
         return workload
     facts = gather(workload, database, names)
     if facts.rows is not None:
+        image_bytes, decoding_bytes = at_hand(workload, database, names)
         if facts.image_bytes is None:
-            facts = replace(facts, image_bytes=file_bytes(workload, database, names))
+            facts = replace(facts, image_bytes=image_bytes)
+        facts = replace(facts, decoding_bytes=decoding_bytes)
         facts = replace(facts, stored=stored_shares(workload, database, names))
     return replace(workload, facts=facts)
 
@@ -70,25 +69,30 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         >>> class Counting(Unseen):
         ...     def counts(self, query):
         ...         print(query)
-        ...         return (3.0, 3.0, None) if "count(*) FROM photos" in query else (3.0, 3.0, 2.0)
+        ...         return (3.0, None, None) if "count(*) FROM photos" in query else (3.0, 3.0, 2.0)
         >>> from vista_sql.planning.workload import Relation, bind, load_cnn
         >>> from vista_sql.sql.calls import Call
         >>> call = Call("transfer", {"cnn": "lenet5", "layers": ["f6"]}, {})
         >>> photos = Relation("photos", {"id": "INTEGER", "path": "VARCHAR"})
         >>> workload = bind(call, load_cnn(call), photos, None, seed=0, device="auto")
         >>> gather(workload, Counting(), Identifiers("__v_")).distinct_images
-        SELECT (SELECT count(*) FROM photos), (SELECT count(DISTINCT "id") FROM photos), NULL
+        SELECT (SELECT count(*) FROM photos), NULL, (SELECT avg(strlen(image)) FROM (SELECT "path" \
+AS image FROM photos LIMIT 64))
         SELECT count(*), count(__v_image), count(DISTINCT hash(__v_image)) FROM (
-        SELECT __v_images."id", __v_images."id" AS __v_key, __v_images."path" AS __v_image
-        FROM photos AS __v_images
+        SELECT "images =>"."id", "images =>"."id" AS __v_key, "images =>"."path" AS __v_image
+        FROM photos AS "images =>"
         )
         2
     """
     image = workload.image_column
     if image is None or workload.images.columns is None or _is_computed(workload):
         return Facts()
-    blobs = workload.images.columns[image] == "BLOB"
-    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, blobs, names)}")
+    kind = workload.images.columns[image]
+    image_rows, keys, image_bytes = database.counts(f"SELECT {_sides(workload, kind, names)}")
+    blobs, is_inline = image_types.holds_bytes(kind), False
+    if not blobs and image_bytes is not None:  # the mean letters of texts
+        blobs = is_inline = image_bytes > image_types.LONGEST_PATH
+        image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
     compared = workload if exact else replace(workload, image_column=workload.image_key)
     shown = "0, 0"
@@ -106,6 +110,7 @@ def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
         distinct_images=distinct,
         exact=exact,
         image_bytes=None if image_bytes is None else float(image_bytes),
+        is_inline=is_inline,
         image_rows=None if image_rows is None else int(image_rows),
     )
 
@@ -116,18 +121,20 @@ def _is_computed(workload: Workload) -> bool:
     return any(relation is not None and relation.is_computed for relation in relations)
 
 
-def _sides(workload: Workload, blobs: bool, names: Identifiers) -> str:
-    """Return the select list of: image rows, their distinct keys, mean bytes of some images."""
+def _sides(workload: Workload, kind: str, names: Identifiers) -> str:
+    """Return the select list of: image rows; of bytes also distinct keys; mean size of some."""
     images = workload.images.text
     key, image = (
         names.dialect.identifier(workload.image_key),
         names.dialect.identifier(workload.image_column or ""),
     )
     some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
+    size = image_types.size_of("image", kind)
+    holds_bytes = image_types.holds_bytes(kind)
     return ", ".join([
         f"(SELECT count(*) FROM {images})",
-        f"(SELECT count(DISTINCT {key}) FROM {images})",
-        f"(SELECT avg(octet_length(image)) FROM {some})" if blobs else "NULL",
+        f"(SELECT count(DISTINCT {key}) FROM {images})" if holds_bytes else "NULL",
+        f"(SELECT avg({size}) FROM {some})" if size else "NULL",
     ])  # fmt: skip
 
 
@@ -296,10 +303,7 @@ def stored_shares(
         return ()
     if not features and not maps:
         return ()
-    digest = catalog.module(kernels.PACKAGE, "images.digests").digest
-    digests = [
-        digest(data) for data in map(_bytes, database.images(_sample(workload, names))) if data
-    ]
+    digests = database.image_digests(_sample(workload, names), workload.schemes)
     found: Counter[tuple[frozenset[str], frozenset[str]]] = Counter()
     with store.reading() as reading:
         if reading is None or not digests:
@@ -314,20 +318,20 @@ def stored_shares(
     )
 
 
-def file_bytes(workload: Workload, database: Database, names: Identifiers) -> float | None:
-    """Return the mean size of some of the files that the image column names; None: none is here."""
-    image = names.dialect.identifier(workload.image_column or "")
-    sizes = []
-    for value in database.images(
-        f"SELECT {image} FROM {workload.images.text} LIMIT {SAMPLE_IMAGES}"
-    ):
-        try:
-            path = _path(str(value))
-            if path.is_file():
-                sizes.append(path.stat().st_size)
-        except (OSError, ValueError):
-            continue  # elsewhere, or not there at all
-    return sum(sizes) / len(sizes) if sizes else None
+def at_hand(
+    workload: Workload, database: Database, names: Identifiers
+) -> tuple[float | None, int | None]:
+    """Return the mean bytes of some images, and the most that decoding one takes; None: unknown."""
+    column = workload.image_column or ""
+    kind = (workload.images.columns or {}).get(column, "")
+    if names.dialect is not DUCKDB or kind == '"NULL"':  # slices are DuckDB's
+        return None, None
+    some = (
+        f"(SELECT {names.dialect.identifier(column)} AS image FROM {workload.images.text} "
+        f"LIMIT {SAMPLE_IMAGES})"
+    )
+    query = f"SELECT {image_types.beginnings('image', kind)} FROM {some}"
+    return database.images_at_hand(query, workload.schemes)
 
 
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
@@ -373,19 +377,3 @@ def _sample(workload: Workload, names: Identifiers) -> str:
         f"SELECT {image} FROM {workload.images.text} WHERE {key} IN (\n{chosen}\n) "
         f"LIMIT {2 * SAMPLE_IMAGES}"
     )
-
-
-def _path(text: str) -> Path:
-    return Path(text.removeprefix("file://"))
-
-
-def _bytes(value: bytes | str | None) -> bytes | None:
-    """Return the encoded image that a value is or names; None where it is not at hand."""
-    if not isinstance(value, str):
-        return value
-    try:
-        path = _path(value)
-        is_small = path.is_file() and path.stat().st_size <= MOST_BYTES  # no device, no pipe
-        return path.read_bytes() if is_small else None
-    except (OSError, ValueError):
-        return None  # elsewhere, or not there at all

@@ -13,8 +13,15 @@ from math import ceil, prod
 
 from vista_sql import roster
 from vista_sql.errors import PlanError
-from vista_sql.kernels import RECENT_BYTES, padded_rows
+from vista_sql.kernels import (
+    DECODING_BYTES,
+    MOST_DECODING_BYTES,
+    READ_BYTES,
+    RECENT_BYTES,
+    padded_rows,
+)
 from vista_sql.machine.resources import Resources
+from vista_sql.planning import image_types
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload, array_type, pooled_values
 from vista_sql.roster import Cnn, Layer
@@ -57,6 +64,10 @@ FEATURE_COPIES = 5
 """A micro-batch's features: the network's output, the call's matrix, DuckDB's vector of lists,
 which grows by doubling, and what the reader exports to Arrow."""
 
+IMAGE_COPIES = 2
+"""A micro-batch's encoded images that stand in the column: as Arrow, and told apart by their bytes;
+those of text once more, decoded."""
+
 MICRO_BATCH_BYTES = 384 * MIB
 """What one micro-batch may hold beyond what the network runs at once: larger ones are not faster
 (flat from 8 to 128 images for ResNet50) and smaller ones pay the call's overhead."""
@@ -95,11 +106,12 @@ BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Bytes by what holds them. `loading` is over before the six parts below it begin."""
+    """Bytes by what holds them. `loading` is over before the seven parts below it begin."""
 
     runtime: int = 0  # Python, DuckDB, Arrow, TensorFlow
     weights: int = 0  # and the graph
     loading: int = 0  # more, while networks load
+    images: int = 0  # as they are encoded, and what decoding them takes
     decode: int = 0  # pixels of the batches that wait and of the one in the network
     activations: int = 0  # inside the network
     maps: int = 0  # raw maps that a later stage needs
@@ -112,7 +124,7 @@ class Breakdown:
     @property
     def total(self) -> int:
         """The most bytes held at once."""
-        running = self.decode + self.activations + self.maps + self.features
+        running = self.images + self.decode + self.activations + self.maps + self.features
         running += self.shared + self.store
         lasting = self.runtime + self.weights + self.engine + self.beside
         return lasting + max(self.loading, running)
@@ -213,11 +225,63 @@ def _batch_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         return {}
     waiting = WAITING_BATCHES + FLOAT_BYTES  # as decoded, and one batch as the network's input
     return {
+        "images": _column_bytes(workload),
         "decode": waiting * _pixel_bytes(workload),
         "activations": _activations(workload),
         "maps": FEATURE_COPIES * _raw_bytes(stages),
         "features": FEATURE_COPIES * feature_bytes(workload),
     }
+
+
+def _column_bytes(workload: Workload) -> int:
+    """Return the bytes that one image takes which stands in its column; 0: it is elsewhere."""
+    kind = (workload.images.columns or {}).get(workload.image_column or "", "")
+    size = workload.facts.image_bytes or 0.0
+    if workload.facts.is_inline:
+        return int((IMAGE_COPIES + 1 / image_types.BASE64_BYTES) * size)
+    return int(IMAGE_COPIES * size) if image_types.holds_bytes(kind) else 0
+
+
+def decoding_bytes(workload: Workload) -> int:
+    """Return what images take at once while they are decoded: as many as share DECODING_BYTES.
+
+    All of these where it is not known how large images are.
+    """
+    largest = workload.facts.decoding_bytes
+    if largest is None:
+        return DECODING_BYTES
+    return max(min(_rows(workload) * largest, DECODING_BYTES), largest)
+
+
+def reading_bytes(workload: Workload) -> int:
+    """Return the encoded bytes of files and URIs at once; 0 where images stand in their column."""
+    if _column_bytes(workload):
+        return 0
+    size = int(workload.facts.image_bytes or 0)
+    return min(_rows(workload) * size, READ_BYTES) + size if size else READ_BYTES
+
+
+def decoding_limit(workload: Workload, peak_bytes: int, limit_bytes: int) -> int:
+    """Return what decoding one image may take beside all else; 0: what any image may.
+
+    Args:
+        workload: what is computed.
+        peak_bytes: of its plan, in which `decoding_bytes` are.
+        limit_bytes: of the whole process.
+    """
+    planned = decoding_bytes(workload) if peak_bytes else 0
+    most = planned + max(limit_bytes - peak_bytes, 0)
+    return 0 if most >= MOST_DECODING_BYTES else max(most >> 20, 1) << 20
+
+
+def with_modest_images(workload: Workload) -> Workload:
+    """Return a workload whose images are not planned for that are decoded alone.
+
+    Where memory is short, the rows of those say so; the others need not suffer.
+    """
+    if (workload.facts.decoding_bytes or 0) <= DECODING_BYTES:
+        return workload
+    return replace(workload, facts=replace(workload.facts, decoding_bytes=DECODING_BYTES))
 
 
 def _infers(stages: tuple[Stage, ...]) -> bool:
@@ -266,6 +330,8 @@ def breakdown(
     parts = {n: rows * size for n, size in _batch_parts(workload, stages).items()}
     parts["activations"] = padded_rows(rows, granule(workload)) * _activations(workload)
     more = max(min(vector_rows, there) - rows, 0)
+    parts["images"] += more * _column_bytes(workload)
+    parts["images"] += decoding_bytes(workload) + reading_bytes(workload)
     parts["features"] += more * FEATURE_COPIES * feature_bytes(workload)
     parts["maps"] += more * FEATURE_COPIES * _raw_bytes(stages)
     pixels = min(SHARED_PIXELS_BYTES, there * _pixel_bytes(workload))
@@ -317,9 +383,12 @@ def _engine_bytes(workload: Workload, batch_rows: int, sink: Sink) -> int:
 
 def _pinned_bytes(workload: Workload) -> int:
     """Return the bytes of a vector of images in a table, which DuckDB keeps while it reads it."""
-    blobs = (workload.images.columns or {}).get(workload.image_column or "") == "BLOB"
+    kind = (workload.images.columns or {}).get(workload.image_column or "", "")
     size = workload.facts.image_bytes or 0.0
-    return int(min(_rows(workload), VECTOR_ROWS) * size) if blobs else 0
+    if not image_types.holds_bytes(kind):
+        # of files, the size is not of what the column holds
+        size = size / image_types.BASE64_BYTES if workload.facts.is_inline else 0.0
+    return int(min(_rows(workload), VECTOR_ROWS) * size)
 
 
 def _beside_bytes(workload: Workload, sink: Sink) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vista_sql.errors import QueryError
+from vista_sql.errors import PlanError, QueryError
 from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
@@ -22,11 +22,12 @@ from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
-from vista_sql.sql import edit, needs, parse
+from vista_sql.sql import edit, folders, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
+from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import StandIn
 
 
@@ -205,7 +206,14 @@ def choose(call: Bound | Expanded) -> Chosen | Expanded:
         context = context.whole()
     with located(call.call):
         machine = context.machine(call.call)
-        return Chosen(call, optimizer.choose(workload, machine), machine)
+        try:
+            plan = optimizer.choose(workload, machine)
+        except PlanError:
+            modest = memory.with_modest_images(workload)
+            if modest is workload:
+                raise
+            call, plan = replace(call, workload=modest), optimizer.choose(modest, machine)
+        return Chosen(call, plan, machine)
 
 
 def stage(call: Chosen | Expanded) -> Transfer | Expanded:
@@ -214,11 +222,19 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
         return call
     bound, context = call.bound, call.bound.context
     run = context.open_run(call.plan.name)
+    limit_bytes = call.machine.resources.memory_bytes
     staged = rewrite.stage(
-        bound.workload, call.plan, bound.names, run=run, folder=context.folder, gate=context.gate
+        bound.workload,
+        call.plan,
+        bound.names,
+        run=run,
+        folder=context.folder,
+        gate=context.gate,
+        decoding_bytes=memory.decoding_limit(
+            bound.workload, call.plan.chosen.peak_bytes, limit_bytes
+        ),
     )
     staged = replace(staged, rows=bound.database.clause + staged.rows)
-    limit_bytes = call.machine.resources.memory_bytes
     return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
 
 
@@ -325,6 +341,8 @@ class CallPlanner:
             cleaned = parse.clean_relation(text, self.context.capabilities.dialect)
         except QueryError as error:
             raise call.error(argument, error.message) from None
+        if folders.is_folder(text):
+            folders.some_file(text)  # or an error
         if not cleaned.startswith("(") or not parse.mentions(cleaned):
             return Relation(cleaned)
         statement = parse.parse(cleaned[1:-1], self.context.capabilities.dialect)[0]
@@ -333,6 +351,17 @@ class CallPlanner:
         script = plan(statement, self.database, self.context.inside(call.function))
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
+
+    def transferred(self, call: Call, function: str, *, features: bool) -> str:
+        """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
+        planner = CallPlanner(self.database, self.context.inside(function))
+        bound = _shown(_bound(call.checked(), planner), features=features)
+        part = stage(choose(count(bound)))
+        self.transfers.extend(_transfers([part]))
+        if features or isinstance(bound, Expanded):
+            return f"(\n{part.text}\n)"
+        added = ", ".join(map(identifier, bound.workload.added_columns))
+        return f"(SELECT * EXCLUDE ({added}) FROM (\n{part.text}\n))"
 
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
@@ -369,6 +398,17 @@ class CallPlanner:
             self.transfers.extend(script.transfers)
         rows = tuple(explain.facts(script))
         return Explained(rows, script.text, part, run)
+
+
+def _shown(call: Bound | Expanded, *, features: bool) -> Bound | Expanded:
+    """Return a TRANSFER call whose columns are shown, with or without those that it adds.
+
+    Where the database tells no columns, DuckDB leaves out what is not shown.
+    """
+    if isinstance(call, Expanded) or call.workload.narrow_columns is None or call.context.needs_all:
+        return call
+    columns = (*call.workload.narrow_columns, *(call.workload.added_columns if features else ()))
+    return call.needing(Needs(frozenset(column.lower() for column in columns)))
 
 
 def _select(call: Call, argument: str, dialect: Dialect) -> Statement:

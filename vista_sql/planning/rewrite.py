@@ -6,7 +6,7 @@ The rows stand apart from the calls: a host that can hand rows to the kernels in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vista_sql.planning import travel
 from vista_sql.planning.calls import Calls, KernelCall, base_spec
@@ -35,6 +35,7 @@ def stage(
     run: str = "",
     folder: str = "",
     gate: str = "",
+    decoding_bytes: int = 0,
 ) -> Staged:
     """Return the staged SQL of a planned TRANSFER call.
 
@@ -45,6 +46,7 @@ def stage(
         run: the run that the kernels count in.
         folder: what relative image paths are relative to.
         gate: of a training that may say it has seen enough; "" of none.
+        decoding_bytes: what decoding images may take; 0: what any image may.
 
     Example: of SELECT id, f6 FROM TRANSFER(…)
         >>> from dataclasses import replace
@@ -63,10 +65,11 @@ def stage(
         >>> machine = Machine(Resources(2, 2**33, "memory_limit"), Capabilities())
         >>> staged = stage(workload, choose(workload, machine), Identifiers("__v_"))
         >>> print(staged.rows)
-        SELECT __v_structured."id", __v_structured."id" AS __v_key, __v_images."image" AS __v_image
-        FROM foods AS __v_structured
-        JOIN photos AS __v_images
-          ON __v_structured."id" = __v_images."id"
+        SELECT "structured =>"."id", "structured =>"."id" AS __v_key, \
+"images =>"."image" AS __v_image
+        FROM foods AS "structured =>"
+        JOIN photos AS "images =>"
+          ON "structured =>"."id" = "images =>"."id"
         >>> print(staged.calls)
         SELECT
           "id",
@@ -88,6 +91,7 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     ways = travel.ways(workload, before=before)
     sent = narrow(workload, names, is_sorted=is_sorted, ways=ways)
     spec = base_spec(workload, run=run, folder=folder, gate=gate)
+    spec = replace(spec, decoding_bytes=decoding_bytes)
     calls = Calls(workload, plan, names, spec)
     whole = calls.select(f"(\n{indent(rows)}\n)")
     return Staged(

@@ -18,9 +18,9 @@ from vista_sql.sql.semi_joins import ROW
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """The generated identifiers of one call; none needs quotes."""
+    """The generated identifiers of one call, as they stand in its text."""
 
-    base: str  # `__vista_…_`, unguessable; every other one begins with it
+    base: str  # `__vista_…_`, unguessable; those of columns begin with it
     dialect: Dialect = DUCKDB  # of the texts that they stand in
 
     @property
@@ -45,13 +45,13 @@ class Identifiers:
 
     @property
     def images(self) -> str:
-        """The alias of the image relation."""
-        return f"{self.base}images"
+        """The alias of the image relation, as a user knows it: the database's errors show it."""
+        return self.dialect.identifier("images =>")
 
     @property
     def structured(self) -> str:
         """The alias of the structured relation."""
-        return f"{self.base}structured"
+        return self.dialect.identifier("structured =>")
 
     @property
     def joined(self) -> str:
@@ -125,11 +125,11 @@ def joined_rows(
         >>> print(joined_rows(replace(workload, needs=needs), Identifiers("__v_")))
         SELECT *
         FROM (
-          SELECT __v_structured."id", __v_structured."price", __v_structured."id" AS __v_key, \
-__v_images."image" AS __v_image
-          FROM (SELECT * FROM foods WHERE ("price" < 10)) AS __v_structured
-          JOIN photos AS __v_images
-            ON __v_structured."id" = __v_images."id"
+          SELECT "structured =>"."id", "structured =>"."price", "structured =>"."id" AS __v_key, \
+"images =>"."image" AS __v_image
+          FROM (SELECT * FROM foods WHERE ("price" < 10)) AS "structured =>"
+          JOIN photos AS "images =>"
+            ON "structured =>"."id" = "images =>"."id"
         ) AS __v_joined
         ORDER BY "price"
         LIMIT 3

@@ -9,12 +9,13 @@ not certain, the rows do not travel: the call is one SELECT, bound in the user's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from vista_sql.planning.database import Database
 from vista_sql.planning.workload import Workload
+from vista_sql.sql.types import made_of, rebuilt
 
 Way = Literal["as it is", "as text", "not at all"]
 
@@ -51,34 +52,11 @@ def way(kind: str) -> Way:
 
 def _survives(kind: str) -> bool:
     """Return whether Arrow has a type and all that it is made of."""
-    element = re.fullmatch(r"(.*)\[\d*\]", kind, re.DOTALL)
-    if element is not None:
-        return _survives(element[1])
-    nested = re.fullmatch(r"(STRUCT|MAP)\((.*)\)", kind, re.DOTALL)
-    if nested is None:
-        return kind in _AS_IT_IS or re.fullmatch(r"DECIMAL\(\d+,\d+\)", kind) is not None
-    parts = list(_parts(nested[2]))
-    if nested[1] == "STRUCT":  # a name, quoted or not, before each type
-        parts = [re.sub(r'^("(?:[^"]|"")*"|\w+) ', "", part) for part in parts]
-    return all(map(_survives, parts))
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Yield what stands between the commas of a text that are in no parentheses and no quotes."""
-    depth, start, quote = 0, 0, ""
-    for place, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == "(":
-            depth += 1
-        elif character == ")":
-            depth -= 1
-        elif character == "," and depth == 0:
-            yield text[start:place].strip()
-            start = place + 1
-    yield text[start:].strip()
+    if re.search(r"\b(UNION|TUPLE)\(", rebuilt(kind, lambda leaf: "")):
+        return False
+    return all(
+        leaf in _AS_IT_IS or re.fullmatch(r"DECIMAL\(\d+,\d+\)", leaf) for leaf in made_of(kind)
+    )
 
 
 @dataclass(frozen=True, slots=True)

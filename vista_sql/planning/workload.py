@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vista_sql import kernels, roster
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import Device, Dtype, Pool
+from vista_sql.planning import image_types
 from vista_sql.roster import Cnn, Layer
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
@@ -84,6 +85,8 @@ class Facts:
     image_bytes: float | None = None  # mean of some encoded images, if they are here
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
+    decoding_bytes: int | None = None  # the most that one of some images takes, if they are here
+    is_inline: bool = False  # the column is of text that holds the images themselves
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Workload:
     on_error: OnError
     store: Choice = OFF
     schemes: str = ""  # of URIs that may be read; "": all
+    is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -229,12 +233,17 @@ def bind(
         structured_key = structured.column(structured_key, call, "key", "structured")
     seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
     pool, prefix = call.get("pool"), call.get("prefix")
+    image_column = _image_column(call, seen, image_key)
+    types = seen.columns or {}
     workload = Workload(
         cnn=cnn,
         taps=_taps(call, cnn, pool, prefix),
         images=images,
         image_key=image_key,
-        image_column=_image_column(call, seen, image_key),
+        image_column=image_column,
+        is_image_sure=call.get("image") is not None
+        or any(map(image_types.holds_bytes, types.values()))
+        or types.get(image_key, "VARCHAR") != "VARCHAR",
         structured=structured,
         structured_key=structured_key,
         join_type=call.get("join_type"),
@@ -309,20 +318,23 @@ def counted(call: Call, cnn: Cnn, index: int) -> str:
     if not -n_layers <= index <= -1:
         raise call.error(
             "layers",
-            f"layer {index} of {cnn.name}: integers count from the top, from -1 "
+            f"layer {index} of {cnn.name}: numbers count from the top: -1 "
             f"({cnn.counted_layers[-1]}) to -{n_layers} ({cnn.counted_layers[0]})",
         )
     return cnn.counted_layers[index]
 
 
 def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
-    """Return the image column: the one named, else the only BLOB, else the only other VARCHAR."""
+    """Return the image column: the one named, else the one found; None: the kernel finds it."""
     named = call.get("image")
     if named is not None:
         column = images.column(named, call, "image", "images")
         kind = (images.columns or {}).get(column, "BLOB")
-        if kind not in ("BLOB", "VARCHAR"):
-            raise call.error("image", f"image column {column!r} is {kind}, not BLOBs or paths")
+        if not (image_types.holds_bytes(kind) or image_types.holds_texts(kind)):
+            advice = image_types.as_blobs(kind)
+            raise call.error(
+                "image", f"image column {column!r} is {kind}, not BLOBs or paths{advice}"
+            )
         return column
     if images.columns is None:
         return None  # the kernel finds it
@@ -332,16 +344,19 @@ def _image_column(call: Call, images: Relation, image_key: str) -> str | None:
 def find_image_column(
     columns: Mapping[str, str], key: str, error: Callable[[str, str], Exception]
 ) -> str:
-    """Return the only BLOB column, else the only VARCHAR that is not the key.
+    """Return the only column of bytes, else the only VARCHAR that is not the key, else the key.
+
+    Bytes are BLOBs, also with a path beside them (`image_types`). An ENUM is mostly a label, and
+    JSON is much else: as images they are taken where the call names them.
 
     Args:
         columns: name → DuckDB type.
         key: the image relation's key.
         error: makes the error to raise from (argument, message).
     """
-    blobs = [name for name, kind in columns.items() if kind == "BLOB"]
-    texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != key]
-    candidates = blobs or texts
+    blobs = [name for name, kind in columns.items() if image_types.holds_bytes(kind)]
+    texts = [name for name, kind in columns.items() if kind == "VARCHAR"]
+    candidates = blobs or [name for name in texts if name != key] or texts
     if len(candidates) == 1:
         return candidates[0]
     shown = ", ".join(candidates or columns)
@@ -377,7 +392,7 @@ def _refuse_equal_columns(call: Call, workload: Workload) -> None:
         other = seen.get(tap.column.lower())
         if other is not None:
             raise ArgumentError(
-                f"layer {tap.layer.name!r} would be a column {tap.column!r}, and so is {other}: "
+                f"layer {tap.layer.name!r} would be called {tap.column!r}, and so is {other}: "
                 "take format => 'long', where layers are rows, or leave it out of layers",
                 call.place("layers"),
             )

@@ -240,7 +240,7 @@ class Project:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise QueryError(f"{path}: this is not UTF-8 text") from None
+            raise QueryError(f"{path}: the file is not UTF-8 text") from None
         declared = _Declared()
         for incremental in (True, False):  # files that are needed either way count
             declared.config = base
@@ -363,7 +363,7 @@ def _one_select(sql: str, where: object) -> str:
         content = "nothing" if not statements else f"{len(statements)} statements"
         if len(statements) == 1:
             content = statements[0].text.split()[0].upper()
-        raise QueryError(f"{where}: a query file holds one SELECT, this one {content}")
+        raise QueryError(f"{where}: a query file must hold one SELECT, but this one {content}")
     end = sql.rindex(statements[0].text) + len(statements[0].text)
     return sql[:end]
 

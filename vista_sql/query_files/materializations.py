@@ -63,7 +63,7 @@ def statements(
     read = (*unqualified, *sources)
     if file.relation.identifier.lower() in (name.lower() for name in read):
         raise QueryError(
-            f"it would replace {file.relation}, which it reads: call the file otherwise, or give "
+            f"it would replace {file.relation}, which it reads: rename the file, or give "
             "config an alias"
         )
     name, new = str(file.relation), str(replace(file.relation, identifier=_new(file)))
@@ -83,6 +83,28 @@ def statements(
             )
         case _:
             return Statements((*within, f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}"))
+
+
+def check_columns(file: QueryFile, made: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise an error where new rows have columns that the table they are added to has not.
+
+    Args:
+        file: the file; incremental.
+        made: the columns that its SELECT makes.
+        columns: those of the table.
+
+    Raises:
+        QueryError: names them, and says what to do.
+    """
+    there = {column.lower() for column in columns}
+    new = [column for column in made if column.lower() not in there]
+    if new:
+        named = ", ".join(map(identifier, new))
+        raise QueryError(
+            f"{file.relation} has no column {named}, which the file now makes: add it with ALTER "
+            f"TABLE {file.relation} ADD COLUMN …, make the table anew with --full-refresh, or "
+            "leave it out of the SELECT"
+        )
 
 
 def _added(file: QueryFile, sql: str, columns: Sequence[str]) -> Statements:

@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from vista_sql.errors import VistaError
 from vista_sql.report._facts import Report, find
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["Report", "find", "missing", "render"]
 
@@ -24,7 +29,10 @@ def missing() -> str | None:
 
 
 def render(
-    home: str, reference: str | None = None, comments: Mapping[str, str] | None = None
+    home: str,
+    reference: str | None = None,
+    comments: Mapping[str, str] | None = None,
+    con: duckdb.DuckDBPyConnection | None = None,
 ) -> tuple[str, str]:
     """Return the page about a run or a model, and a name for its file.
 
@@ -33,6 +41,7 @@ def render(
         reference: a model (`healthy`, `healthy@3`), a run's id, or the beginning of one; None: the
             newest training, else the newest run.
         comments: what the database says of its tables, by name; shown where a table is generated.
+        con: the database, for pictures of the worst mistakes; None: it cannot be read.
 
     Raises:
         UnknownNameError: there is no such model or run.
@@ -41,9 +50,10 @@ def render(
     remedy = missing()
     if remedy is not None:
         raise VistaError(remedy)
-    from vista_sql.report import _page
+    from vista_sql.report import _page, _pictures
 
-    about = find(home, reference, comments or {})
+    look = (partial(_pictures.thumbnails, con),) if con is not None else ()
+    about = find(home, reference, comments or {}, *look)
     return _page.page(about), file_name(about.subject)
 
 

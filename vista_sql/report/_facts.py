@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vista_sql import models, runs
 from vista_sql.errors import UnknownNameError, VistaError
 from vista_sql.kernels import WALL, WORK
+from vista_sql.report._mistakes import Mistake, mistakes
 from vista_sql.runs import Run
 from vista_sql.units import format_bytes
 
@@ -35,6 +36,9 @@ LEAST_SECONDS = 0.0005  # of a part that is drawn: less is shown as 0.000 s
 
 Document = Mapping[str, Any]
 """A version of a model, or a part of it, as `vista_sql.models` reads its JSON."""
+
+Look = Callable[[str, Sequence[str]], tuple[Mapping[str, str], str]]
+"""A run's statement and keys → thumbnails by key, as data: URIs, and why there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,16 @@ class Report:
     wall: tuple[tuple[str, float], ...]  # what the seconds went to; they add up
     work: tuple[tuple[str, float], ...]  # seconds by stage, summed over threads
     expected: tuple[tuple[str, str, str], ...]  # what, estimated, actual
+    mistakes: tuple[Mistake, ...]  # the most certain first
+    unseen: str  # why mistakes have no picture; "": all have, or need none
 
 
-def find(home: str, reference: str | None, comments: Mapping[str, str]) -> Report:
+def find(
+    home: str,
+    reference: str | None,
+    comments: Mapping[str, str],
+    look: Look = lambda statement, keys: ({}, "their database is not at hand"),
+) -> Report:
     """Return the report about a run or a model; see `vista_sql.report.render`."""
     records = list(runs.read(home))
     document, run = _chosen(home, reference, records)
@@ -119,6 +130,11 @@ def find(home: str, reference: str | None, comments: Mapping[str, str]) -> Repor
         title = f"{training.name}, version {training.version}"
         if run is None and document.get("run"):
             run = next((record for record in records if record.run_id == document["run"]), None)
+    keys = [wrong["key"] for wrong in document.get("mistakes", ())] if document else []
+    with_images = run is not None and run.images > 0
+    pictures, unseen = look(run.statement, keys) if run and keys and with_images else ({}, "")
+    if keys and run is None and document and document["provenance"].get("transfers"):
+        unseen = "the record of the run that trained is gone"
     return Report(
         subject=subject,
         title=title,
@@ -132,6 +148,8 @@ def find(home: str, reference: str | None, comments: Mapping[str, str]) -> Repor
         wall=_wall(run),
         work=_work(run),
         expected=tuple(_expected(run)),
+        mistakes=mistakes(document, pictures) if document else (),
+        unseen=unseen,
     )
 
 
@@ -146,7 +164,7 @@ def _chosen(
         if records:
             return None, records[0]
         raise VistaError(
-            f"nothing was kept in {home} yet: run a statement with TRANSFER or VISTA_TRAIN first, "
+            f"there is nothing in {home} yet: run a statement with TRANSFER or VISTA_TRAIN first, "
             "or name its database with --db"
         )
     same = [run for run in records if run.run_id.startswith(reference)]

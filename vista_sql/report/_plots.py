@@ -84,6 +84,7 @@ def roc(training: Training) -> str:
             label=name if area is None else f"{name}  {area:.3f}",
             color=ACCENT if score.is_best else OTHER if score is base else FAINT,
             linewidth=2.2 if score.is_best or score is base else 1.2, linestyle=style,
+            drawstyle="steps-post",
         )  # fmt: skip
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02)

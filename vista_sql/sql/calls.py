@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
 from vista_sql.kernels import Fact, InferSpec
 from vista_sql.settings import Value
+from vista_sql.sql import folders
 from vista_sql.sql.kinds import Kind, RelationText
 
 PACKAGE = "vista_sql.functions"
@@ -62,6 +63,11 @@ class Call:
         try:
             return argument.read(self.values.get(argument.name))
         except QueryError as error:
+            if self.values.get(argument.name) is False and not self.places:
+                # on a macro: what `name = 'x'`, which compares two texts, has become
+                name = argument.name
+                hint = f"{name} = … is a comparison in DuckDB, write {name} => …"
+                raise ArgumentError(f"{error.message}; {hint}") from None
             raise error.at(self.place(argument.name)) from None
 
     def place(self, argument: str = "") -> Place | None:
@@ -77,13 +83,17 @@ class Call:
         return error.at(self.place(error.argument if isinstance(error, UnknownNameError) else ""))
 
     def checked(self) -> Call:
-        """Return the call itself if all of it can be: it is read once, before it is expanded.
+        """Return the call if all of it can be: it is read once, before it is expanded.
+
+        Where the images of a TRANSFER are a folder or a glob, the image and the key that these
+        imply are in it.
 
         Raises:
             UnknownNameError: an argument that the function does not have.
             ArgumentError: a required argument is missing, or a value is none of its kind.
         """
-        arguments = load(self.function).arguments
+        function = load(self.function)
+        arguments = function.arguments
         known = [argument.name for argument in arguments]
         for name in self.values:
             if name not in known:
@@ -96,9 +106,12 @@ class Call:
                     "",
                     f"{self.function.upper()} needs {argument.name} => …: {argument.meaning}",
                 )
+        call = self
+        if function.expand is None:  # a function that transfers has a TRANSFER of its own
+            call = replace(self, values=folders.with_defaults(self.values))
         for argument in arguments:
-            self._read(argument)
-        return self
+            call._read(argument)
+        return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,19 @@ class Planner(Protocol):
         """Return a relation's text as something that can stand after FROM, its own calls expanded.
 
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
+        """
+
+    def transferred(self, call: Call, function: str, *, features: bool) -> str:
+        """Return the rows of a TRANSFER as text that can stand after FROM.
+
+        Args:
+            call: the TRANSFER, with its arguments' places in the call that makes it.
+            function: whose call makes it.
+            features: with what TRANSFER adds; else the columns of its relations alone, and no
+                image is read for them.
+
+        Raises:
+            QueryError: an argument is wrong, or names something that is not there.
         """
 
     def reading(self, call: Call) -> ImageReading:

@@ -243,7 +243,7 @@ def with_layer(
         layers_of: returns the names of the layers of a call that counts them, or leaves them out.
 
     Raises:
-        QueryError: there is no TRANSFER in the text, or its rows do not come through one by one.
+        QueryError: there is no TRANSFER, or its rows do not reach the result one by one.
 
     Example:
         >>> query = "SELECT id, fc6 FROM TRANSFER('lenet5', 'fc6') AS t"
@@ -291,7 +291,7 @@ def _pass_on(table: exp.Table, column: str, tree: exp.Expr) -> None:
     while True:
         select = source.find_ancestor(exp.Select)
         if select is None or not isinstance(source.parent, (exp.From, exp.Join)):
-            raise QueryError("its rows do not come through")
+            raise QueryError("its rows do not reach the result")
         combined = select.args.get("group") or select.args.get("distinct")
         if combined or any(_aggregates(shown) for shown in select.expressions):
             raise QueryError("a SELECT above it combines its rows")
@@ -326,7 +326,7 @@ def _reader(select: exp.Select, tree: exp.Expr) -> tuple[exp.Expr, str] | None:
                 raise QueryError(f"{above.alias} is read {len(readers)} times")
             return readers[0], readers[0].alias or above.alias
         case _:
-            raise QueryError("its rows do not come through")
+            raise QueryError("its rows do not reach the result")
 
 
 def _passes(shown: exp.Expr, alias: str, column: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from vista_sql import settings
 from vista_sql.errors import ArgumentError, SettingError, UnknownNameError
-from vista_sql.settings import alternatives
+from vista_sql.settings import alternatives, shown
 from vista_sql.units import parse_bytes
 
 BIGINT = range(-(2**63), 2**63)
@@ -53,10 +53,7 @@ def wrong(name: str, words: str, value: object) -> ArgumentError:
         >>> print(wrong("label", "text", 3))
         label must be text, not 3
     """
-    message = f"{name} must be {words}, not {value!r}"
-    if isinstance(value, bool):  # what `name = 'x'` has become before a macro sees it
-        message += f"; {name} = … is a comparison in DuckDB, write {name} => …"
-    return ArgumentError(message)
+    return ArgumentError(f"{name} must be {words}, not {shown(value)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +204,9 @@ class LayerNames:
 
 @dataclass(frozen=True, slots=True)
 class RelationText:
-    """A table's name or a query, read as its text: `planner.relation` makes it stand after FROM."""
+    """A name, a query or a path, read as its text: `planner.relation` makes it stand after FROM."""
 
-    words: str = "a relation as text, 'name' or '(SELECT …)'"
+    words: str = "a relation as text: 'name', '(SELECT …)' or a path"
 
     def read(self, name: str, value: object) -> str:
         """Return the text."""
@@ -259,7 +256,7 @@ class SettingValue:
         if not isinstance(value, bool | int | float | str):
             raise wrong(name, self.words, value)
         try:
-            return settings.setting(self.name).value(value, f"{name} => …").value
+            return settings.setting(self.name).value(value).value
         except SettingError as error:
             raise ArgumentError(str(error)) from None
 

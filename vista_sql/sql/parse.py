@@ -16,7 +16,7 @@ from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, SqlglotError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
-from vista_sql.sql import calls
+from vista_sql.sql import calls, folders
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.reading import tokenize, tree_of, unless_sqlglot_fails
 
@@ -60,7 +60,8 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     """Split `text` into statements and find our calls in each.
 
     Raises:
-        QueryError: one of our calls stands where it cannot (not after FROM or JOIN); it is no text.
+        QueryError: one of our calls stands where it cannot (not after FROM or JOIN); it is no text,
+            or texts in it do not nest.
         ArgumentError, UnknownNameError: an argument is written in a way that no host accepts.
 
     Example:
@@ -82,6 +83,7 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     try:
         tokens = tokenize(text, dialect)
     except SqlglotError:
+        _refuse_nested_dollars(text)
         return (Statement(text, None, (), "other", dialect),)
     return tuple(_statement(text[start:end], dialect) for start, end in _spans(tokens, text))
 
@@ -104,11 +106,27 @@ def _statement(text: str, dialect: Dialect) -> Statement:
     tree = _tree(text, dialect)
     kind = _kind(text, dialect)
     if tree is None:
+        _refuse_nested_dollars(text)
         return Statement(text, None, (), kind, dialect)
     found = unless_sqlglot_fails(lambda: tuple(_calls(tree, text, dialect)))
     if found is None:
         return Statement(text, None, (), kind, dialect)
     return Statement(text, tree, found, kind, dialect)
+
+
+def _refuse_nested_dollars(text: str) -> None:
+    """Say how texts nest, where a statement that cannot be read has a $$ … $$ within another.
+
+    Raises:
+        QueryError: an argument within the first text seems to begin where that text ends.
+    """
+    ends = [found.start() for found in re.finditer(r"\$\$", text)]
+    for begin, end in pairwise(ends[:-2]):
+        if mentions(text[begin:end]) and re.search(r"(?:=>|:=|[(,])\s*$", text[begin:end]):
+            raise QueryError(
+                "a text in $$ … $$ ends at the next $$: write the one within it $a$ … $a$",
+                Place(text, end, end + 2),
+            )
 
 
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
@@ -303,10 +321,10 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     """Return a relation's text as DuckDB text that can stand after FROM.
 
     A name stays a name; a query comes back in parentheses, parsed and printed again, so that a
-    trailing comment or `;` cannot reach what follows.
+    trailing comment or `;` cannot reach what follows; so do folders, globs and paths of files.
 
     Raises:
-        QueryError: the text is neither a name nor a query.
+        QueryError: the text is neither a name nor a query, nor a path.
 
     Example:
         >>> clean_relation('my."Odd Name" -- note')
@@ -319,6 +337,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     stripped = text.strip()
     if not stripped:
         raise QueryError("it is empty, not a table's name or a query")
+    if folders.is_folder(stripped):
+        return f"({folders.select(stripped)})"
     try:
         tokens = list(tokenize(stripped, dialect))
         if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
@@ -330,6 +350,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
             name = table.find(exp.Table)
             if name is not None:
                 return name.sql(dialect.name, comments=False)
+        if folders.is_table_file(stripped):
+            return f"({folders.table_file(stripped)})"
         tree = tree_of(stripped, dialect)
     except SqlglotError as error:
         raise QueryError(

@@ -103,7 +103,9 @@ def chosen(value: bool | str, limit_bytes: int | None) -> Choice:
     except RuntimeError as error:  # no home folder
         if value is True:
             return OFF
-        raise SettingError(f"store is {value!r}, which cannot be: {error}") from None
+        raise SettingError(
+            f"store must be true, false or a folder, not {value!r}: {error}"
+        ) from None
 
 
 class Reading:

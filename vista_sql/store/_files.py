@@ -127,7 +127,7 @@ class Files:
         except (lmdb.Error, OSError) as error:
             raise StoreError(
                 f"the feature store {self._folder} cannot be used: {error}; give store => another "
-                "folder, or store => false to do without"
+                "folder, or store => false to work without it"
             ) from error
 
     def _enter(self) -> Open:

@@ -116,7 +116,7 @@ def parse(record: Record, name: str) -> Example:
         return example_class().FromString(record.data)
     except DecodeError:
         raise TFRecordError(
-            name, "it is no tf.train.Example, the only message that can be read",
+            name, "it is not a tf.train.Example, the only message that can be read",
             record.number, record.offset,
         ) from None  # fmt: skip
 

@@ -61,7 +61,7 @@ class _Shard:
         self.name, self.rows = name, 0
         path = Path(name)
         if path.exists() and not path.is_file():
-            raise TFRecordError(name, "it is no regular file; name another")
+            raise TFRecordError(name, "it is not a regular file; name another")
         self._half = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.half")
         self._compressor = None
         if compression != "none":
@@ -194,7 +194,8 @@ def _field(column: pa.Field, file: str) -> tuple[str, bool]:
     remedy = f'CAST("{column.name}" AS {"FLOAT" if number else "VARCHAR"}{"[]" if many else ""})'
     raise TFRecordError(
         file,
-        f"column {column.name!r} is {column.type}, which no Example can hold (int64, 32-bit float "
+        f"column {column.name!r} is {column.type}, which an Example cannot hold (int64, 32-bit "
+        "float "
         f"and bytes, or lists of them): select {remedy}",
     )
 
@@ -258,7 +259,9 @@ class Exports:
         """
         with self._lock:
             if name not in self._writers:
-                raise TFRecordError("export", "it ended or failed already; run the statement again")
+                raise TFRecordError(
+                    "export", "it has already ended or failed; run the statement again"
+                )
             writer, _ = self._writers[name]
             try:
                 if first != writer.rows:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vista_sql import models
 from vista_sql.models import ModelRow
-from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer
+from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer, mistakes
 from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
@@ -29,6 +29,7 @@ class Tested:
     row: ModelRow
     arrays: Arrays
     hits: Array  # (test rows,) bool: was the row's class predicted? Rows in one order for all
+    mistakes: list[mistakes.Mistake]  # the worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class _Figures:
     metrics: Metrics
     f1_score_std: float | None  # over folds
     hits: Array
+    mistakes: list[mistakes.Mistake]
 
 
 def fit_and_test(
@@ -67,7 +69,7 @@ def fit_and_test(
         ]
         for fit, figures in _fit_group(trainer, tasks, train_rows, test_rows, options):
             row = _row(trainer, fit, figures, spec, reader, train_rows)
-            tested.append(Tested(row, fit.arrays, figures.hits))
+            tested.append(Tested(row, fit.arrays, figures.hits, figures.mistakes))
     _compare([model.row for model in tested])
     return tested
 
@@ -96,7 +98,8 @@ def _fit_group(
         parts = tested[i * folds : (i + 1) * folds]
         metrics, f1_score_std = mean([part.metrics for part in parts])
         hits = np.concatenate([part.hits for part in parts])
-        figures.append(_Figures(metrics, f1_score_std, hits))
+        wrong = [mistake for part in parts for mistake in part.mistakes]
+        figures.append(_Figures(metrics, f1_score_std, hits, mistakes.worst(wrong)))
     return list(zip(of_all_rows, figures, strict=True))
 
 
@@ -109,16 +112,21 @@ def _test(
         NumberGatherer(options.values) if numbers else Gatherer(options.n_classes) for _ in fits
     ]
     hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
+    wrong: list[list[mistakes.Mistake]] = [[] for _ in fits]
     for chunk, margins in trainer.score(rows, fits):
         folds = fold_of(chunk.unit, options.folds)
-        for fit, gatherer, hit, z in zip(fits, gatherers, hits, margins, strict=True):
+        for i, (fit, gatherer, hit, z) in enumerate(
+            zip(fits, gatherers, hits, margins, strict=True)
+        ):
             rows_of_fold = slice(None) if fit.task.fold is None else folds == fit.task.fold
             gatherer.add(chunk.code[rows_of_fold], z[rows_of_fold])
             if not numbers:
                 hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
+                rows_left_out = chunk.hash[rows_of_fold], chunk.code[rows_of_fold], z[rows_of_fold]
+                wrong[i] = mistakes.worst([*wrong[i], *mistakes.found(*rows_left_out)])
     return [
-        _Figures(gatherer.result(), None, np.concatenate(hit))
-        for gatherer, hit in zip(gatherers, hits, strict=True)
+        _Figures(gatherer.result(), None, np.concatenate(hit), worst)
+        for gatherer, hit, worst in zip(gatherers, hits, wrong, strict=True)
     ]
 
 

@@ -22,6 +22,7 @@ from vista_sql.errors import ModelError
 from vista_sql.train import hashing
 from vista_sql.train.chunks import Array, Chunk, Layout
 from vista_sql.train.columns import Columns, excluding, is_reason
+from vista_sql.train.mistakes import Keys
 
 MAX_CLASSES = 1000  # weights and scores are kept per class; beyond, a label is a key or a number
 MAX_TEXTS = 10_000  # distinct values of a text column: beyond, it is a key or prose
@@ -145,6 +146,7 @@ class RowReader:
     fills: bool = False  # NULL in a column of numbers is no reason to skip the row
     reason: str | None = None  # TRANSFER's, of the first row that is skipped with one
     of_numbers: bool = False  # the label is one: each value has a code, however many there are
+    keys: Keys = field(default_factory=Keys)  # of classes only
 
     @property
     def layout(self) -> Layout:
@@ -254,6 +256,9 @@ class RowReader:
             structured=self._with_texts(structured, texts),
             layers=tuple(layers),
         )
+        if columns.key and not self.of_numbers:
+            with self.lock:
+                self.keys.add(chunk.hash, column(columns.key))
         return chunk, hashing.combine(images) if images else None
 
     def _code(self, label: pa.Array) -> Array:
@@ -263,7 +268,7 @@ class RowReader:
         if len(self.codes) > MAX_CLASSES and not self.of_numbers:
             raise ModelError(
                 f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
-                "it is a key or a measurement, not a class; trainer => 'linear' learns a "
+                "that looks like a key or a measurement, not a class; trainer => 'linear' learns a "
                 "number, or group its values in the data"
             )
         return codes

@@ -147,7 +147,7 @@ class Trainings:
             raise self._failed[name]
         if name not in self._runs:
             raise ModelError(
-                "this training has ended or failed already: run the statement again, and use "
+                "this training has already ended or failed: run the statement again, and use "
                 "VISTA_TRAIN in FROM, not beside rows of another table"
             )
         return self._runs[name].run

@@ -79,6 +79,18 @@ class _Sides:
         self.test.close()
 
 
+def _mistakes(tested: Sequence[Tested], reader: RowReader) -> list[dict[str, Any]]:
+    """Return the best model's worst mistakes whose keys are known, for its record."""
+    best = next((model for model in tested if model.row["is_best"]), None)
+    wrong = [] if best is None else best.mistakes
+    keys = reader.keys.of([mistake[0] for mistake in wrong])
+    return [
+        {"key": keys[row_hash], "expected": expected, "predicted": said, "chance": round(chance, 4)}
+        for row_hash, expected, said, chance in wrong
+        if row_hash in keys
+    ]
+
+
 class TrainingRun:
     """One training: takes rows from several threads, splits them, and trains when all are there."""
 
@@ -280,6 +292,7 @@ class TrainingRun:
             "roc_at": FALSE_POSITIVE_RATES,
             "seconds": round(time.perf_counter() - began, 3),
             "rows": rows,
+            "mistakes": _mistakes(tested, reader),
         }
         if not spec.home:
             dropped = self._race.dropped.values() if self._race is not None else ()

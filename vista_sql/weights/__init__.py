@@ -161,8 +161,8 @@ def add(path: Path) -> KnownFile:
                 f"{known.file.url} again"
             )
     raise WeightsError(
-        f"{path} (sha256 {digest.sha256}) is no published file that the roster knows; name a file "
-        "of your own in the statement, weights => 'FILE'"
+        f"{path} (sha256 {digest.sha256}) is not a published file that vista_sql knows; name a "
+        "file of your own in the statement, weights => 'FILE'"
     )
 
 
@@ -210,7 +210,7 @@ def from_keras_file(path: str) -> Cnn:
     """
     absolute = Path(path).expanduser().absolute()
     if not absolute.is_file():
-        raise WeightsError(f"there is no file {absolute}, which was given as the CNN")
+        raise WeightsError(f"there is no file {absolute}, which cnn => … names")
     return _keras_file_facts(str(absolute), files.stamp(absolute.stat()))
 
 

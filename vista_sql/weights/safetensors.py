@@ -122,7 +122,9 @@ def _read(path: str, tensor: Tensor, name: str) -> Array:
         )
     kind = np.dtype(FLOATS[tensor.dtype])
     if prod(tensor.shape) * kind.itemsize != tensor.end - tensor.start:
-        raise WeightsError(f"weights file {path} is damaged: {name!r} has not the length it states")
+        raise WeightsError(
+            f"weights file {path} is damaged: {name!r} does not have the length that it states"
+        )
     values = np.fromfile(path, kind, prod(tensor.shape), offset=tensor.start)
     if tensor.dtype == "BF16":  # the upper half of a float32
         values = (values.astype("<u4") << 16).view("<f4")

@@ -4,10 +4,10 @@ SELECT COLUMNS('f6|price') FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
 SELECT "id", "price", "name", "Is Healthy", CAST("made" AS VARCHAR) AS "made", "tags", "meta", "cat", __vista_fa2fd32e_key, __vista_fa2fd32e_image
 FROM (
-  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."Is Healthy", __vista_fa2fd32e_structured."made", __vista_fa2fd32e_structured."tags", __vista_fa2fd32e_structured."meta", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."id", "structured =>"."price", "structured =>"."name", "structured =>"."Is Healthy", "structured =>"."made", "structured =>"."tags", "structured =>"."meta", "structured =>"."cat", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_joined;
 
 SELECT COLUMNS('f6|price') FROM (

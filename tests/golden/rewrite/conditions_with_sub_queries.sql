@@ -4,10 +4,10 @@ SELECT f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], structured =
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
 SELECT *
 FROM (
-  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM (SELECT * FROM foods AS __vista_row WHERE (NOT "id" IN (SELECT "other"."id" AS "id" FROM other AS "other" WHERE NOT "other"."id" IS NULL)) AND (EXISTS(SELECT 1 AS "1" FROM cats AS "cats" WHERE "cats"."cat" = __vista_row."cat"))) AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."id", "structured =>"."price", "structured =>"."cat", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods AS __vista_row WHERE (NOT "id" IN (SELECT "other"."id" AS "id" FROM other AS "other" WHERE NOT "other"."id" IS NULL)) AND (EXISTS(SELECT 1 AS "1" FROM cats AS "cats" WHERE "cats"."cat" = __vista_row."cat"))) AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_joined
 ORDER BY "price"
 LIMIT 2;

@@ -2,10 +2,10 @@ WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT * FROM TRANSF
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM cheap AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT "structured =>"."id", "structured =>"."price", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM cheap AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 WITH cheap AS (SELECT id, price FROM foods WHERE price < 5) SELECT * FROM (
 SELECT

@@ -14,9 +14,9 @@ SELECT
   CAST(error('planned away') AS FLOAT[84]) AS "f6",
   vista_error('{"cnn":"lenet5"}', __vista_fa2fd32e_image, CAST(__vista_fa2fd32e_key AS VARCHAR)) AS "error"
 FROM (
-  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM foods AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."id", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+  FROM foods AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_rows
 ) AS "transfer";

@@ -2,8 +2,8 @@ SELECT id, f6, error FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6']) W
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_images."id", __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM images WHERE ("id" > 3)) AS __vista_fa2fd32e_images;
+SELECT "images =>"."id", "images =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM images WHERE ("id" > 3)) AS "images =>";
 
 SELECT id, f6, error FROM (
 SELECT

@@ -3,8 +3,8 @@ $$, key => 'k')
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_images."k", __vista_fa2fd32e_images."k" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT id + 1 AS k, image FROM images WHERE id < 3) AS __vista_fa2fd32e_images;
+SELECT "images =>"."k", "images =>"."k" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT id + 1 AS k, image FROM images WHERE id < 3) AS "images =>";
 
 SELECT k, f6 FROM (
 SELECT

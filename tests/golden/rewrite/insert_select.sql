@@ -3,10 +3,10 @@ INSERT INTO kept SELECT id, price, f6 FROM TRANSFER(cnn => 'lenet5', layers => [
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "structured =>"."id", "structured =>"."price", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods WHERE ("price" < 3)) AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 INSERT INTO kept SELECT id, price, f6 FROM (
 SELECT

@@ -3,10 +3,10 @@ SELECT t.f6, few.label, title FROM t JOIN few ON t.id = few.id JOIN cats ON t.ca
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-WITH few AS (SELECT id, label FROM other WHERE price < 50) SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods AS __vista_row WHERE ("cat" IN (SELECT "cats"."cat" AS "k0" FROM cats AS "cats")) AND ("id" IN (SELECT "few"."id" AS "k0" FROM (SELECT "other"."id" AS "id" FROM other AS "other" WHERE "other"."price" < 50) AS "few"))) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+WITH few AS (SELECT id, label FROM other WHERE price < 50) SELECT "structured =>"."id", "structured =>"."cat", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("cat" IN (SELECT "cats"."cat" AS "k0" FROM cats AS "cats")) AND ("id" IN (SELECT "few"."id" AS "k0" FROM (SELECT "other"."id" AS "id" FROM other AS "other" WHERE "other"."price" < 50) AS "few"))) AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 WITH few AS (SELECT id, label FROM other WHERE price < 50), t AS (SELECT * FROM (
 SELECT

@@ -2,10 +2,10 @@ SELECT t.f6, s.n FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], struc
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods AS __vista_row WHERE ("id" IN (SELECT "s"."id" AS "k0" FROM (SELECT "other"."id" AS "id", COUNT(*) AS "n" FROM other AS "other" WHERE "other"."price" > 0 GROUP BY "other"."id") AS "s" WHERE "s"."n" > 1))) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "structured =>"."id", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("id" IN (SELECT "s"."id" AS "k0" FROM (SELECT "other"."id" AS "id", COUNT(*) AS "n" FROM other AS "other" WHERE "other"."price" > 0 GROUP BY "other"."id") AS "s" WHERE "s"."n" > 1))) AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 SELECT t.f6, s.n FROM (
 SELECT

@@ -2,10 +2,10 @@ SELECT n, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'], structured => '(SE
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."n", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."n" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM (SELECT id AS n, price FROM foods) WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."n" = __vista_fa2fd32e_images."id";
+SELECT "structured =>"."n", "structured =>"."price", "structured =>"."n" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM (SELECT id AS n, price FROM foods) WHERE ("price" < 3)) AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."n" = "images =>"."id";
 
 SELECT n, f6 FROM (
 SELECT

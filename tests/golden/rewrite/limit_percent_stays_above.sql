@@ -15,8 +15,8 @@ SELECT
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
   SELECT 1 AS __vista_fa2fd32e_key
-  FROM foods AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  FROM foods AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_rows
 ) AS "transfer" LIMIT 50%) AS s;

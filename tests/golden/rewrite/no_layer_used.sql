@@ -14,9 +14,9 @@ SELECT
   CAST(error('planned away') AS FLOAT[84]) AS "f6",
   CAST(error('planned away') AS VARCHAR) AS "error"
 FROM (
-  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price"
-  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."id", "structured =>"."price"
+  FROM (SELECT * FROM foods WHERE ("price" < 3)) AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_rows
 ) AS "transfer" WHERE price < 3;

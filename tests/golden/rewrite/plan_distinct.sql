@@ -4,10 +4,10 @@ SELECT id, conv1, conv3, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv1', '
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
 SELECT *
 FROM (
-  SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM (SELECT * FROM foods WHERE ("price" < 5)) AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."id", "structured =>"."price", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods WHERE ("price" < 5)) AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_joined
 ORDER BY hash(__vista_fa2fd32e_image);
 

@@ -2,8 +2,8 @@ SELECT id, conv1, f6, error FROM TRANSFER(cnn => 'lenet5', layers => ['conv1', '
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM images AS __vista_fa2fd32e_images;
+SELECT "images =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM images AS "images =>";
 
 SELECT id, conv1, f6, error FROM (
 SELECT
@@ -19,8 +19,8 @@ SELECT
   CAST(vista_pool('{"batch_rows":256,"cnn":"lenet5","layers":["f6"]}', __vista_fa2fd32e_result0.l2) AS FLOAT[84]) AS "f6",
   __vista_fa2fd32e_error AS "error"
 FROM (
-  SELECT __vista_fa2fd32e_structured.*, __vista_fa2fd32e_joined.__vista_fa2fd32e_result0, __vista_fa2fd32e_joined.__vista_fa2fd32e_error
-  FROM (SELECT * FROM foods WHERE ("price" < 5)) AS __vista_fa2fd32e_structured
+  SELECT "structured =>".*, __vista_fa2fd32e_joined.__vista_fa2fd32e_result0, __vista_fa2fd32e_joined.__vista_fa2fd32e_error
+  FROM (SELECT * FROM foods WHERE ("price" < 5)) AS "structured =>"
   JOIN (
     SELECT __vista_fa2fd32e_key, __vista_fa2fd32e_result0, __vista_fa2fd32e_result0.error AS __vista_fa2fd32e_error
     FROM (
@@ -28,6 +28,6 @@ FROM (
       FROM __vista_fa2fd32e_rows AS __vista_fa2fd32e_rows
     ) AS __vista_fa2fd32e_rows
   ) AS __vista_fa2fd32e_joined
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_joined.__vista_fa2fd32e_key
+    ON "structured =>"."id" = __vista_fa2fd32e_joined.__vista_fa2fd32e_key
 ) AS __vista_fa2fd32e_rows
 ) AS "transfer" WHERE price < 5;

@@ -2,8 +2,8 @@ SELECT id, conv1 FROM TRANSFER(cnn => 'lenet5', layers => ['conv1'], pool => 'ga
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_images."id", __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM images AS __vista_fa2fd32e_images;
+SELECT "images =>"."id", "images =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM images AS "images =>";
 
 SELECT id, conv1 FROM (
 SELECT

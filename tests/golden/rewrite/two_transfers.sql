@@ -2,15 +2,15 @@ SELECT a.f6, b.conv3 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], s
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."id", __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 3) AND ("id" IN (SELECT "b"."id" AS "k0" FROM images AS "b" WHERE "b"."id" > 0))) AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "structured =>"."id", "structured =>"."price", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM foods AS __vista_row WHERE ("price" < 3) AND ("id" IN (SELECT "b"."id" AS "k0" FROM images AS "b" WHERE "b"."id" > 0))) AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_images."id", __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM images AS __vista_row WHERE ("id" > 0) AND ("id" IN (SELECT "a"."id" AS "k0" FROM foods AS "a" WHERE "a"."price" < 3))) AS __vista_2567b015_images;
+SELECT "images =>"."id", "images =>"."id" AS __vista_2567b015_key, "images =>"."image" AS __vista_2567b015_image
+FROM (SELECT * FROM images AS __vista_row WHERE ("id" > 0) AND ("id" IN (SELECT "a"."id" AS "k0" FROM foods AS "a" WHERE "a"."price" < 3))) AS "images =>";
 
 SELECT a.f6, b.conv3 FROM (
 SELECT

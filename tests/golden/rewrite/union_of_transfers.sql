@@ -2,13 +2,13 @@ SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6']) WHERE id < 2 UNIO
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_images."id", __vista_fa2fd32e_images."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM (SELECT * FROM images WHERE ("id" < 2)) AS __vista_fa2fd32e_images;
+SELECT "images =>"."id", "images =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM (SELECT * FROM images WHERE ("id" < 2)) AS "images =>";
 
 -- __vista_2567b015_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_2567b015_rows AS
-SELECT __vista_2567b015_images."id", __vista_2567b015_images."id" AS __vista_2567b015_key, __vista_2567b015_images."image" AS __vista_2567b015_image
-FROM (SELECT * FROM images WHERE ("id" > 5)) AS __vista_2567b015_images;
+SELECT "images =>"."id", "images =>"."id" AS __vista_2567b015_key, "images =>"."image" AS __vista_2567b015_image
+FROM (SELECT * FROM images WHERE ("id" > 5)) AS "images =>";
 
 SELECT id, f6 FROM (
 SELECT

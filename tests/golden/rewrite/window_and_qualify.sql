@@ -4,10 +4,10 @@ SELECT name, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], struct
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
 SELECT *
 FROM (
-  SELECT __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."name", __vista_fa2fd32e_structured."cat", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-  FROM (SELECT * FROM foods WHERE ("price" > 2)) AS __vista_fa2fd32e_structured
-  JOIN images AS __vista_fa2fd32e_images
-    ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id"
+  SELECT "structured =>"."price", "structured =>"."name", "structured =>"."cat", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+  FROM (SELECT * FROM foods WHERE ("price" > 2)) AS "structured =>"
+  JOIN images AS "images =>"
+    ON "structured =>"."id" = "images =>"."id"
 ) AS __vista_fa2fd32e_joined
 QUALIFY RANK() OVER (PARTITION BY "cat" ORDER BY "price", "name") <= 1;
 

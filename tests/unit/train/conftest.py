@@ -35,6 +35,10 @@ class PlannerStub:
     def relation(self, text, call, argument):
         return f"({text})" if text.upper().startswith(("SELECT", "FROM")) else text
 
+    def transferred(self, call, function, *, features):
+        self.own = call.checked()
+        return "the_transfer"
+
     def new_run(self):
         return "statement"
 
@@ -112,7 +116,7 @@ def made_by(monkeypatch):
 
     def say(*transfers):
         record = {"transfers": list(transfers)}
-        monkeypatch.setattr(_provenance, "record", lambda text, planner: record)
+        monkeypatch.setattr(_provenance, "record", lambda calls, planner: record)
 
     return say
 

@@ -134,8 +134,9 @@ def test_correlated_use_is_refused(t):
         ({"reg": []}, "not an empty list"),
         ({"reg": [0.1, "x"]}, "reg must be a number of at least 0, not 'x'"),
         ({"l1_ratio": 1.5}, "l1_ratio must be a number in [0, 1], not 1.5"),
-        ({"folds": 1}, "folds => 1 leaves no rows to train on"),
-        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction exclude each other"),
+        ({"folds": 1}, "folds => 1 leaves no rows to train on: give 2 folds or more"),
+        ({"folds": True}, "folds must be a whole number in [0, 100], not true"),
+        ({"folds": 3, "test_fraction": 0.3}, "folds and test_fraction cannot be given together"),
         ({"test_fraction": 1}, "leaves no rows to train on"),
         ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
         ({"max_iterations": 2.5}, "max_iterations must be a whole number"),
@@ -143,7 +144,10 @@ def test_correlated_use_is_refused(t):
         ({"standardize": "yes"}, "standardize must be true or false"),
         ({"exclude": [1]}, "exclude must be a name or a list of names, not [1]"),
         ({"label": 3}, "label must be text, not 3"),
-        ({"layers": ["a"]}, "unknown argument 'layers' in VISTA_TRAIN"),
+        ({"layer": ["a"]}, "unknown argument 'layer' in VISTA_TRAIN; did you mean 'layers'"),
+        ({"layers": ["a"]}, "data and layers exclude each other: layers is of the TRANSFER"),
+        ({"images": "t"}, "data and images exclude each other"),
+        ({"key": ["a", "id"]}, "key => ['a', 'id'] names a column of each of two relations"),
         ({"data": None}, "VISTA_TRAIN needs data => …"),
     ],
 )
@@ -197,7 +201,9 @@ def test_predict_needs_rows_or_images(t):
         t.text("vista_predict", model="m", data="t", images="t")
     with pytest.raises(ArgumentError, match="uses no layer"):
         t.text("vista_predict", model="m/structured", images="t")
-    with pytest.raises(ArgumentError, match="not trained on one TRANSFER's layers"):
+    with pytest.raises(
+        ArgumentError, match="does not know how its features are made: give it data"
+    ):
         t.text("vista_predict", model="m/v", images="t")
 
 

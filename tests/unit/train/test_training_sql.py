@@ -328,18 +328,15 @@ def test_models_are_listed_with_provenance(digits, made_by):
     assert rows["m/structured@1"]["cnn"] is None
 
 
-def test_predicting_over_images_writes_the_models_own_transfer(digits, made_by):
+def test_predicting_over_images_transfers_as_the_models_own(digits, made_by):
     columns = {"f_low": "conv5_block3_out"}
     made_by(made(weights="random", seed=3, prefix="f_") | {"columns": columns})
     digits.train("SELECT id, ink, low AS f_low, y FROM digits")
-    text = digits.text(
-        "vista_predict", model="m/f_low", images="photos", structured="(FROM f)", key=["a", "b"]
-    )
-    assert (
-        "SELECT * FROM TRANSFER(cnn => 'resnet50', pool => 'gap', weights => 'random', "
-        "dtype => 'float32', prefix => 'f_', seed => 3, layers => ['low'], images => 'photos', "
-        "structured => '(FROM f)', key => ['a', 'b'])"
-    ) in text
+    given = {"images": "photos", "structured": "(FROM f)", "key": ["a", "b"], "on_error": "skip"}
+    text = digits.text("vista_predict", model="m/f_low", **given)
+    assert "FROM the_transfer AS" in text
+    kept = {"cnn": "resnet50", "pool": "gap", "weights": "random", "dtype": "float32", "seed": 3}
+    assert digits.planner.own.values == {**kept, "prefix": "f_", "layers": ["low"], **given}
 
 
 @pytest.mark.parametrize(
@@ -386,12 +383,13 @@ class SettingsOnly:
 
 
 def test_a_record_says_how_each_column_was_made():
-    record = _provenance.record(
+    calls = _provenance.transfer_calls(
         "SELECT t.*, u.* FROM TRANSFER('LeNet5', layers => ['fc6', 'conv3'], prefix => 'a_') t "
         "JOIN transfer(cnn := 'lenet5', layers := 'conv1', weights := 'random', seed := 3, "
         "pool := 'gap', dtype := 'bfloat16') u USING (id); -- the end",
         SettingsOnly(),
     )
+    record = _provenance.record(calls, SettingsOnly())
     one, other = record["transfers"]
     assert one["arguments"] == {
         "cnn": "lenet5",
@@ -414,7 +412,8 @@ def test_a_record_says_how_each_column_was_made():
 
 @pytest.mark.parametrize("text", ["features", '"transfer"', "SELECT * FROM vista_things"])
 def test_a_relation_without_transfers_has_no_record(text):
-    assert _provenance.record(text, SettingsOnly()) == {}
+    calls = _provenance.transfer_calls(text, SettingsOnly())
+    assert _provenance.record(calls, SettingsOnly()) == {}
 
 
 def test_every_kind_of_number_is_a_feature(digits):
@@ -452,7 +451,7 @@ def test_a_model_alone_is_evaluated_by_the_rows_held_out(digits):
     (numbers,) = digits("vista_evaluate", model="n")
     assert list(numbers) == ["r2", "mae", "rmse", "n", "n_skipped"]
     digits.train("digits", model="u", exclude=["digit"], test_fraction=0, features=["ink"])
-    with pytest.raises(ArgumentError, match="had no rows to test on"):
+    with pytest.raises(ArgumentError, match="had no test rows"):
         digits.text("vista_evaluate", model="u")
 
 

@@ -15,7 +15,7 @@ from vista_sql.udfs.passes.reader import Reader
 def decoded(inputs, image=0):
     decoder, amounts = Decoder(inputs), Amounts()
     out = np.zeros(decoder.shape, np.uint8)
-    return decoder.decode(image, out, Reader(inputs, {}), amounts), out, amounts
+    return decoder.decode(image, out, Reader(inputs), amounts), out, amounts
 
 
 def test_pixels_have_the_networks_shape():

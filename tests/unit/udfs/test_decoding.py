@@ -312,7 +312,7 @@ def test_large_images_take_turns():
 
     def decode_one():
         begun.wait()
-        with memory.turns().held(memory.SHARED_BYTES // 2):
+        with memory.turns().held(memory.DECODING_BYTES // 2):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             time.sleep(0.01)
@@ -324,7 +324,7 @@ def test_large_images_take_turns():
     for thread in threads:
         thread.join()
     assert most[0] == 2
-    with memory.turns().held(memory.MAX_BYTES):  # more than all may share: it goes alone
+    with memory.turns().held(2 * memory.DECODING_BYTES):  # more than all may share: it goes alone
         pass
 
 

@@ -130,7 +130,7 @@ def test_images_start_at_the_base_and_from_pixels_where_its_map_has_gone(making)
 
 def test_an_image_that_can_no_longer_be_read_tells_why(making):
     with making(base="c1") as made:
-        made.inputs.images.read = lambda image: b"x"
+        made.inputs.images.read = lambda image, grow: b"x"
         made.add(0, from_base=True)
         made.inferrer.infer(all_waiting=True)
     assert made.network.runs == []

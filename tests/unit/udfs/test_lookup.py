@@ -32,7 +32,7 @@ def look(tmp_path):
             view.keep([digest], [output], [values], on_gpu=False)
         results, amounts = Results(inputs.images, 2), Amounts()
         lookup = Lookup(inputs, Outputs(inputs, ASKED), view, results)
-        return lookup.look([0, 1], Reader(inputs, {}), amounts), results, amounts
+        return lookup.look([0, 1], Reader(inputs), amounts), results, amounts
 
     return looked
 
@@ -42,7 +42,7 @@ FIRST, SECOND = store.digest(png(1)), store.digest(png(2))
 
 def test_without_a_store_all_is_missing_and_nothing_is_read():
     inputs = fake_networks.inputs([png(1)])
-    reader = Reader(inputs, {})
+    reader = Reader(inputs)
     lookup = Lookup(inputs, Outputs(inputs, ASKED), None, Results(inputs.images, 2))
     assert lookup.look([0], reader, Amounts()) == [Sought(missing=(0, 1))]
     assert reader.seconds == 0
@@ -68,5 +68,5 @@ def test_what_cannot_be_read_has_its_reason(tmp_path):
     inputs = fake_networks.inputs(pa.array(["none.png"]), store=str(tmp_path), folder="/nowhere")
     view = store_view(inputs, ASKED)
     lookup = Lookup(inputs, Outputs(inputs, ASKED), view, Results(inputs.images, 2))
-    (sought,) = lookup.look([0], Reader(inputs, {}), Amounts())
+    (sought,) = lookup.look([0], Reader(inputs), Amounts())
     assert sought == Sought(reason="cannot open none.png: no such file")

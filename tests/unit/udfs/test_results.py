@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from vista_sql.udfs.images.distinct_images import DistinctImages
+from vista_sql.udfs.images.image_column import image_column
 from vista_sql.udfs.passes.results import Results
 
-IMAGES = DistinctImages(pa.array([b"a", b"b", None, b"a", b"c"]), "")
+from vista_sql.kernels import InferSpec
+
+
+def distinct(blobs):
+    return DistinctImages(image_column(pa.array(blobs), InferSpec("lenet5", ())), "")
+
+
+IMAGES = distinct([b"a", b"b", None, b"a", b"c"])
 
 
 def matrix(*rows):
@@ -45,7 +53,7 @@ def test_what_another_call_gives_is_accepted_whole():
 
 
 def test_neighbouring_images_come_back_as_they_were_put():
-    results = Results(DistinctImages(pa.array([b"a", b"b", b"c"]), ""), 1)
+    results = Results(distinct([b"a", b"b", b"c"]), 1)
     values = matrix([1, 2], [3, 4], [5, 6])
     results.put([0, 1, 2], [0], [values])
     assert np.array_equal(results.of([2, 0])[0], values[[2, 0]])

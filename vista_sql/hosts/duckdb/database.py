@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import duckdb
 
+from vista_sql import catalog, kernels
 from vista_sql.errors import QueryError
 from vista_sql.sql.quoting import text_literal
 
@@ -76,9 +77,29 @@ class Seen:
         except duckdb.Error as error:
             raise QueryError(str(error).splitlines()[0]) from error
 
-    def images(self, query: str) -> Sequence[bytes | str | None]:
-        """Return the values of a query's one column of images or paths."""
-        return [row[0] for row in self._con.execute(query).fetchall()]
+    def texts(self, query: str) -> list[str | None]:
+        """Return the values of a query's one column."""
+        return [text for (text,) in self._con.execute(query).fetchall()]
+
+    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+        """Return the mean bytes of some images, and the most bytes that decoding one takes."""
+        try:
+            rows = self._con.execute(query).fetchall()
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from error
+        found: tuple[float | None, int | None] = _at_hand().sizes(rows, schemes)
+        return found
+
+    def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
+        """Return the feature store's digests of the images at hand in a query's one column."""
+        values = (row[0] for row in self._con.execute(query).fetchall())
+        found: list[bytes] = _at_hand().found_digests(values, schemes)
+        return found
+
+
+def _at_hand() -> Any:
+    """Return what looks at images beforehand, as the kernels do."""
+    return catalog.module(kernels.PACKAGE, "images.at_hand")
 
 
 def describe(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:

@@ -47,7 +47,8 @@ def translated() -> Iterator[None]:
             raise found from error
         if is_planned_away(error):
             raise HostError(
-                "DuckDB read a column that the statement seemed not to use, too late to plan it "
+                "DuckDB read a column that the statement did not seem to use, and it is too "
+                "late to plan it "
                 "again; run it with con.sql(), which plans each TRANSFER by itself"
             ) from error
         if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
@@ -68,7 +69,7 @@ _GENERATED = re.compile(r"__vista_[0-9a-f]{8}_(\w+)")
 def _too_long(error: OSError) -> QueryError:
     name = str(error.filename)
     return QueryError(
-        f"a file cannot be called {name[:40]!r}… ({len(name)} characters), as the statement says: "
+        f"no file can be called {name[:40]!r}… ({len(name)} characters), as the statement says: "
         "the system takes 255 for a name; check the path"
     )
 

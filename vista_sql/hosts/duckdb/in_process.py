@@ -27,6 +27,8 @@ from vista_sql.result import Result
 from vista_sql.sql import edit, parse
 from vista_sql.sql.edit import Sink
 from vista_sql.sql.parse import Statement
+from vista_sql.sql.quoting import identifier
+from vista_sql.sql.types import in_arrow
 
 HOST = HostKind(
     "query",
@@ -145,12 +147,12 @@ class InProcess(Host[Result]):
             return self._executed(statement, again(), params, watched, undo)
         allowed = script.allowance()
         relation = self._bound(statement, script, params, watched, undo)
-        columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        columns = _columns(relation)
         kept = undo.pop_all()  # until the rows were read, or nobody can ask for them any more
 
         def batches(n_rows: int) -> Iterator[pa.RecordBatch]:
             n_rows = min(n_rows, allowed.reader_rows)
-            read = self._streamed(partial(relation.to_arrow_reader, n_rows), weak)
+            read = self._streamed(partial(_in_arrow(relation).to_arrow_reader, n_rows), weak)
             try:
                 first = next(read, None)
             except (duckdb.Error, OSError) as error:
@@ -158,7 +160,9 @@ class InProcess(Host[Result]):
                     raise
                 with self.turn():
                     planned_again = self._bound(statement, again(), params, watched, kept)
-                read = self._streamed(partial(planned_again.to_arrow_reader, n_rows), weak)
+                read = self._streamed(
+                    partial(_in_arrow(planned_again).to_arrow_reader, n_rows), weak
+                )
                 first = next(read, None)
             if first is not None:
                 yield first
@@ -197,7 +201,10 @@ class InProcess(Host[Result]):
         try:
             return self.con.sql(script.text, params=params)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise _located(error, statement) from error
+            located = _located(error, statement)
+            if located is None:
+                raise
+            raise located from error
 
     def _executed(
         self,
@@ -210,8 +217,8 @@ class InProcess(Host[Result]):
         """Run a script whose rows go somewhere; return what DuckDB says of it."""
         with self._share(script.allowance()):
             relation = self._bound(statement, script, params, watched, undo)
-            columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
-            table = relation.to_arrow_table()
+            columns = _columns(relation)
+            table = _in_arrow(relation).to_arrow_table()
         watched.finished()
         watched.ended()
         return Result(columns, lambda _: iter(table.to_batches()), table.schema)
@@ -267,6 +274,26 @@ class InProcess(Host[Result]):
         return True
 
 
+def _columns(relation: duckdb.DuckDBPyRelation) -> list[tuple[str, str]]:
+    """Return the names and types of a relation's columns."""
+    return list(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def _in_arrow(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return a relation with what Arrow has no type for as text."""
+    columns = _columns(relation)
+    if all(in_arrow(kind) == kind for _, kind in columns):
+        return relation
+    return relation.project(
+        ", ".join(
+            f"CAST(#{place} AS {in_arrow(kind)}) AS {identifier(name)}"
+            if in_arrow(kind) != kind
+            else f"#{place} AS {identifier(name)}"
+            for place, (name, kind) in enumerate(columns, 1)
+        )
+    )
+
+
 def left_in(text: str, params: Any) -> Any:
     """Return the parameters that a text still has: DuckDB refuses one that was planned away."""
     names = parse.parameters(text) if params else None
@@ -289,17 +316,17 @@ def placed(statement: Statement) -> Iterator[None]:
         raise error.at(place) from error.__cause__
 
 
-def _located(error: duckdb.Error, statement: Statement) -> Exception:
-    """Return what DuckDB says of a name with its place in the user's text; else DuckDB's error."""
+def _located(error: duckdb.Error, statement: Statement) -> QueryError | None:
+    """Return what DuckDB says of a name with its place in the user's text; None: not known."""
     if not statement.calls:
-        return error
+        return None
     said = str(error).partition("\n\nLINE ")[0].partition("\nLINE ")[0]
     named = re.search(r'"([^"]+)"|with name (\S+)', said)
     if named is None:
-        return error
+        return None
     name = named[1] or named[2]
     span = parse.word_span(statement.text, name)
     place = Place(statement.text, *span) if span else parse.value_place(statement, name)
     if place is None:
-        return error
+        return None
     return QueryError(" ".join(said.partition("Error: ")[2].split()), place)

@@ -50,7 +50,7 @@ def version(shell: Path) -> tuple[int, ...]:
     printed = subprocess.run([shell, "-version"], capture_output=True, text=True, check=False)
     match = re.match(r"v(\d+)\.(\d+)\.(\d+)", printed.stdout)
     if match is None:
-        raise HostError(f"{shell} is no duckdb shell: it says {printed.stdout[:100]!r}")
+        raise HostError(f"{shell} is not a duckdb shell: it prints {printed.stdout[:100]!r}")
     return tuple(map(int, match.groups()))
 
 

@@ -111,7 +111,7 @@ class _Reader:
         """Return the next node as an array of n rows."""
         type_id, (nulls,) = kind[0], self._values(np.uint64, 1)
         if nulls == ALL_NULL:
-            return pa.nulls(n)
+            return pa.nulls(n, _all_null(kind))
         valid = self._take((n + 63) // 64 * 8) if nulls == SOME_NULLS else None
         if type_id in PLAIN:
             width = PLAIN[type_id].bit_width // 8
@@ -176,7 +176,17 @@ class _Reader:
         if kind[0] == ENUM:
             codes = _valid(pa.array(self._values(INTEGERS[kind[1]], n)), valid)
             return pa.DictionaryArray.from_arrays(codes, pa.array(kind[2:], pa.string()))
-        raise HostError(f"a request has a column of a type that does not travel ({kind[0]})")
+        raise HostError(
+            f"a request has a column of a type that cannot be sent to the worker ({kind[0]})"
+        )
+
+
+def _all_null(kind: Type) -> pa.DataType:
+    """Return the type of a column of NULLs: which column holds images must not hang on its rows."""
+    if kind[0] == STRUCT:
+        fields = zip(kind[1::2], kind[2::2], strict=True)
+        return pa.struct([(name, _all_null(part)) for name, part in fields])
+    return {**PLAIN, **TEXTS}.get(kind[0], pa.null())
 
 
 def _valid(array: pa.Array, valid: pa.Buffer | None) -> pa.Array:

@@ -9,23 +9,25 @@ import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from vista_sql.errors import HostError
 from vista_sql.hosts import HostKind, macros
-from vista_sql.hosts.binding import Binder
+from vista_sql.hosts.binding import Binder, Look
 from vista_sql.hosts.duckdb.functions import kernels
 from vista_sql.hosts.duckdb.process import process
-from vista_sql.hosts.shell import build, columns
+from vista_sql.hosts.shell import asking, build, columns
 from vista_sql.hosts.shell.server import WATCH_SECONDS, Cancelled, Request, Server
 from vista_sql.kernels import Kernel
 from vista_sql.machine.resources import machine, own_version
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.settings import Settings
+from vista_sql.sql.calls import Call
 
 HOST = HostKind(
     "shell",
@@ -79,12 +81,23 @@ class Shell:
         return column, columns.declared(build.short_form(kernel.returns))
 
     def _plans(self, request: Request) -> Iterator[str]:
-        names, arguments, variables = request.columns
-        for row in range(request.rows):
-            settings = Settings(variables[row].as_py(), request.environment)
-            call = macros.call_of(names[row].as_py(), arguments[row].as_py())
-            with PLANNING, _standing_in(request.folder):
-                yield self._binder.expand(call, settings, request.folder)
+        for name, given, more in zip(*(c.to_pylist() for c in request.columns), strict=True):
+            if name == asking.ANSWERED:
+                answer = asking.answer(given, more)
+                yield self._planned(request, answer.call, answer.variables, answer.look)
+                continue
+            call = macros.call_of(name, given)
+            try:
+                yield self._planned(request, call, more, asking.ask)
+            except asking.Unanswered as unanswered:
+                yield asking.question(call, more, unanswered.relation)
+
+    def _planned(
+        self, request: Request, call: Call, variables: Mapping[str, Any], look: Look
+    ) -> str:
+        settings = Settings(variables, request.environment)
+        with PLANNING, _standing_in(request.folder):
+            return self._binder.expand(call, settings, request.folder, look)
 
     def close(self) -> None:
         """Write what its runs did; drop what a database in memory left."""

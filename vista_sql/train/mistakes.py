@@ -1,0 +1,80 @@
+"""The worst mistakes of a model: rows it was not fitted to, wrong with the highest probability.
+
+They are found by row hash; a row's key is looked up once it is known which rows are wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from vista_sql.train.chunks import Array
+from vista_sql.train.metrics import probabilities
+
+MOST = 12
+"""Mistakes kept of a model."""
+
+MAX_KEY_BYTES = 1 << 26
+"""Keys kept while rows come; of data with more of them no mistakes are kept."""
+
+Mistake: TypeAlias = tuple[int, int, int, float]
+"""Row hash, expected class, predicted class, its probability."""
+
+
+def worst(mistakes: list[Mistake]) -> list[Mistake]:
+    """Return the MOST mistakes of the highest probability, highest first, in a fixed order."""
+    return sorted(mistakes, key=lambda mistake: (-mistake[3], mistake[0]))[:MOST]
+
+
+def found(hashes: Array, codes: Array, margins: Array) -> list[Mistake]:
+    """Return the worst mistakes among rows.
+
+    Args:
+        hashes: (rows,) uint64.
+        codes: (rows,) int64, the expected classes.
+        margins: (rows, 1 or classes), as `Trainer.margins`.
+    """
+    chances = probabilities(margins)
+    predicted = chances.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != codes)
+    chance = chances[wrong, predicted[wrong]]
+    first = wrong[np.lexsort((hashes[wrong], -chance))][:MOST]
+    columns = (hashes, codes, predicted, chances[np.arange(len(codes)), predicted])
+    parts = (column[first].tolist() for column in columns)
+    return list(zip(*parts, strict=True))
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys of rows as text, by the rows' hashes; none where they are of no simple type."""
+
+    _pieces: list[tuple[Array, pa.Array]] | None = field(default_factory=list)
+    _bytes: int = 0
+
+    def add(self, hashes: Array, keys: pa.Array) -> None:
+        """Add rows: hashes (rows,) uint64 and keys (rows,)."""
+        if self._pieces is None:
+            return
+        try:
+            texts = keys.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            self._pieces = None
+            return
+        self._bytes += hashes.nbytes + texts.nbytes
+        if self._bytes > MAX_KEY_BYTES:
+            self._pieces = None
+        else:
+            self._pieces.append((hashes.copy(), texts))
+
+    def of(self, wanted: list[int]) -> dict[int, str]:
+        """Return row hash → key of those wanted rows whose key is known and not NULL."""
+        by_hash: dict[int, str] = {}
+        sought = np.array(wanted, np.uint64)
+        for hashes, texts in self._pieces or ():
+            for place in np.flatnonzero(np.isin(hashes, sought)).tolist():
+                if (key := texts[place].as_py()) is not None:
+                    by_hash[int(hashes[place])] = key
+        return by_hash
