@@ -13,12 +13,8 @@ import struct
 import zlib
 
 import pytest
-<<<<<<< HEAD
-from processes import group, run
-=======
 from inferences import png
-from processes import run
->>>>>>> main
+from processes import group, run
 
 import vista_sql
 
@@ -132,7 +128,6 @@ def test_estimates_are_of_what_is_held(cnn, layer, pool, tmp_path):
     assert found["estimate"] <= 2 * found["peak"]
 
 
-<<<<<<< HEAD
 CAPPED = {
     "rows of unpooled maps": "SELECT * FROM TRANSFER(cnn => 'alexnet', pool => 'none', weights => 'random')",
     "a table of unpooled maps": "CREATE TABLE kept AS SELECT * FROM TRANSFER(cnn => 'resnet50', "
@@ -159,7 +154,8 @@ def test_a_capped_process_ends_right_or_in_a_sentence(gib, work, tmp_path):
         assert found["rows"] == 0
     assert found["restored"]
     print(work, gib, found)
-=======
+
+
 LENET = "cnn => 'lenet5', layers => ['{}'], pool => 'gap'"
 
 
@@ -198,4 +194,3 @@ def test_an_image_for_which_there_is_no_room_is_one_rows_error():
         assert db.query(f"{sql.replace('2GB', '4GB')} ORDER BY id").fetchall()[1][2] == (
             f"damaged PNG ({len(bomb)} bytes): it cannot be decoded"
         )
->>>>>>> main

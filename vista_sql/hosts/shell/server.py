@@ -350,13 +350,8 @@ def _head(client: socket.socket) -> tuple[int, bytes, int]:
         HostError: what came is no frame.
     """
     magic, kind, n_text, n_body = FRAME.unpack(_exactly(client, FRAME.size))
-<<<<<<< HEAD
     if magic != MAGIC or n_text > MOST_TEXT_BYTES or n_body > sys.maxsize:
-        raise HostError(f"what came is no request: {magic!r}")
-=======
-    if magic != MAGIC or n_text > MOST_TEXT_BYTES:
         raise HostError(f"this is not a request: {magic!r}")
->>>>>>> main
     return kind, bytes(_exactly(client, n_text)), n_body
 
 
@@ -396,13 +391,8 @@ def _filled(client: socket.socket, buffer: memoryview, at: int) -> int:
 def _document(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
-<<<<<<< HEAD
     except (ValueError, RecursionError) as error:
-        raise HostError(f"a request's text is no JSON: {error}") from None
-=======
-    except ValueError as error:
         raise HostError(f"a request's text is not JSON: {error}") from None
->>>>>>> main
     if not isinstance(document, dict):
         raise HostError("a request's text is not a JSON object")
     return document
