@@ -59,10 +59,11 @@ class Worker:
             try:
                 client.connect(str(self.path))
             except OSError as error:
-                if not isinstance(error, BlockingIOError) or time.monotonic() > until:
+                waits = isinstance(error, BlockingIOError | ConnectionRefusedError)
+                if not waits or time.monotonic() > until or self.process.poll() is not None:
                     client.close()
                     raise
-                time.sleep(0.01)  # so many knock at once
+                time.sleep(0.01)  # so many knock at once, or it does not listen yet
             else:
                 return client
 
@@ -74,7 +75,7 @@ class Worker:
             client.sendall(CALLS["vista_plan"])
             kind, text, body = reply(client)
             assert (kind, text) == (WELL, b"")
-            assert b"vista_infer" in body
+            assert b"vista_plan('answered'" in body, "what it asks the shell first"
 
     def close(self):
         self.process.kill()
@@ -146,6 +147,9 @@ CALLS = {
         texts("transfer"),
         struct(cnn="hog", images="(SELECT 1 AS id, 'a.png' AS image)"),
         struct(vista_plan="lazy"),
+    ),
+    "answered": call(
+        "vista_plan", texts("answered"), texts('["transfer", {"cnn": "hog"}, {}]'), texts("{}")
     ),
     "vista_kept": call(
         "vista_kept", texts("a", "b", "c"), texts('["z"]', "[]", "[]"), texts("[]", '["b"]', "[]"),
