@@ -35,8 +35,8 @@ CASES = (  # (inside the parentheses, error, what it says, what is underlined)
     ("cnn => 'lenet5', layers => ['f6', 'f6']", ArgumentError, "the same layer", "'f6', 'f6'"),
     ("cnn => 'lenet5', layers => ['f6', 'fc6']", ArgumentError, "the same layer", "'f6', 'fc6'"),
     ("cnn => 'lenet5', layers => ['f6', -1]", ArgumentError, "all names or all integers", "'f6', -1"),
-    ("cnn => 'lenet5', layers => [-99]", ArgumentError, "from -1 (fc6) to -4 (conv2)", "99"),
-    ("cnn => 'lenet5', layers => [1]", ArgumentError, "from -1 (fc6) to -4 (conv2)", "1"),
+    ("cnn => 'lenet5', layers => [-99]", ArgumentError, "from the top: -1 (fc6) to -4 (conv2)", "99"),
+    ("cnn => 'lenet5', layers => [1]", ArgumentError, "from the top: -1 (fc6) to -4 (conv2)", "1"),
     ("cnn => 'lenet5', layers => [1.5]", ArgumentError, "names or negative integers, not [1.5]", "1.5"),
     ("cnn => 'lenet5', layers => []", ArgumentError, "names or negative integers", "layers"),
     ("cnn => 'lenet5', layers => true", ArgumentError, "names or negative integers", "layers"),
@@ -47,7 +47,7 @@ CASES = (  # (inside the parentheses, error, what it says, what is underlined)
     (f"{A}, images => ''", ArgumentError, "it is empty", "''"),
     (f"{A}, images => 'SELECT FROM WHERE'", ArgumentError, "neither a table's name nor a query", "'SELECT FROM WHERE'"),
     (f"{A}, images => 'SELECT nope FROM images'", QueryError, 'column "nope" not found', "'SELECT nope FROM images'"),
-    (f"{A}, images => 'DROP TABLE foods'", ArgumentError, "pass 'name' or '(SELECT …)'", "'DROP TABLE foods'"),
+    (f"{A}, images => 'DROP TABLE foods'", ArgumentError, "pass 'name', 'folder/' or '(SELECT …)'", "'DROP TABLE foods'"),
     (f"{A}, images => 'images; DROP TABLE foods'", ArgumentError, "more than one statement", "'images; DROP TABLE foods'"),
     (f"{A}, images => (SELECT * FROM images)", ArgumentError, "as text: images => '(SELECT …)'", "* FROM images"),
     (f"{A}, images => 3", ArgumentError, "a relation as text", "3"),
@@ -235,3 +235,23 @@ def test_closed_connection_says_so():
     db.close()
     with pytest.raises(duckdb.Error, match="closed"):
         db.query("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("CAST('x' || id AS INTEGER)", duckdb.ConversionException),
+        ("CASE WHEN id > 8 THEN error('late') END", duckdb.InvalidInputException),
+    ],
+)
+@pytest.mark.parametrize("batch", ["", ", batch_rows => 4"])
+@pytest.mark.parametrize("write", ["", "CREATE TABLE made AS "])
+def test_an_error_of_a_relations_own_rows_is_duckdbs(db, value, kind, batch, write):
+    rows = f"$$SELECT *, {value} AS x FROM foods$$"
+    with pytest.raises(duckdb.Error) as caught:
+        db.query(f"{write}FROM TRANSFER({A}, structured => {rows}{batch})").fetchall()
+    said = str(caught.value)
+    assert "late" in said or "Could not convert string 'x" in said
+    assert not any(ours in said for ours in ("__vista_", "Traceback", "Python exception"))
+    assert isinstance(caught.value, kind) or batch
+    usable_and_clean(db)

@@ -7,6 +7,9 @@ import pytest
 from hosts import HOSTS, Refused
 from PIL import Image
 
+import vista_sql
+from vista_sql.errors import QueryError, UnknownNameError
+
 CNN = "cnn => 'lenet5', layers => ['f6']"
 PICTURES = {  # by their place: the gray level
     "0.png": 10,
@@ -141,3 +144,47 @@ def test_every_call_with_images_takes_a_folder(host, clients, place, monkeypatch
         "structured => '../labels.csv')"
     )
     assert compared.rows == [("f6", 4)]
+
+
+@every_host
+def test_what_is_no_image_is_not_read_where_rows_are_joined_or_trained_on(
+    host, clients, place, monkeypatch
+):
+    monkeypatch.chdir(place / "here")
+    run, last = clients[host].run, "SELECT images, errors FROM VISTA_RUNS() LIMIT 1"
+    (place / "my photos" / "notes.txt").write_text("no image")
+    joined = run(
+        f"SELECT count(f6) FROM TRANSFER({CNN}, images => '../my photos/') AS t "
+        "JOIN '../labels.csv' AS l ON l.file = t.file"
+    )
+    assert joined.rows == [(4,)]
+    assert run(last).rows == [(4, 0)]
+    run(
+        f"SELECT f1_score FROM VISTA_TRAIN(model => 'm', label => 'label', {CNN}, "
+        "images => '../my photos/', structured => $$FROM '../labels.csv' WHERE label < 9$$, "
+        "max_iterations => 2)"
+    )
+    assert run(last).rows == [(4, 0)]
+
+
+@every_host
+def test_a_folder_may_be_called_as_a_query_begins(rows, place):
+    for name in ("with Ann", "select", "(new)", "Table of photos"):
+        for folder in (place / "here" / name, place / "shell" / name):  # where a host stands
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (28, 28), 7).save(folder / "one.png")
+        assert rows(f"images => '{name}/'", "file, error")[1] == [("one.png", None)]
+
+
+def test_a_folder_without_its_slash_and_no_images_at_all_are_told(place, monkeypatch):
+    """What a user forgets first: the error says what to write."""
+    monkeypatch.chdir(place)
+    (place / "photos 2020").mkdir()
+    for images in ("my photos", "empty", "photos 2020", str(place / "my photos")):
+        with pytest.raises(QueryError, match="but a folder: a folder's name ends") as caught:
+            vista_sql.query(f"FROM TRANSFER({CNN}, images => '{images}')")
+        assert f"images => '{images}/'" in str(caught.value)
+    with pytest.raises(QueryError, match="TRANSFER needs images => …, a folder"):
+        vista_sql.query(f"FROM TRANSFER({CNN})")
+    with pytest.raises(UnknownNameError, match="unknown table 'my photo'"):
+        vista_sql.query(f"FROM TRANSFER({CNN}, images => '\"my photo\"')")

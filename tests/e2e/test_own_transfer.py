@@ -194,6 +194,8 @@ def test_a_model_without_layers_reads_no_image(db, host):
         db, f"FROM VISTA_EVALUATE(model => 'm/structured', {broken}, structured => 'facts')"
     )
     assert evaluated[0]["n"] == 9
+    other = text.replace("images =>", "cnn => 'vgg16', images =>")  # lenet5's weights are not its
+    assert db.query(other).fetchall() == found
 
 
 def test_a_model_that_remembers_less_is_told_what_it_lacks(db):
@@ -268,6 +270,12 @@ def test_a_folder_is_joined_with_a_file_of_labels(db, folder):
     for images in ("new/", "new/*.png"):
         (row,) = rows(db, f"FROM VISTA_EVALUATE('csv', {both.replace('new/', images)})")
         assert row["n"] == 40
+
+
+def test_a_model_of_columns_over_a_folder_alone_asks_for_its_table(db, folder):
+    with pytest.raises(ArgumentError, match="needs 'x', which a folder does not have") as caught:
+        db.query("FROM VISTA_PREDICT(model => 'm/cnn_fc6', images => 'new/')")
+    assert "give structured => …" in str(caught.value)
 
 
 def test_a_model_of_tables_predicts_a_folder(db, folder):

@@ -208,9 +208,19 @@ def test_of_equal_names_the_folder_decides_and_without_it_none_is_taken():
     labelled, told = found(table(["f", "odd"], rows), "odd")
     assert [row[0] for row in labelled] == [f"left/{i}.png" for i in range(8)]
     assert (
-        "1 row left out, because no picture, or more than one, has that name, for example '7.png'"
-        in told
+        "1 row left out, because several pictures have that name, for example '7.png': write its "
+        "folder before" in told
     )
+
+
+def test_rows_without_a_picture_and_rows_of_several_are_told_apart():
+    pictures(*(f"{side}/{i}.png" for i in range(4) for side in ("left", "right")), "own.png")
+    rows = [["own", 0], ["none", 1], *([f"{i}.png", 1] for i in range(4))]
+    told, _ = start("photos", table(["f", "odd"], rows), "--label", "odd", code=1)
+    assert "1 row left out, because no picture has that name, for example 'none'; 4 rows" in told
+    assert "several pictures have that name, for example '0.png'" in told
+    told, _ = start("photos", table(["f", "odd"], rows[2:]), "--label", "odd", code=1)
+    assert "no row of labels.csv names one picture: of column 'f', 4 rows left out" in told
 
 
 def test_other_encodings_and_names_of_files_are_read():
@@ -239,6 +249,8 @@ def test_other_encodings_and_names_of_files_are_read():
         (["photos", "none.csv", "--label", "kind"], 2, "'none.csv' does not exist"),
         (["photos", "broken.csv", "--label", "kind"], 1, "broken.csv is not text: save"),
         (["photos", "ragged.csv", "--label", "kind"], 1, "all rows have as many values as the"),
+        (["photos", "notes.csv", "--label", "note"], 1, "4 of the 4 values of column 'note' of"),
+        (["classes"], 1, "folder 'b' holds one picture, and a class takes two"),
         (["photos"], 1, "are in no folder below it, so that folders tell no classes apart"),
         (["photos", "--label", "kind"], 1, "unknown label 'kind'"),
         (["photos", "--key", "kind"], 2, "--key names a column of a table"),
@@ -262,6 +274,9 @@ def test_what_cannot_be_is_said_and_nothing_is_written(arguments, code, told):
     table(["name", "kind"], [["else", 1], ["where", 2]], path="other.csv")
     table(["name", "kind", "File"], [[n, i, "f"] for i, n in enumerate(names)], path="file.csv")
     table(["name", "kind"], [[n, i, "more"] for i, n in enumerate(names)], path="ragged.csv")
+    table(["name", "note"], [[n, f"note on {n}"] for n in names], path="notes.csv")
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        picture(Path("classes") / name, True)
     Path("broken.csv").write_bytes(b"\x00\x01\xff" * 50)
     heard, shown = start(*arguments, code=code)
     assert told in heard

@@ -1,5 +1,6 @@
 """dbt's own project files under `vista run`: what YAML says, seeds, and what is dbt's alone."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -215,3 +216,39 @@ def test_what_a_config_must_be_is_told_with_its_file(write):
     )
     with pytest.raises(VistaError, match=r"'materialised' in dbt_project.yml; did you mean 'mat"):
         project.file("a")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("dbt_project.yml", "model-paths: 5", "model-paths must be a list of folders, not 5"),
+        ("dbt_project.yml", "seed-paths: [5]", "seed-paths must be a list of folders, not [5]"),
+        ("models/about.yml", "models: [{name: a, config: {tags: 5}}]", "'tags' must be a text"),
+        ("models/about.yml", "seeds: [{name: s, config: {column_types: 5}}]", "'column_types'"),
+        ("models/about.yml", "seeds: [{name: s, config: {delimiter: ab}}]", "one character"),
+    ],
+)
+def test_yaml_of_another_kind_is_named(write, file, text, said):
+    files = {file: text, "models/a.sql": "SELECT * FROM {{ ref('s') }}", "seeds/s.csv": "x\n1\n"}
+
+    def read():
+        project = write(files=files)[0]
+        return [project.file(name) for name in project.names]
+
+    with pytest.raises(VistaError, match=re.escape(said)):
+        read()
+
+
+def test_a_config_may_be_null(write):
+    said = "models: [{name: a, config: {tags: null, schema: null, unique_key: null}}]"
+    seed = "seeds: [{name: s, config: {column_types: null, delimiter: null}}]"
+    write(
+        files={
+            "models/about.yml": f"{said}\n{seed}\n",
+            "models/a.sql": "SELECT * FROM {{ ref('s') }}",
+            "seeds/s.csv": "x\n1\n",
+        }
+    )
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert rows("FROM a") == [(1,)]

@@ -180,3 +180,11 @@ def test_tables_are_those_of_calls_too():
         "structured => '(SELECT * FROM d JOIN a USING (id))')"
     )
     assert parse.table_names(statement) == ["w", "a", "c", "d"]
+
+
+@pytest.mark.parametrize("text", ["a//b c", "SELECT 1 +", "x/y z.png", "SELECT FROM WHERE"])
+def test_what_is_no_relation_is_told_without_the_parsers_own_names(text):
+    with pytest.raises(QueryError, match="is neither a table's name nor a query") as caught:
+        parse.clean_relation(text)
+    assert "sqlglot" not in str(caught.value)
+    assert "<class" not in str(caught.value)

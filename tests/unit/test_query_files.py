@@ -168,3 +168,39 @@ def test_a_table_that_a_file_reads_is_never_replaced(project):
     for name in made.names:
         with pytest.raises(QueryError, match="it would replace"):
             materializations.statements(made.file(name), made.render(name), None)
+
+
+def test_what_jinja_raises_names_the_file_and_no_python_of_ours(project):
+    texts = ["{{ 1 / 0 }}", "{{ ref() }}", "{{ source('a') }}", "{{ ref(5) }}", "{{ 'a' + 5 }}"]
+    made = project({f"f{i}": text for i, text in enumerate(texts)})
+    for name, error in made.broken(made.names).items():
+        assert "<locals>" not in str(error)
+        assert f"models/{name}.sql" in str(error) or "unknown query file '5'" in str(error)
+    assert len(made.broken(made.names)) == len(texts)
+
+
+def test_two_files_never_become_one_table(project):
+    made = project(
+        {
+            "a": "SELECT 1 AS x",
+            "b": "{{ config(alias='A') }}SELECT 2 AS x",
+            "c": "{{ config(alias='a', schema='s') }}SELECT 3 AS x",
+            "d": "{{ config(alias='a', materialized='ephemeral') }}SELECT 4 AS x",
+            "e": "{{ config(alias='a', enabled=false) }}SELECT 5 AS x",
+        }
+    )
+    for asked in (made.names, ("b",)):
+        wrong = made.broken(asked)
+        assert wrong.keys() == {"a", "b"} & set(asked)
+        assert "models/b.sql: it becomes" in str(wrong["b"])
+        assert "as does models/a.sql" in str(wrong["b"])
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["tags=5", "alias=['a']", "unique_key=5", "enabled='false'", "tags=['a', 1]", "schema=1.5"],
+)
+def test_a_config_of_another_kind_is_named(project, config):
+    made = project({"it": f"{{{{ config({config}) }}}}SELECT 1 AS x"})
+    (error,) = made.broken(("it",)).values()
+    assert f"models/it.sql: the config '{config.split('=')[0]}' must be" in str(error)

@@ -17,7 +17,7 @@ from vista_sql.cli._statement import database, planning, statement
     epilog="""Examples:
 
 \b
-  vista explain "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb
+  vista explain "SELECT fc6 FROM TRANSFER(cnn => 'lenet5', images => 'photos/')" --db my.duckdb
   vista explain --measure features.sql --db my.duckdb""",
 )
 @statement()

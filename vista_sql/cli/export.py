@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     epilog="""Examples:
 
 \b
-  vista export "FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb -o f.tfrecord
+  vista export "FROM TRANSFER(cnn => 'lenet5', images => 'photos/')" --db my.duckdb -o f.tfrecord
   vista export features.sql --db my.duckdb -o f.tfrecord --compression gzip --shards 4
 
 A row becomes a tf.train.Example. Read them with VISTA_READ_TFRECORD('f*.tfrecord'), or with

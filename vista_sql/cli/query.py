@@ -28,7 +28,7 @@ from vista_sql.progress import bar
     epilog="""Examples:
 
 \b
-  vista query "SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'photos')" --db my.duckdb
+  vista query "SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'photos/')" --db my.duckdb
   vista query by_layer.sql --db my.duckdb --format csv > by_layer.csv
   vista query features.sql --db my.duckdb -o features.parquet
   echo "FROM VISTA_MODELS()" | vista query - --db my.duckdb --format json""",

@@ -127,6 +127,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     source = Source(call)
     if not _has_data(call, "images => …"):
         own = transfer_call(call, _as_trained(model, call))
+        _check_columns(model, own)
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -134,6 +135,23 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def _check_columns(model: Model, own: Call) -> None:
+    """Check that a model of structured columns is not applied to a folder alone.
+
+    Raises:
+        ArgumentError: it is; no image is read for that.
+    """
+    if own.get("structured") is not None or not folders.is_folder(own.get("images")):
+        return
+    lacking = [name for name in model.structured if name.lower() not in folders.COLUMNS]
+    if lacking:
+        raise own.error(
+            "images",
+            f"model {model.reference!r} needs {', '.join(map(repr, lacking))}, which a folder does "
+            "not have: give structured => …, a table with these columns and the name of each file",
+        )
 
 
 def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
@@ -191,8 +209,9 @@ def _as_trained(model: Model, call: Call) -> dict[str, object]:
                 "cnn => … (weights, pool, dtype and prefix too, where they were not the defaults)"
             )
         raise call.error("", f"model {model.reference!r} {why}")
-    if not model.layers:
-        return kept | given
+    if not model.layers:  # of whatever CNN: what is remembered of another is not of this one
+        of_rows = {name: kept[name] for name in _provenance.DEFAULTS if name in kept}
+        return (of_rows if "cnn" in given else kept) | given
     for name in _provenance.REMEMBERED:
         if name in given and name in kept and not _agree(name, call.get(name), kept[name]):
             raise call.error(

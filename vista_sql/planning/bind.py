@@ -20,6 +20,7 @@ from vista_sql.settings import Value
 from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.parse import Unresolved
+from vista_sql.sql.quoting import text_literal
 from vista_sql.store import Choice
 
 
@@ -111,7 +112,29 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
         described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
         return replace(relation, columns=columns_of(described, nested.database))
     except QueryError as error:
+        error = _about_images(error, call, argument, nested.database) or error
         raise error.at(call.place(argument)) from error.__cause__
+
+
+def _about_images(
+    error: QueryError, call: Call, argument: str, database: Naming
+) -> QueryError | None:
+    """Return the error about images that are in no table, where a folder or nothing was given."""
+    if argument != "images":
+        return None
+    given = call.values.get(argument)
+    folder = folders.without_slash(given)
+    if folder and given not in database.tables():
+        return QueryError(
+            f"there is no table {given!r}, but a folder: a folder's name ends in '/', "
+            f"images => {text_literal(folder)}"
+        )
+    if given is None and isinstance(error, UnknownNameError):
+        return QueryError(
+            f"{call.function.upper()} needs images => …, a folder ('photos/') or a table with the "
+            f"images: there is no table {call.get(argument)!r}, which is the default"
+        )
+    return None
 
 
 def columns_of(relation: str, database: Database) -> dict[str, str] | None:

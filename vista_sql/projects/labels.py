@@ -83,7 +83,7 @@ def by_folder(session: Session, pictures: Pictures, label: str | None) -> Labels
 
     Raises:
         UnknownNameError: another label is asked for.
-        VistaError: the pictures are not in at least two folders.
+        VistaError: the pictures are not in at least two folders, or one is alone in its own.
     """
     if label is not None and label.lower() != FOLDER:
         raise UnknownNameError("label", label, [FOLDER], where="a project without a table")
@@ -97,6 +97,12 @@ def by_folder(session: Session, pictures: Pictures, label: str | None) -> Labels
             f"the {format_count(pictures.count, 'picture')} of {pictures.folder} are {found}, so "
             "that folders tell no classes apart: give a table too, vista start FOLDER LABELS.csv "
             "--label COLUMN, or put each class into a folder of its own"
+        )
+    alone = [folder for folder, n in rows if folder is not None and n == 1]
+    if alone:
+        raise VistaError(
+            f"folder {alone[0]!r} holds one picture, and a class takes two, one to train on and "
+            "one to test on: add pictures to it, or move it elsewhere"
         )
     note = f"{format_count(pictures.count, 'picture')} in {len(classes)} folders: {_some(classes)}"
     return Labels(FOLDER, False, None, notes=(note,))
@@ -149,11 +155,11 @@ def from_table(
             f"project's own table calls that one 'file': rename {taken!r}"
         )
     types = _read(con, table, [column])
-    n_matched = _match(con, column)
+    _match(con, column)
     con.execute(
         f"CREATE OR REPLACE TABLE {TABLE} AS SELECT {_MATCHES}.file, columns_of.* EXCLUDE (__row, "
         f"{identifier(column)}) FROM {_READ} AS columns_of JOIN {_MATCHES} USING (__row) "
-        "ORDER BY __row"
+        f"WHERE {_MATCHES}.file IS NOT NULL ORDER BY __row"
     )
     kinds = {c: kind for c, kind in types.items() if c not in (label, column)}
     features, left_out = _features(con, kinds)
@@ -161,8 +167,9 @@ def from_table(
     gaps = " OR ".join(f"{identifier(c)} IS NULL" for c in numbers)
     has_gaps = bool(numbers) and bool(_number(con, f"SELECT count(*) FROM {TABLE} WHERE {gaps}"))
     has_text = len(numbers) < len(features)
-    is_number = _is_number(con, label, types[label], where)
-    notes = _notes(con, pictures, table, column, n_matched)
+    left = _left_out(con, column)
+    is_number = _is_number(con, label, types[label], where, left)
+    notes = _notes(con, pictures, table, column, left)
     unknown = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {identifier(label)} IS NULL")
     if unknown:
         notes += (f"{format_count(unknown, 'row')} without a {label}: not learned from",)
@@ -209,7 +216,8 @@ def _match(con: duckdb.DuckDBPyConnection, column: str) -> int:
     """Fill the table of matches (__row, file) by the names in a column; return how many there are.
 
     A name means a picture if either is the end of the other's path, the picture's ending being
-    optional. Of several pictures the one is taken that agrees best; if two agree equally, none.
+    optional. Of several pictures the one is taken that agrees best; if two agree equally, none:
+    the row's file is NULL then.
     """
     slashes = f"replace(trim({identifier(column)}), '\\', '/')"
     con.execute(f"""
@@ -234,14 +242,19 @@ def _match(con: duckdb.DuckDBPyConnection, column: str) -> int:
             FROM named JOIN pictures USING (name)
             WHERE value = path OR ends_with(value, '/' || path) OR ends_with(path, '/' || value)
         )
-        SELECT __row, any_value(file) AS file FROM pairs WHERE place = 1
-        GROUP BY __row HAVING count(DISTINCT file) = 1
+        SELECT __row, CASE WHEN count(DISTINCT file) = 1 THEN any_value(file) END AS file
+        FROM pairs WHERE place = 1 GROUP BY __row
     """)
-    return _number(con, f"SELECT count(*) FROM {_MATCHES}")
+    return _number(con, f"SELECT count(file) FROM {_MATCHES}")
 
 
 def _no_match(con: duckdb.DuckDBPyConnection, table: Path, candidates: Sequence[str]) -> VistaError:
     shown = []
+    for column in candidates:
+        _match(con, column)
+        if _number(con, f"SELECT count(*) FROM {_MATCHES}"):
+            left = "; ".join(_left_out(con, column))
+            return VistaError(f"no row of {table} names one picture: of column {column!r}, {left}")
     for column in candidates[:4]:
         row = con.execute(
             f"SELECT {identifier(column)} FROM {_READ} WHERE {identifier(column)} IS NOT NULL "
@@ -254,6 +267,27 @@ def _no_match(con: duckdb.DuckDBPyConnection, table: Path, candidates: Sequence[
         f"is {picture!r}; put the pictures' file names into a column, with or without folder and "
         "ending"
     )
+
+
+def _left_out(con: duckdb.DuckDBPyConnection, column: str) -> tuple[str, ...]:
+    """Return how many rows have no picture of their own, and why, each with an example."""
+    rows = f"FROM {_READ} LEFT JOIN {_MATCHES} ON {_MATCHES}.__row = {_READ}.__row"
+    of_none, of_several = f"{_MATCHES}.__row IS NULL", f"{_MATCHES}.file IS NULL AND NOT"
+    reasons = (
+        (of_none, "no picture has that name", ""),
+        (f"{of_several} {of_none}", "several pictures have that name", ": write its folder before"),
+    )
+    left = []
+    for which, why, remedy in reasons:
+        n, example = con.execute(
+            f"SELECT count(*), arg_min(coalesce({_READ}.{identifier(column)}, 'NULL'), "
+            f"{_READ}.__row) {rows} WHERE {which}"
+        ).fetchall()[0]
+        if n:
+            left.append(
+                f"{format_count(n, 'row')} left out, because {why}, for example {example!r}{remedy}"
+            )
+    return tuple(left)
 
 
 def _features(
@@ -282,23 +316,44 @@ def _features(
     return tuple(features), tuple(left_out)
 
 
-def _is_number(con: duckdb.DuckDBPyConnection, label: str, kind: str, where: str) -> bool:
+def _is_number(
+    con: duckdb.DuckDBPyConnection, label: str, kind: str, where: str, left: Sequence[str]
+) -> bool:
     """Return whether a label is learned as a number.
 
+    Args:
+        con: with the table of labels.
+        label: its column.
+        kind: its type.
+        where: the file, in a user's words.
+        left: of the file's rows that have no picture, how many and why.
+
     Raises:
-        VistaError: it has no two values.
+        VistaError: it has no two values, or is a class that has one row.
     """
     name = identifier(label)
     ((different,),) = con.execute(f"SELECT count(DISTINCT {name}) FROM {TABLE}").fetchall()
     if different < 2:
+        why = f" ({'; '.join(left)})" if left else ""
         raise VistaError(
             f"column {label!r} of {where} has {format_count(different, 'different value')} in the "
-            "rows that have a picture: there is nothing to learn; name another with --label"
+            f"rows that have a picture{why}: there is nothing to learn; name another with --label"
         )
-    if kind.partition("(")[0] not in NUMBERS:
-        return False
-    fractions = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {name} <> round({name})")
-    return bool(fractions) or different > MOST_CLASSES
+    if kind.partition("(")[0] in NUMBERS:
+        fractions = _number(con, f"SELECT count(*) FROM {TABLE} WHERE {name} <> round({name})")
+        if fractions or different > MOST_CLASSES:
+            return True
+    alone = con.execute(
+        f"SELECT {name} FROM {TABLE} WHERE {name} IS NOT NULL GROUP BY ALL HAVING count(*) = 1 "
+        "ORDER BY ALL"
+    ).fetchall()
+    if alone:
+        raise VistaError(
+            f"{len(alone)} of the {different} values of column {label!r} of {where} have one row, "
+            f"for example {str(alone[0][0])!r}, and a class takes two, one to train on and one to "
+            "test on: name another column with --label, or leave these rows out"
+        )
+    return False
 
 
 def _notes(
@@ -306,23 +361,15 @@ def _notes(
     pictures: Pictures,
     table: Path,
     column: str,
-    n_matched: int,
+    left: Sequence[str],
 ) -> tuple[str, ...]:
     """Return what was found, and what did not fit, each with an example."""
     n_rows = _number(con, f"SELECT count(*) FROM {_READ}")
     notes = [
         f"{format_count(pictures.count, 'picture')} in {pictures.folder}, "
-        f"{format_count(n_rows, 'row')} in {table}; column {column!r} names the pictures"
+        f"{format_count(n_rows, 'row')} in {table}; column {column!r} names the pictures",
+        *left,
     ]
-    unmatched = f"FROM {_READ} WHERE __row NOT IN (SELECT __row FROM {_MATCHES})"
-    if n_matched < n_rows:
-        example = con.execute(
-            f"SELECT coalesce({identifier(column)}, 'NULL') {unmatched} ORDER BY __row LIMIT 1"
-        ).fetchall()[0][0]
-        notes.append(
-            f"{format_count(n_rows - n_matched, 'row')} left out, because no picture, or more than "
-            f"one, has that name, for example {example!r}"
-        )
     alone = f"FROM {PICTURES} WHERE file NOT IN (SELECT file FROM {TABLE})"
     n_alone = _number(con, f"SELECT count(*) {alone}")
     if n_alone:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from vista_sql.query_files.configuration import PROJECT_FILE, Folders, shown
 from vista_sql.query_files.file import (
     Config,
     QueryFile,
-    Said,
     TableName,
     configured,
     merged,
     relation,
+    said_by,
 )
 from vista_sql.sql import parse, reading
 from vista_sql.sql.quoting import identifier
@@ -91,7 +92,7 @@ class Project:
             names: in the order in which they need each other; what needs a broken file is not
                 looked at.
         """
-        wrong: dict[str, VistaError] = {}
+        wrong = self._of_one_relation(names)
         for name in names:
             if self.needed_by(name) & wrong.keys():
                 continue
@@ -100,6 +101,22 @@ class Project:
             except VistaError as error:
                 wrong[name] = error
         return wrong
+
+    def _of_one_relation(self, names: Sequence[str]) -> dict[str, VistaError]:
+        """Return why files cannot be run that become a table or view that another becomes, too."""
+        makers: dict[str, list[QueryFile]] = {}
+        for file in filter(None, map(self._readable, self.names)):
+            if file.enabled and file.materialized != "ephemeral":
+                makers.setdefault(str(file.relation).lower(), []).append(file)
+        return {
+            file.name: QueryError(
+                f"{self.path(file.name)}: it becomes {file.relation}, as does "
+                f"{self.path(other.name)}: give one of them another name, alias or schema"
+            )
+            for files in makers.values()
+            for file, other in permutations(files, 2)
+            if file.name in names
+        }
 
     def unused(self) -> tuple[str, ...]:
         """Return what YAML configures although it is not there, like models.shop.stagign."""
@@ -271,8 +288,8 @@ class Project:
         """Return a file's text with its Jinja carried out."""
         folders = self._folders[file_name]
 
-        def ref(*names: str, **version: Any) -> TableName:
-            name = names[-1]  # the first of two is the package
+        def ref(name: str, in_package: str | None = None, /, **version: Any) -> TableName:
+            name = str(in_package or name)  # the first of two is the package
             kind = folders.others.get(name, "model of several versions" if version else "")
             if kind and (version or name not in self._paths):
                 raise QueryError(
@@ -299,7 +316,7 @@ class Project:
             return found
 
         def config(values: Mapping[str, Any] | None = None, **more: Any) -> str:
-            said = {key: Said(value, path) for key, value in {**(values or {}), **more}.items()}
+            said = {key: said_by(path, key, v) for key, v in {**(values or {}), **more}.items()}
             declared.config = merged(declared.config, said)
             return ""
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vista_sql.errors import QueryError
 from vista_sql.query_files import jinja
-from vista_sql.query_files.file import Config, Said, TableName, merged
+from vista_sql.query_files.file import Config, TableName, merged, said_by
 from vista_sql.sql.quoting import text_literal
 
 PROJECT_FILE = "dbt_project.yml"
@@ -115,11 +115,12 @@ class Folders:
 
     def _own(self, level: Mapping[str, Any], where: Path) -> Config:
         """Return the configs of one level of YAML; without a plus, what has parts is a folder."""
-        return {
-            str(key).removeprefix("+").replace("-", "_"): Said(self._value(value, where), where)
+        said = {
+            str(key).removeprefix("+").replace("-", "_"): value
             for key, value in level.items()
             if str(key).startswith("+") or not isinstance(value, dict) or where.name != PROJECT_FILE
         }
+        return {key: said_by(where, key, self._value(value, where)) for key, value in said.items()}
 
     def _value(self, value: Any, where: Path) -> Any:
         """Return a value of YAML with its Jinja carried out."""
@@ -156,7 +157,7 @@ def read(root: Path, variables: Mapping[str, Any], *, deep: bool = True) -> Fold
         found = [
             (kind, root / folder, path)
             for kind, default in _KINDS.items()
-            for folder in project.get(kind) or [default]
+            for folder in _paths(project, kind) or [default]
             for path in _files(root / folder, hidden=".")
         ]
     for kind, folder, path in found:
@@ -186,8 +187,8 @@ def seed_select(path: Path, config: Config) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    types = config["column_types"].value if "column_types" in config else {}
-    delimiter = config["delimiter"].value if "delimiter" in config else ","
+    types = (config["column_types"].value if "column_types" in config else None) or {}
+    delimiter = (config["delimiter"].value if "delimiter" in config else None) or ","
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, delimiter=delimiter), [])
     given = ", ".join(
@@ -226,6 +227,20 @@ def _document(path: Path) -> Mapping[str, Any]:
         reason = " ".join(str(error).split())
         raise QueryError(f"{path}: this is no YAML that can be read: {reason}") from None
     return _mapping(document)
+
+
+def _paths(project: Mapping[str, Any], kind: str) -> Sequence[str]:
+    """Return the folders that a project names for a kind of files.
+
+    Raises:
+        QueryError: they are no list of texts.
+    """
+    paths = project.get(kind)
+    if paths is not None and not (
+        isinstance(paths, list) and all(isinstance(p, str) for p in paths)
+    ):
+        raise QueryError(f"{PROJECT_FILE}: {kind} must be a list of folders, not {paths!r}")
+    return paths or ()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

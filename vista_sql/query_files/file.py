@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -43,6 +43,43 @@ class Said:
 
 
 Config = Mapping[str, Said]
+
+
+def _is_texts(value: Any) -> bool:
+    one = isinstance(value, str)
+    return one or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | int)
+
+
+def _are_types(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(kind, str) for kind in value.values())
+
+
+_VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "alias": (_is_name, "a name"),
+    "column_types": (_are_types, "a type as text for each column"),
+    "delimiter": (lambda value: isinstance(value, str) and len(value) == 1, "one character"),
+    "enabled": (lambda value: isinstance(value, bool), "true or false"),
+    "schema": (_is_name, "a name"),
+    "tags": (_is_texts, "a text, or a list of texts"),
+    "unique_key": (_is_texts, "a column, or a list of columns"),
+}
+"""What a config's value must be, where it is not NULL."""
+
+
+def said_by(where: Path, key: str, value: Any) -> Said:
+    """Return a config's value, and who says so.
+
+    Raises:
+        QueryError: it is no such value.
+    """
+    is_valid, wanted = _VALUES.get(key, (None, ""))
+    if value is not None and is_valid is not None and not is_valid(value):
+        raise QueryError(f"{where}: the config {key!r} must be {wanted}, not {value!r}")
+    return Said(value, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +140,8 @@ def configured(config: Config, name: str, *, is_seed: bool = False) -> dict[str,
         "materialized": "table" if is_seed else _materialized(config),
         "relation": relation(config, name),
         "unique_key": _unique_key(config, name),
-        "enabled": "enabled" not in config or bool(config["enabled"].value),
-        "tags": frozenset(config["tags"].value if "tags" in config else ()),
+        "enabled": "enabled" not in config or config["enabled"].value is not False,
+        "tags": frozenset(_listed(config["tags"].value) if "tags" in config else ()),
     }
 
 
@@ -127,6 +164,8 @@ def merged(base: Config, more: Config) -> dict[str, Said]:
 
 
 def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
     return [value] if isinstance(value, str) else list(value)
 
 

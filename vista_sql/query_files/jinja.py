@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vista_sql.errors import Place, QueryError
+from vista_sql.errors import Place, QueryError, VistaError
 
 TARGET = {"name": "vista", "type": "duckdb", "schema": "main"}
 
@@ -24,7 +24,7 @@ def rendered(path: Path, text: str, names: Mapping[str, Any]) -> str:
         names: what the Jinja may use beside `known`.
 
     Raises:
-        QueryError: it is no Jinja, or uses what is not there.
+        QueryError: it is no Jinja, uses what is not there, or fails.
     """
     import jinja2
     from jinja2.sandbox import SandboxedEnvironment
@@ -43,8 +43,13 @@ def rendered(path: Path, text: str, names: Mapping[str, Any]) -> str:
         raise QueryError(
             f"{path}: {reason}; there is {_NAMES}, but none of dbt's macros and packages", where
         ) from None
-    except (TypeError, jinja2.TemplateError) as error:
+    except VistaError:
+        raise
+    except jinja2.TemplateError as error:
         raise QueryError(f"{path}: {error}") from None
+    except Exception as error:  # whatever its expressions raise
+        reason = re.sub(r"[\w.]*<locals>\.", "", str(error))
+        raise QueryError(f"{path}: its Jinja fails: {reason}") from None
 
 
 def known(path: Path, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:

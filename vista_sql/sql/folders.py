@@ -31,6 +31,8 @@ _QUERY = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 """How a query, the call of a table function, or a quoted name begins."""
+_ENDS_AS_FOLDER = re.compile(r"^(?!.*--).*[^*]/$", re.DOTALL)
+"""What no query ends in, unless a comment does."""
 _TABLE = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet)(?:\.gz|\.zst)?$", re.IGNORECASE)
 
 
@@ -40,13 +42,18 @@ def is_folder(relation: object) -> bool:
     Example:
         >>> [is_folder(text) for text in ("photos/", "p/*.jpg", "photo[0-9].png", "/data/a b/")]
         [True, True, True, True]
+        >>> [is_folder(text) for text in ("from 2020/", "with Ann/", "(new)/", "SELECT 1 /* a/ */")]
+        [True, True, True, False]
         >>> texts = ("photos", "SELECT * FROM p", "f('p/*.jpg')", 'my."[x]"', "p/*.parquet", "a/b")
         >>> [is_folder(text) for text in texts]
         [False, False, False, False, False, False]
     """
-    if not isinstance(relation, str) or _QUERY.match(relation) or "\n" in relation.strip():
+    if not isinstance(relation, str):
         return False
     text = relation.strip()
+    is_query = _QUERY.match(text) and not _ENDS_AS_FOLDER.search(text)
+    if is_query or "\n" in text:
+        return False
     is_path = text.endswith("/") or bool(_GLOB.search(text))
     return is_path and not _TABLE.search(text)
 
@@ -93,22 +100,26 @@ def select(relation: str) -> str:
     `file` is relative to the folder, of a glob to the last folder before its first `*`, `?` or `[`;
     `folder` is NULL at the top.
 
+    No filter tells the files apart, since DuckDB 1.5 (the shell's) lifts filters above joins and so
+    above the kernels: of a file that is no image, a list of none is unnested.
+
     Example:
         >>> print(select("my photos/"))  # doctest: +ELLIPSIS
         SELECT file, nullif(regexp_extract(file, '([^/]+)/[^/]+$', 1), '') AS folder, path
         FROM (SELECT path, substr(path, 11) AS file
-        FROM (SELECT regexp_replace(file, '^[.]/', '') AS path FROM glob('my photos/**/*')))
-        WHERE regexp_matches(file, '[.](avif|...|jxl)$', 'i')
-        AND NOT regexp_matches(file, '(^|/)[.]')
+        FROM (SELECT unnest(CASE WHEN regexp_matches(path, '[.](avif|...|jxl)$', 'i')
+        AND NOT regexp_matches(substr(path, 11), '(^|/)[.]') THEN [path] END) AS path
+        FROM (SELECT regexp_replace(file, '^[.]/', '') AS path FROM glob('my photos/**/*'))))
     """
     base, pattern = _split(relation.strip())
     endings = f"[.]({'|'.join(IMAGE_SUFFIXES)})$"
-    files = text_literal(_escaped(base) + pattern)
+    files, relative = text_literal(_escaped(base) + pattern), _relative(base)
     return (
         f"SELECT {KEY}, nullif(regexp_extract({KEY}, '([^/]+)/[^/]+$', 1), '') AS folder, {IMAGE}\n"
-        f"FROM (SELECT {IMAGE}, {_relative(base)} AS {KEY}\n"
-        f"FROM (SELECT regexp_replace(file, '^[.]/', '') AS {IMAGE} FROM glob({files})))\n"
-        f"WHERE regexp_matches({KEY}, '{endings}', 'i')\nAND NOT regexp_matches({KEY}, '(^|/)[.]')"
+        f"FROM (SELECT {IMAGE}, {relative} AS {KEY}\n"
+        f"FROM (SELECT unnest(CASE WHEN regexp_matches({IMAGE}, '{endings}', 'i')\n"
+        f"AND NOT regexp_matches({relative}, '(^|/)[.]') THEN [{IMAGE}] END) AS {IMAGE}\n"
+        f"FROM (SELECT regexp_replace(file, '^[.]/', '') AS {IMAGE} FROM glob({files}))))"
     )
 
 
@@ -148,6 +159,23 @@ def some_file(relation: str) -> str:
         f"there is no image in {text!r} ({folder.resolve()}: {others}, hidden ones left out): "
         f"images are files whose names end in .{', .'.join(IMAGE_SUFFIXES)}"
     )
+
+
+def without_slash(relation: object) -> str | None:
+    """Return a relation's text as the folder that it is but for the `/` at its end; else None.
+
+    Example:
+        >>> without_slash("."), without_slash("./"), without_slash("no such folder")
+        ('./', None, None)
+    """
+    if not isinstance(relation, str) or is_folder(relation) or _QUERY.match(relation):
+        return None
+    text = relation.strip()
+    try:
+        is_there = bool(text) and Path(text).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # no name of a file, or of a user
+        return None
+    return f"{text}/" if is_there else None
 
 
 def _unknown(folder: str) -> UnknownNameError:

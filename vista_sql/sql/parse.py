@@ -364,7 +364,8 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
             tree = tree_of(f"SELECT * FROM {stripped}\n", dialect)
     if not isinstance(tree, exp.Query) or _names_no_table(tree):
         raise QueryError(
-            f"{text!r} is neither a table's name nor a query; pass 'name' or '(SELECT …)'"
+            f"{text!r} is neither a table's name nor a query; "
+            "pass 'name', 'folder/' or '(SELECT …)'"
         )
     return f"({tree.sql(dialect.name, comments=False)})"
 

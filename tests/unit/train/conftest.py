@@ -39,6 +39,9 @@ class PlannerStub:
         self.own = call.checked()
         return "the_transfer"
 
+    def fenced(self, relation):
+        return relation
+
     def new_run(self):
         return "statement"
 

@@ -43,7 +43,7 @@ def translated() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's own, not how Arrow reports what failed after the first batch
         found = process().failures.find(error)
-        if found is not None:
+        if isinstance(found, VistaError):
             raise found from error
         if is_planned_away(error):
             raise HostError(
@@ -53,6 +53,8 @@ def translated() -> Iterator[None]:
             ) from error
         if "KeyboardInterrupt" in str(error) or "Query interrupted" in str(error):
             raise KeyboardInterrupt from error
+        if found is not None:  # of the rows of a stream: without Arrow's account of it
+            raise found from error
         if isinstance(error, OSError):
             raise duckdb.Error(str(error)) from error
         if _GENERATED.search(str(error)):

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from vista_sql import catalog
 from vista_sql.errors import VistaError
 from vista_sql.hosts.duckdb.attached import Attached
@@ -18,18 +20,18 @@ from vista_sql.kernels import PACKAGE, ProcessRuntime
 
 
 class Failures:
-    """The errors that kernels raised: DuckDB flattens them to text, this finds them again."""
+    """What kernels and the rows of a stream raised: DuckDB flattens it to text, this finds it."""
 
     def __init__(self) -> None:
-        self._errors: list[VistaError] = []
+        self._errors: list[VistaError | duckdb.Error] = []
         self._lock = threading.Lock()
 
-    def add(self, error: VistaError) -> None:
+    def add(self, error: VistaError | duckdb.Error) -> None:
         """Keep an error; only the newest few are kept."""
         with self._lock:
             self._errors = [*self._errors[-15:], error]
 
-    def find(self, flattened: BaseException) -> VistaError | None:
+    def find(self, flattened: BaseException) -> VistaError | duckdb.Error | None:
         """Return the kept error whose text stands in DuckDB's, and forget it."""
         text = str(flattened)
         with self._lock:

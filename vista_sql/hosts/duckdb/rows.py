@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
+from vista_sql.hosts.duckdb.process import process
 from vista_sql.sql.quoting import text_literal
 
 Progress = Callable[[int], None]
@@ -54,7 +55,12 @@ class NarrowRows:
         read = self._read()
         while True:
             with self._waiting():
-                batch = next(read, None)
+                try:
+                    batch = next(read, None)
+                except (duckdb.Error, OSError) as error:  # of what the rows' query computes
+                    kind = type(error) if isinstance(error, duckdb.Error) else duckdb.Error
+                    process().failures.add(kind(str(error).partition("\n")[0]))
+                    raise
             if batch is None:
                 break
             self._progress(batch.num_rows)

@@ -32,7 +32,7 @@ from vista_sql.sql.calls import Call
 HOST = HostKind(
     "shell",
     "the stock duckdb shell: one SELECT, planned by the worker while the shell binds it",
-    Capabilities(),
+    Capabilities(lifts_filters=True),
 )
 
 PLANNING = threading.Lock()
