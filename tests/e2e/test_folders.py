@@ -147,6 +147,27 @@ def test_every_call_with_images_takes_a_folder(host, clients, place, monkeypatch
 
 
 @every_host
+def test_what_is_no_image_is_not_read_where_rows_are_joined_or_trained_on(
+    host, clients, place, monkeypatch
+):
+    monkeypatch.chdir(place / "here")
+    run, last = clients[host].run, "SELECT images, errors FROM VISTA_RUNS() LIMIT 1"
+    (place / "my photos" / "notes.txt").write_text("no image")
+    joined = run(
+        f"SELECT count(f6) FROM TRANSFER({CNN}, images => '../my photos/') AS t "
+        "JOIN '../labels.csv' AS l ON l.file = t.file"
+    )
+    assert joined.rows == [(4,)]
+    assert run(last).rows == [(4, 0)]
+    run(
+        f"SELECT f1_score FROM VISTA_TRAIN(model => 'm', label => 'label', {CNN}, "
+        "images => '../my photos/', structured => $$FROM '../labels.csv' WHERE label < 9$$, "
+        "max_iterations => 2)"
+    )
+    assert run(last).rows == [(4, 0)]
+
+
+@every_host
 def test_a_folder_may_be_called_as_a_query_begins(rows, place):
     for name in ("with Ann", "select", "(new)", "Table of photos"):
         for folder in (place / "here" / name, place / "shell" / name):  # where a host stands

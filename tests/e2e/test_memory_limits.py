@@ -4,6 +4,8 @@ The limit is of resident memory. Where a control group can be made the kernel it
 process to it; the peak that the process reports is compared everywhere.
 """
 
+# ruff: noqa: E501 - a document or a statement is a line
+
 from __future__ import annotations
 
 import re
@@ -12,7 +14,7 @@ import zlib
 
 import pytest
 from inferences import png
-from processes import run
+from processes import group, run
 
 import vista_sql
 
@@ -124,6 +126,34 @@ def test_estimates_are_of_what_is_held(cnn, layer, pool, tmp_path):
     assert found["error"] is None
     assert found["peak"] <= 1.05 * found["estimate"], "constants are rounded, and allocators vary"
     assert found["estimate"] <= 2 * found["peak"]
+
+
+CAPPED = {
+    "rows of unpooled maps": "SELECT * FROM TRANSFER(cnn => 'alexnet', pool => 'none', weights => 'random')",
+    "a table of unpooled maps": "CREATE TABLE kept AS SELECT * FROM TRANSFER(cnn => 'resnet50', "
+    "layers => ['conv2_3', 'conv3_4'], pool => 'none', weights => 'random')",
+    "a training": "FROM VISTA_TRAIN(model => 'm', label => 'y', data => $$SELECT *, id % 2 AS y FROM "
+    "TRANSFER(cnn => 'resnet50', weights => 'random')$$)",
+}  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("work", CAPPED)
+@pytest.mark.parametrize("gib", [1.5, 2, 2.5, 3])
+def test_a_capped_process_ends_right_or_in_a_sentence(gib, work, tmp_path):
+    """The kernel holds the process to the cap, and nobody names a limit: none is killed."""
+    cap_bytes = int(gib * 2**30)
+    with group(cap_bytes) as path:
+        if path is None:
+            pytest.skip("no memory control group of version 1 can be made here")
+    found = run(CAPPED[work], 150, tmp_path, cap_bytes=cap_bytes)
+    if found["error"] is None:
+        assert found["rows"] > 0
+    else:
+        assert found["error"].startswith("PlanError: ")
+        assert found["rows"] == 0
+    assert found["restored"]
+    print(work, gib, found)
 
 
 LENET = "cnn => 'lenet5', layers => ['{}'], pool => 'gap'"

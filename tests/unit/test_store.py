@@ -361,6 +361,15 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(kept, tmp_path):
     assert coverage(kept, SPACE, [key(i) for i in range(30)]) == 30
 
 
+def test_a_folder_with_two_names_is_opened_once(kept, tmp_path, monkeypatch):
+    kept.keep(entries([1]))
+    (tmp_path / "link").symlink_to(kept.folder)
+    monkeypatch.chdir(Path(kept.folder).parent)
+    for name in (str(tmp_path / "link"), Path(kept.folder).name, f"{kept.folder}/"):
+        assert Store(name)._files is kept._files
+        assert read(Store(name), 1)
+
+
 def test_a_forked_process_has_none(kept):
     kept.keep(entries([1]))
     child = os.fork()

@@ -23,7 +23,7 @@ def streamed(spec: str, relation: str, planner: Planner, columns: str = "*") -> 
     return (
         f"WITH {run} AS MATERIALIZED (SELECT vista_begin({text_literal(spec)}) AS {id_}), "
         f"{fed} AS MATERIALIZED (SELECT {id_}, CAST(sum(vista_feed({id_}, {row})) AS BIGINT) "
-        f"AS {n} FROM {run}, {relation} AS {row} GROUP BY {id_}) "
+        f"AS {n} FROM {run}, {planner.fenced(relation)} AS {row} GROUP BY {id_}) "
         f"SELECT {columns} FROM (SELECT unnest(vista_finish({run}.{id_}, {fed}.{n}), "
         f"recursive := true) FROM {run} LEFT JOIN {fed} ON {run}.{id_} = {fed}.{id_})"
     )

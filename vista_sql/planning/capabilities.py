@@ -16,6 +16,7 @@ class Capabilities:
     vector_rows: int = 2048  # most rows in one call of a kernel: DuckDB's STANDARD_VECTOR_SIZE
     small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
     sink: Sink = "rows"  # where the rows of the statement go
+    lifts_filters: bool = False  # its optimizer may lift a filter from below kernels and a join
 
     def call_rows(self, batch_rows: int) -> int:
         """Return the most rows in one call of a kernel, for a plan of `batch_rows`."""

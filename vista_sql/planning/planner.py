@@ -76,6 +76,10 @@ def plan_call(call: Call, database: Database, context: Context) -> Script:
 # ── bind ────────────────────────────────────────────────────────────────────────────────────────
 
 
+ALL_ROWS = 2**63 - 1
+"""A LIMIT that leaves none out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A TRANSFER call whose arguments, relations and layers are known."""
@@ -331,6 +335,12 @@ class CallPlanner:
     def new_run(self) -> str:
         """Return the id of the run that the kernels count under; "" where nothing runs."""
         return self.context.open_run("")
+
+    def fenced(self, relation: str) -> str:
+        """Return a relation to be joined whose own filters stay where they are."""
+        if not self.context.capabilities.lifts_filters:
+            return relation
+        return f"(FROM {relation} LIMIT {ALL_ROWS})"
 
     def resolved(self, call: Call) -> Call:
         """Return a call found in a text with the values of `getvariable('x')` in its arguments."""

@@ -211,6 +211,9 @@ class Planner(Protocol):
     def new_run(self) -> str:
         """Return the id that the kernels of one execution count under; "" where nothing runs."""
 
+    def fenced(self, relation: str) -> str:
+        """Return a relation to be joined whose own filters stay where they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableFunction:

@@ -100,22 +100,26 @@ def select(relation: str) -> str:
     `file` is relative to the folder, of a glob to the last folder before its first `*`, `?` or `[`;
     `folder` is NULL at the top.
 
+    No filter tells the files apart, since DuckDB 1.5 (the shell's) lifts filters above joins and so
+    above the kernels: of a file that is no image, a list of none is unnested.
+
     Example:
         >>> print(select("my photos/"))  # doctest: +ELLIPSIS
         SELECT file, nullif(regexp_extract(file, '([^/]+)/[^/]+$', 1), '') AS folder, path
         FROM (SELECT path, substr(path, 11) AS file
-        FROM (SELECT regexp_replace(file, '^[.]/', '') AS path FROM glob('my photos/**/*')))
-        WHERE regexp_matches(file, '[.](avif|...|jxl)$', 'i')
-        AND NOT regexp_matches(file, '(^|/)[.]')
+        FROM (SELECT unnest(CASE WHEN regexp_matches(path, '[.](avif|...|jxl)$', 'i')
+        AND NOT regexp_matches(substr(path, 11), '(^|/)[.]') THEN [path] END) AS path
+        FROM (SELECT regexp_replace(file, '^[.]/', '') AS path FROM glob('my photos/**/*'))))
     """
     base, pattern = _split(relation.strip())
     endings = f"[.]({'|'.join(IMAGE_SUFFIXES)})$"
-    files = text_literal(_escaped(base) + pattern)
+    files, relative = text_literal(_escaped(base) + pattern), _relative(base)
     return (
         f"SELECT {KEY}, nullif(regexp_extract({KEY}, '([^/]+)/[^/]+$', 1), '') AS folder, {IMAGE}\n"
-        f"FROM (SELECT {IMAGE}, {_relative(base)} AS {KEY}\n"
-        f"FROM (SELECT regexp_replace(file, '^[.]/', '') AS {IMAGE} FROM glob({files})))\n"
-        f"WHERE regexp_matches({KEY}, '{endings}', 'i')\nAND NOT regexp_matches({KEY}, '(^|/)[.]')"
+        f"FROM (SELECT {IMAGE}, {relative} AS {KEY}\n"
+        f"FROM (SELECT unnest(CASE WHEN regexp_matches({IMAGE}, '{endings}', 'i')\n"
+        f"AND NOT regexp_matches({relative}, '(^|/)[.]') THEN [{IMAGE}] END) AS {IMAGE}\n"
+        f"FROM (SELECT regexp_replace(file, '^[.]/', '') AS {IMAGE} FROM glob({files}))))"
     )
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from sqlglot import Token, TokenType, exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError
 from vista_sql.sql import calls, folders
@@ -74,6 +74,12 @@ def parse(text: str, dialect: Dialect = DUCKDB) -> tuple[Statement, ...]:
     """
     if not isinstance(text, str):
         raise QueryError(f"a statement must be text, not {text!r}")
+    if half := re.search("[\ud800-\udfff]", text):
+        raise QueryError(
+            f"a statement must be text, and character {half.start() + 1} of this one is half of a "
+            f"character ({half[0]!r}), as text has that was decoded with errors='surrogateescape'; "
+            "decode it as UTF-8"
+        )
     try:
         tokens = tokenize(text, dialect)
     except SqlglotError:
@@ -354,15 +360,34 @@ def clean_relation(text: str, dialect: Dialect = DUCKDB) -> str:
     if isinstance(tree, exp.Subquery) and not tree.alias:
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
-        try:
-            table = tree_of(f"SELECT * FROM {stripped}\n", dialect)
-            return f"({table.sql(dialect.name, comments=False)})"
-        except SqlglotError:
-            raise QueryError(
-                f"{text!r} is neither a table's name nor a query; "
-                "pass 'name', 'folder/' or '(SELECT …)'"
-            ) from None
+        with contextlib.suppress(SqlglotError):
+            tree = tree_of(f"SELECT * FROM {stripped}\n", dialect)
+    if not isinstance(tree, exp.Query) or _names_no_table(tree):
+        raise QueryError(
+            f"{text!r} is neither a table's name nor a query; "
+            "pass 'name', 'folder/' or '(SELECT …)'"
+        )
     return f"({tree.sql(dialect.name, comments=False)})"
+
+
+def _names_no_table(tree: exp.Expr) -> bool:
+    """Return whether sqlglot took for a table, or for its alias, what can be none.
+
+    Example:
+        >>> texts = ("s3://", "m@1", "foods f", '"a b"', "é")
+        >>> [_names_no_table(tree_of(f"SELECT * FROM {text}", DUCKDB)) for text in texts]
+        [True, True, False, False, False]
+    """
+    for table in tree.find_all(exp.Table):
+        name, alias = table.this, table.args.get("alias")
+        if isinstance(name, exp.Identifier) and not name.quoted and _NO_WORD.search(name.name):
+            return True
+        if alias is not None and not isinstance(alias.this, exp.Identifier | None):
+            return True
+    return False
+
+
+_NO_WORD = re.compile(r"(?![\w$])[\x00-\x7f]")
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
@@ -384,21 +409,22 @@ def _is_name(tokens: Sequence[Token]) -> bool:
 _TOKEN = re.compile(r"<Token token_type: TokenType\.\w+, text: (.*?), line: .*?>")
 
 
-_MISSING = re.compile(r"Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
-
-
 def _first(error: SqlglotError) -> str:
-    """Return the first line of an error, its tokens shown as text.
+    """Return what an error says first, its tokens shown as text, in words of a reader of SQL.
 
     Example:
-        >>> try:
-        ...     tree_of("SELECT 1 +", DUCKDB)
-        ... except SqlglotError as error:
-        ...     print(_first(error))
-        a part of Add is missing
+        >>> for text in ("SELECT 1 +", "SELECT (1"):
+        ...     try:
+        ...         tree_of(text, DUCKDB)
+        ...     except SqlglotError as error:
+        ...         print(_first(error))
+        something is missing at '+'
+        Expecting )
     """
     first = _TOKEN.sub(r"'\1'", str(error).splitlines()[0])
-    first = _MISSING.sub(r"a part of \1 is missing", first)
+    if first.startswith("Required keyword"):
+        (known, *_) = error.errors if isinstance(error, ParseError) else [{}]
+        return f"something is missing at {known.get('highlight', '')!r}"
     return re.sub(r"\.? Line \d+, Col: \d+\.$", "", first)
 
 

@@ -54,8 +54,7 @@ def tree_of(text: str, dialect: Dialect) -> exp.Expr:
 
 
 def _unread(error: Exception) -> str:
-    too_deep = isinstance(error, RecursionError)
-    return "it nests too deep" if too_deep else f"it is not understood ({type(error).__name__})"
+    return "it nests too deep" if isinstance(error, RecursionError) else "it is not understood"
 
 
 class OursAreQuiet(logging.Filter):

@@ -283,7 +283,11 @@ def _file(path: Path) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
-@cache
 def files(folder: str) -> Files:
-    """Return the files of a folder: the same object wherever this process asks."""
-    return Files(os.path.realpath(folder))
+    """Return the files of a folder: the same object however this process names it."""
+    return _of_place(os.path.realpath(folder))
+
+
+@cache
+def _of_place(folder: str) -> Files:
+    return Files(folder)

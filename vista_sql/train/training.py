@@ -269,7 +269,7 @@ class TrainingRun:
         if spec.home:
             known = models.with_fingerprint(spec.home, spec.model, fingerprint)
             if known is not None:
-                return result_rows(models.document(spec.home, spec.model, known))
+                return result_rows(self._kept(known))
         began = time.perf_counter()
         if self._race is not None:
             self._race.begin_last_training()
@@ -401,6 +401,22 @@ class TrainingRun:
                 "test_fraction"
             )
         return values
+
+    def _kept(self, version: int) -> dict[str, Any]:
+        """Return a version's document, its rows with a warning where the bare name is another's."""
+        name, home = self.spec.model, self.spec.home
+        kept, newest = models.document(home, name, version), models.versions(home, name)[-1]
+        if newest == version:
+            return kept
+        said = (
+            f"version {version} was trained from the same data before, and {name!r} is version "
+            f"{newest}: '{name}@{version}' is this one"
+        )
+        rows = [
+            row | {"warning": "; ".join(filter(None, (said, row.get("warning"))))}
+            for row in kept["rows"]
+        ]
+        return kept | {"rows": rows}
 
     def _fingerprint(self, reader: RowReader) -> str:
         """Hash what the models follow from: rows in any order, columns, options, versions."""

@@ -45,6 +45,9 @@ class PlannerStub:
     def can_run(self, engine):
         return True
 
+    def fenced(self, relation):
+        return relation
+
     def new_run(self):
         return "statement"
 

@@ -129,7 +129,18 @@ def test_the_same_training_again_returns_the_kept_version(digits):
     assert {row["model"][-2:] for row in other} == {"@2"}
     fewer = digits.train("SELECT * FROM digits WHERE id > 0", exclude=["digit"])
     assert {row["model"][-2:] for row in fewer} == {"@3"}
-    assert digits.train("digits", exclude=["digit"]) == first
+    known = [row | {"warning": None} for row in digits.train("digits", exclude=["digit"])]
+    assert known == [row | {"warning": None} for row in first]
+
+
+def test_a_kept_version_that_the_bare_name_does_not_mean_says_so(digits):
+    first = digits.train("digits", exclude=["digit"], features=["ink"])
+    digits.train("digits", exclude=["digit"], features=["ink"], seed=8)
+    (again,) = digits.train("digits", exclude=["digit"], features=["ink"])
+    assert again["model"] == first[0]["model"] == "m/structured@1"
+    assert again["warning"] == (
+        "version 1 was trained from the same data before, and 'm' is version 2: 'm@1' is this one"
+    )
 
 
 def test_two_trainings_in_one_statement_do_not_mix(digits):

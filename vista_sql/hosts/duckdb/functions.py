@@ -6,6 +6,7 @@ import contextlib
 import errno
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -56,7 +57,15 @@ def translated() -> Iterator[None]:
             raise found from error
         if isinstance(error, OSError):
             raise duckdb.Error(str(error)) from error
+        if _GENERATED.search(str(error)):
+            said, _, excerpt = str(error).partition("LINE ")
+            shown = said.rstrip() if _GENERATED.search(excerpt) else str(error)
+            raise type(error)(_GENERATED.sub(r"\1", shown)) from error
         raise
+
+
+_GENERATED = re.compile(r"__vista_[0-9a-f]{8}_(\w+)")
+"""A name in SQL that the user never wrote, and the part of it that says what it is of."""
 
 
 def _too_long(error: OSError) -> QueryError:

@@ -65,13 +65,22 @@ def read(body: memoryview, types: Sequence[Type], rows: int) -> list[pa.Array]:
     """Return a request's columns; they keep `body` alive.
 
     Raises:
-        HostError: the body ends too early, or goes on.
+        HostError: the body ends too early, or goes on, or is not of these types.
     """
     reader = _Reader(body)
-    columns = [reader.column(kind, rows) for kind in types]
+    try:
+        columns = [reader.column(kind, rows) for kind in types]
+    except _UNLIKE as error:
+        raise HostError(f"a request's columns are not of the types that it says: {error}") from None
     if reader.at != len(body):
         raise HostError(f"a request has {len(body)} bytes, its columns {reader.at}")
     return columns
+
+
+_UNLIKE = (
+    TypeError, ValueError, LookupError, ArithmeticError, RecursionError, NotImplementedError,
+    pa.ArrowException,
+)  # fmt: skip
 
 
 class _Reader:
@@ -116,6 +125,8 @@ class _Reader:
             arrow = pa.large_list(values.type)
             return pa.Array.from_buffers(arrow, n, [valid, offsets], children=[values])
         if type_id == ARRAY:
+            if kind[1] < 1:
+                raise HostError(f"a request has an array of {kind[1]} elements")
             values = self.column(kind[2], n * kind[1])
             arrow = pa.list_(values.type, kind[1])
             return pa.Array.from_buffers(arrow, n, [valid], children=[values])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import socket
 import struct
@@ -34,8 +35,11 @@ WELL, ERROR = 0, 1  # kinds of replies
 FRAME = struct.Struct("=4sIQQ")  # magic, kind, bytes of text, bytes of body: link.c
 MAGIC = b"VSQ1"
 MOST_TEXT_BYTES = 64 << 20  # of a description; bodies are as large as the user's rows
+MOST_ROWS = 1 << 20  # of a call; DuckDB hands over 2,048
+TRUSTED_BYTES = 64 << 20  # of memory for what is announced, until so much of it has come
 SENT_AT_ONCE = 1 << 20
 WATCH_SECONDS = 0.1
+GREETING_SECONDS = 10.0  # in which a client must say hello
 
 
 class Cancelled(BaseException):
@@ -108,8 +112,11 @@ class Server:
         while not self._stopped and not self._is_idle():
             readable, _, _ = select.select([self._socket], [], [], 0.5)
             if readable:
-                with suppress(OSError):
+                try:
                     client, _ = self._socket.accept()
+                except OSError:  # it has gone again, or there are too many
+                    time.sleep(WATCH_SECONDS)
+                else:
                     self._start(client)
         self.close()
 
@@ -149,7 +156,9 @@ class Server:
         joined = ""
         try:
             with client:
+                client.settimeout(GREETING_SECONDS)
                 joined, shell = self._greeted(client)
+                client.settimeout(None)
                 while shell is not None:
                     self._served(client, shell)
         except (EOFError, OSError, Cancelled):
@@ -181,7 +190,11 @@ class Server:
                 "install` once more), and run the statement again",
             )
             return "", None
-        name, database = str(hello.get("session")), str(hello.get("database"))
+        name, database = hello.get("session"), hello.get("database")
+        if not (isinstance(name, str) and re.fullmatch(r"[\w-]{1,80}", name)):
+            raise HostError(f"{name!r} is no session's name")  # a folder is called by it
+        if not isinstance(database, str) or "\0" in database:
+            raise HostError(f"{database!r} is no database's path")
         with self._opening:
             shell, n = self._shells.get(name, (None, 0))
             shell = shell or self._open(name, database)
@@ -204,8 +217,6 @@ class Server:
         try:
             body = _exactly(client, n_body)
         except MemoryError as error:
-            while n_body:  # read it all the same: a client that writes hears nothing
-                n_body -= len(_exactly(client, min(n_body, SENT_AT_ONCE)))
             _send(client, ERROR, self._sentence(error))
             return
         cancelled = threading.Event()
@@ -243,13 +254,14 @@ class Server:
             with self._lock:
                 while not self._running:
                     self._lock.wait()
-                running = {c: event for c, event in self._running.items() if c.fileno() >= 0}
-            try:
-                gone, _, _ = select.select(list(running), [], [], WATCH_SECONDS)
-            except (OSError, ValueError):  # one of them has just been closed
-                continue
-            for client in gone:
-                running[client].set()
+                by_descriptor = ((c.fileno(), event) for c, event in self._running.items())
+                running = {n: event for n, event in by_descriptor if n >= 0}  # -1: just closed
+            watched = select.poll()
+            for descriptor in running:
+                watched.register(descriptor, select.POLLIN)
+            gone = watched.poll(WATCH_SECONDS * 1000)
+            for descriptor, _ in gone:
+                running[descriptor].set()
             if gone:
                 time.sleep(WATCH_SECONDS)  # they leave the table when their kernels notice
 
@@ -258,21 +270,33 @@ def _answer(
     shell: Handler, text: bytes, body: memoryview, cancelled: threading.Event
 ) -> list[columns.Part]:
     """Return the bytes of what a call returns."""
-    document = _document(text)
-    request = Request(
-        function=document["call"],
-        rows=document["rows"],
-        columns=columns.read(body, document["types"], document["rows"]),
-        folder=document["folder"],
-        environment=document["environment"],
-        cancelled=cancelled,
-    )
+    request = _request(_document(text), body, cancelled)
     array, kind = shell.call(request)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if len(array) != request.rows:
         raise HostError(f"{request.function} returned {len(array)} of {request.rows} rows")
     return list(columns.write(array, kind))
+
+
+def _request(document: Mapping[str, Any], body: memoryview, cancelled: threading.Event) -> Request:
+    """Return the call that a document and its columns are.
+
+    Raises:
+        HostError: something of it is missing, or of another kind.
+    """
+    function, rows, folder = (document.get(name) for name in ("call", "rows", "folder"))
+    environment = document.get("environment")
+    if not (isinstance(function, str) and isinstance(folder, str) and "\0" not in folder):
+        raise HostError(f"a request calls {function!r} in {folder!r}, and both must be names")
+    if not isinstance(rows, int) or isinstance(rows, bool) or not 0 <= rows <= MOST_ROWS:
+        raise HostError(f"a request has {rows!r} rows, and can have 0 to {MOST_ROWS:,}")
+    if not isinstance(environment, dict) or not all(
+        isinstance(value, str) for value in environment.values()
+    ):
+        raise HostError(f"a request's environment is {environment!r}, and must be texts by name")
+    read = columns.read(body, document.get("types") or [], rows)
+    return Request(function, rows, read, folder, environment, cancelled)
 
 
 def stop(path: Path) -> bool:
@@ -326,26 +350,48 @@ def _head(client: socket.socket) -> tuple[int, bytes, int]:
         HostError: what came is no frame.
     """
     magic, kind, n_text, n_body = FRAME.unpack(_exactly(client, FRAME.size))
-    if magic != MAGIC or n_text > MOST_TEXT_BYTES:
+    if magic != MAGIC or n_text > MOST_TEXT_BYTES or n_body > sys.maxsize:
         raise HostError(f"this is not a request: {magic!r}")
     return kind, bytes(_exactly(client, n_text)), n_body
 
 
 def _exactly(client: socket.socket, n_bytes: int) -> memoryview:
-    buffer = np.empty(n_bytes, np.uint8).data
+    """Return the next bytes; memory is taken for the first of them, and for all when those came.
+
+    Raises:
+        EOFError: the client has gone.
+        MemoryError: there is none for so many; all the same they were read.
+    """
     at = 0
-    while at < n_bytes:
+    try:
+        buffer = np.empty(min(n_bytes, TRUSTED_BYTES), np.uint8).data
+        at = _filled(client, buffer, 0)
+        if at < n_bytes:
+            whole = np.empty(n_bytes, np.uint8).data
+            whole[:at] = buffer
+            at = _filled(client, buffer := whole, at)
+    except MemoryError:
+        passed = bytearray(SENT_AT_ONCE)
+        while at < n_bytes:  # a client that writes hears nothing
+            at += _filled(client, memoryview(passed)[: n_bytes - at], 0)
+        raise
+    return buffer
+
+
+def _filled(client: socket.socket, buffer: memoryview, at: int) -> int:
+    """Fill a buffer from place `at` on; return its length."""
+    while at < len(buffer):
         got = client.recv_into(buffer[at:])
         if not got:
             raise EOFError
         at += got
-    return buffer
+    return at
 
 
 def _document(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HostError(f"a request's text is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise HostError("a request's text is not a JSON object")

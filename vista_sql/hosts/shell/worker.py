@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from vista_sql.errors import HostError
 from vista_sql.hosts import HostKind, macros
 from vista_sql.hosts.binding import Binder, Look
 from vista_sql.hosts.duckdb.functions import kernels
@@ -31,7 +32,7 @@ from vista_sql.sql.calls import Call
 HOST = HostKind(
     "shell",
     "the stock duckdb shell: one SELECT, planned by the worker while the shell binds it",
-    Capabilities(),
+    Capabilities(lifts_filters=True),
 )
 
 PLANNING = threading.Lock()
@@ -64,7 +65,9 @@ class Shell:
         if request.function == "vista_home":
             home = self._binder.home(Settings({}, request.environment), request.folder)
             return pa.array([home] * request.rows, pa.large_string()), pa.large_string()
-        kernel = self._kernels[request.function]
+        kernel = self._kernels.get(request.function)
+        if kernel is None:
+            raise HostError(f"a request calls {request.function!r}, and there is no such function")
         raise_if_cancelled = partial(_raise_if_cancelled, request)
         runtime = self._runtime.for_call(raise_if_cancelled)
         try:
@@ -93,13 +96,27 @@ class Shell:
         self, request: Request, call: Call, variables: Mapping[str, Any], look: Look
     ) -> str:
         settings = Settings(variables, request.environment)
-        with PLANNING, contextlib.chdir(request.folder):
+        with PLANNING, _standing_in(request.folder):
             return self._binder.expand(call, settings, request.folder, look)
 
     def close(self) -> None:
         """Write what its runs did; drop what a database in memory left."""
         self._binder.flush()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _standing_in(folder: str) -> Iterator[None]:
+    """Make a shell's working folder this process's."""
+    with contextlib.ExitStack() as back:
+        try:
+            back.enter_context(contextlib.chdir(folder))
+        except OSError as error:
+            raise HostError(
+                f"the shell's working folder {folder!r} cannot be entered ({error.strerror}); go "
+                "to another one with .cd"
+            ) from error
+        yield
 
 
 def _raise_if_cancelled(request: Request) -> None:
