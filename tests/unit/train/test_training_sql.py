@@ -389,6 +389,9 @@ class SettingsOnly:
     def resolved(self, call):
         return call
 
+    def engine(self, call, cnn):
+        return "tensorflow"
+
     def setting(self, name, call):
         return Settings({}, {}).value(name, call.get(name))
 
@@ -407,6 +410,7 @@ def test_a_record_says_how_each_column_was_made():
         "weights": "bundled",
         "pool": "max2x2",
         "dtype": "float32",
+        "engine": "tensorflow",
         "prefix": "a_",
         "key": "id",
         "image": None,
