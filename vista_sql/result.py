@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -71,6 +72,7 @@ class Result:
         open_reader: Callable[[int], Iterator[pa.RecordBatch]],
         schema: pa.Schema | None = None,
         kept_bytes: int | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Wrap a statement that is bound but has not run.
 
@@ -79,9 +81,10 @@ class Result:
             open_reader: runs the statement, given the most rows in a batch; called at most once.
             schema: of the batches, if known before they are read.
             kept_bytes: most that may be kept in memory; None: any number.
+            turn: encloses the beginning of the reading, as threads take turns on the connection.
         """
         self._columns, self._open, self._schema = tuple(columns), open_reader, schema
-        self._kept_bytes = kept_bytes
+        self._kept_bytes, self._turn = kept_bytes, turn
         self._table: pa.Table | None = None
         self._streamed = False
         self._reading = threading.RLock()
@@ -109,20 +112,38 @@ class Result:
         Raises:
             StreamedError: the rows were streamed before; a statement runs once.
         """
-        with self._reading:
-            if self._table is not None:
-                return self._table.to_reader(max_chunksize=rows)
-            if self._streamed:
-                raise StreamedError(
-                    "the rows of this result were streamed already; run the statement again, or "
-                    "call .arrow() first to keep them"
-                )
-            self._streamed = True
+        if not self._refuse_streamed():
+            with self._alone():
+                if not self._refuse_streamed():
+                    self._streamed = True
+                    return self._opened(rows)
+        return self.arrow().to_reader(max_chunksize=rows)
+
+    def _opened(self, rows: int) -> pa.RecordBatchReader:
+        """Run the statement up to its first batch."""
         batches = self._open(rows)
-        first = next(batches, None)
+        first = next(batches, None)  # DuckDB has looked names up then
         if first is None:
             return pa.RecordBatchReader.from_batches(self._schema or pa.schema([]), iter(()))
         return pa.RecordBatchReader.from_batches(first.schema, self._all(first, batches))
+
+    def _refuse_streamed(self) -> bool:
+        """Return whether the rows are kept; refuse to read them where they were streamed."""
+        if self._table is None and self._streamed:
+            raise StreamedError(
+                "the rows of this result were streamed already; run the statement again, or "
+                "call .arrow() first to keep them"
+            )
+        return self._table is not None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Enclose reading: in a turn on the connection, then alone on this result.
+
+        In this order always: who has the turn may read results that wait (`keep_unread`).
+        """
+        with self._turn(), self._reading:
+            yield
 
     def _all(
         self, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
@@ -141,21 +162,24 @@ class Result:
         Raises:
             PlanError: they take more than the memory limit leaves beside what computes them.
         """
-        with self._reading:
-            if self._table is None:
-                batches, reader, is_all = self._kept()
-                if not is_all:
-                    reader.close()
-                    raise PlanError(self._too_large())
-                self._table = pa.Table.from_batches(batches, reader.schema)
-            return self._table
+        if not self._refuse_streamed():
+            with self._alone():
+                if not self._refuse_streamed():
+                    batches, reader, is_all = self._kept()
+                    if not is_all:
+                        self._streamed = True
+                        reader.close()
+                        raise PlanError(self._too_large())
+                    self._table = pa.Table.from_batches(batches, reader.schema)
+        assert self._table is not None  # noqa: S101 - it is kept once it was not refused
+        return self._table
 
     def keep_unread(self) -> None:
         """Read the rows now and keep them, unless they were asked for before.
 
         What goes wrong is raised when they are asked for.
         """
-        with self._reading:
+        with self._alone():
             if self._streamed:
                 return
             try:
@@ -165,12 +189,18 @@ class Result:
 
     def _kept(self) -> tuple[list[pa.RecordBatch], pa.RecordBatchReader, bool]:
         """Return batches, as many as may be kept, what reads on after them, and if they are all."""
-        reader, batches, kept_bytes = self.reader(), [], 0
-        for batch in reader:
-            batches.append(batch)
-            kept_bytes += batch.nbytes
-            if self._kept_bytes is not None and kept_bytes > self._kept_bytes:
-                return batches, reader, False
+        batches: list[pa.RecordBatch] = []
+        kept_bytes = 0
+        try:
+            reader = self._opened(DEFAULT_ROWS)
+            for batch in reader:
+                batches.append(batch)
+                kept_bytes += batch.nbytes
+                if self._kept_bytes is not None and kept_bytes > self._kept_bytes:
+                    return batches, reader, False
+        except BaseException:
+            self._streamed = True  # a statement runs once
+            raise
         return batches, reader, True
 
     def _too_large(self) -> str:
@@ -312,26 +342,33 @@ class Result:
 
         Where its rows cannot be kept, those read so far are put back: streams begin with them.
         """
-        with self._reading:
-            if self._table is None and self._streamed:
-                empty = pa.table({name: [] for name in dict(self._columns)})
-                note = "the rows were streamed already"
-                return values.html(empty, list(dict(self._columns).values()), note)
-            if self._table is not None:
-                table, note = self._table, ""
-            else:
-                batches, reader, is_all = self._kept()
-                table = pa.Table.from_batches(batches, reader.schema)
-                if is_all:
-                    self._table, note = table, ""
-                else:
-                    self._open = lambda rows: _limited(chain(batches, reader), rows)
-                    self._streamed, note = False, self._too_large()
+        begun = self._kept_or_streamed()
+        if begun is None:
+            with self._alone():
+                begun = self._kept_or_streamed() or self._begun()
+        table, note = begun
         shown = table.slice(0, SHOWN_ROWS)
         if not note:
             more = "" if len(shown) == len(table) else f", the first {len(shown)} are shown"
             note = f"{format_count(len(table), 'row')}{more}"
         return values.html(shown, self.types, note)
+
+    def _kept_or_streamed(self) -> tuple[pa.Table, str] | None:
+        """Return the rows that are kept, or none and why; None: the statement has not run."""
+        if self._table is None and self._streamed:
+            nothing = [pa.nulls(0) for _ in self._columns]
+            return pa.table(nothing, names=self.columns), "the rows were streamed already"
+        return None if self._table is None else (self._table, "")
+
+    def _begun(self) -> tuple[pa.Table, str]:
+        """Run the statement; return its rows, the first ones if not all may be kept, and why."""
+        batches, reader, is_all = self._kept()
+        table = pa.Table.from_batches(batches, reader.schema)
+        if is_all:
+            self._table = table
+            return table, ""
+        self._open = lambda rows: _limited(chain(batches, reader), rows)
+        return table, self._too_large()
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -146,3 +146,16 @@ def test_threads_share_one_result(fresh_db):
 
 def test_a_session_lasts_until_its_result_is_read():
     assert foods.connect().query("SELECT count(*) FROM images").fetchone() == (12,)
+
+
+def test_who_has_the_turn_may_read_a_result_for_which_another_thread_waits():
+    with vista_sql.connect() as db:
+        result = db.query("SELECT 1 AS x")
+        with result._turn():
+            waits = threading.Thread(target=result.arrow, daemon=True)
+            waits.start()
+            time.sleep(0.1)  # … for the turn
+            result.keep_unread()
+        waits.join(10)
+        assert not waits.is_alive()
+        assert result.fetchall() == [(1,)]

@@ -71,6 +71,15 @@ class InProcess(Host[Result]):
         """Return what encloses all that is asked of the connection; see `Turns.turn`."""
         return self._lent.turns.turn()
 
+    @contextlib.contextmanager
+    def _reading_turn(self) -> Iterator[None]:
+        """Enclose the beginning of a reading, or all of it; what it lets go of goes with it."""
+        with self.turn():
+            try:
+                yield
+            finally:
+                self._lent.tidy()
+
     @property
     def capabilities(self) -> Capabilities:
         """What the host can do."""
@@ -176,7 +185,7 @@ class InProcess(Host[Result]):
                 finally:
                     watched.ended()
 
-        result = Result(columns, read, kept_bytes=allowed.kept_bytes)
+        result = Result(columns, read, kept_bytes=allowed.kept_bytes, turn=self._reading_turn)
         weak = weakref.ref(result)  # no cycle: what is lent goes when the result does
         weakref.finalize(result, kept.close)
         self._lent.waits(result)
