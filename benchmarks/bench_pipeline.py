@@ -2,8 +2,8 @@
 
 Contestants, in interleaved rounds: `infer` runs the network on pixels in memory, `decode` the
 decoder on JPEG bytes, and `sql` a statement of TRANSFER over a DuckDB table of the same JPEGs,
-every feature read as Arrow. On the same cores the statement cannot be faster than
-1 / (1 / infer + 1 / decode). Weights are random: cost, not quality.
+without hints, the features of all default layers read as Arrow. On the same cores it is not faster
+than 1 / (1 / infer + 1 / decode). Weights are random: cost, not quality.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from bench_inference import BATCH, FIVE, SIDE
 from machine import cores
 from photos import photos
 from rounds import compete, serve, spread
 
+from vista_sql import roster
+
 CONTESTANTS = ("infer", "decode", "sql")
 
 
-def prepare(cnn: str, n_images: int, dtype: str) -> Callable[[str], Callable[[], float]]:
+def prepare(
+    cnn: str, n_images: int, dtype: str, engine: str
+) -> Callable[[str], Callable[[], float]]:
     def contestant(name: str) -> Callable[[], float]:
-        run = {"infer": infer, "decode": decode, "sql": sql}[name](cnn, n_images, dtype)
+        run = {"infer": infer, "decode": decode, "sql": sql}[name](cnn, n_images, dtype, engine)
 
         def timed() -> float:
             begun = time.perf_counter()
@@ -36,16 +39,15 @@ def prepare(cnn: str, n_images: int, dtype: str) -> Callable[[str], Callable[[],
     return contestant
 
 
-def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
-    from vista_sql import roster
+def infer(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
     from vista_sql.hosts.duckdb.process import process
     from vista_sql.kernels import InferSpec
 
-    names = tuple(roster.load(cnn).canonical(layer) for layer in FIVE[cnn])
-    network = process().runtime.network(InferSpec(cnn, names, weights="random", dtype=dtype))
-    pixels = np.random.default_rng(0).integers(
-        0, 256, (n_images, SIDE[cnn], SIDE[cnn], 3), np.uint8
-    )
+    facts = roster.load(cnn)
+    names = tuple(dict.fromkeys(map(facts.canonical, facts.feature_layers)))
+    spec = InferSpec(cnn, names, weights="random", dtype=dtype, engine=engine)
+    network = process().runtime.network(spec)
+    pixels = np.random.default_rng(0).integers(0, 256, (n_images, *facts.input_shape), np.uint8)
 
     def run() -> None:
         for first in range(0, n_images, network.batch_rows):
@@ -54,20 +56,21 @@ def infer(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     return run
 
 
-def decode(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
+def decode(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
     from vista_sql import catalog
 
     decoder = catalog.module("vista_sql.udfs", "images.decoding")
-    images, side, pool = photos(n_images), SIDE[cnn], ThreadPoolExecutor(cores())
+    images, pool = photos(n_images), ThreadPoolExecutor(cores())
+    shape = roster.load(cnn).input_shape
 
     def run() -> None:
-        out = np.empty((n_images, side, side, 3), np.uint8)
+        out = np.empty((n_images, *shape), np.uint8)
         list(pool.map(lambda i: decoder.decode(images[i], "rgb", out[i]), range(n_images)))
 
     return run
 
 
-def sql(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
+def sql(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
     import pyarrow as pa
 
     import vista_sql
@@ -81,10 +84,9 @@ def sql(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
     def run() -> int:
         runs[0] += 1  # the bytes differ from run to run: nothing is remembered from the one before
         images = f"(SELECT id, image || ''{runs[0]}''::BLOB AS image FROM images)"
-        layers = ", ".join(f"'{layer}'" for layer in FIVE[cnn])
         statement = (
-            f"SELECT * FROM TRANSFER(cnn => '{cnn}', layers => [{layers}], images => '{images}', "
-            f"store => false, weights => 'random', dtype => '{dtype}')"
+            f"SELECT * FROM TRANSFER(cnn => '{cnn}', images => '{images}', store => false, "
+            f"weights => 'random', dtype => '{dtype}', engine => '{engine}')"
         )
         errors = rows = 0
         for batch in db.query(statement):
@@ -98,22 +100,24 @@ def sql(cnn: str, n_images: int, dtype: str) -> Callable[[], object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cnn", nargs="?", default="resnet50", choices=sorted(BATCH))
-    parser.add_argument("--images", type=int, help="in a round; by default about four batches")
+    parser.add_argument("cnn", nargs="?", default="resnet50", choices=roster.names())
+    parser.add_argument("--images", type=int, default=128, help="in a round")
+    parser.add_argument("--engine", default="tensorflow", choices=("tensorflow", "openvino"))
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--smoke", action="store_true", help="once, on little data")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    n_images = given.images or 4 * BATCH[given.cnn]
+    n_images = given.images
     if given.smoke:
         given.cnn, n_images, given.rounds = "alexnet", 64, 1
     if given.serve:
-        serve(prepare(given.cnn, n_images, given.dtype), given.serve)
+        serve(prepare(given.cnn, n_images, given.dtype, given.engine), given.serve)
         return
     arguments = [given.cnn, "--images", str(n_images), "--dtype", given.dtype]
+    arguments += ["--engine", given.engine]
     seconds = compete(__file__, list(CONTESTANTS), arguments, given.rounds, lambda: None)
-    print(f"{given.cnn} {given.dtype}, {len(FIVE[given.cnn])} layers, {n_images} JPEGs a round")
+    print(f"{given.cnn} {given.dtype}, {given.engine}, {n_images} JPEGs a round")
     for name, found in seconds.items():
         print(f"  {name:8}{spread([n_images / s for s in found]):>24} images/s")
     rounds = zip(seconds["infer"], seconds["decode"], seconds["sql"], strict=True)
