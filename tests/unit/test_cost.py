@@ -113,7 +113,7 @@ def test_an_image_starts_from_a_stored_base_where_that_is_cheaper():
 
 def test_measured_layers_take_what_was_measured_and_others_lie_between():
     cnn = load("resnet50")
-    key = network_key("resnet50", "float32", "auto")
+    key = network_key("resnet50", "float32", "auto", "tensorflow")
     low, high = cnn.layer("conv4_6"), cnn.layer("conv5_3")
     rates = replace(
         DEFAULTS, networks={key: {low.name: (low.flops, 0.010), high.name: (high.flops, 0.014)}}

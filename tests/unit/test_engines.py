@@ -12,7 +12,7 @@ from vista_sql.errors import SettingError
 from vista_sql.hosts import engines as hosts_engines
 from vista_sql.kernels import Engine
 from vista_sql.machine.resources import Processor
-from vista_sql.planning.engines import NO_ENGINES, Engines, choose
+from vista_sql.planning.engines import NO_ENGINES, EngineChoice, Engines, choose
 from vista_sql.settings import Settings, Value
 
 LENET = roster.load("lenet5")
@@ -26,30 +26,21 @@ def test_the_names_are_those_of_the_folders():
 
 
 @pytest.mark.parametrize(
-    ("known", "cnn", "device", "dtype", "engine", "why"),
+    ("known", "engine", "why"),
     [
-        (BOTH, LENET, "auto", "float32", "openvino", "it is installed"),
-        (BOTH, LENET, "cpu", "bfloat16", "openvino", "it is installed"),
-        (NO_ENGINES, LENET, "auto", "float32", "tensorflow", "OpenVINO is not installed"),
-        (replace(BOTH, has_gpu=True), LENET, "auto", "float32", "tensorflow", "on a GPU"),
-        (replace(BOTH, has_gpu=True), LENET, "cpu", "float32", "openvino", "on a CPU"),
-        (BOTH, LENET, "gpu", "float32", "tensorflow", "on a GPU"),
-        (BOTH, KERAS, "auto", "float32", "tensorflow", "a .keras file"),
-        (replace(BOTH, has_bfloat16=False), LENET, "auto", "bfloat16", "tensorflow", "imitates"),
-        (replace(BOTH, has_bfloat16=False), LENET, "auto", "float32", "openvino", "installed"),
-        (Engines(frozenset({"openvino"})), KERAS, "auto", "bfloat16", "openvino", "installed"),
+        (BOTH, "tensorflow", "the reference"),
+        (NO_ENGINES, "tensorflow", "the reference"),
+        (Engines(frozenset({"openvino"})), "openvino", "TensorFlow is not installed"),
     ],
 )
-def test_auto_takes_what_is_here_and_can(known, cnn, device, dtype, engine, why):
-    found = choose(AUTO, known, cnn, device=device, dtype=dtype)
-    assert found.name == engine
-    assert why in found.why
+def test_auto_takes_the_reference_where_it_is(known, engine, why):
+    assert choose(AUTO, known) == EngineChoice(engine, why)
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_what_is_asked_for_is_taken(engine):
     asked = Settings({"vista_engine": engine.upper()}, {}).value("engine")
-    found = choose(asked, NO_ENGINES, KERAS, device="gpu", dtype="bfloat16")
+    found = choose(asked, NO_ENGINES)
     assert (found.name, found.why) == (engine, "as given: SET VARIABLE vista_engine")
 
 

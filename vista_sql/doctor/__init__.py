@@ -267,8 +267,7 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
 
 
 def _chosen_engine(cnn: Cnn) -> EngineChoice:
-    asked, device = Settings().value("engine"), Settings().value("device").value
-    return choose(asked, engines.here(), cnn, device=device, dtype="float32")
+    return choose(Settings().value("engine"), engines.here())
 
 
 def _hosts() -> Iterator[Finding]:

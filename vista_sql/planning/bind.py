@@ -166,13 +166,7 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
 
 def engine_of(call: Call, cnn: Cnn, context: KnowsEngines) -> EngineChoice:
     """Return who runs the network of a call: its own argument's, else the session's choice."""
-    return engines.choose(
-        context.setting("engine", call),
-        context.engines,
-        cnn,
-        device=context.setting("device", call).value,
-        dtype=call.get("dtype"),
-    )
+    return engines.choose(context.setting("engine", call), context.engines)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import get_args
 
 from vista_sql.kernels import Engine
-from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 
 AUTO = "auto"
@@ -41,35 +40,24 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 """Of a workload for which nobody chose: its network does not run."""
 
 
-def choose(asked: Value, known: Engines, cnn: Cnn, *, device: str, dtype: str) -> EngineChoice:
-    """Return who runs a CNN.
+def choose(asked: Value, known: Engines) -> EngineChoice:
+    """Return who runs networks: TensorFlow where it is, unless another is asked for.
 
     Args:
         asked: the setting `engine`.
         known: who can run networks.
-        cnn: the CNN.
-        device: 'auto', 'cpu' or 'gpu'.
-        dtype: of the arithmetic, 'float32' or 'bfloat16'.
 
     Example:
-        >>> from vista_sql import roster
         >>> both = Engines(frozenset({"tensorflow", "openvino"}))
-        >>> lenet5, auto = roster.load("lenet5"), Value("engine", AUTO, "default")
-        >>> choose(auto, both, lenet5, device="auto", dtype="float32").name
+        >>> auto = Value("engine", AUTO, "default")
+        >>> choose(auto, both).name
+        'tensorflow'
+        >>> choose(auto, Engines(frozenset({"openvino"}))).name
         'openvino'
-        >>> choose(auto, both, lenet5, device="gpu", dtype="float32")
-        EngineChoice(name='tensorflow', why='it runs networks on a GPU')
     """
     for name in get_args(Engine):
         if asked.value == name:
             return EngineChoice(name, f"as given: {asked.source}")
-    if "openvino" not in known.installed:
-        return EngineChoice("tensorflow", "OpenVINO is not installed")
-    if "tensorflow" in known.installed:
-        if device == "gpu" or (device == "auto" and known.has_gpu):
-            return EngineChoice("tensorflow", "it runs networks on a GPU")
-        if cnn.name.lower().endswith(".keras"):
-            return EngineChoice("tensorflow", "a .keras file may hold what only TensorFlow runs")
-        if dtype == "bfloat16" and not known.has_bfloat16:
-            return EngineChoice("tensorflow", "it imitates bfloat16 where the CPU has none")
-    return EngineChoice("openvino", "it is installed, and runs networks on a CPU")
+    if "tensorflow" in known.installed or "openvino" not in known.installed:
+        return EngineChoice("tensorflow", "the reference")
+    return EngineChoice("openvino", "TensorFlow is not installed")

@@ -2,10 +2,10 @@ SELECT len(f6) AS n FROM TRANSFER(cnn => 'lenet5', layers => ['conv3', 'f6'], st
 -- output --
 -- __vista_fa2fd32e_rows: read 256 rows at a time
 CREATE TEMP VIEW __vista_fa2fd32e_rows AS
-SELECT __vista_fa2fd32e_structured."price", __vista_fa2fd32e_structured."id" AS __vista_fa2fd32e_key, __vista_fa2fd32e_images."image" AS __vista_fa2fd32e_image
-FROM foods AS __vista_fa2fd32e_structured
-JOIN images AS __vista_fa2fd32e_images
-  ON __vista_fa2fd32e_structured."id" = __vista_fa2fd32e_images."id";
+SELECT "structured =>"."price", "structured =>"."id" AS __vista_fa2fd32e_key, "images =>"."image" AS __vista_fa2fd32e_image
+FROM foods AS "structured =>"
+JOIN images AS "images =>"
+  ON "structured =>"."id" = "images =>"."id";
 
 SELECT len(f6) AS n FROM (
 SELECT

@@ -11,7 +11,8 @@ from vista_sql.kernels import InferSpec
 
 
 def distinct(column, folder=""):
-    return DistinctImages(image_column(column, InferSpec("lenet5", ())), folder)
+    images = image_column(column, InferSpec("lenet5", ()), pa.nulls(len(column)))
+    return DistinctImages(images, folder)
 
 
 def test_bytes_and_paths_of_one_column_are_numbered_as_they_come():

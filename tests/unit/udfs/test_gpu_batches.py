@@ -133,7 +133,7 @@ def test_a_network_on_a_gpu_runs_in_batches_that_fit(monkeypatch):
     expected = network.features(["block", "top"], "max2x2", images)
     lengths = []
     network.runner.on_gpu = True  # its arithmetic stays the CPU's, so the bits are the same
-    straight = network._pass
+    straight = network.runner._pass
 
     def counted(start, outputs, values):
         lengths.append(len(values))
@@ -142,7 +142,7 @@ def test_a_network_on_a_gpu_runs_in_batches_that_fit(monkeypatch):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return straight(start, outputs, values)
 
-    monkeypatch.setattr(network, "_pass", counted)
+    monkeypatch.setattr(network.runner, "_pass", counted)
     need = network.runner.guard._need
     monkeypatch.setattr(
         network.runner.guard, "_free", lambda: need.weights_bytes + 9 * need.row_bytes + 1

@@ -12,7 +12,8 @@ from vista_sql.kernels import InferSpec
 
 
 def distinct(blobs):
-    return DistinctImages(image_column(pa.array(blobs), InferSpec("lenet5", ())), "")
+    images = image_column(pa.array(blobs), InferSpec("lenet5", ()), pa.nulls(len(blobs)))
+    return DistinctImages(images, "")
 
 
 IMAGES = distinct([b"a", b"b", None, b"a", b"c"])

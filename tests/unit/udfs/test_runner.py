@@ -17,35 +17,19 @@ def opened(dtype="float32"):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_what_enters_a_step_leaves_it_again(dtype):
-    network = opened(dtype)
     maps = np.arange(3 * 3 * 3 * described.FILTERS, dtype=np.float32).reshape(3, -1) % 128
-
-    def way():
-        value = network.enter(maps, "pool")
-        assert len(value) == 4  # a length of batches
-        return [network.leave(value, "pool", "none", 3)]
-
-    assert np.array_equal(network.call(lambda _: way(), maps)[0], maps)
+    (found,) = opened(dtype).run("pool", [("pool", "none")], maps)
+    assert np.array_equal(found, maps)
 
 
 def test_segments_and_poolings_are_traced_once():
     network = opened()
-    assert network.segment("relu", "relu6") is network.segment("relu", "relu6")
-    traces = network.lowered.traces
-    images = described.pixels(4)
+    lowered = network.lowered
+    assert lowered.function("relu", "relu6") is lowered.function("relu", "relu6")
+    traces = lowered.traces
     for n in (1, 2, 4):
-        network.call(
-            lambda rows: [
-                network.leave(
-                    network.segment("image", "relu")(network.enter(rows, "image")),
-                    "relu",
-                    "gap",
-                    len(rows),
-                )
-            ],
-            images[:n],
-        )
-    assert network.lowered.traces == traces + 2
+        network.run("image", [("relu", "gap")], described.pixels(4)[:n])
+    assert lowered.traces == traces + 2
 
 
 def test_device_gpu_where_there_is_none_is_named(monkeypatch):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vista_sql.sql.calls import Call
-from vista_sql.sql.quoting import text_literal
+from vista_sql.sql.quoting import identifier, text_literal
 
 ANSWERED = "answered"
 """Stands for a function's name where an answer comes back."""
@@ -67,6 +67,27 @@ def answer(asked: str, plan: str) -> Answer:
     function, values, variables = json.loads(asked)
     plans = json.loads(plan).get("plans") or [{}]
     columns = {
-        shown["alias"]: shown["return_type"]["id"] for shown in plans[0].get("expressions", ())
+        shown["alias"]: kind(shown["return_type"]) for shown in plans[0].get("expressions", ())
     }
     return Answer(Call(function, values, {}), variables, columns or None)
+
+
+def kind(shown: Mapping[str, Any]) -> str:
+    """Return the DuckDB type of a column in a plan, as far as it decides what the column may be.
+
+    Example:
+        >>> child = {"id": "UTINYINT", "type_info": None}
+        >>> kind({"id": "LIST", "type_info": {"child_type": child}})
+        'UTINYINT[]'
+    """
+    name, info = str(shown["id"]), shown.get("type_info") or {}
+    if info.get("alias"):
+        return str(info["alias"])  # JSON's, say
+    if "child_types" in info:
+        fields = (
+            f"{identifier(one['first'])} {kind(one['second'])}" for one in info["child_types"]
+        )
+        return f"{name}({', '.join(fields)})"
+    if "child_type" in info:
+        return f"{kind(info['child_type'])}[]"
+    return f"{name}()" if name == "ENUM" else name
