@@ -151,7 +151,7 @@ def _console(text: str) -> str:
             text=True,
             check=False,
             timeout=300,
-            env={**os.environ, "PATH": path, "COLUMNS": "100"},
+            env={**os.environ, "PATH": path, "COLUMNS": "100", "PYTEST_ADDOPTS": ""},
         )
         assert done.returncode == 0, f"{shlex.quote(command)} failed: {done.stderr}"
         shown.append(f"$ {command}\n{done.stdout}")

@@ -20,6 +20,7 @@ LAYERS = (
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     keras = keras_reader.keras()
+    keras.utils.clear_session()  # operations that are no layers have the names of a fresh process
     layers = keras.layers
     x = image = keras.Input((16, 16, 3))
     x = layers.Conv2D(8, 3, use_bias=False, name="conv")(x)
