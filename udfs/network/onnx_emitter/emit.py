@@ -15,7 +15,7 @@ from vista_sql.roster import Preprocessing
 from ..graph import Graph
 from ..steps import Step
 from . import groups, outputs
-from .writer import Value, Writer
+from .writer import Value, Writer, shape_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -110,7 +110,7 @@ def _entered(
 ) -> Value:
     from onnx import TensorProto
 
-    shape = tuple(side or 1 for side in graph.steps[source or graph.input].shape or ())
+    shape = shape_of(graph.steps[source or graph.input])
     if source is not None:
         flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
         return writer.reshaped(flat, shape)

@@ -17,6 +17,8 @@ import numpy as np
 from vista_sql.errors import PlanError
 from vista_sql.units import format_bytes
 
+from ..steps import Step
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -67,6 +69,11 @@ class Value:
     def spatial_axes(self) -> tuple[int, int]:
         """The places of a map's height and width."""
         return (2, 3) if self.layout == "channels_first" else (1, 2)
+
+
+def shape_of(step: Step) -> Shape:
+    """Return the shape of one image's value of a step; sides that are open count as 1."""
+    return tuple(side or 1 for side in step.shape or ())
 
 
 class Writer:
@@ -170,6 +177,14 @@ class Writer:
         """Return values in one layout: the first's where all are maps, else channels last."""
         layout = values[0].layout if all(one.is_map for one in values) else "channels_last"
         return [self._in(one, layout) for one in values]
+
+    def folded(self, kind: str, step: Step, inputs: Sequence[Value]) -> Value:
+        """Add an operation of two inputs over all inputs of a step, in their order."""
+        values = self.alike(inputs)
+        name = values[0].name
+        for other in values[1:]:
+            name = self.node(kind, [name, other.name])
+        return Value(name, shape_of(step), values[0].layout)
 
     def per_channel(self, value: Value, numbers: np.ndarray) -> tuple[Value, str]:
         """Return a value, and numbers that broadcast over it as they do channels last.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...steps import Concatenate, Step
-from ..writer import Value, Writer
+from ..writer import Value, Writer, shape_of
 
 
 def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
@@ -16,4 +16,4 @@ def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     if values[0].layout == "channels_first":
         axis = (0, 2, 3, 1)[axis]
     name = writer.node("Concat", [value.name for value in values], axis=axis)
-    return Value(name, tuple(side or 1 for side in step.shape or ()), values[0].layout)
+    return Value(name, shape_of(step), values[0].layout)

@@ -10,8 +10,4 @@ from ..writer import Value, Writer
 
 def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     """Write the step."""
-    values = writer.alike(inputs)
-    name = values[0].name
-    for other in values[1:]:
-        name = writer.node("Mul", [name, other.name])
-    return Value(name, tuple(side or 1 for side in step.shape or ()), values[0].layout)
+    return writer.folded("Mul", step, inputs)
