@@ -30,17 +30,25 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def directions(
-    places: Sequence[tuple[Path | str, str]], commands: Sequence[str], without_report: str | None
+    report: Path,
+    remedy: str | None,
+    how: str,
+    places: Sequence[tuple[Path | str, str]],
+    commands: Sequence[str],
 ) -> str:
     """Return where things lie, and what to try next.
 
     Args:
-        places: each with what lies there.
+        report: the file of the report.
+        remedy: what it lacks, so that it was not written; None: it was.
+        how: the command that writes it.
+        places: what else there is, each with what lies there.
         commands: that can be typed as they are.
-        without_report: why there is no report, and how to get one.
     """
+    if remedy is None:
+        places = [(report, "the report: open it in a browser"), *places]
     width = max(len(str(place)) for place, _ in places)
     lines = ["\nWhere it lies", *(f"  {place!s:<{width}}  {what}" for place, what in places)]
-    if without_report is not None:
-        lines.append(f"\nNo report was written: {without_report}")
+    if remedy is not None:
+        lines.append(f"\nNo report was written: {remedy}\n  {how}")
     return "\n".join([*lines, "\nTry next", *(f"  {command}" for command in commands)])

@@ -76,8 +76,6 @@ def COMMAND(folder: Path) -> None:
         (f"{db}.vista", "the models that were kept, and what was run"),
         (folder / "*.sql", "this query and others; `vista run` keeps what they return"),
     ]
-    if remedy is None:
-        places.insert(0, (folder / REPORT, "the report: open it in a browser"))
     commands = (
         f"vista query {predict} {on_db}",
         f"vista explain {shlex.quote(str(file))} {on_db}",
@@ -86,5 +84,5 @@ def COMMAND(folder: Path) -> None:
         "vista cnns",
         "vista start FOLDER LABELS.csv --label COLUMN      with pictures of your own",
     )
-    without = None if remedy is None else f"{remedy}\n  vista report {MODEL} {on_db}"
-    click.echo(_ending.directions(places, commands, without), err=True)
+    how = f"vista report {MODEL} {on_db}"
+    click.echo(_ending.directions(folder / REPORT, remedy, how, places, commands), err=True)

@@ -190,13 +190,11 @@ def _directions(place: Path, labels: tables.Labels, remedy: str | None) -> str:
         (database, f"the database: {table}; `vista run` adds what the queries return"),
         (f"{database}.vista", "the models that were kept, and what was run"),
     ]
-    if remedy is None:
-        places.insert(0, (place / REPORT, "the report: open it in a browser"))
     commands = (
         f"vista run {shlex.quote(str(place / written.FOLDER))} {on_db}",
         f'vista query "FROM predict LIMIT 20" {on_db}',
         f"vista models {on_db}",
         f"cd {shlex.quote(str(place))} && dbt build      does what vista run does (extra `dbt`)",
     )
-    without = None if remedy is None else f"{remedy}\n  vista report {written.MODEL} {on_db}"
-    return _ending.directions(places, commands, without)
+    how = f"vista report {written.MODEL} {on_db}"
+    return _ending.directions(place / REPORT, remedy, how, places, commands)
