@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from vista_sql.errors import ArgumentError, QueryError
 from vista_sql.planning.database import Database
+from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.sql import folders
 from vista_sql.sql.calls import Call
@@ -72,20 +73,24 @@ class _Keys:
     dialect: Dialect
 
     @property
+    def _aliases(self) -> Identifiers:
+        """The relations' aliases, as in the narrow rows; nothing else is generated here."""
+        return Identifiers("", self.dialect)
+
+    @property
     def _names(self) -> tuple[str, str]:
         """The key in the structured relation, and in the images."""
-        structured, images = map(self.dialect.identifier, ("structured =>", "images =>"))
         key = self.dialect.identifier(self.workload.structured_key)
-        return f"{structured}.{key}", f"{images}.{self.dialect.identifier(self.workload.image_key)}"
+        image_key = self.dialect.identifier(self.workload.image_key)
+        return f"{self._aliases.structured}.{key}", f"{self._aliases.images}.{image_key}"
 
     @property
     def rows(self) -> str:
         """The structured rows, each with its images or none, as text after FROM."""
-        structured, images = map(self.dialect.identifier, ("structured =>", "images =>"))
         on = " = ".join(self._names)
         return (
-            f"{self.structured.text} AS {structured} "
-            f"LEFT JOIN {self.workload.images.text} AS {images} ON {on}"
+            f"{self.structured.text} AS {self._aliases.structured} "
+            f"LEFT JOIN {self.workload.images.text} AS {self._aliases.images} ON {on}"
         )
 
     @property
