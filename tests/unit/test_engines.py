@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -16,7 +15,6 @@ from vista_sql.planning.engines import NO_ENGINES, EngineChoice, Engines, choose
 from vista_sql.settings import Settings, Value
 
 LENET = roster.load("lenet5")
-KERAS = replace(LENET, name="/tmp/mine.keras")
 BOTH = Engines(frozenset(get_args(Engine)), has_bfloat16=True)
 AUTO = Value("engine", "auto", "default")
 

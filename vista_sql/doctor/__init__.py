@@ -22,8 +22,7 @@ from vista_sql.kernels import Dtype, Engine
 from vista_sql.machine import calibration, resources
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.machine.resources import own_version, package_version
-from vista_sql.planning.engines import EngineChoice, choose
-from vista_sql.roster import Cnn
+from vista_sql.planning.engines import choose
 from vista_sql.settings import SETTINGS, Settings, Value
 from vista_sql.units import format_bytes, format_seconds
 
@@ -247,9 +246,8 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
     choice = store.chosen(Settings().value("store").value, None)
     rates = measurement.measure(choice.folder)
     rates = replace(rates, trainer_bytes_per_second=measurement.trainer_rate())
-    asked: list[tuple[str, Dtype, Engine]] = [
-        (name.lower(), "float32", _chosen_engine(roster.load(name)).name) for name in cnns
-    ]
+    chosen = choose(Settings().value("engine"), engines.here()).name
+    asked: list[tuple[str, Dtype, Engine]] = [(name.lower(), "float32", chosen) for name in cnns]
     met = [
         (name, dtype, engine)
         for name in roster.names()
@@ -264,10 +262,6 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
     calibration.save(path, replace(rates, networks={**known, **networks}))
     yield from _rates(calibration.load(path))
     yield Finding("calibration", "kept in", str(path))
-
-
-def _chosen_engine(cnn: Cnn) -> EngineChoice:
-    return choose(Settings().value("engine"), engines.here())
 
 
 def _hosts() -> Iterator[Finding]:

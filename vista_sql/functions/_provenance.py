@@ -98,7 +98,7 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
 
 def _engine(call: Call, cnn: Cnn, planner: Planner) -> dict[str, Any]:
     """Return who runs a CNN, as an argument; HOG needs nobody."""
-    return {} if cnn.name == DESCRIPTOR else {"engine": planner.engine(call, cnn)}
+    return {} if cnn.name == DESCRIPTOR else {"engine": planner.engine(call)}
 
 
 def _transfer(

@@ -22,7 +22,6 @@ from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload
-from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
@@ -320,9 +319,9 @@ class CallPlanner:
         """Return the value of a setting that wins."""
         return self.context.setting(name, call)
 
-    def engine(self, call: Call, cnn: Cnn) -> Engine:
-        """Return who runs a CNN in a TRANSFER call."""
-        return engine_of(call, cnn, self.context).name
+    def engine(self, call: Call) -> Engine:
+        """Return who runs the networks of a TRANSFER call."""
+        return engine_of(call, self.context).name
 
     def can_run(self, engine: Engine) -> bool:
         """Return whether an engine is installed."""

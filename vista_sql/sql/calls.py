@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
 from vista_sql.kernels import Engine, Fact, InferSpec
-from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import folders
 from vista_sql.sql.kinds import Kind, RelationText
@@ -199,8 +198,8 @@ class Planner(Protocol):
             QueryError: it is no SELECT, or cannot be planned.
         """
 
-    def engine(self, call: Call, cnn: Cnn) -> Engine:
-        """Return who runs a CNN in a TRANSFER call."""
+    def engine(self, call: Call) -> Engine:
+        """Return who runs the networks of a TRANSFER call."""
 
     def can_run(self, engine: Engine) -> bool:
         """Return whether an engine is installed."""

@@ -39,7 +39,7 @@ class PlannerStub:
         self.own = call.checked()
         return "the_transfer"
 
-    def engine(self, call, cnn):
+    def engine(self, call):
         return "tensorflow"
 
     def can_run(self, engine):

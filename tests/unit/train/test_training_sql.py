@@ -389,7 +389,7 @@ class SettingsOnly:
     def resolved(self, call):
         return call
 
-    def engine(self, call, cnn):
+    def engine(self, call):
         return "tensorflow"
 
     def setting(self, name, call):
