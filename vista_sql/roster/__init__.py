@@ -41,7 +41,9 @@ class Preprocessing:
     order: Literal["rgb", "bgr", "gray"]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
-    resize: Literal["bilinear"] = "bilinear"  # half-pixel centres, no antialiasing, aspect not kept
+    resize: Literal["antialias", "triangle", "bicubic", "bilinear"] = "bilinear"  # docs/images.md
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    crop_pct: float = 1.0  # of `crop`: the shorter side comes to size / crop_pct before it is cut
     source: str = ""  # where the definition comes from
 
 
