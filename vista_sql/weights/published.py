@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,9 @@ from vista_sql.roster import Preprocessing
 
 Sides: TypeAlias = tuple[int, int]
 """(height, width), in pixels."""
+
+Shape: TypeAlias = tuple[int, int, int]
+"""(height, width, channels)."""
 
 PREPROCESSOR = "preprocessor_config.json"
 CONFIG = "config.json"
@@ -43,11 +46,12 @@ class Published:
     size: Sides | None  # of the network's input; None: it does not say
 
 
-def published(path: str | Path) -> Published | None:
+def published(path: str | Path, shape: Shape | None = None) -> Published | None:
     """Return what is said beside a file of weights or a network; None: nothing is.
 
     Args:
         path: the file. What is said lies in its folder; of `onnx/model.onnx` also in the one above.
+        shape: of the network's input, where it is known: timm has another crop for another size.
 
     Raises:
         WeightsError: it is damaged, or asks for what is not done here.
@@ -55,10 +59,23 @@ def published(path: str | Path) -> Published | None:
     folder = Path(path).absolute().parent
     for place in (folder, folder.parent) if folder.name == "onnx" else (folder,):
         if (file := place / PREPROCESSOR).is_file():
-            return _of_transformers(_Config(file, _read(file)))
+            return _of_transformers(_Config(file, _read(file), shape))
         if (file := place / CONFIG).is_file() and (values := _timm(_read(file))) is not None:
-            return _of_timm(_Config(file, values))
+            return _of_timm(_Config(file, values, shape))
     return None
+
+
+def outside(whole: Preprocessing, inside: Preprocessing) -> Preprocessing:
+    """Return the part of a preprocessing that is left where the network itself does `inside`.
+
+    It shifts and scales pixels so that (… - mean) × scale of `inside` makes them those of `whole`.
+    """
+    ratios = [one / own for one, own in zip(whole.scale, inside.scale, strict=True)]
+    means = (
+        mean - own / ratio
+        for mean, own, ratio in zip(whole.mean, inside.mean, ratios, strict=True)
+    )
+    return replace(whole, mean=tuple(means), scale=tuple(ratios))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,7 @@ class _Config:
 
     file: Path
     values: Mapping[str, Any]
+    shape: Shape | None  # of the network's input; None: not known
 
     def error(self, name: str, known: str) -> WeightsError:
         """Return the error about a value."""
@@ -94,13 +112,13 @@ class _Config:
         return float(value)
 
     def per_channel(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-        """Return a number for each of 3 channels, or of 1."""
+        """Return a number for each channel."""
         value = self.values.get(name)
-        if value is None:
-            return default
-        is_list = isinstance(value, list) and len(value) in (1, 3)
+        value = list(default) if value is None else value
+        channels = (1, 3) if self.shape is None else (self.shape[2],)
+        is_list = isinstance(value, list) and len(value) in channels
         if not is_list or not all(map(_is_number, value)):
-            raise self.error(name, "a list of 3 numbers, or of 1")
+            raise self.error(name, f"a list of {' or '.join(map(str, channels))} numbers")
         return tuple(map(float, value))
 
     def filter(self, name: str, default: str) -> Literal["triangle", "bicubic"]:
@@ -124,16 +142,26 @@ class _Config:
                 return value if isinstance(value, int) else (value[0], value[1])
         raise self.error(name, "pixels, {height, width} or {shortest_edge}")
 
+    def image_sides(self, name: str) -> Sides | None:
+        """Return the height and width of an input of (channels, height, width)."""
+        match self.values.get(name):
+            case None:
+                return None
+            case [int(), int(), int()] as shape if _is_length(shape):
+                return shape[1], shape[2]
+        raise self.error(name, "[channels, height, width]")
+
     def pixels(
         self, mean: tuple[float, ...], deviation: tuple[float, ...], factor: float, order: str
     ) -> dict[str, Any]:
         """Return how pixels × factor become (… - mean) / deviation, as `Preprocessing` says it."""
         if len(mean) != len(deviation) or min(deviation) <= 0:
             raise self.error("std" if "std" in self.values else "image_std", "one above 0 per mean")
+        white = round(1 / factor, 9)  # 255, and not a little more
         return {
             "order": "gray" if len(mean) == 1 else order,
-            "mean": tuple(round(one / factor, 6) for one in mean),
-            "scale": tuple(factor / one for one in deviation),
+            "mean": tuple(round(white * one, 6) for one in mean),
+            "scale": tuple(1 / (white * one) for one in deviation),
         }
 
 
@@ -187,6 +215,9 @@ def _transformers_fit(config: _Config) -> tuple[dict[str, Any], Sides | None]:
 def _of_timm(config: _Config) -> Published:
     """Read what timm's `transforms_imagenet_eval` does."""
     share = config.above_zero("crop_pct", CROP_PCT, most=1)
+    size, tested = config.image_sides("input_size"), config.image_sides("test_input_size")
+    if config.shape is not None and config.shape[:2] == tested != size:
+        share = config.above_zero("test_crop_pct", share, most=1)
     mode = config.values.get("crop_mode") or "center"
     if mode not in ("center", "squash", "border") or (mode != "center" and share < 1):
         raise config.error("crop_mode", "'center', or with crop_pct 1 'squash' and 'border'")
@@ -200,17 +231,8 @@ def _of_timm(config: _Config) -> Published:
             crop_pct=share,
             source=f"{CONFIG}, as timm writes it",
         ),
-        _timm_size(config),
+        size,
     )
-
-
-def _timm_size(config: _Config) -> Sides | None:
-    match config.values.get("input_size"):
-        case None:
-            return None
-        case [int(), int(), int()] as sides if _is_length(sides):
-            return sides[1], sides[2]
-    raise config.error("input_size", "[channels, height, width]")
 
 
 def _timm(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
