@@ -22,14 +22,14 @@ from vista_sql import files, roster
 from vista_sql.errors import UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
 from vista_sql.roster.networks import Variable
-from vista_sql.weights import described, published, safetensors
+from vista_sql.weights import described, safetensors
 from vista_sql.weights.checksums import Digests, digests, read_digests
 from vista_sql.weights.described import Array, Description
+from vista_sql.weights.published import preprocessing as preprocessing
 
 log = logging.getLogger(__name__)
 
-TORCH_SUFFIX = ".safetensors"
-SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", TORCH_SUFFIX)
+SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", safetensors.SUFFIX)
 COPIED_BYTES = 1 << 20  # at a time
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
@@ -95,7 +95,7 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
             raise WeightsError(f"weights file {weights!r} is none of {', '.join(SUFFIXES)}")
         known = (*cnn.weights, "random", "the path of a file")
         raise UnknownNameError("weights", weights, known, where=f"cnn {cnn.name!r}")
-    if name.endswith(TORCH_SUFFIX) and not cnn.torch_names:
+    if name.endswith(safetensors.SUFFIX) and not cnn.torch_names:
         remedy = f"give weights => one of Keras's files or {_offer(cnn)}"
         if cnn.torch_instead:
             remedy = f"say cnn => {cnn.torch_instead!r}, whose network they fit, or {remedy}"
@@ -107,27 +107,6 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
             f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
         )
     return WeightsChoice("file", str(path), 0, digests(path).sha256)
-
-
-def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
-    """Return how the weights of `cnn` want their images, without fetching or checking them.
-
-    As their publisher says in a file beside them, else as the source of their names does.
-
-    Args:
-        cnn: the CNN that the weights are for.
-        weights: as `resolve` takes them.
-
-    Raises:
-        WeightsError: the file, or what is said beside it, is damaged.
-    """
-    path = Path(weights or "").expanduser().absolute()
-    if not path.name.lower().endswith(TORCH_SUFFIX) or not cnn.torch_names or not path.is_file():
-        return cnn.preprocessing  # `resolve` says what is wrong with a file that is none
-    names = safetensors.names_in(safetensors.read_header(str(path), cnn.name), cnn)
-    said = published.published(path, cnn.input_shape)
-    wanted = names.preprocessing or cnn.preprocessing if said is None else said.preprocessing
-    return wanted if names.inside is None else published.outside(wanted, names.inside)
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:
@@ -254,7 +233,7 @@ def _values(
 
     if choice.path is None:
         return random_weights.draw(network, choice.seed, cnn.preprocessing)
-    if choice.path.lower().endswith(TORCH_SUFFIX):
+    if choice.path.lower().endswith(safetensors.SUFFIX):
         return safetensors.read(network, cnn, choice.path)
     return hdf5.read(network, cnn.name, choice.path)
 

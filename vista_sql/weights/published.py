@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from vista_sql.errors import WeightsError
-from vista_sql.roster import Preprocessing
+from vista_sql.roster import Cnn, Preprocessing
+from vista_sql.weights import safetensors
 
 Sides: TypeAlias = tuple[int, int]
 """(height, width), in pixels."""
@@ -46,6 +47,28 @@ class Published:
     size: Sides | None  # of the network's input; None: it does not say
 
 
+def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
+    """Return how the weights of `cnn` want their images, without fetching or checking them.
+
+    As their publisher says in a file beside them, else as the source of their names does.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: as `vista_sql.weights.resolve` takes them.
+
+    Raises:
+        WeightsError: the file, or what is said beside it, is damaged.
+    """
+    path = Path(weights or "").expanduser().absolute()
+    is_torchs = path.name.lower().endswith(safetensors.SUFFIX) and path.is_file()
+    if not is_torchs or not cnn.torch_names:
+        return cnn.preprocessing  # `resolve` says what is wrong with a file that is none
+    names = safetensors.names_in(safetensors.read_header(str(path), cnn.name), cnn)
+    said = published(path, cnn.input_shape)
+    wanted = names.preprocessing or cnn.preprocessing if said is None else said.preprocessing
+    return wanted if names.inside is None else outside(wanted, names.inside)
+
+
 def published(path: str | Path, shape: Shape | None = None) -> Published | None:
     """Return what is said beside a file of weights or a network; None: nothing is.
 
@@ -71,10 +94,8 @@ def outside(whole: Preprocessing, inside: Preprocessing) -> Preprocessing:
     It shifts and scales pixels so that (… - mean) × scale of `inside` makes them those of `whole`.
     """
     ratios = [one / own for one, own in zip(whole.scale, inside.scale, strict=True)]
-    means = (
-        mean - own / ratio
-        for mean, own, ratio in zip(whole.mean, inside.mean, ratios, strict=True)
-    )
+    shifts = zip(whole.mean, inside.mean, ratios, strict=True)
+    means = (mean - own / ratio for mean, own, ratio in shifts)
     return replace(whole, mean=tuple(means), scale=tuple(ratios))
 
 

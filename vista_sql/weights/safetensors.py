@@ -27,6 +27,7 @@ SUFFIXES = {  # our variable → torch's
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+SUFFIX = ".safetensors"
 COUNTER = "num_batches_tracked"  # a torch batch norm counts its batches; inference does not ask
 CHANNELWISE = ("DepthwiseConv2D", "LayerScale")  # classes of layers
 
