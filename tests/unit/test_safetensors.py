@@ -88,24 +88,25 @@ def test_every_publisher_names_every_layer(name):
 
 
 @pytest.mark.full
-def test_torchvisions_names_fill_a_network_as_timms_do(tmp_path):
-    theirs, timms = roster.load("convnexttiny").torch_names
+def test_all_publishers_names_fill_a_network_alike(tmp_path):
+    every = roster.load("convnexttiny").torch_names
     tensors = torch_tensors("convnexttiny")
+    known = safetensors.names_in(tensors, roster.load("convnexttiny"))
     expected = load_tensors("convnexttiny", tensors, tmp_path)
-    own = {ours: module for module, ours in theirs.modules.items()}
-    renamed = {}
-    for name, values in tensors.items():
-        module, _, kind = name.rpartition(".")
-        if name in timms.parameters:  # of shape (filters, 1, 1)
-            (key,) = (k for k, v in theirs.parameters.items() if v == timms.parameters[name])
-            renamed[key] = values[:, None, None]
-        else:
-            renamed[f"{own[timms.modules[module]]}.{kind}"] = values
-    assert not renamed.keys() & tensors.keys()
-    for mine, other in zip(
-        load_tensors("convnexttiny", renamed, tmp_path).weights, expected.weights, strict=True
-    ):
-        assert_array_equal(mine, other)
+    for names in every:
+        modules = {ours: theirs for theirs, ours in names.modules.items()}
+        scales = {ours: theirs for theirs, ours in names.parameters.items()}
+        renamed = {}
+        for name, values in tensors.items():
+            module, _, kind = name.rpartition(".")
+            if name in known.parameters:  # torchvision's are of shape (filters, 1, 1)
+                shape = (-1, 1, 1) if names is every[0] else (-1,)
+                renamed[scales[known.parameters[name]]] = values.reshape(shape)
+            else:
+                renamed[f"{modules[known.modules[module]]}.{kind}"] = values
+        network = load_tensors("convnexttiny", renamed, tmp_path)
+        for mine, other in zip(network.weights, expected.weights, strict=True):
+            assert_array_equal(mine, other)
 
 
 def load_tensors(name, tensors, folder):

@@ -6,7 +6,8 @@ own, and the depthwise convolutions are grouped ones, for which TensorFlow has n
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from vista_sql.roster import Network, TorchNames, WeightsFile
 from vista_sql.roster.parts.published import (
@@ -115,63 +116,95 @@ def keras_file(prefix: str, sha256: str) -> WeightsFile:
 def torch_names(
     prefix: str, depths: Stages, title: str, shorter_side: int
 ) -> tuple[TorchNames, ...]:
-    """Return how `.safetensors` files of torchvision and of timm fill the network.
+    """Return how `.safetensors` files of torchvision, timm and transformers fill the network.
 
     Args:
         prefix: of the network's layers.
         depths: blocks of each stage.
         title: as torchvision calls the network.
-        shorter_side: to which its transforms resize, in pixels.
+        shorter_side: to which torchvision's transforms resize, in pixels.
     """
-    pixels = torch_mode(f"torchvision, ConvNeXt_{title}_Weights.IMAGENET1K_V1's transforms")
-    modules, scales = _torchvision(prefix, depths)
-    theirs = TorchNames(
-        modules, scales, preprocessing=torchvision(pixels, shorter_side), inside=pixels
+    first = torch_mode(f"torchvision, ConvNeXt_{title}_Weights.IMAGENET1K_V1's transforms")
+    others = torch_mode("the default of timm's and of transformers' ConvNeXts")
+    wanted = (torchvision(first, shorter_side), timm(others, 0.875), timm(others, 0.875))
+    return tuple(
+        TorchNames(
+            _modules(names, prefix, depths),
+            {
+                f"{names.block_of(stage, i)}.{names.scale}": f"{ours}_layer_scale"
+                for stage, i, ours in _blocks(prefix, depths)
+            },
+            preprocessing=preprocessing,
+            inside=first,
+        )
+        for names, preprocessing in zip(_PUBLISHERS, wanted, strict=True)
     )
-    pixels = torch_mode("timm, the default of its ConvNeXts")
-    modules, scales = _timm(prefix, depths)
-    return theirs, TorchNames(modules, scales, preprocessing=timm(pixels, 0.875), inside=pixels)
 
 
-def _torchvision(prefix: str, depths: Stages) -> tuple[dict[str, str], dict[str, str]]:
-    """Return torchvision's modules and scales: stages and what stands before them, in turn."""
-    modules = {"features.0.0": f"{prefix}_stem_conv", "features.0.1": f"{prefix}_stem_layernorm"}
-    scales = {}
+class _Names(NamedTuple):
+    """What a publisher calls the parts; places are counted from 0."""
+
+    stem: tuple[str, str]  # convolution and norm
+    entry: str  # before a stage, but the first: the norm is its 0, the convolution its 1
+    block: str
+    parts: tuple[str, str, str, str]  # of a block: depthwise convolution, norm, dense, dense
+    scale: str  # … and its last, which is no module
+    head: tuple[str, str]  # norm and dense
+
+    def entry_of(self, stage: int) -> str:
+        return self.entry.format(stage=stage, even=2 * stage)
+
+    def block_of(self, stage: int, place: int) -> str:
+        return self.block.format(stage=stage, odd=2 * stage + 1, place=place)
+
+
+_PUBLISHERS = (
+    _Names(  # torchvision, whose stages and entries are counted together
+        stem=("features.0.0", "features.0.1"),
+        entry="features.{even}",
+        block="features.{odd}.{place}",
+        parts=("block.0", "block.2", "block.3", "block.5"),
+        scale="layer_scale",
+        head=("classifier.0", "classifier.2"),
+    ),
+    _Names(  # timm
+        stem=("stem.0", "stem.1"),
+        entry="stages.{stage}.downsample",
+        block="stages.{stage}.blocks.{place}",
+        parts=("conv_dw", "norm", "mlp.fc1", "mlp.fc2"),
+        scale="gamma",
+        head=("head.norm", "head.fc"),
+    ),
+    _Names(  # transformers
+        stem=("convnext.embeddings.patch_embeddings", "convnext.embeddings.layernorm"),
+        entry="convnext.encoder.stages.{stage}.downsampling_layer",
+        block="convnext.encoder.stages.{stage}.layers.{place}",
+        parts=("dwconv", "layernorm", "pwconv1", "pwconv2"),
+        scale="layer_scale_parameter",
+        head=("convnext.layernorm", "classifier"),
+    ),
+)
+
+_PARTS = ("depthwise_conv", "layernorm", "pointwise_conv_1", "pointwise_conv_2")
+
+
+def _modules(names: _Names, prefix: str, depths: Stages) -> dict[str, str]:
+    """Return a publisher's modules and the layers that they are."""
+    around = (*names.stem, *names.head)
+    ours = ("stem_conv", "stem_layernorm", "head_layernorm", "head_dense")
+    modules = {theirs: f"{prefix}_{own}" for theirs, own in zip(around, ours, strict=True)}
+    for stage in range(1, len(depths)):
+        entry = names.entry_of(stage)
+        modules[f"{entry}.0"] = f"{prefix}_downsampling_layernorm_{stage - 1}"
+        modules[f"{entry}.1"] = f"{prefix}_downsampling_conv_{stage - 1}"
+    for stage, place, block in _blocks(prefix, depths):
+        for theirs, own in zip(names.parts, _PARTS, strict=True):
+            modules[f"{names.block_of(stage, place)}.{theirs}"] = f"{block}_{own}"
+    return modules
+
+
+def _blocks(prefix: str, depths: Stages) -> Iterator[tuple[int, int, str]]:
+    """Yield each block's stage, its place there, and the beginning of its layers' names."""
     for stage, depth in enumerate(depths):
-        if stage:
-            entry = f"features.{2 * stage}"
-            modules[f"{entry}.0"] = f"{prefix}_downsampling_layernorm_{stage - 1}"
-            modules[f"{entry}.1"] = f"{prefix}_downsampling_conv_{stage - 1}"
-        for i in range(depth):
-            block, ours = f"features.{2 * stage + 1}.{i}", f"{prefix}_stage_{stage}_block_{i}"
-            modules |= {
-                f"{block}.block.0": f"{ours}_depthwise_conv",
-                f"{block}.block.2": f"{ours}_layernorm",
-                f"{block}.block.3": f"{ours}_pointwise_conv_1",
-                f"{block}.block.5": f"{ours}_pointwise_conv_2",
-            }
-            scales[f"{block}.layer_scale"] = f"{ours}_layer_scale"
-    head = {"classifier.0": f"{prefix}_head_layernorm", "classifier.2": f"{prefix}_head_dense"}
-    return modules | head, scales
-
-
-def _timm(prefix: str, depths: Stages) -> tuple[dict[str, str], dict[str, str]]:
-    """Return timm's modules and scales."""
-    modules = {"stem.0": f"{prefix}_stem_conv", "stem.1": f"{prefix}_stem_layernorm"}
-    scales = {}
-    for stage, depth in enumerate(depths):
-        if stage:
-            entry = f"stages.{stage}.downsample"
-            modules[f"{entry}.0"] = f"{prefix}_downsampling_layernorm_{stage - 1}"
-            modules[f"{entry}.1"] = f"{prefix}_downsampling_conv_{stage - 1}"
-        for i in range(depth):
-            block, ours = f"stages.{stage}.blocks.{i}", f"{prefix}_stage_{stage}_block_{i}"
-            modules |= {
-                f"{block}.conv_dw": f"{ours}_depthwise_conv",
-                f"{block}.norm": f"{ours}_layernorm",
-                f"{block}.mlp.fc1": f"{ours}_pointwise_conv_1",
-                f"{block}.mlp.fc2": f"{ours}_pointwise_conv_2",
-            }
-            scales[f"{block}.gamma"] = f"{ours}_layer_scale"
-    head = {"head.norm": f"{prefix}_head_layernorm", "head.fc": f"{prefix}_head_dense"}
-    return modules | head, scales
+        for place in range(depth):
+            yield stage, place, f"{prefix}_stage_{stage}_block_{place}"

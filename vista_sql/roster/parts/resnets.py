@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from vista_sql.roster import Network, Preprocessing, TorchNames
-from vista_sql.roster.parts.published import torchvision
+from vista_sql.roster.parts.published import timm, torchvision
 
 Tensor: TypeAlias = Any
 
@@ -100,22 +100,67 @@ def torch_network(blocks: Blocks, sizes: tuple[int, ...], name: str) -> Network:
 def torch_names(
     blocks: Blocks, sizes: tuple[int, ...], pixels: Preprocessing
 ) -> tuple[TorchNames, ...]:
-    """Return how a `.safetensors` file of torchvision or timm fills `torch_network`.
+    """Return how `.safetensors` files of torchvision, timm and transformers fill the network.
 
-    Both have the same names, and their first weights the same transforms; of later ones a file
-    beside the weights says which.
+    torchvision and timm have the same names, and their first weights the same transforms; of later
+    ones a file beside the weights says which.
+
+    Args:
+        blocks: of each stage.
+        sizes: as `torch_network` takes them.
+        pixels: how all want their pixels.
     """
-    modules = {"conv1": "conv1_conv", "bn1": "conv1_bn", "fc": "fc1000"}
-    for stage, count in enumerate(blocks, 2):
-        for block in range(1, count + 1):
-            theirs, ours = f"layer{stage - 1}.{block - 1}", f"conv{stage}_block{block}"
-            for part in range(1, len(sizes) + 1):
-                modules[f"{theirs}.conv{part}"] = f"{ours}_{part}_conv"
-                modules[f"{theirs}.bn{part}"] = f"{ours}_{part}_bn"
-            if block == 1 and (stage > 2 or sizes == BOTTLENECK):
-                modules[f"{theirs}.downsample.0"] = f"{ours}_0_conv"
-                modules[f"{theirs}.downsample.1"] = f"{ours}_0_bn"
-    return (TorchNames(modules, preprocessing=torchvision(pixels, 256)),)
+    wanted = (torchvision(pixels, 256), timm(pixels, 0.875))
+    return tuple(
+        TorchNames(_modules(names, blocks, sizes), preprocessing=preprocessing)
+        for names, preprocessing in zip(_PUBLISHERS, wanted, strict=True)
+    )
+
+
+class _Names(NamedTuple):
+    """What a publisher calls a convolution and its norm, and what stands around them."""
+
+    stem: tuple[str, str]
+    block: str  # of stage 1 to 4 (or `below`: 0 to 3), counted from 0
+    part: tuple[str, str]  # of a block: its n-th convolution, counted from 1 (`below`: from 0)
+    shortcut: tuple[str, str]
+    top: str  # the dense layer
+
+
+_PUBLISHERS = (
+    _Names(  # torchvision and timm
+        stem=("conv1", "bn1"),
+        block="layer{stage}.{place}",
+        part=("conv{n}", "bn{n}"),
+        shortcut=("downsample.0", "downsample.1"),
+        top="fc",
+    ),
+    _Names(  # transformers
+        stem=("resnet.embedder.embedder.convolution", "resnet.embedder.embedder.normalization"),
+        block="resnet.encoder.stages.{below}.layers.{place}",
+        part=("layer.{below}.convolution", "layer.{below}.normalization"),
+        shortcut=("shortcut.convolution", "shortcut.normalization"),
+        top="classifier.1",
+    ),
+)
+
+
+def _modules(names: _Names, blocks: Blocks, sizes: tuple[int, ...]) -> dict[str, str]:
+    """Return a publisher's modules and the layers that they are."""
+    pairs = {"conv1": names.stem}  # beginning of our layers' names → theirs
+    for stage, count in enumerate(blocks, 1):
+        for place in range(count):
+            block = names.block.format(stage=stage, below=stage - 1, place=place)
+            parts = {n: names.part for n in range(1, len(sizes) + 1)}
+            if place == 0 and (stage > 1 or sizes == BOTTLENECK):
+                parts[0] = names.shortcut
+            for n, both in parts.items():
+                convolution, norm = (f"{block}.{one.format(n=n, below=n - 1)}" for one in both)
+                pairs[f"conv{stage + 1}_block{place + 1}_{n}"] = (convolution, norm)
+    modules = {names.top: "fc1000"}
+    for ours, (convolution, norm) in pairs.items():
+        modules |= {convolution: f"{ours}_conv", norm: f"{ours}_bn"}
+    return modules
 
 
 def _with_top(image: Tensor, x: Tensor, name: str) -> Network:
