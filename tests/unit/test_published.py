@@ -146,7 +146,12 @@ def test_what_is_not_known_is_one_sentence(tmp_path, change, message):
 
 @pytest.mark.parametrize(
     "change",
-    [{"crop_mode": "tenfold"}, {"crop_mode": "squash"}, {"input_size": 3}, {"interpolation": "box"}],
+    [
+        {"crop_mode": "tenfold"},
+        {"crop_mode": "squash"},
+        {"input_size": 3},
+        {"interpolation": "box"},
+    ],
 )
 def test_so_is_what_timm_does_and_we_do_not(tmp_path, change):
     with pytest.raises(WeightsError, match=rf"config\.json has {next(iter(change))} "):
@@ -155,7 +160,9 @@ def test_so_is_what_timm_does_and_we_do_not(tmp_path, change):
 
 @pytest.mark.parametrize("text", ["", "<html>", "[]", '{"size": ', "[" * 100_000])
 def test_a_damaged_file_is_said_to_be_so(tmp_path, text):
-    with pytest.raises(WeightsError, match=r"preprocessor_config\.json (cannot be read|is no JSON)"):
+    with pytest.raises(
+        WeightsError, match=r"preprocessor_config\.json (cannot be read|is no JSON)"
+    ):
         said(tmp_path, text)
 
 

@@ -72,10 +72,7 @@ def test_every_weighted_layer_has_its_torch_module(name):
     assert sorted((*names.modules.values(), *names.parameters.values())) == sorted(own)
     modules = {key.rpartition(".")[0] for key in tensors if key not in names.parameters}
     assert set(names.modules) == modules
-    assert (
-        sum(np.prod(shape, dtype=int) for shape in tensors.values())
-        == cnn.parameters
-    )
+    assert sum(np.prod(shape, dtype=int) for shape in tensors.values()) == cnn.parameters
 
 
 @pytest.mark.parametrize("name", [name for name in roster.names() if roster.load(name).torch_names])

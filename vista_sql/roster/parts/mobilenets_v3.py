@@ -48,9 +48,9 @@ def network(bnecks: Sequence[Bneck], features: int, name: str) -> Network:
         return layers.BatchNormalization(epsilon=1e-3, momentum=0.999, name=name)(x)
 
     def convolve(x: Tensor, filters: int, name: str, size: int = 1, stride: int = 1) -> Tensor:
-        x = layers.Conv2D(
-            filters, size, strides=stride, padding="same", use_bias=False, name=name
-        )(x)
+        x = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False, name=name)(
+            x
+        )
         return normal(x, f"{name}_bn")
 
     def pad(x: Tensor, size: int, name: str) -> Tensor:
