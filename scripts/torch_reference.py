@@ -1,9 +1,10 @@
 """Write what torch computes in networks of the roster, with seeded weights.
 
 The networks are written here in plain torch with the names that torchvision gives their parameters
-(for ConvNeXt timm's; for AlexNet, the paper's network with Caffe's names). `values(name, shape)` makes each parameter
-from its name alone, so that a test can make the same ones without torch, write them into a
-`.safetensors` file, load it, and compare what our networks compute with what is stored here.
+(for ConvNeXt timm's; for AlexNet, the paper's network with Caffe's names). `values(name, shape)`
+makes each parameter from its name alone, so that a test can make the same ones without torch, write
+them into a `.safetensors` file, load it, and compare what our networks compute with what is stored
+here.
 
 Usage: python scripts/torch_reference.py   (needs torch; writes tests/contract/data/torch.json)
 """
