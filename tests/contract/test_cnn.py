@@ -156,7 +156,8 @@ def test_layers_compute_what_the_catalogue_says(name):
     for layer, values in zip(listed, features, strict=True):
         assert tuple(values.shape[1:]) == cnn.layer(layer).shape
         assert np.isfinite(values).all()
-        assert 0.001 < np.std(values) < 200, f"random activations of {layer} are out of range"
+        # gates that saturate let what they gate grow from block to block: EfficientNetV2-S
+        assert 0.001 < np.std(values) < 1000, f"random activations of {layer} are out of range"
     assert np.sum(guesses) == pytest.approx(1, abs=1e-5)  # float32; the top is a softmax
 
 

@@ -169,13 +169,17 @@ def _joined(call: Call, below: Sequence[Expected]) -> Expected:
 def _rescaled(call: Call, below: Sequence[Expected]) -> Expected:
     import numpy as np
 
-    scale = np.asarray(call.scale, np.float64)
+    if call.scale is None:
+        return below[0]
+    scale, offset = (np.asarray(one, np.float64) for one in (call.scale, call.offset))
     mean, square = below[0]
-    return Expected(float(mean * np.mean(scale)), float(square * np.mean(scale**2)))
+    after = (scale**2 * square, 2 * scale * offset * mean, offset**2)
+    return Expected(float(np.mean(scale * mean + offset)), float(np.mean(sum(after))))
 
 
 _COMBINED: dict[str, Callable[[Call, Sequence[Expected]], Expected]] = {
     "Add": _sum,
     "Multiply": _product,
     "Rescaling": _rescaled,
+    "Normalization": _rescaled,
 }
