@@ -124,7 +124,8 @@ class Model:
     @property
     def levels(self) -> dict[str, list[str | None]]:
         """The levels of each text column: a feature each, None for NULL, then one of all others."""
-        return dict(self.row.get("levels", {}))
+        kept = self.row.get("levels", {})  # by name, as JSON has them: features are as columns are
+        return {name: kept[name] for name in self.structured if name in kept}
 
     @property
     def numbers(self) -> list[str]:
