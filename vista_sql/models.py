@@ -133,6 +133,14 @@ class Model:
         return [name for name in self.structured if name not in self.levels]
 
     @property
+    def transfer(self) -> dict[str, Any] | None:
+        """The record of the TRANSFER that made all of its layers; None: there is none."""
+        for transfer in self.document["provenance"].get("transfers", ()):
+            if set(self.layers) <= set(transfer.get("columns", ())):
+                return dict(transfer)
+        return None
+
+    @property
     def trainer(self) -> str:
         """The name of the trainer that fitted it."""
         return self.row["trainer"]

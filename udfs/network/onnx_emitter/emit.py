@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from vista_sql.roster import Preprocessing
 from ..graph import Graph
 from ..steps import Step
 from . import groups, outputs
-from .writer import Value, Writer, shape_of
+from .writer import FLOAT32, Value, Writer, shape_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -63,15 +64,45 @@ def emit(
         PlanError: a step cannot be written in ONNX, or a layer cannot be computed from `source`.
         UnknownNameError: the network has no such layer.
     """
+    writer = Writer(graph.name, beside)
+    if source is None:
+        start = graph.input
+        shape = shape_of(graph.steps[start])
+        pixels = writer.input(INPUT, shape, np.dtype("uint8"))
+        value = preprocessed(writer, pixels, preprocessing)
+    else:
+        start, shape = source, shape_of(graph.steps[source])
+        flat = writer.input(source, (prod(shape),), FLOAT32)
+        value = writer.reshaped(flat, shape)
+    for output, found in zip(wanted, features(writer, graph, wanted, start, value), strict=True):
+        writer.output(output.name, found)
+    return writer.model()
+
+
+def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
+    """Write from uint8 pixels, channels in the preprocessing's order, to the network's input."""
+    value = replace(pixels, name=writer.cast(pixels.name, FLOAT32))
+    mean, scale = preprocessing.mean, preprocessing.scale
+    if any(mean):
+        value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))
+    if any(one != 1 for one in scale):
+        value = writer.apply("Mul", value, writer.constant(np.asarray(scale, np.float32)))
+    return value
+
+
+def features(
+    writer: Writer, graph: Graph, wanted: Sequence[Output], start: str, value: Value
+) -> list[Value]:
+    """Write layers, pooled, given the value of `start`; return a vector for each of `wanted`.
+
+    Raises:
+        PlanError, UnknownNameError: as `emit`.
+    """
     for output in wanted:
         graph.check(output.layer)
-    start = graph.input if source is None else source
-    writer = Writer(graph.name, beside)
-    known = {start: _entered(writer, graph, preprocessing, source)}
+    known = {start: value}
     compute(writer, graph, [output.layer for output in wanted], start, known)
-    for output in wanted:
-        writer.output(output.name, outputs.pooled(writer, known[output.layer], output.pool))
-    return writer.model()
+    return [outputs.pooled(writer, known[output.layer], output.pool) for output in wanted]
 
 
 def compute(
@@ -103,25 +134,6 @@ def emit_step(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
         return emit_kind(writer, step, inputs)
     except UnknownNameError as error:
         raise PlanError(f"layer {step.name!r} cannot be written in ONNX: {error}") from error
-
-
-def _entered(
-    writer: Writer, graph: Graph, preprocessing: Preprocessing, source: str | None
-) -> Value:
-    from onnx import TensorProto
-
-    shape = shape_of(graph.steps[source or graph.input])
-    if source is not None:
-        flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
-        return writer.reshaped(flat, shape)
-    value = writer.input(INPUT, shape, np.dtype("uint8"))
-    value = writer.apply("Cast", value, to=TensorProto.FLOAT)
-    mean, scale = preprocessing.mean, preprocessing.scale
-    if any(mean):
-        value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))
-    if any(one != 1 for one in scale):
-        value = writer.apply("Mul", value, writer.constant(np.asarray(scale, np.float32)))
-    return value
 
 
 def _kind(step: Step) -> str:
