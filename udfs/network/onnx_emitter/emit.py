@@ -15,7 +15,8 @@ from vista_sql.roster import Preprocessing
 
 from ..graph import Graph
 from ..steps import Step
-from . import groups, outputs
+from . import groups, outputs, paddings
+from .kinds import pooling
 from .writer import FLOAT32, Value, Writer, shape_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def emit(
     wanted: Sequence[Output],
     source: str | None = None,
     beside: list[np.ndarray] | None = None,
+    ends_in_products: bool = False,
 ) -> ModelProto:
     """Return a model that computes layers of a network.
 
@@ -56,6 +58,8 @@ def emit(
             the step's name; None: the input is `INPUT`, uint8 pixels (rows, height, width,
             channels), channels in the preprocessing's order.
         beside: gets the weights, where a model is wanted that has them by their addresses.
+        ends_in_products: whether what is computed is to be computed in the arithmetic that
+            OpenVINO is told, up to the outputs.
 
     Returns:
         The model; the number of rows is open.
@@ -74,24 +78,32 @@ def emit(
         start, shape = source, shape_of(graph.steps[source])
         flat = writer.input(source, (prod(shape),), FLOAT32)
         value = writer.reshaped(flat, shape)
-    for output, found in zip(wanted, features(writer, graph, wanted, start, value), strict=True):
-        writer.output(output.name, found)
+        value = outputs.times_one(writer, value) if value.is_map else value
+    found = features(writer, graph, wanted, start, value, ends_in_products)
+    for output, vector in zip(wanted, found, strict=True):
+        writer.output(output.name, vector)
     return writer.model()
 
 
 def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
     """Write from uint8 pixels, channels in the preprocessing's order, to the network's input."""
-    value = replace(pixels, name=writer.cast(pixels.name, FLOAT32))
+    first = writer.first(pixels)  # while they are small
+    value = replace(first, name=writer.cast(first.name, FLOAT32))
     mean, scale = preprocessing.mean, preprocessing.scale
     if any(mean):
-        value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))
+        value = writer.apply("Sub", *writer.per_channel(value, np.asarray(mean, np.float32)))
     if any(one != 1 for one in scale):
-        value = writer.apply("Mul", value, writer.constant(np.asarray(scale, np.float32)))
+        value = writer.apply("Mul", *writer.per_channel(value, np.asarray(scale, np.float32)))
     return value
 
 
 def features(
-    writer: Writer, graph: Graph, wanted: Sequence[Output], start: str, value: Value
+    writer: Writer,
+    graph: Graph,
+    wanted: Sequence[Output],
+    start: str,
+    value: Value,
+    ends_in_products: bool = False,
 ) -> list[Value]:
     """Write layers, pooled, given the value of `start`; return a vector for each of `wanted`.
 
@@ -102,18 +114,27 @@ def features(
         graph.check(output.layer)
     known = {start: value}
     compute(writer, graph, [output.layer for output in wanted], start, known)
-    return [outputs.pooled(writer, known[output.layer], output.pool) for output in wanted]
+    return [
+        outputs.pooled(writer, known[output.layer], output.pool, ends_in_products)
+        for output in wanted
+    ]
 
 
 def compute(
     writer: Writer, graph: Graph, targets: Sequence[str], start: str, known: dict[str, Value]
 ) -> None:
     """Write all that `targets` need; `known` holds the value of `start`, and gets all others."""
-    for name in graph.order(targets, start):
-        if name in known:
+    order = graph.order(targets, start)
+    padded = paddings.taken_over(graph, order, targets)
+    written_there = {graph.steps[name].inputs[0] for name in padded}
+    for name in order:
+        if name in known or name in written_there:
             continue
         group = graph.group_of(name)
-        if group is not None:
+        if name in padded:
+            below, around = padded[name]
+            known[name] = pooling.pooled(writer, graph.steps[name], known[below], around)
+        elif group is not None:
             known[name] = groups.emit(writer, graph, group, name, start, known)
         else:
             step = graph.steps[name]
