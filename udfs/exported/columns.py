@@ -1,4 +1,4 @@
-"""A kept model's structured columns: inputs of an ONNX model → features, as `train.scorer` has them.
+"""A kept model's structured columns: inputs of an ONNX model → features, as VISTA_PREDICT has them.
 
 A column is one axis of rows: numbers (BOOLEAN too, as 0 and 1) in float64, of which NaN is NULL;
 texts, of which `null_text` is NULL, since ONNX has none.

@@ -9,8 +9,8 @@ from typing import Any
 from vista_sql.machine.resources import own_version
 from vista_sql.models import Model
 
-from .columns import null_text
 from .backbone import Backbone
+from .columns import null_text
 
 
 def metadata(model: Model, backbone: Backbone | None) -> dict[str, str]:
@@ -56,7 +56,7 @@ def _of_network(backbone: Backbone) -> dict[str, Any]:
 
 
 def _column(model: Model, name: str) -> dict[str, Any]:
-    """Return what an input that is a column takes; `missing` is what stands for NaN, if anything."""
+    """Return what a column's input takes; `missing` is what stands for NaN, if anything."""
     if name in model.levels:
         levels = model.levels[name]
         return {"name": name, "kind": "text", "levels": levels, "null": null_text(levels)}

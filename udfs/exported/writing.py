@@ -14,8 +14,8 @@ from vista_sql.models import Model
 from ..network.onnx_emitter.emit import INPUT, features, preprocessed
 from ..network.onnx_emitter.writer import Value, Writer
 from . import columns, scores
-from .metadata import metadata
 from .backbone import Backbone, backbone_of
+from .metadata import metadata
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -27,7 +27,7 @@ def kept(home, layers, structured, coef, record=()):
     facts |= {"options": {"seed": 0}, "provenance": {"transfers": [*record]}, "rows": [row]}
     arrays = {"coef": np.array([coef]), "intercept": np.array([0.25])}
     models.publish(str(home), "m", facts, [arrays])
-    return models.find(str(home), "m/p")
+    return next(models.entries(str(home)))
 
 
 def run(file, **feeds):
