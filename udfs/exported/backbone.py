@@ -88,5 +88,8 @@ def _record(model: Model) -> Mapping[str, Any]:
 
 def _preprocessing(record: Mapping[str, Any]) -> Preprocessing:
     """Return what a record holds, in tuples, which JSON has not."""
-    kept = record["preprocessing"].items()
-    return Preprocessing(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept})
+    kept: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in record["preprocessing"].items()
+    }
+    return Preprocessing(**kept)
