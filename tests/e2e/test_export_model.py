@@ -314,17 +314,22 @@ def test_other_weights_than_the_models_are_refused(db, tmp_path_factory, tmp_pat
     assert "no weights file" in refused(db, tmp_path, "mine", vista_sql.errors.WeightsError)
 
 
-def test_bfloat16_features_are_told(db, tmp_path, monkeypatch):
+@pytest.fixture
+def in_bfloat16(monkeypatch):
+    """Let every model have been trained in bfloat16."""
     found = models.find
 
-    def in_bfloat16(home, reference):
+    def changed(home, reference):
         model = found(home, reference)
         document = json.loads(json.dumps(model.document))
         for transfer in document["provenance"]["transfers"]:
             transfer["arguments"]["dtype"] = "bfloat16"
         return replace(model, document=document)
 
-    monkeypatch.setattr(models, "find", in_bfloat16)
+    monkeypatch.setattr(models, "find", changed)
+
+
+def test_bfloat16_features_are_told(db, tmp_path, in_bfloat16):
     with pytest.warns(EngineWarning, match="trained on bfloat16 features, and its file computes"):
         said = db.export_model("bare", tmp_path / "model.onnx")
     assert said["dtype"] == "bfloat16"
@@ -350,22 +355,38 @@ def test_a_folder_that_is_missing(db, tmp_path):
         db.export_model("digit/structured", tmp_path / "no" / "m.onnx")
 
 
-def test_the_command(db, tmp_path):
-    path = tmp_path / "copy.duckdb"  # this process holds the database itself
+@pytest.fixture
+def vista(db, tmp_path):
+    """Run the command upon a copy of the models: this process holds the database itself."""
+    path, file = tmp_path / "copy.duckdb", tmp_path / "model.onnx"
     duckdb.connect(str(path)).close()
     shutil.copytree(db.home(db.settings()), f"{path}.vista")
-    file = tmp_path / "model.onnx"
     file.write_text("old")
 
-    def vista(model):
+    def run_command(model):
         order = ["export-model", model, "--db", str(path), "-o", str(file)]
-        return CliRunner().invoke(app, order, prog_name="vista")
+        return file, CliRunner().invoke(app, order, prog_name="vista")
 
-    wrong = vista("digt")
-    assert (wrong.exit_code, wrong.stdout) == (1, "")
-    assert wrong.stderr.startswith("vista: unknown model 'digt'; did you mean 'digit'?")
-    assert file.read_text() == "old"
-    done = vista("digit/fc6")
+    return run_command
+
+
+def test_the_command_writes_a_file_and_says_so(vista):
+    file, done = vista("digit/fc6")
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith(f"{file}: model digit/fc6@1, ")
     assert "probabilities" in [one.name for one in onnx.load(file).graph.output]
+
+
+def test_the_command_offers_the_nearest_name(vista):
+    file, done = vista("digt")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("vista: unknown model 'digt'; did you mean 'digit'?")
+    assert file.read_text() == "old"
+
+
+def test_the_command_tells_of_bfloat16(vista, in_bfloat16):
+    _, done = vista("bare")
+    assert done.exit_code == 0
+    told, written = done.stderr.splitlines()
+    assert told.startswith("vista: model 'bare/conv3@1' was trained on bfloat16 features")
+    assert "model.onnx: model bare/conv3@1, " in written

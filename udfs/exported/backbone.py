@@ -52,7 +52,7 @@ def backbone_of(model: Model) -> Backbone:
             f"model {model.reference!r} was trained on bfloat16 features, and its file computes "
             "in float32: probabilities differ as far as bfloat16 rounds",
             EngineWarning,
-            stacklevel=2,
+            stacklevel=4,  # where the user calls Session.export_model
         )
     graph = (opened.load_data or opened.load)()
     pool, layers = arguments["pool"], record["columns"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
 
 from vista_sql.cli._app import Command
 from vista_sql.cli._statement import database, read_only
+from vista_sql.errors import EngineWarning
 from vista_sql.units import format_bytes
 
 
@@ -45,6 +47,10 @@ def COMMAND(model: str, db: Path | None, output: Path) -> None:
     with read_only(db) as (session, _):  # what the file itself holds is not needed
         if db is None and session.settings().value("home").value is None:
             raise click.UsageError("name the database that the model is in: --db FILE")
-        said = session.export_model(model, output)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", EngineWarning)
+            said = session.export_model(model, output)
+    for one in told:
+        click.echo(f"vista: {one.message}", err=True)
     size = format_bytes(output.stat().st_size)
     click.echo(f"{output}: model {said['model']}, {size}", err=True)
