@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import described
 import numpy as np
 import onnxruntime
+import pytest
 import toys
 from vista_sql.udfs.exported import backbone, export
+from vista_sql.udfs.network.graph import Graph
+from vista_sql.udfs.network.networks import OpenCnn
+from vista_sql.udfs.network.steps import Foreign, Image, Step
 
 from vista_sql import models
+from vista_sql.errors import PlanError
 from vista_sql.train.metrics import probabilities
 
 
@@ -53,6 +59,23 @@ def test_pixels_are_rgb_whatever_the_network_takes(tmp_path, monkeypatch):
     assert np.ptp(wanted[:, 0]) > 1e-3
     found = run(tmp_path / "m.onnx", pixels=np.ascontiguousarray(pixels[..., ::-1]))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)  # float32 sums in another order
+
+
+def test_a_layer_for_which_onnx_has_no_operation(tmp_path, monkeypatch):
+    image = Step("image", Image(), (), (7, 7, 3))
+    foreign = Step("fourier", Foreign("FFT"), ("image",), (7, 7, 3))
+    graph = Graph("net", [image, foreign], "fourier")
+    opened = OpenCnn(described.CNN, "net", lambda: graph)
+    monkeypatch.setattr(backbone, "open_cnn", lambda spec: opened)
+    record = {
+        "arguments": {"cnn": "net", "weights": "random", "pool": "gap", "dtype": "float32"},
+        "columns": {"fourier": "fourier"},
+        "preprocessing": asdict(described.CNN.preprocessing),
+    }
+    model = kept(tmp_path, [["fourier", 3]], [], [1.0, 2.0, 3.0], [record])
+    with pytest.raises(PlanError, match=r"layer 'fourier' \(FFT\) cannot be written in ONNX"):
+        export(model, tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()
 
 
 def test_columns_may_be_called_as_nodes_are(tmp_path):
