@@ -16,10 +16,8 @@ from ..network.onnx_emitter.writer import FLOAT32, Value, Writer
 
 NOT_SCORED = ""
 
-LABEL, PROBABILITY, PROBABILITIES, VALUE = NAMES = (
-    *("predicted_label", "probability", "probabilities"),
-    "value",
-)
+NAMES = ("predicted_label", "probability", "probabilities", "value")
+LABEL, PROBABILITY, PROBABILITIES, VALUE = NAMES
 """What outputs are called: the first three of a model of classes, the last of one of a number."""
 
 

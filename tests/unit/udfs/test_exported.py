@@ -91,3 +91,10 @@ def test_columns_may_be_called_as_nodes_are(tmp_path):
 def test_no_rows_are_none(tmp_path):
     export(kept(tmp_path, [], ["a"], [1.0]), tmp_path / "m.onnx")
     assert run(tmp_path / "m.onnx", a=np.zeros(0)).shape == (0, 2)
+
+
+def test_numbers_that_vista_predict_does_not_score_are_nan(tmp_path):
+    export(kept(tmp_path, [], ["a"], [1.0]), tmp_path / "m.onnx")
+    found = run(tmp_path / "m.onnx", a=np.array([np.nan, np.inf, -np.inf, 1e101, -1e99, 0.0]))
+    assert np.isnan(found[:, 0]).tolist() == [True] * 4 + [False] * 2
+    assert found[4].tolist() == [1.0, 0.0]
