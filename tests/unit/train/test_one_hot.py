@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -216,6 +216,7 @@ TEXTS = st.one_of(
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(texts=["a"], others=["b", None], nulls=True, most=1, seed=0)  # the only level is NULL
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=8, unique=True),
     others=st.lists(st.one_of(st.none(), TEXTS), max_size=5),
