@@ -213,24 +213,26 @@ def _transformers_fit(config: _Config) -> tuple[dict[str, Any], Sides | None]:
     size, share = config.edge_or_sides("size"), config.above_zero("crop_pct", 0, most=1)
     cut = None
     if config.flag("do_center_crop", default=False):
-        cut = config.edge_or_sides("crop_size") or size
-        cut = (cut, cut) if isinstance(cut, int) else cut
-    if isinstance(size, int) and not isinstance(config.values["size"], dict) and not cut:
-        size = size if share else (size, size)  # as its first versions wrote both sides
-    if isinstance(size, int) and share and not cut and size >= WARPED_FROM:
-        size = (size, size)
+        cut = _sides(config.edge_or_sides("crop_size") or size)
+    if isinstance(size, int) and cut is None:
+        is_edge = isinstance(config.values["size"], dict)  # at first it was both sides
+        size = _sides(size) if (size >= WARPED_FROM if share else not is_edge) else size
     if isinstance(size, tuple):
         if cut not in (None, size):
             raise config.error("crop_size", "size's own where that has both sides")
         return {"fit": "stretch"}, size
-    if cut is not None and size is not None:
+    if size is None and cut is None and not share:
+        return {}, None
+    if size is not None and cut is not None:
         share = min(cut) / size
         if share > 1:
             raise config.error("crop_size", "what lies within size")
-    if size is None and cut is None and not share:
-        return {}, None
-    sides = cut or (None if size is None else (size, size))
-    return {"fit": "crop", "crop_pct": share or 1.0}, sides
+    return {"fit": "crop", "crop_pct": share or 1.0}, cut or _sides(size)
+
+
+def _sides(size: int | Sides | None) -> Sides | None:
+    """Return both sides; of an edge a square's."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def _of_timm(config: _Config) -> Published:
@@ -277,8 +279,9 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < LARGEST  # neither NaN nor infinite, which JSON has too
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < LARGEST  # neither NaN nor infinite, which JSON has too
 
 
 def _is_length(value: int | list[int]) -> bool:

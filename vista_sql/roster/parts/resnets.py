@@ -157,7 +157,7 @@ def _modules(names: _Names, blocks: Blocks, sizes: tuple[int, ...]) -> dict[str,
             for n, both in parts.items():
                 convolution, norm = (f"{block}.{one.format(n=n, below=n - 1)}" for one in both)
                 pairs[f"conv{stage + 1}_block{place + 1}_{n}"] = (convolution, norm)
-    modules = {}
+    modules: dict[str, str] = {}
     for ours, (convolution, norm) in pairs.items():
         modules |= {convolution: f"{ours}_conv", norm: f"{ours}_bn"}
     return modules | {names.top: "fc1000"}
