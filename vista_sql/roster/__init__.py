@@ -121,6 +121,8 @@ class Cnn:
     revision: str = ""
     """Of how it is computed, where an earlier version gave other values; a part of the store's
     keys."""
+    only_tensorflow: str | None = None
+    """What no other engine can run, as "layer 'up' (Conv2DTranspose)"; None: any may run it."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
