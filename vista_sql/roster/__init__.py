@@ -214,7 +214,11 @@ class Cnn:
 
 @cache
 def _catalogue(name: str) -> tuple[Layer, ...]:
-    text = (files(PACKAGE) / "catalogue" / f"{name}.json").read_text(encoding="utf-8")
+    return parsed((files(PACKAGE) / "catalogue" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> tuple[Layer, ...]:
+    """Return the layers that `catalogue.entries.written` gave the text of."""
     return tuple(
         Layer(
             row["name"],

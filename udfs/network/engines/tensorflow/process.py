@@ -52,6 +52,11 @@ def load(threads: int | None = None) -> tuple[Module, Module]:
         return _loaded[0][1:]
 
 
+def is_loaded() -> bool:
+    """Return whether TensorFlow and Keras were imported here by `load`."""
+    return bool(_loaded)
+
+
 def on_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Run a function in the one thread of this process that uses TensorFlow; return its result.
 

@@ -1,0 +1,96 @@
+"""Whether a network as data computes what Keras computes, of every layer, on images from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vista_sql.errors import PlanError
+from vista_sql.roster import Preprocessing
+from vista_sql.roster.networks import NetworkData
+from vista_sql.weights import described, hdf5, keras_files
+
+from . import keras_reader, onnx_emitter, serial
+from .engines.openvino.process import compiled
+from .engines.tensorflow.process import Tensor, load
+from .graph import Graph
+from .keras_reader import KerasCall
+from .onnx_emitter import Output
+
+KerasModel: TypeAlias = Any
+
+IMAGES, SEED = 2, 0
+
+RELATIVE: Mapping[str, float] = {"float32": 1e-4, "float16": 0.03, "bfloat16": 0.2}
+"""Of a layer's largest value, by the coarsest numbers that Keras computes it with: data are computed
+in float32, where folding a norm rounds each weight once more."""
+
+
+def difference(network: KerasModel, data: NetworkData, path: str) -> str | None:
+    """Return the first layer whose values are not Keras's, and that they are not; None: all are.
+
+    Args:
+        network: as Keras loaded it from the file.
+        data: the same.
+        path: of the file, from which the data's weights are read.
+    """
+    height, width, channels = network.inputs[0].shape[1:]
+    random = np.random.default_rng(SEED)
+    pixels = random.integers(0, 256, (IMAGES, height, width, channels), dtype=np.uint8)
+    expected = _by_keras(network, pixels)
+    try:
+        found = _by_openvino(data, path, pixels, list(expected))
+    except PlanError as error:
+        return f"the network as it is saved ({error})"
+    types = {layer.compute_dtype for layer in network._flatten_layers()}
+    relative = max(RELATIVE.get(kind, 0.0) for kind in (*types, "float32"))
+    for layer, values in expected.items():
+        if not np.abs(found[layer] - values).max() <= relative * np.abs(values).max():
+            return f"layer {layer!r}, whose values as data are not Keras's"
+    return None
+
+
+def _by_keras(network: KerasModel, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return float32 (rows, values) of every layer, as Keras's own layers compute them."""
+    tf, keras = load()
+    graph = keras_reader.read(network)
+    image = tf.constant(pixels, tf.float32)
+    known: dict[str, Tensor] = {graph.input: image}
+    for step in graph.steps.values():
+        given = [known[name] for name in step.inputs]
+        if isinstance(step.origin, KerasCall) and given:
+            (known[step.name],) = step.origin(given)
+        elif given:  # the end of an inner network
+            (known[step.name],) = given
+    if not keras_files.trains_by_default(network):  # as a whole it is called for inference
+        known[graph.output] = keras.tree.flatten(network(image, training=False))[0]
+    layers = (name for name in graph.steps if name != graph.input)
+    return {name: _matrix(np.asarray(known[name], np.float32)) for name in layers}
+
+
+def _by_openvino(
+    data: NetworkData, path: str, pixels: np.ndarray, layers: list[str]
+) -> dict[str, np.ndarray]:
+    values = hdf5.read(described.of_data(data), path, path)
+    arrays = {variable.path: np.asarray(one, np.float32) for variable, one in values}
+    graph = serial.graph(data, arrays)
+    beside: list[np.ndarray] = []
+    request = compiled(partial(_model, graph, pixels.shape[-1], layers, beside), "float32", None)
+    request.infer({0: pixels})
+    return {
+        layer: _matrix(request.get_output_tensor(place).data) for place, layer in enumerate(layers)
+    }
+
+
+def _model(graph: Graph, channels: int, layers: list[str], beside: list[np.ndarray]) -> bytes:
+    plain = Preprocessing("rgb", (0.0,) * channels, (1.0,) * channels)
+    wanted = [Output(layer, "none", f"{layer} none") for layer in layers]
+    model = onnx_emitter.emit(graph, plain, wanted, beside=beside)
+    return model.SerializeToString()  # type: ignore[no-any-return]
+
+
+def _matrix(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
