@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from vista_sql.errors import PlanError
 from vista_sql.kernels import Engine
+from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 
 AUTO = "auto"
@@ -40,12 +42,16 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 """Of a workload for which nobody chose: its network does not run."""
 
 
-def choose(asked: Value, known: Engines) -> EngineChoice:
+def choose(asked: Value, known: Engines, cnn: Cnn | None = None) -> EngineChoice:
     """Return who runs networks: TensorFlow where it is, unless another is asked for.
 
     Args:
         asked: the setting `engine`.
         known: who can run networks.
+        cnn: the network; None: one that any engine can run.
+
+    Raises:
+        PlanError: who is asked for cannot run it.
 
     Example:
         >>> both = Engines(frozenset({"tensorflow", "openvino"}))
@@ -55,9 +61,17 @@ def choose(asked: Value, known: Engines) -> EngineChoice:
         >>> choose(auto, Engines(frozenset({"openvino"}))).name
         'openvino'
     """
+    only_tensorflow = None if cnn is None else cnn.only_tensorflow
     for name in get_args(Engine):
         if asked.value == name:
+            if cnn is not None and only_tensorflow is not None and name != "tensorflow":
+                raise PlanError(
+                    f"engine {name!r} ({asked.source}) cannot run {only_tensorflow} of "
+                    f"{cnn.name}: take engine => 'tensorflow'"
+                )
             return EngineChoice(name, f"as given: {asked.source}")
+    if only_tensorflow is not None:
+        return EngineChoice("tensorflow", f"no other engine runs {only_tensorflow}")
     if "tensorflow" in known.installed or "openvino" not in known.installed:
         return EngineChoice("tensorflow", "the reference")
     return EngineChoice("openvino", "TensorFlow is not installed")
