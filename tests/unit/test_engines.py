@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from vista_sql import catalog, kernels, roster, store
-from vista_sql.errors import SettingError
+from vista_sql.errors import PlanError, SettingError
 from vista_sql.hosts import engines as hosts_engines
 from vista_sql.kernels import Engine
 from vista_sql.machine.resources import Processor
@@ -40,6 +41,21 @@ def test_what_is_asked_for_is_taken(engine):
     asked = Settings({"vista_engine": engine.upper()}, {}).value("engine")
     found = choose(asked, NO_ENGINES)
     assert (found.name, found.why) == (engine, "as given: SET VARIABLE vista_engine")
+
+
+def test_what_only_tensorflow_can_run_goes_to_it():
+    cnn = replace(LENET, only_tensorflow="layer 'up' (Conv2DTranspose)")
+    why = "no other engine runs layer 'up' (Conv2DTranspose)"
+    for known in (BOTH, Engines(frozenset({"openvino"}))):
+        assert choose(AUTO, known, cnn) == EngineChoice("tensorflow", why)
+    asked = Value("engine", "tensorflow", "engine => …")
+    assert choose(asked, BOTH, cnn).why == "as given: engine => …"
+    with pytest.raises(PlanError) as caught:
+        choose(replace(asked, value="openvino"), BOTH, cnn)
+    assert str(caught.value) == (
+        "engine 'openvino' (engine => …) cannot run layer 'up' (Conv2DTranspose) of lenet5: take "
+        "engine => 'tensorflow'"
+    )
 
 
 def test_a_wrong_name_is_answered_with_the_nearest():

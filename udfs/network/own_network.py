@@ -28,7 +28,7 @@ from vista_sql.weights.own_networks import OwnNetwork
 
 from . import keras_check, keras_data, keras_reader, onnx_emitter
 from .engines.tensorflow import DISTRIBUTIONS
-from .engines.tensorflow.process import is_loaded, on_thread
+from .engines.tensorflow.process import is_here, on_thread
 
 KerasModel: TypeAlias = Any
 
@@ -54,7 +54,7 @@ def read_anywhere(path: str, as_data: bool) -> OwnNetwork:
         WeightsError: the file is damaged, or holds no network that can be used.
         HostError: Keras is not installed.
     """
-    if is_loaded() and not as_data:
+    if is_here() and not as_data:
         return read(path)
     if not any(map(package_version, DISTRIBUTIONS)):
         raise HostError(

@@ -227,8 +227,9 @@ def parsed(text: str, name: str) -> OwnNetwork:
     if head != f"{FORMAT} {_sha256(body)}":
         raise ValueError("it is damaged, or of another format")
     record = json.loads(body)
+    height, width, channels = record["input_shape"]
     return OwnNetwork(
-        tuple(record["input_shape"]),
+        (height, width, channels),
         record["parameters"],
         record["revision"],
         roster.parsed(record["layers"]),
