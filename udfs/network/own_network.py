@@ -52,7 +52,7 @@ def read_anywhere(path: str, as_data: bool) -> OwnNetwork:
 
     Raises:
         WeightsError: the file is damaged, or holds no network that can be used.
-        HostError: Keras is not installed.
+        HostError: Keras is not installed, or the process cannot be started.
     """
     if is_here() and not as_data:
         return read(path)
@@ -63,13 +63,14 @@ def read_anywhere(path: str, as_data: bool) -> OwnNetwork:
         )
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer.json")
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__, path, str(answer)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            env={**os.environ, **ENVIRONMENT},
-        )
+        command = [sys.executable, "-P", "-m", __name__, path, str(answer)]
+        environment = {**os.environ, **ENVIRONMENT}
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
+            )
+        except OSError as error:
+            raise HostError(f"Keras cannot be started to read {path}: {error}") from error
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing was said"]
             raise WeightsError(
