@@ -13,6 +13,7 @@ from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn
 
 from . import engine, keras_reader, serial
+from .deferred import Deferred
 from .engine import Output
 from .graph import Graph
 
@@ -45,7 +46,9 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         return keras_reader.read(weights.load_network(cnn, choice))
 
     def data() -> Graph:
-        return serial.graph(weights.network_data(cnn), weights.load_arrays(cnn, choice))
+        network = weights.network_data(cnn)
+        arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
+        return serial.graph(network, arrays)
 
     return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
 
@@ -80,7 +83,7 @@ class Network:
         self.cnn = opened.cnn
         runs = engine.load(engine_name)
         read = opened.load if runs.needs_keras else opened.load_data or opened.load
-        self.runner = runs.open(opened.cnn, read, arithmetic, device, threads)
+        self.runner = runs.open(opened.cnn, opened.identity, read, arithmetic, device, threads)
         self.graph = self.runner.graph
         self.on_gpu = self.runner.on_gpu
         self.batch_rows = self.runner.batch_rows

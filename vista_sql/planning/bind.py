@@ -170,7 +170,9 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
     Raises:
         PlanError: who is asked for cannot run it.
     """
-    return engines.choose(context.setting("engine", call), context.engines, cnn)
+    dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
+    asked, known = context.setting("engine", call), context.engines
+    return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

@@ -11,7 +11,6 @@ from typing import get_args
 
 from vista_sql.errors import PlanError
 from vista_sql.kernels import Engine
-from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 
 AUTO = "auto"
@@ -42,13 +41,22 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 """Of a workload for which nobody chose: its network does not run."""
 
 
-def choose(asked: Value, known: Engines, cnn: Cnn | None = None) -> EngineChoice:
-    """Return who runs networks: TensorFlow where it is, unless another is asked for.
+def choose(
+    asked: Value,
+    known: Engines,
+    dtype: str = "float32",
+    device: str = AUTO,
+    only_tensorflow: str | None = None,
+) -> EngineChoice:
+    """Return who runs a network: TensorFlow on a GPU, else OpenVINO where it is and can, else
+    TensorFlow; unless one of them is asked for.
 
     Args:
         asked: the setting `engine`.
         known: who can run networks.
-        cnn: the network; None: one that any engine can run.
+        dtype: of the arithmetic.
+        device: the setting: 'auto', 'cpu' or 'gpu'.
+        only_tensorflow: what of the network no other engine can run.
 
     Raises:
         PlanError: who is asked for cannot run it.
@@ -57,21 +65,26 @@ def choose(asked: Value, known: Engines, cnn: Cnn | None = None) -> EngineChoice
         >>> both = Engines(frozenset({"tensorflow", "openvino"}))
         >>> auto = Value("engine", AUTO, "default")
         >>> choose(auto, both).name
-        'tensorflow'
-        >>> choose(auto, Engines(frozenset({"openvino"}))).name
         'openvino'
+        >>> choose(auto, both, device="gpu").name
+        'tensorflow'
     """
-    only_tensorflow = None if cnn is None else cnn.only_tensorflow
     for name in get_args(Engine):
         if asked.value == name:
-            if cnn is not None and only_tensorflow is not None and name != "tensorflow":
+            if only_tensorflow is not None and name != "tensorflow":
                 raise PlanError(
-                    f"engine {name!r} ({asked.source}) cannot run {only_tensorflow} of "
-                    f"{cnn.name}: take engine => 'tensorflow'"
+                    f"engine {name!r} ({asked.source}) cannot run {only_tensorflow}: take engine "
+                    "=> 'tensorflow'"
                 )
             return EngineChoice(name, f"as given: {asked.source}")
     if only_tensorflow is not None:
         return EngineChoice("tensorflow", f"no other engine runs {only_tensorflow}")
-    if "tensorflow" in known.installed or "openvino" not in known.installed:
-        return EngineChoice("tensorflow", "the reference")
-    return EngineChoice("openvino", "TensorFlow is not installed")
+    if "openvino" not in known.installed:
+        return EngineChoice("tensorflow", "OpenVINO is not installed")
+    if "tensorflow" not in known.installed:
+        return EngineChoice("openvino", "TensorFlow is not installed")
+    if device.lower() == "gpu" or (known.has_gpu and device.lower() == AUTO):
+        return EngineChoice("tensorflow", "OpenVINO is used on CPUs alone")
+    if dtype == "bfloat16" and not known.has_bfloat16:
+        return EngineChoice("tensorflow", "this CPU has no bfloat16, which OpenVINO needs")
+    return EngineChoice("openvino", "the faster one on a CPU")
