@@ -48,14 +48,14 @@ def read_anywhere(path: str, as_data: bool) -> OwnNetwork:
 
     Args:
         path: of the file, absolute.
-        as_data: whether the data are to be checked; that is done in a process of its own.
+        as_data: whether the data are to be checked, if that is possible.
 
     Raises:
         WeightsError: the file is damaged, or holds no network that can be used.
         HostError: Keras is not installed, or the process cannot be started.
     """
-    if is_here() and not as_data:
-        return read(path)
+    if is_here():
+        return read(path, as_data and can_check())
     if not any(map(package_version, DISTRIBUTIONS)):
         raise HostError(
             f"{path} was not used before, and has to be read by Keras once: pip install "
