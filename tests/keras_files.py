@@ -64,18 +64,14 @@ def transfer():
 
 
 def shared():
-    """A layer and a network that are called twice, and a layer in two networks."""
+    """A layer and a network that are called twice."""
     keras = keras_reader.keras()
     layers = keras.layers
     image = keras.Input((SIDE, SIDE, 3), name="pixels")
     mix, tower = layers.Dense(3, name="mix"), backbone()
     x = layers.Rescaling(1 / 255, name="image")(image)  # as networks of the roster call the input
     left, right = tower(mix(x)), tower(mix(mix(x)))
-    small = keras.Input((5, 5, 6))
-    both = layers.Conv2D(6, 1, name="both")
-    one = keras.Model(small, both(small), name="one")
-    two = keras.Model(small, layers.Conv2D(6, 1, name="alone")(both(small)), name="two")
-    x = layers.Concatenate(name="joined")([one(right), two(left)])
+    x = layers.Concatenate(name="joined")([right, left])
     return keras.Model(image, layers.Flatten(name="flat")(x))
 
 

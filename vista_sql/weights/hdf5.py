@@ -36,9 +36,9 @@ def read(network: Description, cnn: str, path: str) -> Iterator[tuple[Variable, 
         is_old = _is_old(root)
         if is_old and (inner := [layer.name for layer in layers if layer.inner]):
             raise WeightsError(
-                f"weights file {path} has the old format of Keras, in which the order of weights in "
-                f"{inner[0]!r}, a network within {cnn}, depends on which of them were trained: save "
-                "it as .weights.h5, or take engine => 'tensorflow'"
+                f"weights file {path} has Keras's old format, in which the order of weights in "
+                f"{inner[0]!r}, a network within {cnn}, depends on what of it was trained: save it "
+                "as .weights.h5, or take engine => 'tensorflow'"
             )
         pairs = _by_position(layers, root) if is_old else _by_class(layers, root)
         for layer, (name, arrays) in pairs:
