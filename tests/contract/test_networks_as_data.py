@@ -1,4 +1,4 @@
-"""A user's `.keras` file as data: what Keras loads, the same bits, kept once, and what cannot be."""
+"""A user's `.keras` file as data: the bits of what Keras loads, kept once; and what cannot be."""
 
 from __future__ import annotations
 
@@ -222,7 +222,8 @@ def test_a_layer_that_is_no_data_is_named_and_runs_on_tensorflow(cached, tmp_pat
     with pytest.raises(PlanError, match=r"no engine but TensorFlow can run layer 'inner/up' "):
         features(opened, "openvino")
     with vista_sql.connect() as db:
-        call = f"TRANSFER(cnn => '{path}', layers => [-1], images => '(SELECT 1 AS id, ''a'' AS image)'"
+        images = "images => '(SELECT 1 AS id, ''a'' AS image)'"
+        call = f"TRANSFER(cnn => '{path}', layers => [-1], {images}"
         why = "no other engine runs layer 'inner/up' (Conv2DTranspose)"
         assert f"engine: tensorflow ({why})" in db.explain(f"SELECT * FROM {call})")
         with pytest.raises(PlanError) as caught:

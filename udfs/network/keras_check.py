@@ -25,8 +25,8 @@ KerasModel: TypeAlias = Any
 IMAGES, SEED = 2, 0
 
 RELATIVE: Mapping[str, float] = {"float32": 1e-4, "float16": 0.03, "bfloat16": 0.2}
-"""Of a layer's largest value, by the coarsest numbers that Keras computes it with: data are computed
-in float32, where folding a norm rounds each weight once more."""
+"""Of a layer's largest value, by the coarsest numbers that Keras computes it with: data are run in
+float32, where folding a norm rounds each weight once more: up to 2e-5 in the roster's networks."""
 
 
 def difference(network: KerasModel, data: NetworkData, path: str) -> str | None:
@@ -37,24 +37,29 @@ def difference(network: KerasModel, data: NetworkData, path: str) -> str | None:
         data: the same.
         path: of the file, from which the data's weights are read.
     """
-    height, width, channels = network.inputs[0].shape[1:]
-    random = np.random.default_rng(SEED)
-    pixels = random.integers(0, 256, (IMAGES, height, width, channels), dtype=np.uint8)
-    expected = _by_keras(network, pixels)
+    graph = serial.graph(data, _arrays(data, path))
+    layers = [name for name in graph.steps if name != graph.input]
+    sides = network.inputs[0].shape[1:]
+    beside: list[np.ndarray] = []  # the weights, as long as they are computed with
     try:
-        found = _by_openvino(data, path, pixels, list(expected))
+        request = compiled(partial(_model, graph, sides[-1], layers, beside), "float32", None)
     except PlanError as error:
         return f"the network as it is saved ({error})"
     types = {layer.compute_dtype for layer in network._flatten_layers()}
     relative = max(RELATIVE.get(kind, 0.0) for kind in (*types, "float32"))
-    for layer, values in expected.items():
-        if not np.abs(found[layer] - values).max() <= relative * np.abs(values).max():
-            return f"layer {layer!r}, whose values as data are not Keras's"
+    images = np.random.default_rng(SEED).integers(0, 256, (IMAGES, *sides), dtype=np.uint8)
+    for one in images[:, None]:  # alone: the maps of all layers are there at once
+        expected = _by_keras(network, one)
+        request.infer({0: one})
+        for place, layer in enumerate(layers):
+            values, found = expected[layer], request.get_output_tensor(place).data.ravel()
+            if not np.abs(found - values).max() <= relative * np.abs(values).max():
+                return f"layer {layer!r}, whose values as data are not Keras's"
     return None
 
 
 def _by_keras(network: KerasModel, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return float32 (rows, values) of every layer, as Keras's own layers compute them."""
+    """Return float32 (values,) of every layer of one image, as Keras's own layers compute them."""
     tf, keras = load()
     graph = keras_reader.read(network)
     image = tf.constant(pixels, tf.float32)
@@ -67,22 +72,12 @@ def _by_keras(network: KerasModel, pixels: np.ndarray) -> dict[str, np.ndarray]:
             (known[step.name],) = given
     if not keras_files.trains_by_default(network):  # as a whole it is called for inference
         known[graph.output] = keras.tree.flatten(network(image, training=False))[0]
-    layers = (name for name in graph.steps if name != graph.input)
-    return {name: _matrix(np.asarray(known[name], np.float32)) for name in layers}
+    return {name: np.asarray(value, np.float32).ravel() for name, value in known.items()}
 
 
-def _by_openvino(
-    data: NetworkData, path: str, pixels: np.ndarray, layers: list[str]
-) -> dict[str, np.ndarray]:
+def _arrays(data: NetworkData, path: str) -> dict[str, np.ndarray]:
     values = hdf5.read(described.of_data(data), path, path)
-    arrays = {variable.path: np.asarray(one, np.float32) for variable, one in values}
-    graph = serial.graph(data, arrays)
-    beside: list[np.ndarray] = []
-    request = compiled(partial(_model, graph, pixels.shape[-1], layers, beside), "float32", None)
-    request.infer({0: pixels})
-    return {
-        layer: _matrix(request.get_output_tensor(place).data) for place, layer in enumerate(layers)
-    }
+    return {variable.path: np.asarray(one, np.float32) for variable, one in values}
 
 
 def _model(graph: Graph, channels: int, layers: list[str], beside: list[np.ndarray]) -> bytes:
@@ -90,7 +85,3 @@ def _model(graph: Graph, channels: int, layers: list[str], beside: list[np.ndarr
     wanted = [Output(layer, "none", f"{layer} none") for layer in layers]
     model = onnx_emitter.emit(graph, plain, wanted, beside=beside)
     return model.SerializeToString()  # type: ignore[no-any-return]
-
-
-def _matrix(values: np.ndarray) -> np.ndarray:
-    return values.reshape(len(values), -1)
