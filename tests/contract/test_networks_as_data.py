@@ -118,7 +118,7 @@ def test_data_that_compute_something_else_are_found_out_by_layer(saved, cached, 
     monkeypatch.setattr(own_network.networks, "parsed", damaged)
     found = own_network.read(path, check=True)
     assert found.data is None
-    assert found.only_tensorflow == "layer 'backbone/norm', whose values as data are not Keras's"
+    assert found.only_tensorflow == "layer 'backbone/relu6', whose values as data are not Keras's"
 
 
 def test_weights_that_lie_elsewhere_are_found_out_by_layer(saved, cached, monkeypatch):

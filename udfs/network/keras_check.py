@@ -1,4 +1,4 @@
-"""Whether a network as data computes what Keras computes, of every layer, on images from a seed."""
+"""Whether a network as data computes what Keras computes, layer by layer, on images from a seed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def difference(network: KerasModel, data: NetworkData, path: str) -> str | None:
         path: of the file, from which the data's weights are read.
     """
     graph = serial.graph(data, _arrays(data, path))
-    layers = [name for name in graph.steps if name != graph.input]
+    inner = {graph.input, *filter(graph.is_inner, graph.steps)}  # a group shows in its end
+    layers = [name for name in graph.steps if name not in inner]
     sides = network.inputs[0].shape[1:]
     beside: list[np.ndarray] = []  # the weights, as long as they are computed with
     try:

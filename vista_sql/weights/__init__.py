@@ -36,7 +36,8 @@ class WeightsChoice:
     """Which weights a network gets.
 
     Equal identities mean equal values: a file's sha256 in hexadecimal, 'random:<seed>', or
-    'computed:<descriptor>-<version>'.
+    'computed:<descriptor>-<version>'. Weights that a user's own network does not bring are followed
+    by ' in <its file's sha256>'.
     """
 
     kind: Literal["imagenet", "bundled", "random", "file", "computed"]
@@ -74,7 +75,7 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
     weights = cnn.default_weights if weights is None else weights
     name = weights.lower()
     if name == "random":
-        return WeightsChoice("random", None, seed, f"random:{seed}")
+        return WeightsChoice("random", None, seed, f"random:{seed}{_within(cnn)}")
     if name in cnn.weights:
         path = _known_file(cnn, name)
         kind: Literal["imagenet", "bundled"] = "bundled" if name == "bundled" else "imagenet"
@@ -99,7 +100,14 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
         raise WeightsError(
             f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
         )
-    return WeightsChoice("file", str(path), 0, digests(path).sha256)
+    within = "" if str(path) == cnn.default_weights else _within(cnn)
+    return WeightsChoice("file", str(path), 0, digests(path).sha256 + within)
+
+
+def _within(cnn: Cnn) -> str:
+    """Return what tells weights in a user's own network from the same in another of its name."""
+    is_file = cnn.name.lower().endswith(".keras")
+    return f" in {digests(cnn.name).sha256}" if is_file else ""
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:
