@@ -48,8 +48,9 @@ def choose(
     device: str = AUTO,
     only_tensorflow: str | None = None,
 ) -> EngineChoice:
-    """Return who runs a network: TensorFlow on a GPU, else OpenVINO where it is and can, else
-    TensorFlow; unless one of them is asked for.
+    """Return who runs a network: who is asked for, else the fastest that is here and can.
+
+    That is TensorFlow on a GPU, else OpenVINO, else TensorFlow.
 
     Args:
         asked: the setting `engine`.
