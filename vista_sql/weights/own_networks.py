@@ -176,7 +176,12 @@ def _read_with_its_code(reader: Any, path: str, layer: str) -> OwnNetwork:
     try:
         found: OwnNetwork = reader.read(path)
     except WeightsError as error:
-        raise WeightsError(f"layer {layer!r} has code of its own: {error}") from error
+        if error.__cause__ is None:  # Keras loaded it: it is something else
+            raise
+        raise WeightsError(
+            f"layer {layer!r} has code of its own, which must be registered with Keras in this "
+            f"process before the file is used (a lambda's is not run): {error}"
+        ) from error
     reason = f"layer {layer!r}, which has code of its own"
     return replace(found, data=None, only_tensorflow=reason)
 
