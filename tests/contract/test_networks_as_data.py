@@ -260,7 +260,7 @@ def test_code_of_ones_own_runs_where_it_is_registered(cached, tmp_path):
 def test_a_lambda_is_named_and_not_run(cached, tmp_path):
     keras = keras_reader.keras()
     path = own(tmp_path, keras.layers.Lambda(lambda x: x * 2, name="why"))
-    with pytest.raises(WeightsError, match=r"layer 'inner/why' has code of its own, which .*Lambda"):
+    with pytest.raises(WeightsError, match=r"layer 'inner/why' has code of its own.*Lambda"):
         weights.facts(path)
 
 
