@@ -106,6 +106,18 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
     return WeightsChoice("file", str(path), 0, digests(path).sha256)
 
 
+def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
+    """Return how images become the input of `cnn` with some weights.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: as in `resolve`; nothing is read of a file.
+    """
+    chosen = cnn.default_weights if weights is None else weights
+    of_file = cnn.torch_names.preprocessing if chosen.lower().endswith(".safetensors") else None
+    return of_file or cnn.preprocessing
+
+
 def available(cnn: Cnn) -> tuple[str, ...]:
     """Return the names of the weights that `cnn` can have here without a network, default first."""
     names = [name for name, file in cnn.weights.items() if _place(name, file).is_file()]
