@@ -110,8 +110,6 @@ class TorchNames:
     others: dict[str, str] = field(default_factory=dict)
     """Tensors that only another network's file has → why that one does not fit."""
     refused: str = "only Keras's files are known to fit it"
-    preprocessing: Preprocessing | None = None
-    """How such a file wants its images, where that is published; else as the CNN does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,15 +107,14 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
 
 
 def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
-    """Return how images become the input of `cnn` with some weights.
+    """Return how some weights of `cnn` want their images, without fetching or checking them.
 
     Args:
         cnn: the CNN that the weights are for.
-        weights: as in `resolve`; nothing is read of a file.
+        weights: as `resolve` takes them.
     """
-    chosen = cnn.default_weights if weights is None else weights
-    of_file = cnn.torch_names.preprocessing if chosen.lower().endswith(".safetensors") else None
-    return of_file or cnn.preprocessing
+    del weights  # of none that is known its publisher says more than its CNN does
+    return cnn.preprocessing
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vista_sql.roster import Preprocessing, WeightsFile
 
 KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -22,11 +20,6 @@ def torch_mode(source: str) -> Preprocessing:
     """Return (pixels / 255 - ImageNet's mean) / ImageNet's standard deviation, per channel."""
     mean = tuple(round(255 * value, 6) for value in _MEAN)
     return Preprocessing("rgb", mean, tuple(1 / (255 * one) for one in _DEVIATION), source=source)
-
-
-def cropped(preprocessing: Preprocessing) -> Preprocessing:
-    """Return it as torchvision evaluates IMAGENET1K_V1: resized to 256, of which 224 in the middle."""
-    return replace(preprocessing, resize="triangle", fit="crop", crop_pct=224 / 256)
 
 
 def tf_mode(source: str) -> Preprocessing:

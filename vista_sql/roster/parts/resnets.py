@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from vista_sql.roster import Network, TorchNames
-from vista_sql.roster.parts.published import cropped, torch_mode
 
 Tensor: TypeAlias = Any
 
@@ -97,8 +96,7 @@ def basic_torch_names(blocks: Blocks) -> TorchNames:
             if stage > 2 and block == 1:
                 modules[f"{theirs}.downsample.0"] = f"{ours}_0_conv"
                 modules[f"{theirs}.downsample.1"] = f"{ours}_0_bn"
-    published = torch_mode("torchvision, the transforms of ResNet's IMAGENET1K_V1")
-    return TorchNames(modules, preprocessing=cropped(published))
+    return TorchNames(modules)
 
 
 def _with_top(image: Tensor, x: Tensor, name: str) -> Network:
