@@ -165,7 +165,8 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
 
 def engine_of(call: Call, context: KnowsEngines) -> EngineChoice:
     """Return who runs the network of a call: its own argument's, else the session's choice."""
-    return engines.choose(context.setting("engine", call), context.engines)
+    dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
+    return engines.choose(context.setting("engine", call), context.engines, dtype, str(device))
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

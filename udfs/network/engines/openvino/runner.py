@@ -2,15 +2,15 @@
 
 What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
 layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
-any other layer has a model of its own, from the feature layer below it. In bfloat16 they would also
-depend on where the model begins, if a later layer adds the values of its first one to its own (the
-sum is rounded once more than within a convolution): models end and begin at such layers.
+any other layer has a model of its own, from the feature layer below it. So that they do not depend on
+where a model begins, one that begins at a feature layer has that layer too among its outputs: how
+a sum with its values is computed depends on who else reads them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,7 +29,10 @@ from .process import Request, compiled
 
 @dataclass(frozen=True, slots=True)
 class ModelKey:
-    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`."""
+    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`.
+
+    `start` is the first of them, if it is a feature layer.
+    """
 
     start: str
     layers: tuple[str, ...]
@@ -65,8 +68,6 @@ class OpenVinoRunner:
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
         self._stops = [cut for cut in self.graph.cuts if cut in features]
-        added = {group.other for group in self.graph.groups} if dtype == "bfloat16" else set()
-        self._breaks = added.intersection(self._stops)
         self._compiled_models: dict[ModelKey, Compiled] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
@@ -87,30 +88,20 @@ class OpenVinoRunner:
         beside = {layer: home for layer, home in homes.items() if layer not in above}
         raw = set(beside.values())
         on_way = [layer for layer in above if layer in homes or layer in raw]
-        pools = {pool for layer, pool in outputs if layer in above}
+        needed = {*outputs, *((home, "none") for home in raw)}
         found = {(start, "none"): values}
-        for key in self._models(
-            start, above[: above.index(on_way[-1]) + 1] if on_way else (), pools, raw
-        ):
-            with self._stopwatch.timing(key.start, key.layers[-1], len(values)):
-                found |= self._infer(key, found[key.start, "none"])
+        if on_way:
+            pools = {pool for layer, pool in outputs if layer in above}
+            pools |= {"none"} if raw.intersection(above) else set()
+            begins = [start] if start in self._stops else []
+            layers = (*begins, *above[: above.index(on_way[-1]) + 1])
+            key = ModelKey(start, layers, _ordered(pools))
+            with self._stopwatch.timing(start, layers[-1], len(values)):
+                found |= self._infer(key, values, needed)
         for layer, home in beside.items():
             wanted = _ordered(pool for other, pool in outputs if other == layer)
-            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"])
+            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"], needed)
         return [found[output] for output in outputs]
-
-    def _models(
-        self, start: str, layers: Sequence[str], pools: set[str], raw: set[str]
-    ) -> Iterator[ModelKey]:
-        """Yield what is inferred one after the other, for all `layers` above the start."""
-        part: list[str] = []
-        for layer in layers:
-            part.append(layer)
-            ends = layer in self._breaks and layer != layers[-1]
-            if ends or layer == layers[-1]:
-                kept = pools | {"none"} if ends or raw.intersection(part) else pools
-                yield ModelKey(start, tuple(part), _ordered(kept))
-                start, part = layer, []
 
     def _above(self, start: str) -> list[str]:
         """Return the feature layers on every way up from a start that is one, bottom to top."""
@@ -123,14 +114,18 @@ class OpenVinoRunner:
         reachable = (stop for stop in reversed(above) if self.graph.reachable(stop, layer))
         return next(reachable, start)
 
-    def _infer(self, key: ModelKey, values: np.ndarray) -> dict[Output, np.ndarray]:
+    def _infer(
+        self, key: ModelKey, values: np.ndarray, needed: set[Output]
+    ) -> dict[Output, np.ndarray]:
         if key not in self._compiled_models:
             self._compiled_models[key] = self._compiled(key)
         request = self._compiled_models[key].request
         request.infer({0: np.ascontiguousarray(values)}, share_inputs=True)
         names = [(layer, pool) for layer in key.layers for pool in key.pools]
         return {  # copied: the next batch is written into the same places
-            name: request.get_output_tensor(place).data.copy() for place, name in enumerate(names)
+            name: request.get_output_tensor(place).data.copy()
+            for place, name in enumerate(names)
+            if name in needed
         }
 
     def _compiled(self, key: ModelKey) -> Compiled:
@@ -153,7 +148,9 @@ class OpenVinoRunner:
         ]
         source = None if key.start == self.graph.input else key.start
         preprocessing = self._cnn.preprocessing
-        model = onnx_emitter.emit(self.graph, preprocessing, wanted, source, beside)
+        model = onnx_emitter.emit(
+            self.graph, preprocessing, wanted, source, beside, self._dtype == "bfloat16"
+        )
         return model.SerializeToString()  # type: ignore[no-any-return]
 
 
