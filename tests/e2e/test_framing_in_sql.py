@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import cv2
@@ -12,14 +13,16 @@ import pytest
 from hosts import HOSTS
 
 import vista_sql
-from vista_sql import catalog, kernels, roster
+from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import ModelError, QueryError
 from vista_sql.kernels import Fit, Resize
-from vista_sql.planning.workload import Relation, bind
-from vista_sql.sql.calls import Call
+from vista_sql.roster import Framing
 
 RESIZES, FITS = get_args(Resize), get_args(Fit)
-CALL = "TRANSFER(cnn => 'lenet5', layers => ['f6'], images => 'photos', weights => 'random'{})"
+CALL = (
+    "TRANSFER(cnn => 'lenet5', layers => ['f6'], images => 'photos', weights => 'random', "
+    "engine => 'openvino'{})"
+)
 SELECT = f"SELECT id, f6 FROM {CALL} ORDER BY id"
 
 
@@ -52,14 +55,13 @@ def db(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(db):
-    """Return a function: resize, fit → features of what the kernels' own decoder makes of photos."""
+    """Return a function: a framing → features of what the kernels' own decoder makes of photos."""
     decoding = catalog.module(kernels.PACKAGE, "images.decoding")
     runtime = catalog.module(kernels.PACKAGE, "passes.runtime").Runtime()
-    network = runtime.network(kernels.InferSpec("lenet5", ("f6",), weights="random"))
+    network = runtime.network(kernels.InferSpec("lenet5", ("f6",), weights="random", engine="openvino"))
     photos = db.con.execute("SELECT image FROM photos ORDER BY id").fetchall()
 
-    def features(resize, fit):
-        how = roster.load("lenet5").preprocessing.asked(resize, fit).framing
+    def features(how):
         pixels = np.empty((len(photos), 32, 32, 1), np.uint8)
         for (data,), out in zip(photos, pixels, strict=True):
             assert decoding.decode(data, "gray", out, how=how) is None
@@ -72,7 +74,8 @@ def expected(db):
 @pytest.mark.parametrize("resize", RESIZES)
 def test_each_gives_the_features_of_its_pixels(db, expected, resize, fit):
     found = [row["f6"] for row in rows(db, by(resize=resize, fit=fit))]
-    np.testing.assert_array_equal(np.array(found, np.float32), expected(resize, fit))
+    how = roster.load("lenet5").preprocessing.asked(resize, fit).framing
+    np.testing.assert_array_equal(np.array(found, np.float32), expected(how))
 
 
 def test_the_default_is_antialias_and_stretch(db):
@@ -136,7 +139,7 @@ def test_a_plan_says_what_is_not_usual(db):
 
 OWN = (
     "cnn => 'lenet5', layers => ['f6'], images => 'photos', structured => 'labels', "
-    "weights => 'random'"
+    "weights => 'random', engine => 'openvino'"
 )
 
 
@@ -192,15 +195,19 @@ def test_what_compares_and_what_keeps_maps_takes_them(db, tmp_path):
     assert rows(db, by(fit="crop", store=tmp_path)) == rows(db, by(fit="crop"))
 
 
-def test_weights_bring_what_was_published_with_them():
-    def taken(weights, **given):
-        values = {"cnn": "resnet18", "layers": ["avg_pool"], "weights": weights, **given}
-        cnn = roster.load("resnet18")
-        call = Call("transfer", values, {})
-        bound = bind(call, cnn, Relation("images"), None, seed=0, device="auto")
-        return bound.preprocessing_of(cnn).framing.words
+def test_weights_bring_how_they_want_images_and_a_statement_is_stronger(db, expected, monkeypatch):
+    wanted = roster.load("lenet5").preprocessing.asked("triangle", "crop")
+    usual = weights.preprocessing
 
-    assert taken("random") == taken("my.h5") == "antialias, stretch"
-    assert taken("folder/My.safetensors") == "triangle, crop 0.875"
-    assert taken("my.safetensors", resize="bicubic") == "bicubic, crop 0.875"
-    assert taken("my.safetensors", fit="stretch") == "triangle, stretch"
+    def published(cnn, chosen=None):
+        return replace(wanted, crop_pct=0.5) if chosen == "random" else usual(cnn, chosen)
+
+    monkeypatch.setattr(weights, "preprocessing", published)
+    fact = "SELECT detail, why FROM VISTA_EXPLAIN($${}$$) WHERE item = 'resize'"
+    assert rows(db, fact.format(by())) == [
+        {"detail": "triangle, crop 0.5", "why": "as the weights were published"}
+    ]
+    own = np.array([row["f6"] for row in rows(db, by())], np.float32)
+    np.testing.assert_array_equal(own, expected(Framing("triangle", "crop", 0.5)))
+    given = np.array([row["f6"] for row in rows(db, by(resize="bilinear"))], np.float32)
+    np.testing.assert_array_equal(given, expected(Framing("bilinear", "crop", 0.5)))

@@ -57,7 +57,7 @@ def decode(
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
-    reduction = framing.reduction(header, out.shape[:2], how)
+    reduction = framing.reduction(header, (out.shape[0], out.shape[1]), how)
     needed = header.takes(reduction)
     reason = _refusal(header, len(view), needed, most_bytes)
     if reason is not None:
