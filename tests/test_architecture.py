@@ -49,7 +49,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "duckdb": ("hosts doctor session", "values cli report datasets projects"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
     "google": ("", "tfrecord"),  # protobuf
-    "google_crc32c": ("tfrecord", ""),
+    "google_crc32c": ("tfrecord", "udfs"),
     "h5py": ("", "weights"),  # comes with Keras
     "jinja2": ("", "query_files report"),
     "keras": ("", "roster weights udfs"),

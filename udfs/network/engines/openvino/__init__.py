@@ -31,7 +31,12 @@ def identity() -> str:
 
 
 def open_network(
-    cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
+    cnn: Cnn,
+    identity: str,
+    read: Callable[[], Graph],
+    dtype: Dtype,
+    device: str,
+    threads: int | None,
 ) -> OpenVinoRunner:
     """Load a network; OpenVINO is imported by the first one.
 
@@ -45,7 +50,7 @@ def open_network(
     if device.lower() not in ("auto", "cpu"):
         known = "a GPU needs engine => 'tensorflow'" if device.lower() == "gpu" else "it has 'cpu'"
         raise SettingError(f"device {device!r} cannot be used by engine 'openvino': {known}")
-    return OpenVinoRunner(cnn, read, dtype, threads)
+    return OpenVinoRunner(cnn, identity, read, dtype, threads)
 
 
 ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)

@@ -6,12 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from vista_sql.errors import HostError, PlanError, SettingError
 from vista_sql.machine.resources import cores
 
 from ...engine import Dtype
+from . import kept
 
 Core: TypeAlias = Any
 """An openvino.Core; its types are not spelled out, they import too slowly."""
@@ -47,13 +50,16 @@ def core() -> Core:
     return found
 
 
-def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> Request:
+def compiled(
+    write: Callable[[], bytes], dtype: Dtype, threads: int | None, place: Path | None = None
+) -> Request:
     """Compile an ONNX model; return what runs it, one batch at a time.
 
     Args:
         write: gives it, serialized; it is held no longer than it takes to read it.
         dtype: of the arithmetic.
         threads: of one inference; None: one per core.
+        place: where it is kept compiled, and taken from if it is there; None: nowhere.
 
     Raises:
         SettingError: the CPU has no such arithmetic.
@@ -73,11 +79,17 @@ def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> R
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
+    if place is not None and (model := kept.read(place)) is not None:
+        with suppress(RuntimeError):  # it is compiled anew, and replaced
+            return runtime.import_model(model, "CPU", options).create_infer_request()
     try:
         network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
     except RuntimeError as error:
         reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
         raise PlanError(f"OpenVINO cannot run the network: {reason.strip()}") from error
+    if place is not None:
+        model = network.export_model().getvalue()
+        threading.Thread(target=kept.keep, args=(place, model), name="vista-keep").start()
     return network.create_infer_request()
 
 

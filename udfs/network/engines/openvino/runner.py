@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from vista_sql import store
 from vista_sql.errors import PlanError
 from vista_sql.kernels import rows_at_once
 from vista_sql.roster import Cnn
@@ -24,7 +25,11 @@ from ... import onnx_emitter
 from ...engine import Dtype, Output
 from ...graph import Graph
 from ...stopwatch import Stopwatch
+from . import kept
 from .process import Request, compiled
+
+
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,18 @@ class OpenVinoRunner:
     on_gpu = False
 
     def __init__(
-        self, cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, threads: int | None
+        self,
+        cnn: Cnn,
+        identity: str,
+        read: Callable[[], Graph],
+        dtype: Dtype,
+        threads: int | None,
     ) -> None:
         """Read the network; nothing is compiled yet.
 
         Args:
             cnn: facts about it.
+            identity: what tells its weights from others.
             read: reads its graph and weights.
             dtype: of the arithmetic.
             threads: of one inference; None: one per core.
@@ -66,6 +77,10 @@ class OpenVinoRunner:
         self.graph = read()
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
+        self._space = store.space(
+            cnn, identity, self.graph.output, dtype=dtype,
+            device=store.device_class("cpu"), engine="openvino",
+        )  # fmt: skip
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
         self._stops = [cut for cut in self.graph.cuts if cut in features]
         self._compiled_models: dict[ModelKey, Compiled] = {}
@@ -131,9 +146,11 @@ class OpenVinoRunner:
     def _compiled(self, key: ModelKey) -> Compiled:
         """Compile a model, whose weights OpenVINO reads where they are if it can."""
         weights: list[np.ndarray] = []
+        described = (self._space, self._threads, key)
+        place = kept.place(described, FLOAT_BYTES * self._cnn.parameters)
         try:
             write = partial(self._written, key, weights)
-            request = compiled(write, self._dtype, self._threads)
+            request = compiled(write, self._dtype, self._threads, place)
         except PlanError:  # told by the model that has them, if they are not the reason
             weights = []
             write = partial(self._written, key, None)
