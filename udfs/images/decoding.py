@@ -120,7 +120,7 @@ def _pixels(raw: Pixels, order: str, header: Header, reduction: int) -> Pixels |
         raw: the encoded image.
         order: of the channels.
         header: of the image.
-        reduction: the sides are decoded at 1 / so much of theirs, rounded up; of a JPEG.
+        reduction: the sides are decoded at 1 / so much of theirs; of a JPEG.
     """
     cv2 = opencv()
     image = _over_white(raw, order, header) if header.alpha else None
@@ -128,6 +128,9 @@ def _pixels(raw: Pixels, order: str, header: Header, reduction: int) -> Pixels |
         is_short = header.format == "BMP" and header.bits == 16
         flag = _flag("bgr" if is_short else order, reduction)
         image = cv2.imdecode(raw, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None and reduction > 1:  # but for pixels that lie mostly beyond the end
+            sides = (round((side or 0) / reduction) for side in (header.height, header.width))
+            image = image[tuple(map(slice, sides))]
         if image is not None and is_short:
             image = _in_order(_low_bits_filled(image, header.layout), order)
     return None if image is None else _upright(image, header.orientation)

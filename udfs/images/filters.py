@@ -1,8 +1,9 @@
-"""Pillow's antialiased filters: along rows, then along columns, by narrow bands of weights.
+"""Pillow's antialiased filters to the bit: along one axis, then the other, by bands of weights.
 
 A filter is as wide as the image shrinks (`reducing_gap=None`), centres are those of pixels, and
-between the two passes there are whole grey levels. Weights are multiples of 2⁻¹⁵: sums of float32
-are exact then, in whatever order and by however many threads products are computed.
+between the two passes there are whole grey levels. Rows come first, and columns where these lose
+more than twice as many pixels as rows do, as in Pillow 13. Weights are Pillow's, multiples of 2⁻²²:
+sums of float64 are exact then, in whatever order and by however many threads they are computed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +19,19 @@ import numpy.typing as npt
 from .opencv import Pixels, opencv
 
 Filter = Literal["triangle", "bicubic"]
-Floats: TypeAlias = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
-UNIT = 1 << 15
-"""255 × 2¹⁵ × 2, which sums of magnitudes stay below, has 24 bits: as many as float32 holds."""
+UNIT = 1 << 22
+"""Into so many parts 1 is divided: weights are whole numbers of them."""
 
 BAND_RESULTS = 8
-"""Results of one product: of more, more is multiplied with zeros; of fewer, there are more calls."""
+"""Of one product: with more, more is multiplied with zeros; with fewer, there are more calls."""
 
 PRODUCT_OPERATIONS = 1 << 18
 """Of one product, multiply-adds: what OpenBLAS computes in the thread that asks."""
 
 LONG_SIDE = 1 << 15
-"""Pixels. The weights of a longer side are not kept, and it is resized first."""
+"""Pixels. The weights of a longer side are not kept, and it is resized first, unlike Pillow's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def resized(image: Pixels, sides: tuple[int, int], part: tuple[slice, slice], by
         by: the filter.
     """
     cv2 = opencv()
-    if image.shape[0] > LONG_SIDE:  # the side that shrinks first: there would be too much between
+    shorter, narrower = image.shape[0] - sides[0], image.shape[1] - sides[1]
+    if shorter > max(2 * narrower, 0) or image.shape[0] > LONG_SIDE:  # columns come first
         turned = resized(cv2.transpose(image), sides[::-1], part[::-1], by)
         return np.ascontiguousarray(turned.swapaxes(0, 1))
     rows, columns = part
@@ -97,13 +99,13 @@ def resized(image: Pixels, sides: tuple[int, int], part: tuple[slice, slice], by
     across = Axis(image.shape[1], sides[1], columns.start, columns.stop, by)
     n_rows, n_columns = rows.stop - rows.start, columns.stop - columns.start
     n_channels = image[0, 0].size
-    sums = np.zeros((n_rows, n_columns * n_channels), np.float32)
+    sums = np.zeros((n_rows, n_columns * n_channels), np.float64)
     step = max(1, PRODUCT_OPERATIONS // (across.operations * n_channels))
     for start in range(down[0].start, down[-1].stop, step):
         stripe = image[start : min(start + step, down[-1].stop)]
         stored = cv2.transpose(stripe).reshape(image.shape[1], -1)
         narrow = _along(across, stored).reshape(n_columns, len(stripe), *image.shape[2:])
-        floats = cv2.transpose(narrow).reshape(len(stripe), -1).astype(np.float32)
+        floats = cv2.transpose(narrow).reshape(len(stripe), -1).astype(np.float64)
         for band in down:
             _add(sums[band.results], band, floats, start)
     return _levels(sums).reshape(n_rows, n_columns, *image.shape[2:])
@@ -111,10 +113,10 @@ def resized(image: Pixels, sides: tuple[int, int], part: tuple[slice, slice], by
 
 def _along(axis: Axis, pixels: Pixels) -> Pixels:
     """Return the wanted results of an axis, (results, columns), from (pixels, columns)."""
-    sums = np.empty((axis.last - axis.first, pixels.shape[1]), np.float32)
+    sums = np.empty((axis.last - axis.first, pixels.shape[1]), np.float64)
     bands: Iterable[Band] = _kept(axis) if axis.n_pixels <= LONG_SIDE else _bands(axis)
     for band in bands:
-        read = pixels[band.start : band.stop].astype(np.float32)
+        read = pixels[band.start : band.stop].astype(np.float64)
         np.matmul(band.weights, read, out=sums[band.results])
     return _levels(sums)
 
@@ -157,28 +159,27 @@ def _bands(axis: Axis) -> Iterator[Band]:
         ends = np.minimum((centres + axis.radius + 0.5).astype(int), axis.n_pixels)
         start, stop = int(begins[0, 0]), int(ends[-1, 0])
         pixels = np.arange(start, stop)
-        weights = _FILTERS[axis.by](np.abs(pixels + 0.5 - centres) / axis.stretch)
+        weights = _FILTERS[axis.by](np.abs((pixels - centres + 0.5) * (1 / axis.stretch)))
         weights[(pixels < begins) | (pixels >= ends)] = 0
-        weights /= weights.sum(axis=1, keepdims=True)
-        # what is rounded off one weight goes to the next: their sum stays 1
-        summed = np.rint(np.cumsum(weights, axis=1) * UNIT)
-        rounded = np.diff(summed, axis=1, prepend=0) / UNIT
+        weights /= np.cumsum(weights, axis=1)[:, -1:]  # one after the other, as Pillow adds
+        weights = np.trunc(weights * UNIT + np.copysign(0.5, weights)) / UNIT
         results = slice(first - axis.first, last - axis.first)
-        yield Band(results, start, stop, rounded.astype(np.float32))
+        yield Band(results, start, stop, weights)
 
 
-def _triangle(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _triangle(x: Floats) -> Floats:
     return np.maximum(1 - x, 0)
 
 
-def _bicubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _bicubic(x: Floats) -> Floats:
     """Return the cubic convolution of Keys with a = -1/2, at distances from the centre."""
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = -0.5 * (((x - 5) * x + 8) * x - 4)
+    a = -0.5
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-_FILTERS: dict[Filter, Callable[[Any], npt.NDArray[np.float64]]] = {
+_FILTERS: dict[Filter, Callable[[Floats], Floats]] = {
     "triangle": _triangle,
     "bicubic": _bicubic,
 }

@@ -1,4 +1,4 @@
-"""An upright image → the pixels of a network's input: how large it is made, and what is cut or added.
+"""An upright image → the pixels of a network's input: how large it is made, what is cut or added.
 
 What the words of `Framing` mean is in docs/images.md. OpenCV does 'antialias' and 'bilinear', the
 filters of Pillow are in `filters`.
@@ -110,7 +110,10 @@ def frame(image: Pixels, sides: Sides, framing: Framing, out: Pixels) -> None:
     if framing.fit == "pad":
         out[:] = framing.border
     top, left = max(lies.top, 0), max(lies.left, 0)
-    part = slice(top, top + min(rows, lies.sides[0])), slice(left, left + min(columns, lies.sides[1]))
+    part = (
+        slice(top, top + min(rows, lies.sides[0])),
+        slice(left, left + min(columns, lies.sides[1])),
+    )
     above, beside = max(-lies.top, 0), max(-lies.left, 0)
     into = target[above : above + lies.sides[0], beside : beside + lies.sides[1]]
     into[:] = _resized(_cut(image, framing.fit), lies.sides, part, framing)
@@ -118,8 +121,9 @@ def frame(image: Pixels, sides: Sides, framing: Framing, out: Pixels) -> None:
 
 def _resized(image: Pixels, sides: Sides, part: tuple[slice, slice], framing: Framing) -> Pixels:
     """Return a part of an image that is resized."""
-    if framing.resize in ("triangle", "bicubic"):
-        return filters.resized(image, sides, part, framing.resize)
+    match framing.resize:
+        case "triangle" | "bicubic" as by:
+            return filters.resized(image, sides, part, by)
     cv2 = opencv()
     height, width = sides
     shrinks = image.shape[0] > height and image.shape[1] > width

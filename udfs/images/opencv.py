@@ -1,4 +1,4 @@
-"""OpenCV as images are read with it: in the calling thread, silent, and up to a number of pixels."""
+"""OpenCV as images are read with it: in the calling thread, silent, up to a number of pixels."""
 
 from __future__ import annotations
 

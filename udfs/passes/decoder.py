@@ -24,9 +24,7 @@ class Decoder:
         """Height, width and channels of an image's pixels."""
         self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
-    def decode(
-        self, image: int, out: Pixels, reader: Reader, amounts: Amounts
-    ) -> str | None:
+    def decode(self, image: int, out: Pixels, reader: Reader, amounts: Amounts) -> str | None:
         """Write an image's pixels to `out`: decoded, or taken from an earlier call.
 
         Args:
@@ -48,9 +46,7 @@ class Decoder:
             data, reason = reader.take(image)
             if data is not None:
                 began = time.perf_counter()
-                reason = decoding.decode(
-                    data, self._order, out, self._most_bytes, self._framing
-                )
+                reason = decoding.decode(data, self._order, out, self._most_bytes, self._framing)
                 amounts.decode_seconds += time.perf_counter() - began
                 amounts.decoded += 1
         finally:

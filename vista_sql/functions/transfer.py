@@ -54,7 +54,9 @@ ARGUMENTS = (
     Argument("memory_limit", "a hint: most memory to use", SettingValue("memory_limit")),
     Argument("device", "where inference runs", SettingValue("device")),
     Argument("engine", "who runs the network", SettingValue("engine")),
-    Argument("resize", "how an image is resized; default: the weights' way", OneOf(get_args(Resize))),
+    Argument(
+        "resize", "how an image is resized; default: the weights' way", OneOf(get_args(Resize))
+    ),
     Argument("fit", "how another aspect is met; default: the weights' way", OneOf(get_args(Fit))),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
 )

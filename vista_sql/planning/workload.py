@@ -181,7 +181,7 @@ class Workload:
         return self.weights if shared else None
 
     def preprocessing_of(self, cnn: Cnn) -> Preprocessing:
-        """Return how images become a CNN's input: as its weights say, but for what the call asks."""
+        """Return how images become a CNN's input: as its weights say, unless the call does."""
         published = weights.preprocessing(cnn, self.weights_of(cnn))
         return published.asked(self.resize, self.fit)
 

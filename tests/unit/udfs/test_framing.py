@@ -21,7 +21,7 @@ PHOTO = (300, 400)
 def photo(height, width, channels=3):
     """A smooth picture with edges, whose JPEG says much the same at every scale."""
     y, x = np.mgrid[:height, :width]
-    planes = [127 + 90 * np.sin(y / (9 + c) + x / 31), 255 * (x > y), 255 * y / height]
+    planes = [127 + 90 * np.sin(y / 9 + x / 31), 255 * (x > y), 255 * y / height]
     return np.stack(planes[:channels], -1).astype(np.uint8).squeeze()
 
 
@@ -49,7 +49,7 @@ def torchvision(height, width, resize, crop):
     short, long = (width, height) if width <= height else (height, width)
     new_short, new_long = resize, int(resize * long / short)
     new_w, new_h = (new_short, new_long) if width <= height else (new_long, new_short)
-    top, left = int(round((new_h - crop) / 2.0)), int(round((new_w - crop) / 2.0))
+    top, left = round((new_h - crop) / 2.0), round((new_w - crop) / 2.0)
     return Place((new_h, new_w), top, left)
 
 
@@ -119,7 +119,7 @@ def test_crop_is_pillows_resize_and_crop(image, order):
     box = (lies.left, lies.top, lies.left + 224, lies.top + 224)
     expected = np.asarray(resized.crop(box)).astype(int)
     found = decoded(png(pixels), CROP, order)
-    assert np.abs(found.squeeze() - expected).max() <= 1
+    assert np.array_equal(found.squeeze(), expected)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr", "gray"])
@@ -184,6 +184,7 @@ def test_a_large_jpeg_is_averaged_from_its_reduced_pixels(order, options):
     raw = np.frombuffer(data, np.uint8)
     reduced = cv2.imdecode(raw, FLAGS[order] | cv2.IMREAD_REDUCED_GRAYSCALE_4)
     assert reduced.shape[:2] == (151, 201)
+    reduced = reduced[:150]  # of the last row a quarter lies in the image
     expected = cv2.resize(reduced, (64, 64), interpolation=cv2.INTER_AREA)
     found = decoded(data, Framing(), order, (64, 64)).squeeze()
     assert np.array_equal(found, expected)
