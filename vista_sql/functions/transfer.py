@@ -55,9 +55,15 @@ ARGUMENTS = (
     Argument("device", "where inference runs", SettingValue("device")),
     Argument("engine", "who runs the network", SettingValue("engine")),
     Argument(
-        "resize", "how an image is resized; default: the weights' way", OneOf(get_args(Resize))
+        "resize",
+        "how an image is made smaller or larger; default: as the weights want it",
+        OneOf(get_args(Resize)),
     ),
-    Argument("fit", "how another aspect is met; default: the weights' way", OneOf(get_args(Fit))),
+    Argument(
+        "fit",
+        "how it comes to another aspect; default: as the weights want it",
+        OneOf(get_args(Fit)),
+    ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
 )
 
