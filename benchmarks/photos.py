@@ -10,7 +10,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 500, 375  # of the paper's Foods images
 PHONE_WIDTH, PHONE_HEIGHT = 4000, 3000
-QUALITY, PHONE_QUALITY = 88, 90
+QUALITY, PHONE_QUALITY = 88, 92
 
 
 def photo(
@@ -30,7 +30,7 @@ def photo(
 
 def phone_photo(seed: int) -> bytes:
     """Return a photograph of 12 megapixels."""
-    return photo(seed, PHONE_WIDTH, PHONE_HEIGHT, 4, PHONE_QUALITY)
+    return photo(seed, PHONE_WIDTH, PHONE_HEIGHT, 6, PHONE_QUALITY)
 
 
 def photos(n: int, distinct: int = 256) -> list[bytes]:
