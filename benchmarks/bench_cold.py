@@ -5,7 +5,8 @@ the catalogue; explain; `second run` reads the features of all images from the s
 a kept model's predictions over them; `first inference` is of one image, and `unknown machine` the
 same where the machine's rates were not measured yet; `first run` infers all images and keeps their
 features; `job` does without the store, as does OpenVINO by hand (left out where it is not
-installed). The engine is the default one, except where TensorFlow is named. Wall and CPU seconds, all threads, and the most memory.
+installed). The engine is the default one, except where TensorFlow is named. Wall and CPU seconds,
+all threads, and the most memory.
 
 Weights are random values in a file of the CNN's size. A round before the first warms the disk's
 cache and Python's. At the end: the milliseconds that planning takes in a process under way, the

@@ -13,7 +13,15 @@ from processes import run_python
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself, parts on lines above, and parts to its left; nothing else
-    ("errors", "units", "files", "kernels", "catalog", "once", "progress"),  # words that all parts use
+    (
+        "errors",
+        "units",
+        "files",
+        "kernels",
+        "catalog",
+        "once",
+        "progress",
+    ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
     ("weights", "store", "train"),  # what is kept, and learned
     ("sql",),  # a statement's text, read and written

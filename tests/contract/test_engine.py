@@ -175,7 +175,9 @@ def arithmetic(loaded, request):
     if request.param == "float32":
         return ours
     opened = OpenCnn(cnn, "unsettled", lambda: keras_reader.read(network))
-    return Network(opened, request.param, "cpu", engine_name=request.node.callspec.params["loaded"][0])
+    return Network(
+        opened, request.param, "cpu", engine_name=request.node.callspec.params["loaded"][0]
+    )
 
 
 def unsettle_batch_norms(network):

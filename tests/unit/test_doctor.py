@@ -115,7 +115,7 @@ def test_calibrating_measures_and_keeps(monkeypatch, tmp_path):
     done = vista("doctor", "--calibrate", "lenet5")
     assert (done.stderr, done.exit_code) == ("", 0)
     known = calibration.load(tmp_path / "rates.json")
-    assert known.has_met("lenet5/float32/auto/tensorflow")
+    assert known.has_met("lenet5/float32/auto/openvino")
     assert known.trainer_bytes_per_second != calibration.DEFAULTS.trainer_bytes_per_second
 
 

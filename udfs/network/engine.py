@@ -86,9 +86,9 @@ class Engine:
             computes: equal texts compute equal bits on equal processors. It is a part of the
             feature store's keys, and is asked for while planning: it imports nothing large.
         open: (facts, identity, read, dtype, device, threads) → a network to run; `identity` tells
-            its weights from others, `read` reads its graph and weights, `device` is 'auto', 'cpu' or 'gpu', `threads` are of one operation, None: one
-            per core. A device that is not here is a SettingError, a network that the engine cannot
-            run a PlanError.
+            its weights from others, `read` reads its graph and weights, `device` is 'auto', 'cpu'
+            or 'gpu', `threads` are of one operation, None: one per core. A device that is not here
+            is a SettingError, a network that the engine cannot run a PlanError.
         packages: distributions, of which one is enough to have it installed.
         has_gpu: whether it can use one.
         needs_keras: whether it reads networks from Keras, and their weights as its variables.

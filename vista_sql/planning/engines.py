@@ -43,8 +43,9 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 def choose(
     asked: Value, known: Engines, dtype: str = "float32", device: str = AUTO
 ) -> EngineChoice:
-    """Return who runs a network: TensorFlow on a GPU, else OpenVINO where it is and can, else
-    TensorFlow; unless one of them is asked for.
+    """Return who runs a network: who is asked for, else the fastest that is here and can.
+
+    That is TensorFlow on a GPU, else OpenVINO, else TensorFlow.
 
     Args:
         asked: the setting `engine`.

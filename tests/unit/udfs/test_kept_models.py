@@ -1,4 +1,4 @@
-"""Compiled models that are kept on disk: the same bits, no weights read, nothing damaged believed."""
+"""Compiled models on disk: the same bits, no weights read, nothing damaged believed."""
 
 from __future__ import annotations
 

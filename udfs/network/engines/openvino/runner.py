@@ -2,9 +2,9 @@
 
 What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
 layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
-any other layer has a model of its own, from the feature layer below it. So that they do not depend on
-where a model begins, one that begins at a feature layer has that layer too among its outputs: how
-a sum with its values is computed depends on who else reads them.
+any other layer has a model of its own, from the feature layer below it. So that they do not depend
+on where a model begins, one that begins at a feature layer has that layer too among its outputs:
+how a sum with its values is computed depends on who else reads them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled
-
 
 FLOAT_BYTES = 4
 
