@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from machine import cores
-from photos import phone_photo, photos
+from photos import phone_photos, photos
 from rounds import compete, serve, spread
 
 SIDE = 224
@@ -24,7 +24,7 @@ PHONE_IMAGES = 16
 
 
 def images_of(n_images: int, phone: bool) -> list[bytes]:
-    return [phone_photo(seed) for seed in range(n_images)] if phone else photos(n_images)
+    return (phone_photos if phone else photos)(n_images)
 
 
 def prepare(n_images: int, phone: bool) -> Callable[[str], Callable[[], float]]:

@@ -28,9 +28,12 @@ def photo(
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def phone_photo(seed: int) -> bytes:
-    """Return a photograph of 12 megapixels."""
-    return photo(seed, PHONE_WIDTH, PHONE_HEIGHT, 6, PHONE_QUALITY)
+def phone_photos(n: int, distinct: int = 4) -> list[bytes]:
+    """Return `n` photographs of 12 megapixels, of which `distinct` differ."""
+    made = [
+        photo(seed, PHONE_WIDTH, PHONE_HEIGHT, 6, PHONE_QUALITY) for seed in range(min(n, distinct))
+    ]
+    return [made[i % len(made)] for i in range(n)]
 
 
 def photos(n: int, distinct: int = 256) -> list[bytes]:
