@@ -11,7 +11,6 @@ import numpy as np
 from vista_sql.errors import SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn
-from vista_sql.roster import networks as kept
 
 from . import engine, keras_reader, serial
 from .deferred import Deferred
@@ -27,11 +26,11 @@ class OpenCnn:
     identity: str  # equal identities compute equal features of equal input
     load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
     load_data: Callable[[], Graph] | None = None
-    """The same without Keras, its weights are arrays; None: only Keras can read it."""
+    """The same without Keras, its weights are arrays; None: as `load` loads it."""
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
-    """Find the CNN and the weights that a spec names; imports Keras only to read a .keras file.
+    """Find the CNN and the weights that a spec names; Keras is imported by loading them.
 
     Raises:
         UnknownNameError: there is no such CNN, or there are no such weights.
@@ -39,8 +38,6 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
     """
     from vista_sql import weights
 
-    if spec.cnn.lower().endswith(".keras"):
-        keras_reader.keras(spec.threads)  # its facts can only be read by Keras
     cnn = weights.facts(spec.cnn)
     choice = weights.resolve(cnn, spec.weights, spec.seed)
     wanted = weights.preprocessing(cnn, spec.weights).asked(spec.resize, spec.fit)
@@ -52,12 +49,11 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         return keras_reader.read(weights.load_network(cnn, choice))
 
     def data() -> Graph:
-        network = kept.read(cnn.name)
+        network = weights.network_data(cnn)
         arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
         return serial.graph(network, arrays)
 
-    of_roster = cnn.catalogue is None
-    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data if of_roster else None)
+    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
 
 
 class Network:

@@ -55,9 +55,6 @@ RUNTIMES: Mapping[Engine, RuntimeMemory] = {
     "openvino": RuntimeMemory(280 * MIB, 2.4, 2.8, 600 * 1024),  # ResNets and AlexNet too
 }
 
-OPENVINO_BESIDE_KERAS = RuntimeMemory(830 * MIB, 4.6, 6.5, 600 * 1024)
-"""OpenVINO, where Keras reads the network: of a `.keras` file."""
-
 SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
 
@@ -304,10 +301,6 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
     of_engine = RUNTIMES[workload.engine.name]
-    if workload.engine.name == "openvino" and any(
-        cnn.name.lower().endswith(".keras") for cnn in cnns
-    ):
-        of_engine = OPENVINO_BESIDE_KERAS
     graphs = of_engine.layer_bytes * sum(len(cnn.layers) for cnn in cnns)
     more = of_engine.loading_weights - of_engine.kept_weights
     return {
