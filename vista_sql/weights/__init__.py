@@ -17,7 +17,7 @@ from typing import Literal
 
 from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
-from vista_sql.roster import Cnn, Network, WeightsFile, networks
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
 from vista_sql.roster.networks import NetworkData, Variable
 from vista_sql.weights import described, own_networks
 from vista_sql.weights.checksums import Digests, digests, read_digests
