@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from vista_sql.kernels import POOLS, Dtype
+from vista_sql.kernels import POOLS, Dtype, Fit, Resize
 from vista_sql.planning.workload import Format, JoinType, OnError
 from vista_sql.sql.calls import Argument, TableFunction
 from vista_sql.sql.kinds import (
@@ -54,6 +54,16 @@ ARGUMENTS = (
     Argument("memory_limit", "a hint: most memory to use", SettingValue("memory_limit")),
     Argument("device", "where inference runs", SettingValue("device")),
     Argument("engine", "who runs the network", SettingValue("engine")),
+    Argument(
+        "resize",
+        "how an image is made smaller or larger; default: as the weights want it",
+        OneOf(get_args(Resize)),
+    ),
+    Argument(
+        "fit",
+        "how it comes to another aspect; default: as the weights want it",
+        OneOf(get_args(Fit)),
+    ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
 )
 

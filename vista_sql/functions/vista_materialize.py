@@ -55,7 +55,7 @@ FUNCTION = TableFunction(
         Argument("layer", "the layers whose raw maps are kept", Names(), required=True),
         *map(TRANSFER, ("images", "image")),
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
-        *map(TRANSFER, ("weights", "dtype", "device", "engine", "seed", "store")),
+        *map(TRANSFER, ("weights", "dtype", "device", "engine", "resize", "fit", "seed", "store")),
     ),
     expand=expand,
     meaning="keep a layer's raw maps in the feature store: images, bytes, seconds, errors",
