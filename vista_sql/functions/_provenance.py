@@ -17,7 +17,7 @@ from vista_sql.machine.resources import package_version
 from vista_sql.models import Model
 from vista_sql.planning import workload
 from vista_sql.planning.workload import Relation, Tap, Workload
-from vista_sql.roster import DESCRIPTOR, Cnn
+from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call, Planner
 from vista_sql.train.spec import KEY
@@ -107,7 +107,7 @@ def _transfer(
     chosen = bound.weights_of(cnn) or cnn.default_weights
     is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet", "none")
     arguments: dict[str, Any] = {
-        "cnn": _absolute(cnn.name) if cnn.name.lower().endswith(".keras") else cnn.name,
+        "cnn": _absolute(cnn.name) if kind_of_file(cnn.name) else cnn.name,
         "weights": _absolute(chosen) if is_file else chosen.lower(),
         "pool": bound.pool,
         "dtype": bound.dtype,
@@ -164,7 +164,7 @@ def remembered(model: Model) -> dict[str, object]:
         return {}
     known = {name: arguments.get(name) for name in (*REMEMBERED, *DEFAULTS)}
     if known["weights"] == known["cnn"]:
-        del known["weights"]  # a .keras file has its own
+        del known["weights"]  # a file that holds a network has its own
     return {name: value for name, value in known.items() if value not in (None, "")}
 
 
@@ -239,7 +239,7 @@ def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
     if isinstance(arguments, dict):
         names = ["pool", "dtype"]
         if arguments.get("cnn") != arguments.get("weights"):
-            names.append("cnn")  # else it is a .keras file, which may have moved
+            names.append("cnn")  # else it is a file, which may have moved
         facts |= {n: arguments[n] for n in names if arguments.get(n) is not None}
     if isinstance(columns, dict):
         facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}

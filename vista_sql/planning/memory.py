@@ -58,6 +58,9 @@ RUNTIMES: Mapping[Engine, RuntimeMemory] = {
 OPENVINO_BESIDE_KERAS = RuntimeMemory(830 * MIB, 4.6, 6.5, 600 * 1024)
 """OpenVINO, where Keras reads the network: of a `.keras` file."""
 
+ONNX_FILE = RuntimeMemory(330 * MIB, 3.4, 4.4, 600 * 1024)
+"""OpenVINO with an `.onnx` file: its weights are read before, and kept beside those reordered."""
+
 SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
 
@@ -304,17 +307,28 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
     of_engine = RUNTIMES[workload.engine.name]
-    if workload.engine.name == "openvino" and any(
-        cnn.name.lower().endswith(".keras") for cnn in cnns
-    ):
+    kinds = {roster.kind_of_file(cnn.name) for cnn in cnns}
+    if workload.engine.name == "openvino" and "keras" in kinds:
         of_engine = OPENVINO_BESIDE_KERAS
-    graphs = of_engine.layer_bytes * sum(len(cnn.layers) for cnn in cnns)
+    if "onnx" in kinds:
+        of_engine = ONNX_FILE
+    graphs = of_engine.layer_bytes * sum(map(_operations, cnns))
     more = of_engine.loading_weights - of_engine.kept_weights
     return {
         "runtime": of_engine.runtime_bytes if cnns else 0,
         "weights": int(of_engine.kept_weights * sum(sizes)) + graphs,
         "loading": int(more * max(sizes, default=0)),
     }
+
+
+def _operations(cnn: Cnn) -> int:
+    """Return how many operations a network's graph is reckoned for.
+
+    Of an .onnx file, most of whose tensors are shapes or are fused away, those with weights.
+    """
+    if roster.kind_of_file(cnn.name) == "onnx":
+        return sum(1 for layer in cnn.layers if layer.parameters)
+    return len(cnn.layers)
 
 
 def breakdown(

@@ -108,14 +108,18 @@ def emit_step(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
 def _entered(
     writer: Writer, graph: Graph, preprocessing: Preprocessing, source: str | None
 ) -> Value:
-    from onnx import TensorProto
-
     shape = shape_of(graph.steps[source or graph.input])
     if source is not None:
         flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
         return writer.reshaped(flat, shape)
-    value = writer.input(INPUT, shape, np.dtype("uint8"))
-    value = writer.apply("Cast", value, to=TensorProto.FLOAT)
+    return preprocessed(writer, writer.input(INPUT, shape, np.dtype("uint8")), preprocessing)
+
+
+def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
+    """Write the way from pixels to a network's input; return that, float32."""
+    from onnx import TensorProto
+
+    value = writer.apply("Cast", pixels, to=TensorProto.FLOAT)
     mean, scale = preprocessing.mean, preprocessing.scale
     if any(mean):
         value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))

@@ -87,30 +87,42 @@ class Writer:
         ['Add', 'Identity']
     """
 
-    def __init__(self, name: str, beside: list[np.ndarray] | None = None) -> None:
-        """Begin a model.
+    def __init__(
+        self,
+        name: str,
+        beside: list[np.ndarray] | None = None,
+        model: ModelProto | None = None,
+        prefix: str = "",
+    ) -> None:
+        """Begin a model, or go on with one.
 
         Args:
             name: the model's.
             beside: gets the large constants, which the model then has by their addresses: they
                 must live as long as it does, and none of them is copied; None: the model has them.
+            model: to go on with; None: a new one.
+            prefix: of the names of values, where there are others.
         """
         from onnx import ModelProto, helper
 
-        self._model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
-        self._model.opset_import.append(helper.make_opsetid("", OPSET))
+        if model is None:
+            model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
+            model.opset_import.append(helper.make_opsetid("", OPSET))
+            model.graph.name = name
+        self._model = model
         self._graph = self._model.graph  # filled in place: weights are large
-        self._graph.name = name
-        self._beside = beside
+        self._beside, self._prefix = beside, prefix
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._n_names = self._n_bytes = 0
 
-    def input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Value:
+    def input(
+        self, name: str, shape: Shape, dtype: np.dtype[Any], rows: str | int = BATCH
+    ) -> Value:
         """Add an input of the model, channels last."""
         from onnx import helper
 
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        self._graph.input.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
+        self._graph.input.append(helper.make_tensor_value_info(name, kind, (rows, *shape)))
         return Value(name, shape)
 
     def output(self, name: str, value: Value) -> None:
@@ -132,7 +144,7 @@ class Writer:
 
         array = np.asarray(values)
         is_float = array.dtype.kind == "f"
-        tensor = self._graph.initializer.add(name=self._new("constant"), dims=array.shape)
+        tensor = self._graph.initializer.add(name=self.new("constant"), dims=array.shape)
         tensor.data_type = TensorProto.FLOAT if is_float else TensorProto.INT64
         numbers = np.ascontiguousarray(array, "<f4" if is_float else "<i8")
         if self._beside is not None and numbers.nbytes >= LARGE_BYTES:
@@ -155,7 +167,7 @@ class Writer:
         """Add an operation of ONNX with one output; return the output's name."""
         from onnx import helper
 
-        name = self._new(kind.lower())
+        name = self.new(kind.lower())
         node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
         self._graph.node.append(node)
         return name
@@ -212,6 +224,11 @@ class Writer:
         """Return a value as a vector."""
         return self.reshaped(value, (prod(value.shape),))
 
+    def new(self, stem: str) -> str:
+        """Return a name that no value has."""
+        self._n_names += 1
+        return f"{self._prefix}{stem}_{self._n_names}"
+
     def model(self) -> ModelProto:
         """Return what was written."""
         return self._model
@@ -225,7 +242,3 @@ class Writer:
             turned = Value(name, value.shape, layout)
             self._turned[value.name], self._turned[name] = turned, value
         return self._turned[value.name]
-
-    def _new(self, stem: str) -> str:
-        self._n_names += 1
-        return f"{stem}_{self._n_names}"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vista_sql.roster import Cnn
 
     from ...graph import Graph
+    from ...foreign.file import OnnxFile
+    from .foreign import ForeignRunner
     from .runner import OpenVinoRunner
 
 SWITCHES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -32,7 +34,7 @@ def identity() -> str:
 
 def open_network(
     cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
-) -> OpenVinoRunner:
+) -> Runner:
     """Load a network; OpenVINO is imported by the first one.
 
     Raises:
@@ -45,7 +47,11 @@ def open_network(
     if device.lower() not in ("auto", "cpu"):
         known = "a GPU needs engine => 'tensorflow'" if device.lower() == "gpu" else "it has 'cpu'"
         raise SettingError(f"device {device!r} cannot be used by engine 'openvino': {known}")
-    return OpenVinoRunner(cnn, read, dtype, threads)
+    graph = read()
+    file = graph.steps[graph.input].origin
+    if isinstance(file, OnnxFile):
+        return ForeignRunner(cnn, graph, file, dtype, threads)
+    return OpenVinoRunner(cnn, graph, dtype, threads)
 
 
 ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)

@@ -15,6 +15,8 @@ from ...engine import Dtype
 
 Core: TypeAlias = Any
 """An openvino.Core; its types are not spelled out, they import too slowly."""
+Model: TypeAlias = Any
+"""An openvino.Model: a network as it was read."""
 Request: TypeAlias = Any
 """An openvino.InferRequest: a compiled model with room for one batch."""
 
@@ -60,6 +62,16 @@ def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> R
         PlanError: OpenVINO cannot run the model.
     """
     runtime = core()
+    try:
+        model = runtime.read_model(write())
+    except RuntimeError as error:
+        raise _cannot_run(error) from error
+    return request_of(model, dtype, threads)
+
+
+def request_of(model: Model, dtype: Dtype, threads: int | None) -> Request:
+    """Compile a model that OpenVINO has read; else as `compiled`."""
+    runtime = core()
     if dtype == "bfloat16" and "BF16" not in runtime.get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
@@ -74,11 +86,15 @@ def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> R
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
+        network = runtime.compile_model(model, "CPU", options)
     except RuntimeError as error:
-        reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
-        raise PlanError(f"OpenVINO cannot run the network: {reason.strip()}") from error
+        raise _cannot_run(error) from error
     return network.create_infer_request()
+
+
+def _cannot_run(error: RuntimeError) -> PlanError:
+    reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
+    return PlanError(f"OpenVINO cannot run the network: {reason.strip()}")
 
 
 def _imported() -> Any:
