@@ -25,7 +25,7 @@ from vista_sql.train.spec import KEY
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "openvino")
 """Packages whose versions belong to a model's record, where they are installed."""
 
-REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed")
+REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed", *workload.PIXELS)
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
 DEFAULTS = ("key", "image")
@@ -82,7 +82,7 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
     )  # only the layers are read of it: the relations are the statement's
     owners: dict[str, tuple[Cnn, list[Tap]]] = {}
     for tap in bound.taps:
-        owner = tap.cnn or cnn
+        owner = tap.cnn or bound.cnn
         owners.setdefault(owner.name, (owner, []))[1].append(tap)
     structured_key, image_key = call.get("key")
     same = structured_key == image_key
@@ -116,6 +116,9 @@ def _transfer(
     }
     if chosen.lower() == "random":
         arguments["seed"] = seed
+    if kind_of_file(cnn.name) == "onnx":  # which may move away from what says so beside it
+        pixels = cnn.preprocessing
+        arguments |= {"mean": pixels.mean, "scale": pixels.scale, "channels": pixels.order}
     wide = bound.format == "wide"
     return {
         "arguments": arguments,

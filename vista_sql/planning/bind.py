@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from vista_sql import store
+from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.planning import engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
-from vista_sql.planning.engines import EngineChoice, Engines
+from vista_sql.planning.engines import AUTO, EngineChoice, Engines
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Value
 from vista_sql.sql import folders, parse
@@ -164,8 +164,24 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
 
 
 def engine_of(call: Call, context: KnowsEngines) -> EngineChoice:
-    """Return who runs the network of a call: its own argument's, else the session's choice."""
-    return engines.choose(context.setting("engine", call), context.engines)
+    """Return who runs the network of a call: its own argument's, else the session's choice.
+
+    Raises:
+        ArgumentError: it is asked to run a file that it cannot.
+    """
+    asked = context.setting("engine", call)
+    chosen = engines.choose(asked, context.engines)
+    if roster.kind_of_file(call.get("cnn")) != "onnx":
+        return chosen
+    if asked.value not in (AUTO, "openvino"):
+        raise call.error(
+            "engine",
+            f"engine {asked.value!r} (from {asked.source}) does not run .onnx files: take "
+            "engine => 'openvino'",
+        )
+    if asked.value == "openvino":
+        return chosen
+    return EngineChoice("openvino", "it runs .onnx files")
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

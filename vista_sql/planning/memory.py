@@ -538,6 +538,7 @@ def _changes(workload: Workload, sink: Sink) -> Iterator[tuple[Workload, Sink, s
         yield replace(workload, taps=kept), sink, f"leave out {names}"
     if workload.pool == "none":
         pooled = tuple(
-            replace(tap, values=pooled_values(tap.layer.shape, "max2x2")) for tap in workload.taps
+            replace(tap, values=pooled_values(tap.layer.shape, "max2x2", tap.layer.grid))
+            for tap in workload.taps
         )
         yield replace(workload, pool="max2x2", taps=pooled), sink, "pool => 'max2x2'"

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from itertools import accumulate
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, UnknownNameError
@@ -28,6 +28,11 @@ DESCRIPTOR = "hog"
 
 FILES = {".keras": "keras", ".onnx": "onnx"}
 """What the name of a file ends in that holds a network, and what that makes of it."""
+
+Order: TypeAlias = Literal["rgb", "bgr", "gray"]
+"""Of an image's channels."""
+
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 Layout: TypeAlias = Literal["channels_last", "channels_first"]
 
@@ -43,7 +48,7 @@ class Preprocessing:
     input = (pixels - mean) * scale in float32, `mean` and `scale` given in `order`.
     """
 
-    order: Literal["rgb", "bgr", "gray"]
+    order: Order
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     resize: Literal["antialias", "triangle", "bicubic", "bilinear"] = "bilinear"  # docs/images.md

@@ -15,10 +15,8 @@ from ...engine import Dtype, Engine
 if TYPE_CHECKING:
     from vista_sql.roster import Cnn
 
+    from ...engine import Runner
     from ...graph import Graph
-    from ...foreign.file import OnnxFile
-    from .foreign import ForeignRunner
-    from .runner import OpenVinoRunner
 
 SWITCHES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables of the environment that decide which kernels compute."""
@@ -42,6 +40,8 @@ def open_network(
         PlanError: a step cannot be written in ONNX.
         HostError: OpenVINO is not installed.
     """
+    from ...foreign.file import OnnxFile
+    from .foreign import ForeignRunner
     from .runner import OpenVinoRunner
 
     if device.lower() not in ("auto", "cpu"):

@@ -10,7 +10,7 @@ sum is rounded once more than within a convolution): models end and begin at suc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,17 +50,17 @@ class OpenVinoRunner:
     on_gpu = False
 
     def __init__(
-        self, cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, threads: int | None
+        self, cnn: Cnn, graph: Graph, dtype: Dtype, threads: int | None
     ) -> None:
-        """Read the network; nothing is compiled yet.
+        """Take a network; nothing is compiled yet.
 
         Args:
             cnn: facts about it.
-            read: reads its graph and weights.
+            graph: the network, with its weights.
             dtype: of the arithmetic.
             threads: of one inference; None: one per core.
         """
-        self.graph = read()
+        self.graph = graph
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
