@@ -317,13 +317,13 @@ def _check_pool(call: Call, cnn: Cnn, layer: Layer, pool: Pool) -> None:
             features.
     """
     is_onnx = roster.kind_of_file(cnn.name) == "onnx"
-    if pool in kernels.TOKEN_POOLS and layer.grid is None:
-        if not is_onnx or len(layer.shape) == 3:
-            raise call.error(
-                "pool",
-                f"pool {pool!r} is of tokens, which vision transformers have, and layer "
-                f"{layer.name!r} of {cnn.title} is none: take one of {', '.join(kernels.POOLS)}",
-            )
+    is_kept = len(layer.shape) == 1 and (is_onnx or cnn.name == roster.DESCRIPTOR)
+    if pool in kernels.TOKEN_POOLS and layer.grid is None and not is_kept:
+        raise call.error(
+            "pool",
+            f"pool {pool!r} is of tokens, which vision transformers have, and layer "
+            f"{layer.name!r} of {cnn.title} has none: take one of {', '.join(kernels.POOLS)}",
+        )
     if is_onnx and pool != "none" and not layer.can_pool:
         shape = "×".join(map(str, layer.shape))
         raise call.error(

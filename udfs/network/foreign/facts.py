@@ -39,19 +39,17 @@ more of them no network needs."""
 REASON_LETTERS = 300
 
 
-def facts(path: str, sides: tuple[int, int]) -> dict[str, Any]:
+def facts(file: OnnxFile, sides: tuple[int, int]) -> dict[str, Any]:
     """Return what is told about a file.
 
     Args:
-        path: of the file.
+        file: as it was read.
         sides: (height, width) of its images, where the network takes any.
 
     Raises:
-        WeightsError: it is damaged or hostile, or holds no network that can be used.
+        WeightsError: it holds no network that can be used.
     """
-    file = read(path)
-    limit_memory(OF_RUNTIME + OF_FILE * file.n_bytes)
-    image = file.image
+    path, image = file.path, file.image
     height, width = (own or given for own, given in zip(image.sides, sides, strict=True))
     network = _Network(file, (height, width))
     rows = network.fixed_rows()
@@ -216,7 +214,9 @@ def limit_memory(n_bytes: int) -> None:
 def main(path: str, height: str, width: str) -> None:
     """Print what is told about a file, or why nothing is."""
     try:
-        told = facts(path, (int(height), int(width)))
+        file = read(path)
+        limit_memory(OF_RUNTIME + OF_FILE * file.n_bytes)
+        told = facts(file, (int(height), int(width)))
     except VistaError as error:
         told = {"error": str(error)}
     except (MemoryError, OSError) as error:
