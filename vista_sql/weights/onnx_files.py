@@ -81,7 +81,7 @@ def identity(cnn: Cnn) -> str:
     """
     path = _place(cnn.name)
     whole = digests(path).sha256
-    beside = _told(path, files.stamp(Path(path).stat()), cnn.input_shape[:2])["external"]
+    beside = _told(path, files.stamp(Path(path).stat()), _sides(published(path)))["external"]
     if not beside:
         return whole
     found = hashlib.sha256(whole.encode())
@@ -111,8 +111,7 @@ def _place(path: str) -> str:
 
 @lru_cache(maxsize=32)
 def _cnn(path: str, stamp: tuple[int, ...], said: Published | None, pixels: Pixels) -> Cnn:
-    sides = (SIDE, SIDE) if said is None or said.size is None else said.size
-    told = _told(path, stamp, sides)
+    told = _told(path, stamp, _sides(said))
     height, width, channels = told["input"]
     layers = tuple(map(_layer, told["layers"]))
     known = None if said is None else said.preprocessing
@@ -135,6 +134,11 @@ def _cnn(path: str, stamp: tuple[int, ...], said: Published | None, pixels: Pixe
         granule=kernels.BATCH_LENGTHS[0],
         fixed_rows=told["fixed_rows"],
     )
+
+
+def _sides(said: Published | None) -> Sides:
+    """Return the size of images for a network of any."""
+    return (SIDE, SIDE) if said is None or said.size is None else said.size
 
 
 def _layer(row: Told) -> Layer:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,9 +205,8 @@ def limit_memory(n_bytes: int) -> None:
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        taken = 0
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
-            taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
+        status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (taken + n_bytes, hard))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from .process import Request, compiled
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-Key = tuple[str, tuple[Output, ...]]
+Key: TypeAlias = tuple[str, tuple[Output, ...]]
 """What a model computes: from where, and which outputs."""
 
 
