@@ -16,6 +16,7 @@ from vista_sql.kernels import Engine
 from vista_sql.machine.resources import package_version
 from vista_sql.models import Model
 from vista_sql.planning import workload
+from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.planning.workload import Relation, Tap, Workload
 from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 from vista_sql.sql import parse
@@ -25,7 +26,7 @@ from vista_sql.train.spec import KEY
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "openvino")
 """Packages whose versions belong to a model's record, where they are installed."""
 
-REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed", *workload.PIXELS)
+REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed", *PIXELS)
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
 DEFAULTS = ("key", "image")
