@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import cache
 from itertools import combinations
 
@@ -246,7 +247,7 @@ def test_keys_tell_files_and_numbers_apart(opened, paths, tmp_path):
     first = opened("residual").cnn
     other = weights.facts(first.name, weights.Pixels(scale=(1.0,)))
     moved = tmp_path / "residual.onnx"
-    moved.write_bytes((paths("residual") and open(paths("residual"), "rb").read()))
+    shutil.copy(paths("residual"), moved)
     same = weights.facts(str(moved), weights.Pixels(MEAN, SCALE))
     assert space(first) == space(same) != space(other)
     with pytest.raises(WeightsError, match="has weights of its own"):

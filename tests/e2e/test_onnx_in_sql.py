@@ -25,7 +25,8 @@ def nets(tmp_path_factory):
 
 
 def call(nets, name="residual", *more):
-    return f"TRANSFER({', '.join((f"cnn => '{nets / name}.onnx'", *more))})"
+    arguments = ", ".join((f"cnn => '{nets / name}.onnx'", *more))
+    return f"TRANSFER({arguments})"
 
 
 def rows(db, text):
@@ -123,8 +124,9 @@ def test_a_model_remembers_the_numbers(fresh_db, nets, tmp_path):
 
 
 def refused(db, kind, nets, *more, name="residual"):
+    text = f"SELECT * FROM {call(nets, name, *more)}"
     with pytest.raises(kind) as caught:
-        rows(db, f"SELECT * FROM {call(nets, name, *more)}")
+        rows(db, text)
     return str(caught.value)
 
 
