@@ -1,4 +1,4 @@
-"""Small networks as torch, timm and TensorFlow export them to ONNX, and what ONNX Runtime makes of them."""
+"""Small networks as torch, timm and TensorFlow export them, and what ONNX Runtime makes of them."""
 
 from __future__ import annotations
 
@@ -153,4 +153,6 @@ def by_runtime(path: str, names: list[str], values: np.ndarray) -> dict[str, np.
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     found = [session.run(names, {"x": values[i : i + 1]}) for i in range(len(values))]
-    return {n: np.concatenate(parts) for n, parts in zip(names, zip(*found, strict=True), strict=True)}
+    return {
+        n: np.concatenate(parts) for n, parts in zip(names, zip(*found, strict=True), strict=True)
+    }

@@ -1,11 +1,11 @@
-"""Users' `.onnx` files: every tensor as ONNX Runtime has it, and a row's bits are the row's alone."""
+"""Users' `.onnx` files: every tensor as ONNX Runtime has it, and a row's bits are its own."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from functools import cache
-from itertools import combinations
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -54,6 +54,13 @@ def opened(paths):
     return network
 
 
+def asked(network):
+    """Return all layers of the first networks, and of those like them the offered ones."""
+    if network.cnn.title in ("residual", "channels_last", "transformer"):
+        return [layer.name for layer in network.cnn.layers]
+    return list(network.cnn.feature_layers)
+
+
 def pixels(network, n=5):
     shape = (n, *network.cnn.input_shape)
     return np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
@@ -78,7 +85,7 @@ def by_runtime(network, path, names, images):
 def test_every_layer_equals_onnx_runtimes(opened, paths, name):
     network = opened(name)
     images = pixels(network)
-    layers = [layer.name for layer in network.cnn.layers]
+    layers = asked(network)
     expected = by_runtime(network, paths(name), layers, images)
     for layer, found in zip(layers, network.features(layers, "none", images), strict=True):
         largest = np.abs(expected[layer]).max()
@@ -91,10 +98,12 @@ def test_every_layer_equals_onnx_runtimes(opened, paths, name):
 def test_a_rows_bits_are_its_own(opened, name):
     network = opened(name)
     images = pixels(network, 9)
-    layers = [layer.name for layer in network.cnn.layers]
+    layers = asked(network)
     whole = dict(zip(layers, network.features(layers, "none", images), strict=True))
     for rows in (slice(0, 1), slice(3, 5), slice(2, 9)):
-        for layer, found in zip(layers, network.features(layers, "none", images[rows]), strict=True):
+        for layer, found in zip(
+            layers, network.features(layers, "none", images[rows]), strict=True
+        ):
             assert_array_equal(found, whole[layer][rows], layer)
 
 
@@ -103,11 +112,28 @@ def test_a_rows_bits_are_its_own(opened, name):
 def test_a_layers_bits_do_not_depend_on_the_others(opened, name, dtype):
     network = opened(name, dtype)
     images = pixels(network, 4)
-    layers = [layer.name for layer in network.cnn.layers]
+    layers = [*STOPS[name], network.cnn.layers[0].name]
     alone = {one: network.features([one], "none", images)[0] for one in layers}
-    for asked in (layers, layers[::3], *combinations(layers[-6:], 2)):
+    for asked in (layers, *pairwise(STOPS[name])):
         for layer, found in zip(asked, network.features(asked, "none", images), strict=True):
             assert_array_equal(found, alone[layer], layer)
+    together = network.features(STOPS[name], "max2x2", images)
+    for layer, found in zip(STOPS[name], together, strict=True):
+        assert_array_equal(found, network.features([layer], "max2x2", images)[0], layer)
+        (again,) = network.resume(layer, [layer], "max2x2", alone[layer])
+        assert_array_equal(found, again, layer)
+
+
+STOPS = {
+    "residual": ("pool1", "features", "logits"),
+    "transformer": ("embedded", "attended", "tokens", "pooled", "logits"),
+}
+"""What one pass computes together."""
+
+
+def test_stops_are_where_a_file_branches(opened):
+    for name, stops in STOPS.items():
+        assert tuple(opened(name).runner._stops) == stops
 
 
 def test_bfloat16_is_near(opened):
@@ -205,8 +231,10 @@ def test_what_transformers_offer(opened):
     assert opened("without_class").cnn.feature_layers == ("tokens", "pooled", "logits")
     attention = 2 * 2 * 17 * 17 * 6
     assert cnn.layer("scores").flops > cnn.layer("qkv").flops
-    assert cnn.layer("scores").flops == cnn.layer("qkv").flops + 2 * 17 * 17 * 12 == (
-        cnn.layer("qkv").flops + attention
+    assert (
+        cnn.layer("scores").flops
+        == cnn.layer("qkv").flops + 2 * 17 * 17 * 12
+        == (cnn.layer("qkv").flops + attention)
     )
 
 
@@ -269,7 +297,7 @@ def test_weights_beside_a_file_are_read_and_known_by_content(paths, tmp_path, op
     (tmp_path / "net.data").write_bytes(data)
     assert weights.resolve(network.cnn).identity != before
     (tmp_path / "net.data").unlink()
-    with pytest.raises(WeightsError, match="in 'net.data', which is not beside it"):
+    with pytest.raises(WeightsError, match=r"in 'net\.data', which is not beside it"):
         weights.resolve(weights.facts(str(path)))
 
 

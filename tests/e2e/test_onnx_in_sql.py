@@ -1,4 +1,4 @@
-"""cnn => 'net.onnx': in query(), on a bare connection, in models, and what is said where it cannot be."""
+"""cnn => 'net.onnx': in query(), on a bare connection, in models, and where it cannot be."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_the_numbers_beside_a_file_are_those_of_the_statement(foods_db, nets, tm
     found = rows(foods_db, text.format(call(tmp_path)))
     given = "mean => 127.5, scale => [4/255, 4/255, 4/255]"
     assert np.array([row["logits"] for row in found]) == pytest.approx(
-        np.array([row["logits"] for row in rows(foods_db, text.format(call(nets, "residual", given)))]),
+        np.array(
+            [row["logits"] for row in rows(foods_db, text.format(call(nets, "residual", given)))]
+        ),
         rel=1e-4,
         abs=1e-4,
     )
@@ -145,13 +147,12 @@ def test_what_cannot_be_is_one_sentence(foods_db, nets):
         (ArgumentError, "mean must be a number, or a list", "mean => 'imagenet'"),
         (UnknownNameError, "unknown channels", "channels => 'rgba'", PIXELS),
         (WeightsError, "which are no 'gray'", "channels => 'gray'", PIXELS),
-        (ArgumentError, "'pool1' of residual has none", "layers => ['pool1']", "pool => 'cls'", PIXELS),
+        (ArgumentError, "'pool1' of residual has none", "layers => ['pool1']", "pool => 'cls'",
+         PIXELS),
     ]  # fmt: skip
     for kind, words, *more in wrong:
         assert words in refused(foods_db, kind, nets, *more), words
-    said = refused(
-        foods_db, ArgumentError, nets, "layers => ['split']", PIXELS, name="transformer"
-    )
+    said = refused(foods_db, ArgumentError, nets, "layers => ['split']", PIXELS, name="transformer")
     assert "'split' of transformer has 17×3×2×6 values, which is no vector" in said
     said = refused(
         foods_db, ArgumentError, nets, "layers => ['tokens']", "pool => 'cls'", PIXELS,
@@ -161,7 +162,7 @@ def test_what_cannot_be_is_one_sentence(foods_db, nets):
 
 
 def test_the_numbers_of_a_known_cnn_are_known(foods_db):
-    with pytest.raises(ArgumentError, match="scale is of .onnx files: how LeNet-5 takes"):
+    with pytest.raises(ArgumentError, match=r"scale is of \.onnx files: how LeNet-5 takes"):
         rows(foods_db, "FROM TRANSFER(cnn => 'lenet5', scale => 1)")
     with pytest.raises(ArgumentError, match="pool 'cls' is of tokens"):
         rows(foods_db, "FROM TRANSFER(cnn => 'lenet5', pool => 'cls')")

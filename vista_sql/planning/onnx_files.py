@@ -1,4 +1,4 @@
-"""What a TRANSFER call says of an `.onnx` file, checked: how it takes pixels, how layers are pooled."""
+"""What a TRANSFER says of an `.onnx` file, checked: how it takes pixels, how layers are pooled."""
 
 from __future__ import annotations
 

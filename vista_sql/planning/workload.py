@@ -189,9 +189,7 @@ def array_type(values: int, limit: int = 100_000) -> str:
     return f"FLOAT[{values}]" if values <= limit else "FLOAT[]"
 
 
-def pooled_values(
-    shape: Sequence[int], pool: Pool, grid: tuple[int, int] | None = None
-) -> int:
+def pooled_values(shape: Sequence[int], pool: Pool, grid: tuple[int, int] | None = None) -> int:
     """Return how many values a layer of `shape` has after `pool`; vectors are left as they are.
 
     Args:

@@ -158,7 +158,9 @@ def test_the_engine_is_given_no_place_but_ours(tmp_path):
     assert file.beside == ("w",)
 
 
-@pytest.mark.parametrize("said", [{"offset": -4}, {"offset": 1 << 62}, {"length": 4}, {"offset": "x"}])
+@pytest.mark.parametrize(
+    "said", [{"offset": -4}, {"offset": 1 << 62}, {"length": 4}, {"offset": "x"}]
+)
 def test_places_in_a_file_are_checked(refused, tmp_path, said):
     (tmp_path / "w").write_bytes(bytes(864))
     message = refused(elsewhere("w", **said))
@@ -216,7 +218,11 @@ def test_several_inputs_are_named(refused):
 
 @pytest.mark.parametrize(
     ("shape", "shown"),
-    [(["N", 3, 224], "(?, 3, 224)"), (["N", "C", "H", "W"], "(?, ?, ?, ?)"), ([1, 4, 9, 9], "(1, 4, 9, 9)")],
+    [
+        (["N", 3, 224], "(?, 3, 224)"),
+        (["N", "C", "H", "W"], "(?, ?, ?, ?)"),
+        ([1, 4, 9, 9], "(1, 4, 9, 9)"),
+    ],
 )
 def test_inputs_that_are_no_image(refused, shape, shown):
     model = onnx_nets.residual()

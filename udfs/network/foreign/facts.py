@@ -154,7 +154,7 @@ class _Network:
             request = process.request_of(self._model, "float32", 1)
             one, other = (self._outputs(request, given) for given in (values, beside))
         except (RuntimeError, PlanError) as error:
-            raise self._error("", error) from None
+            raise self._error("", error.__cause__ or error) from None
         return not all(
             np.allclose(a[0], b[0], rtol=1e-3, atol=1e-5, equal_nan=True)
             for a, b in zip(one, other, strict=True)
@@ -178,10 +178,8 @@ class _Network:
         is_known = shape.rank.is_static and len(shape) and shape[0].is_static
         return {shape[0].get_length()} if is_known else set()
 
-    def _error(self, how: str, error: Exception) -> WeightsError:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        named = [line for line in lines if "does not support the following" in line]
-        reason = (named or lines or [type(error).__name__])[-1][:REASON_LETTERS]
+    def _error(self, how: str, error: BaseException) -> WeightsError:
+        reason = process.reason_of(error)[:REASON_LETTERS]
         return WeightsError(f"OpenVINO cannot run the network in {self._file.path}{how}: {reason}")
 
 

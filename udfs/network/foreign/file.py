@@ -109,7 +109,7 @@ def read(path: str) -> OnnxFile:
 
 
 def nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """Yield all operations of a graph, those of its branches and loops after the one they are of."""
+    """Yield all operations of a graph; those of branches and loops after the one they are of."""
     for node in graph.node:
         yield node
         for inner in graphs_of(node):

@@ -31,6 +31,9 @@ TURNS: Mapping[tuple[int, ...], tuple[Layout, Layout]] = {
 
 PRODUCTS = frozenset({"Gemm", "MatMul"})
 
+OF_SHAPE = frozenset({"Shape", "Size"})
+"""Operations that look at no pixel."""
+
 BEFORE_PLACES = (0, 1, 2, 5)
 """Tokens that are of no place: none; a class token; two, with that of distillation (DeiT); a class
 token and four registers (DINOv2)."""
@@ -45,7 +48,10 @@ class Tensor:
 
 
 def layers_of(
-    file: OnnxFile, sides: tuple[int, int], tensors: Mapping[str, Tensor], other: Mapping[str, Shape]
+    file: OnnxFile,
+    sides: tuple[int, int],
+    tensors: Mapping[str, Tensor],
+    other: Mapping[str, Shape],
 ) -> list[Layer]:
     """Return the layers of a network, in the file's order.
 
@@ -66,8 +72,8 @@ def layers_of(
     rows = []
     for node in file.model.graph.node:
         used = [name for name in _inputs(node) if name in below]
-        if not used:
-            continue  # of constants alone
+        if not used or node.op_type in OF_SHAPE:
+            continue  # of constants alone: of a size, too
         mask = 0
         for name in used:
             mask |= below[name]

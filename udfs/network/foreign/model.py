@@ -112,9 +112,7 @@ def pooled(writer: Writer, value: Value, wanted: Wanted) -> Value:
     return Value(_shaped(writer, value.name, (layer.size,)), (layer.size,))
 
 
-def _tokens(
-    writer: Writer, value: Value, first: int, end: int, shape: tuple[int, ...]
-) -> str:
+def _tokens(writer: Writer, value: Value, first: int, end: int, shape: tuple[int, ...]) -> str:
     bounds = [writer.constant([place]) for place in (first, end, 1)]
     cut = writer.node("Slice", [value.name, *bounds])
     return _shaped(writer, cut, shape)

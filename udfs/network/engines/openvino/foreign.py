@@ -1,13 +1,15 @@
 """A user's `.onnx` file open in OpenVINO: always run from the image.
 
-In float32 one model computes all layers that are asked for together: a layer's bits were the same
-with any others beside it. In bfloat16 they are not, since an output in the middle forbids fusions,
-each of which rounds once less: there every layer has a model, and a pass, of its own.
+What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
+layers asked for, a model that computes several has an output at every *stop* below the highest one:
+a layer that all ways from the image to the top pass and that several operations read, as the end of
+a residual block, or one that is offered by default. Any other layer has a model of its own.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -27,6 +29,9 @@ from .process import Request, compiled
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+TAPPED = "gap"
+"""How stops are pooled that nobody asks for: to the fewest values."""
 
 Key: TypeAlias = tuple[str, tuple[Output, ...]]
 """What a model computes: from where, and which outputs."""
@@ -52,6 +57,7 @@ class ForeignRunner:
         self.graph = graph
         self.batch_rows = rows_at_once(graph.widest_values, cnn.granule)
         self._cnn, self._file, self._dtype, self._threads = cnn, file, dtype, threads
+        self._stops = self._find_stops()
         self._requests: dict[Key, Request] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
@@ -73,12 +79,22 @@ class ForeignRunner:
 
     def _passes(self, start: str, outputs: Sequence[Output]) -> Iterator[tuple[Output, ...]]:
         """Yield the outputs that a model computes together."""
-        layers = sorted({layer for layer, _ in outputs})
-        if start == self.graph.input and self._dtype == "float32":
-            yield tuple(sorted(outputs))
-        else:
-            for layer in layers:
-                yield tuple(sorted(output for output in outputs if output[0] == layer))
+        from_image = start == self.graph.input
+        together = [output for output in outputs if from_image and output[0] in self._stops]
+        if together:
+            asked = {layer for layer, _ in together}
+            below = self._stops[: max(map(self._stops.index, asked)) + 1]
+            beside = [(stop, TAPPED) for stop in below if stop not in asked]
+            yield tuple(sorted([*together, *beside]))
+        for layer in sorted({layer for layer, _ in outputs}.difference(x for x, _ in together)):
+            yield tuple(sorted(output for output in outputs if output[0] == layer))
+
+    def _find_stops(self) -> list[str]:
+        """Return the layers that a model has outputs at in any case, bottom to top."""
+        users = Counter(name for layer in self._cnn.layers for name in layer.inputs)
+        cuts = {name for name in self.graph.cuts if users[name] > 1}
+        chosen = cuts.union(self._cnn.feature_layers)
+        return [layer.name for layer in self._cnn.layers if layer.name in chosen and layer.can_pool]
 
     def _topmost(self, outputs: Sequence[Output]) -> str:
         flops = {layer: self._cnn.layer(layer).flops for layer, _ in outputs}

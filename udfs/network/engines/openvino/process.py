@@ -27,6 +27,10 @@ TELEMETRY = "openvino_telemetry"
 """Counts uses in the home folder and starts a thread that reports them; without the package,
 OpenVINO has a stub of its own that does nothing."""
 
+LACKING = "No conversion rule found for operations:"
+SUMMARY = ("Summary:", "-- Conversion is failed", "To facilitate the conversion")
+"""What lines begin with at the end of a message that say nothing of what went wrong."""
+
 _lock = threading.Lock()
 _cores: list[tuple[int, Core]] = []  # at most one: the process, its core
 
@@ -92,9 +96,23 @@ def request_of(model: Model, dtype: Dtype, threads: int | None) -> Request:
     return network.create_infer_request()
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the line of OpenVINO's message that says what it is about.
+
+    Example:
+        >>> reason_of(RuntimeError("No conversion rule found for operations: Det-17"))
+        'it has no operation Det-17'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    for line in lines:
+        if lacking := line.partition(LACKING)[2]:
+            return f"it has no operation {lacking.strip()}"
+    said = [line for line in lines if not line.startswith(SUMMARY)] or [type(error).__name__]
+    return said[-1]
+
+
 def _cannot_run(error: RuntimeError) -> PlanError:
-    reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
-    return PlanError(f"OpenVINO cannot run the network: {reason.strip()}")
+    return PlanError(f"OpenVINO cannot run the network: {reason_of(error)}")
 
 
 def _imported() -> Any:

@@ -49,9 +49,7 @@ class OpenVinoRunner:
 
     on_gpu = False
 
-    def __init__(
-        self, cnn: Cnn, graph: Graph, dtype: Dtype, threads: int | None
-    ) -> None:
+    def __init__(self, cnn: Cnn, graph: Graph, dtype: Dtype, threads: int | None) -> None:
         """Take a network; nothing is compiled yet.
 
         Args:
