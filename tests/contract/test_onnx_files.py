@@ -17,6 +17,7 @@ from vista_sql.udfs.network.networks import Network, open_cnn
 from vista_sql import store, weights
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
 from vista_sql.kernels import POOLS, InferSpec
+from vista_sql.weights.onnx_files import Pixels
 
 RELATIVE = 1e-5  # of a layer's largest value: two libraries round sums in different orders
 MEAN, SCALE = (120.0, 110.0, 100.0), (0.02, 0.018, 0.017)
@@ -254,13 +255,13 @@ def test_an_open_size_is_what_is_said_beside_the_file(opened):
 
 def test_a_statements_numbers_win(paths):
     path = paths("of_any_size")
-    cnn = weights.facts(path, weights.Pixels(mean=(1.0,), channels="bgr"))
+    cnn = weights.facts(path, Pixels(mean=(1.0,), channels="bgr"))
     assert (cnn.preprocessing.mean, cnn.preprocessing.scale) == ((1.0,) * 3, (1.0,) * 3)
     assert (cnn.preprocessing.order, cnn.preprocessing.fit) == ("bgr", "crop")
     with pytest.raises(WeightsError, match="3 channels, which are no 'gray'"):
-        weights.facts(path, weights.Pixels(channels="gray"))
+        weights.facts(path, Pixels(channels="gray"))
     with pytest.raises(WeightsError, match="1 channel, and mean has 3 numbers"):
-        weights.facts(paths("channels_last"), weights.Pixels(mean=MEAN))
+        weights.facts(paths("channels_last"), Pixels(mean=MEAN))
 
 
 def test_nothing_said_is_not_made_up(paths):
@@ -273,10 +274,10 @@ def test_keys_tell_files_and_numbers_apart(opened, paths, tmp_path):
         return store.space(cnn, identity, "logits", device="cpu", engine="openvino")
 
     first = opened("residual").cnn
-    other = weights.facts(first.name, weights.Pixels(scale=(1.0,)))
+    other = weights.facts(first.name, Pixels(scale=(1.0,)))
     moved = tmp_path / "residual.onnx"
     shutil.copy(paths("residual"), moved)
-    same = weights.facts(str(moved), weights.Pixels(MEAN, SCALE))
+    same = weights.facts(str(moved), Pixels(MEAN, SCALE))
     assert space(first) == space(same) != space(other)
     with pytest.raises(WeightsError, match="has weights of its own"):
         weights.resolve(first, "random")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import duckdb
 import foods
 import numpy as np
@@ -14,6 +15,12 @@ import vista_sql
 from vista_sql.errors import ArgumentError, QueryError, SettingError, UnknownNameError, WeightsError
 
 PIXELS = "mean => [120, 110, 100], scale => 0.02"
+
+
+@pytest.fixture(scope="module")
+def food_db():
+    with foods.connect() as db:
+        yield db
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +40,28 @@ def rows(db, text):
     return db.query(text).arrow().to_pylist()
 
 
-def test_query_and_macros_agree_and_are_what_the_network_computes(foods_db, nets):
-    text = "SELECT id, pool1, features, logits FROM {{}} WHERE id < 4 ORDER BY id"
+def test_query_and_macros_agree_and_are_what_the_network_computes(food_db, nets):
+    text = "SELECT id, pool1, features, logits FROM {} WHERE id < 4 ORDER BY id"
     layers = "layers => ['pool1', 'features', 'logits']"
     text = text.format(call(nets, "residual", layers, PIXELS))
-    found = rows(foods_db, text)
+    found = rows(food_db, text)
     assert [len(found[0][name]) for name in ("pool1", "features", "logits")] == [32, 8, 5]
     with duckdb.connect() as con:
         foods.fill(con)
         vista_sql.attach(con)
         assert con.sql(text).to_arrow_table().to_pylist() == found
-    (shown,) = rows(foods_db, f"SELECT * FROM {call(nets, 'residual', PIXELS)} WHERE id = 1")
+    (shown,) = rows(food_db, f"SELECT * FROM {call(nets, 'residual', PIXELS)} WHERE id = 1")
     assert {"features", "logits"} < set(shown)
     assert shown["logits"] == found[1]["logits"]
     counted = call(nets, "residual", "layers => [-1, -3]", PIXELS)
-    (shown,) = rows(foods_db, f"SELECT logits, len(gap) AS n FROM {counted} WHERE id = 1")
+    (shown,) = rows(food_db, f"SELECT logits, len(gap) AS n FROM {counted} WHERE id = 1")
     assert shown == {"logits": found[1]["logits"], "n": 8}
 
 
-def test_tokens_are_pooled(foods_db, nets):
+def test_tokens_are_pooled(food_db, nets):
     def values(pool):
         text = call(nets, "transformer", "layers => ['tokens', 'pooled']", PIXELS, *pool)
-        (row,) = rows(foods_db, f"SELECT tokens, pooled FROM {text} WHERE id = 2")
+        (row,) = rows(food_db, f"SELECT tokens, pooled FROM {text} WHERE id = 2")
         return row
 
     (cls, default) = values(["pool => 'cls'"]), values([])
@@ -64,31 +71,45 @@ def test_tokens_are_pooled(foods_db, nets):
     assert values(["pool => 'mean'"]) == values(["pool => 'gap'"])
 
 
-def test_the_numbers_beside_a_file_are_those_of_the_statement(foods_db, nets, tmp_path):
+def test_the_numbers_beside_a_file_are_those_of_the_statement(food_db, nets, tmp_path):
     own = tmp_path / "residual.onnx"
     own.write_bytes((nets / "residual.onnx").read_bytes())
     said = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "do_resize": False, "size": 32}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
     text = "SELECT id, logits FROM {} WHERE id < 3 ORDER BY id"
-    found = rows(foods_db, text.format(call(tmp_path)))
+    found = rows(food_db, text.format(call(tmp_path)))
     given = "mean => 127.5, scale => [4/255, 4/255, 4/255]"
     assert np.array([row["logits"] for row in found]) == pytest.approx(
         np.array(
-            [row["logits"] for row in rows(foods_db, text.format(call(nets, "residual", given)))]
+            [row["logits"] for row in rows(food_db, text.format(call(nets, "residual", given)))]
         ),
         rel=1e-4,
         abs=1e-4,
     )
-    turned = text.format(call(nets, "residual", given, "channels => 'bgr'"))
-    assert rows(foods_db, turned) != found
 
 
-def test_layers_and_the_plan_are_known(foods_db, nets):
-    found = rows(foods_db, f"FROM VISTA_LAYERS('{nets / 'residual.onnx'}')")
+def test_channels_stand_as_they_are_said_to(food_db, nets, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for name, pixels in (("rgb", picture), ("bgr", picture[..., ::-1])):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "it.png"), pixels)
+    first, same, other = (
+        rows(food_db, f"SELECT logits FROM {call(nets, 'residual', images, channels, PIXELS)}")
+        for images, channels in (
+            (f"images => '{tmp_path}/rgb/'", "channels => 'rgb'"),
+            (f"images => '{tmp_path}/bgr/'", "channels => 'bgr'"),
+            (f"images => '{tmp_path}/bgr/'", "channels => 'rgb'"),
+        )
+    )
+    assert first == same != other
+
+
+def test_layers_and_the_plan_are_known(food_db, nets):
+    found = rows(food_db, f"FROM VISTA_LAYERS('{nets / 'residual.onnx'}')")
     assert [row["layer"] for row in found][-3:] == ["gap", "features", "logits"]
     assert [row["index_from_top"] for row in found][-2:] == [-2, -1]
     assert [row["layer"] for row in found if row["is_feature_layer"]] == ["features", "logits"]
-    told = foods_db.explain(f"SELECT logits FROM {call(nets, 'residual', PIXELS)}")
+    told = food_db.explain(f"SELECT logits FROM {call(nets, 'residual', PIXELS)}")
     assert "engine: openvino (it runs .onnx files)" in told
 
 
@@ -132,8 +153,8 @@ def refused(db, kind, nets, *more, name="residual"):
     return str(caught.value)
 
 
-def test_what_cannot_be_is_one_sentence(foods_db, nets):
-    said = refused(foods_db, ArgumentError, nets)
+def test_what_cannot_be_is_one_sentence(food_db, nets):
+    said = refused(food_db, ArgumentError, nets)
     assert "nothing says how" in said
     assert "mean => … and scale => …" in said
     assert "preprocessor_config.json" in said
@@ -151,21 +172,21 @@ def test_what_cannot_be_is_one_sentence(foods_db, nets):
          PIXELS),
     ]  # fmt: skip
     for kind, words, *more in wrong:
-        assert words in refused(foods_db, kind, nets, *more), words
-    said = refused(foods_db, ArgumentError, nets, "layers => ['split']", PIXELS, name="transformer")
+        assert words in refused(food_db, kind, nets, *more), words
+    said = refused(food_db, ArgumentError, nets, "layers => ['split']", PIXELS, name="transformer")
     assert "'split' of transformer has 17×3×2×6 values, which is no vector" in said
     said = refused(
-        foods_db, ArgumentError, nets, "layers => ['tokens']", "pool => 'cls'", PIXELS,
+        food_db, ArgumentError, nets, "layers => ['tokens']", "pool => 'cls'", PIXELS,
         name="without_class",
     )  # fmt: skip
     assert "has no class token, but 4 × 4 places" in said
 
 
-def test_the_numbers_of_a_known_cnn_are_known(foods_db):
+def test_the_numbers_of_a_known_cnn_are_known(food_db):
     with pytest.raises(ArgumentError, match=r"scale is of \.onnx files: how LeNet-5 takes"):
-        rows(foods_db, "FROM TRANSFER(cnn => 'lenet5', scale => 1)")
+        rows(food_db, "FROM TRANSFER(cnn => 'lenet5', scale => 1)")
     with pytest.raises(ArgumentError, match="pool 'cls' is of tokens"):
-        rows(foods_db, "FROM TRANSFER(cnn => 'lenet5', pool => 'cls')")
+        rows(food_db, "FROM TRANSFER(cnn => 'lenet5', pool => 'cls')")
 
 
 def test_a_damaged_file_costs_nothing_else(fresh_db, nets, tmp_path):

@@ -39,11 +39,12 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         WeightsError: the weights are missing or damaged; a file holds no network.
     """
     from vista_sql import weights
+    from vista_sql.weights.onnx_files import Pixels
 
     kind = kind_of_file(spec.cnn)
     if kind == "keras":
         keras_reader.keras(spec.threads)  # its facts can only be read by Keras
-    cnn = weights.facts(spec.cnn, weights.Pixels(spec.mean, spec.scale, spec.channels))
+    cnn = weights.facts(spec.cnn, Pixels(spec.mean, spec.scale, spec.channels))
     choice = weights.resolve(cnn, spec.weights, spec.seed)
     if kind == "onnx":
         return _open_onnx_file(cnn, choice.identity)

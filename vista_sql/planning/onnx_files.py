@@ -27,10 +27,11 @@ def with_pixels(call: Call, cnn: Cnn) -> Cnn:
                 name, f"{name} is of .onnx files: how {cnn.title} takes its images is known"
             )
         return cnn
-    from vista_sql import weights
+    from vista_sql.weights import onnx_files
 
     mean, scale, channels = map(call.get, PIXELS)
-    cnn = weights.facts(cnn.name, weights.Pixels(mean or (), scale or (), channels or ""))
+    pixels = onnx_files.Pixels(mean or (), scale or (), channels or "")
+    cnn = onnx_files.from_onnx_file(cnn.name, pixels)
     if not cnn.preprocessing.mean:
         raise call.error(
             "cnn",

@@ -203,7 +203,7 @@ def _no_keras(path: str) -> Network:
 @lru_cache(maxsize=32)
 def _told(path: str, _stamp: tuple[int, ...], sides: Sides) -> Told:
     """Return what the file's reader tells, or told when it had a file of the same content."""
-    asked = {
+    asked: dict[str, Any] = {
         "version": VERSION,
         "openvino": package_version("openvino"),
         "sha256": digests(path).sha256,

@@ -245,7 +245,7 @@ class _Weights:
         if tensor.data_type == TensorProto.UNDEFINED:
             return ""
         known = {value: name for name, value in TensorProto.DataType.items()}
-        kind = known.get(tensor.data_type, str(tensor.data_type))
+        kind: str = known.get(tensor.data_type, str(tensor.data_type))
         if kind not in ITEM_BYTES:
             raise self._error(tensor, f"is of {kind}, and known are {', '.join(ITEM_BYTES)}")
         return kind
