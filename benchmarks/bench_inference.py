@@ -30,9 +30,12 @@ FIVE = {
     "alexnet": ("conv5", "fc6", "fc7", "fc8"),
 }
 CONTESTANTS = (
-    "vista float32",
-    "vista bfloat16",
-    "vista bfloat16, all layers",
+    "vista openvino float32",
+    "vista openvino bfloat16",
+    "vista openvino bfloat16, all layers",
+    "vista tensorflow float32",
+    "vista tensorflow bfloat16",
+    "vista tensorflow bfloat16, all layers",
     "keras predict",
     "tf.function",
     "torch eager",
@@ -71,7 +74,8 @@ def vista(cnn: str, name: str, pixels: np.ndarray) -> Callable[[], Any]:
     layers = FIVE[cnn] if "all layers" in name else (TOP[cnn],)
     names = tuple(facts.canonical(layer) for layer in layers)
     dtype = "bfloat16" if "bfloat16" in name else "float32"
-    network = process().runtime.network(InferSpec(cnn, names, weights="random", dtype=dtype))
+    spec = InferSpec(cnn, names, weights="random", dtype=dtype, engine=name.split()[1])
+    network = process().runtime.network(spec)
     return lambda: network.features(names, "max2x2", pixels)
 
 
@@ -179,7 +183,7 @@ def main() -> None:
     flops = roster.load(cnn).layer(TOP[cnn]).flops
     names = [name for name in CONTESTANTS if not given.only or given.only in name]
     if given.smoke:
-        names, given.rounds, given.batches = ["vista float32"], 1, 1
+        names, given.rounds, given.batches = ["vista openvino float32"], 1, 1
     peaks: dict[str, list[float]] = {"float32": [], "bfloat16": []}
 
     def between() -> None:

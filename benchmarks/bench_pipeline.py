@@ -24,7 +24,7 @@ CONTESTANTS = ("infer", "decode", "sql")
 
 
 def prepare(
-    cnn: str, n_images: int, dtype: str, engine: str
+    cnn: str, n_images: int, dtype: str, engine: str | None
 ) -> Callable[[str], Callable[[], float]]:
     def contestant(name: str) -> Callable[[], float]:
         run = {"infer": infer, "decode": decode, "sql": sql}[name](cnn, n_images, dtype, engine)
@@ -39,10 +39,14 @@ def prepare(
     return contestant
 
 
-def infer(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
+def infer(cnn: str, n_images: int, dtype: str, engine: str | None) -> Callable[[], object]:
     from vista_sql.hosts.duckdb.process import process
+    from vista_sql.hosts.engines import here
     from vista_sql.kernels import InferSpec
+    from vista_sql.planning.engines import choose
+    from vista_sql.settings import Settings
 
+    engine = engine or choose(Settings().value("engine"), here(), dtype).name
     facts = roster.load(cnn)
     names = tuple(dict.fromkeys(map(facts.canonical, facts.feature_layers)))
     spec = InferSpec(cnn, names, weights="random", dtype=dtype, engine=engine)
@@ -56,7 +60,7 @@ def infer(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], obje
     return run
 
 
-def decode(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
+def decode(cnn: str, n_images: int, dtype: str, engine: str | None) -> Callable[[], object]:
     from vista_sql import catalog
 
     decoder = catalog.module("vista_sql.udfs", "images.decoding")
@@ -70,7 +74,7 @@ def decode(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], obj
     return run
 
 
-def sql(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object]:
+def sql(cnn: str, n_images: int, dtype: str, engine: str | None) -> Callable[[], object]:
     import pyarrow as pa
 
     import vista_sql
@@ -81,12 +85,14 @@ def sql(cnn: str, n_images: int, dtype: str, engine: str) -> Callable[[], object
     db.con.unregister("made")
     runs = [0]
 
+    asked = f", engine => '{engine}'" if engine else ""
+
     def run() -> int:
         runs[0] += 1  # the bytes differ from run to run: nothing is remembered from the one before
         images = f"(SELECT id, image || ''{runs[0]}''::BLOB AS image FROM images)"
         statement = (
             f"SELECT * FROM TRANSFER(cnn => '{cnn}', images => '{images}', store => false, "
-            f"weights => 'random', dtype => '{dtype}', engine => '{engine}')"
+            f"weights => 'random', dtype => '{dtype}'{asked})"
         )
         errors = rows = 0
         for batch in db.query(statement):
@@ -102,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cnn", nargs="?", default="resnet50", choices=roster.names())
     parser.add_argument("--images", type=int, default=128, help="in a round")
-    parser.add_argument("--engine", default="tensorflow", choices=("tensorflow", "openvino"))
+    parser.add_argument("--engine", choices=("tensorflow", "openvino"))
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--smoke", action="store_true", help="once, on little data")
@@ -115,9 +121,10 @@ def main() -> None:
         serve(prepare(given.cnn, n_images, given.dtype, given.engine), given.serve)
         return
     arguments = [given.cnn, "--images", str(n_images), "--dtype", given.dtype]
-    arguments += ["--engine", given.engine]
+    arguments += ["--engine", given.engine] if given.engine else []
     seconds = compete(__file__, list(CONTESTANTS), arguments, given.rounds, lambda: None)
-    print(f"{given.cnn} {given.dtype}, {given.engine}, {n_images} JPEGs a round")
+    engine = given.engine or "engine by default"
+    print(f"{given.cnn} {given.dtype}, {engine}, {n_images} JPEGs a round")
     for name, found in seconds.items():
         print(f"  {name:8}{spread([n_images / s for s in found]):>24} images/s")
     rounds = zip(seconds["infer"], seconds["decode"], seconds["sql"], strict=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,13 @@ SHOWN = ("vista-sql", "duckdb", "tensorflow-cpu", "tensorflow", "keras", "pyarro
 
 
 os.environ.setdefault("VISTA_SQL_CALIBRATION", "false")  # texts and plans as on every machine
+
+CACHE = tempfile.mkdtemp(prefix="vista-cache-")
+os.environ["XDG_CACHE_HOME"] = CACHE  # nothing is found there, or left there, but by these tests
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(CACHE, ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,7 +13,15 @@ from processes import run_python
 from source import ROOT, imports, is_ours, is_standard, module_files, tree
 
 TIERS = (  # a part imports itself, parts on lines above, and parts to its left; nothing else
-    ("errors", "units", "files", "kernels", "catalog", "progress"),  # words that all parts use
+    (
+        "errors",
+        "units",
+        "files",
+        "kernels",
+        "catalog",
+        "once",
+        "progress",
+    ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
     ("weights", "store", "train"),  # what is kept, and learned
     ("sql",),  # a statement's text, read and written
@@ -30,6 +38,7 @@ UDFS_MAY_IMPORT = {
     "tfrecord",
     "units",
     "catalog",
+    "once",
     "kernels",
     "machine",
     "roster",
@@ -48,7 +57,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "duckdb": ("hosts doctor session", "values cli report datasets projects"),
     "fsspec": ("", "udfs tfrecord"),  # for images behind URIs; DuckDB's own optional dependency
     "google": ("", "tfrecord"),  # protobuf
-    "google_crc32c": ("tfrecord", ""),
+    "google_crc32c": ("tfrecord", "udfs"),
     "h5py": ("", "weights"),  # comes with Keras
     "jinja2": ("", "query_files report"),
     "keras": ("", "roster weights udfs"),

@@ -32,8 +32,8 @@ def test_doctests(module):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_documents(document, tmp_path, monkeypatch, accept):
     monkeypatch.chdir(tmp_path)
-    alone = Engines(frozenset({"tensorflow"}))
-    monkeypatch.setattr(engines, "here", lambda: alone)  # plans as with the extra cpu
+    both = Engines(frozenset({"tensorflow", "openvino"}), has_bfloat16=True)
+    monkeypatch.setattr(engines, "here", lambda: both)  # plans are the same on every machine
     if document.name == "tutorial.md":  # whose processes share their features, as a user's do
         monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))
     text = document.read_text()

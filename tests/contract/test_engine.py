@@ -160,12 +160,24 @@ def loaded(request):
     name, cnn = request.param[0], roster.load(request.param[1])
     network = weights.load_network(cnn, weights.resolve(cnn, "random", seed=5))
     unsettle_batch_norms(network)
-    opened = OpenCnn(cnn, "random", lambda: keras_reader.read(network))
+    opened = OpenCnn(cnn, "unsettled", lambda: keras_reader.read(network))
     ours = Network(opened, "float32", "cpu", engine_name=name)
     random = np.random.default_rng(3)
     yield cnn, network, ours, random.integers(0, 256, (3, *cnn.input_shape), dtype=np.uint8)
     opened = ours = network = None
     gc.collect()
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def arithmetic(loaded, request):
+    """The CNN of `loaded` in an arithmetic."""
+    cnn, network, ours, _ = loaded
+    if request.param == "float32":
+        return ours
+    opened = OpenCnn(cnn, "unsettled", lambda: keras_reader.read(network))
+    return Network(
+        opened, request.param, "cpu", engine_name=request.node.callspec.params["loaded"][0]
+    )
 
 
 def unsettle_batch_norms(network):
@@ -205,6 +217,24 @@ def check_pairs(loaded, pairs):
 
 def test_adjacent_feature_layers_from_each_others_maps(loaded):
     check_pairs(loaded, pairwise)
+
+
+def test_bits_depend_on_nothing_asked_beside(loaded, arithmetic):
+    """In both arithmetics: not on the highest layer, the poolings, the start, the rows beside."""
+    cnn, _, _, images = loaded
+    layers = toys.feature_layers(cnn)
+    rows = np.concatenate([images, images[::-1], images[:1]] * 3)
+    everything = [(layer, pool) for layer in layers for pool in ("max2x2", "none")]
+    whole = dict(zip(everything, arithmetic.run(None, everything, images), strict=True))
+    for top in range(len(layers)):
+        wanted = [(layer, "max2x2") for layer in layers[: top + 1]]
+        for output, values in zip(wanted, arithmetic.run(None, wanted, rows), strict=True):
+            assert_array_equal(values[: len(images)], whole[output], str(output))
+        start = layers[top]
+        above = [pair for pair in everything if arithmetic.graph.reachable(start, pair[0])]
+        found = arithmetic.run(start, above, whole[start, "none"])
+        for output, values in zip(above, found, strict=True):
+            assert_array_equal(values, whole[output], f"{output} from {start}")
 
 
 @pytest.mark.full

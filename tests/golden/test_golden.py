@@ -11,7 +11,7 @@ statement on each host, in turn; `-m full` takes all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -126,8 +126,14 @@ def clients(tmp_path_factory, shell):
 
 
 @pytest.fixture(scope="module")
-def unoptimised(db, tmp_path_factory):
+def unoptimised():
     """The rows of a golden statement over tables of what its TRANSFERs give."""
+    with foods.connect() as session:
+        session.con.execute(TABLES)
+        yield rows_over_tables(session)
+
+
+def rows_over_tables(db: Session) -> Callable[[Path], list[str]]:
     tables: dict[str, str] = {}
 
     def stored(found: parse.FoundCall, text: str) -> str:

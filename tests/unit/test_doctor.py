@@ -21,6 +21,23 @@ def vista(*args):
 def without_tensorflow(monkeypatch):
     """The sample inference is the demo's to test; here it would cost seconds."""
     monkeypatch.setattr(doctor, "_tensorflow", lambda: (None, []))
+    monkeypatch.setattr(doctor, "_sample", list)
+
+
+@pytest.mark.parametrize(
+    ("installed", "state"), [({"openvino"}, "ok"), ({"tensorflow-cpu"}, "ok"), (set(), "broken")]
+)
+def test_one_engine_is_enough(installed, state, monkeypatch):
+    version = doctor.package_version
+    names = {"openvino", *doctor.TENSORFLOWS}
+    for module in (doctor, doctor.engines):
+        monkeypatch.setattr(
+            module,
+            "package_version",
+            lambda name: version(name) if name in installed or name not in names else None,
+        )
+    (finding,) = doctor._tensorflow()[1][:1]
+    assert finding.state == state
 
 
 def test_doctor_says_what_there_is(without_tensorflow, monkeypatch):
@@ -98,7 +115,7 @@ def test_calibrating_measures_and_keeps(monkeypatch, tmp_path):
     done = vista("doctor", "--calibrate", "lenet5")
     assert (done.stderr, done.exit_code) == ("", 0)
     known = calibration.load(tmp_path / "rates.json")
-    assert known.has_met("lenet5/float32/auto/tensorflow")
+    assert known.has_met("lenet5/float32/auto/openvino")
     assert known.trainer_bytes_per_second != calibration.DEFAULTS.trainer_bytes_per_second
 
 

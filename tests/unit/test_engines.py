@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -26,13 +27,23 @@ def test_the_names_are_those_of_the_folders():
 @pytest.mark.parametrize(
     ("known", "engine", "why"),
     [
-        (BOTH, "tensorflow", "the reference"),
-        (NO_ENGINES, "tensorflow", "the reference"),
+        (BOTH, "openvino", "the faster one on a CPU"),
+        (replace(BOTH, has_gpu=True), "tensorflow", "OpenVINO is used on CPUs alone"),
+        (NO_ENGINES, "tensorflow", "OpenVINO is not installed"),
         (Engines(frozenset({"openvino"})), "openvino", "TensorFlow is not installed"),
     ],
 )
-def test_auto_takes_the_reference_where_it_is(known, engine, why):
+def test_auto_takes_the_faster_one_that_is_here(known, engine, why):
     assert choose(AUTO, known) == EngineChoice(engine, why)
+
+
+def test_auto_follows_the_device_and_the_arithmetic():
+    on_gpu, plain = replace(BOTH, has_gpu=True), replace(BOTH, has_bfloat16=False)
+    assert choose(AUTO, on_gpu, device="cpu").name == "openvino"
+    assert choose(AUTO, BOTH, device="gpu").name == "tensorflow"  # which says that there is none
+    assert choose(AUTO, BOTH, dtype="bfloat16").name == "openvino"
+    assert choose(AUTO, plain, dtype="bfloat16").name == "tensorflow"
+    assert choose(AUTO, plain).name == "openvino"
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 from vista_sql.kernels import DECODING_BYTES, READ_BYTES
+from vista_sql.once import once
 
 
 class Turns:
@@ -40,7 +40,7 @@ class Turns:
                 self._changed.notify_all()
 
 
-@cache
+@once
 def turns() -> Turns:
     """Return the process's."""
     return Turns()

@@ -13,7 +13,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+
+from vista_sql.once import once
 
 
 class Silence:
@@ -54,7 +55,7 @@ def _streams() -> tuple[ctypes.c_void_p | None, int | None]:
     return (variable, nowhere) if nowhere else (None, None)
 
 
-@cache
+@once
 def silence() -> Silence:
     """Return the process's."""
     return Silence()

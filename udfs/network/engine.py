@@ -85,10 +85,10 @@ class Engine:
         identity: () → its name, version, and what in this process's environment decides how it
             computes: equal texts compute equal bits on equal processors. It is a part of the
             feature store's keys, and is asked for while planning: it imports nothing large.
-        open: (facts, read, dtype, device, threads) → a network to run; `read` reads its graph and
-            weights, `device` is 'auto', 'cpu' or 'gpu', `threads` are of one operation, None: one
-            per core. A device that is not here is a SettingError, a network that the engine cannot
-            run a PlanError.
+        open: (facts, identity, read, dtype, device, threads) → a network to run; `identity` tells
+            its weights from others, `read` reads its graph and weights, `device` is 'auto', 'cpu'
+            or 'gpu', `threads` are of one operation, None: one per core. A device that is not here
+            is a SettingError, a network that the engine cannot run a PlanError.
         packages: distributions, of which one is enough to have it installed.
         has_gpu: whether it can use one.
         needs_keras: whether it reads networks from Keras, and their weights as its variables.
@@ -96,7 +96,7 @@ class Engine:
 
     name: str
     identity: Callable[[], str]
-    open: Callable[[Cnn, Callable[[], Graph], Dtype, str, int | None], Runner]
+    open: Callable[[Cnn, str, Callable[[], Graph], Dtype, str, int | None], Runner]
     packages: tuple[str, ...]
     has_gpu: bool
     needs_keras: bool

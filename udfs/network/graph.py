@@ -100,6 +100,10 @@ class Graph:
         shapes = [step.shape for step in self.steps.values() if step.shape]
         return max(prod(side or 1 for side in shape) for shape in shapes)
 
+    def users(self, name: str) -> list[str]:
+        """Return the steps that read the value of a step."""
+        return self._used[name]
+
     def group_of(self, name: str) -> Group | None:
         """Return the group that a step is a member of, if any."""
         return self._member_of.get(name)

@@ -14,6 +14,7 @@ from vista_sql.roster import Cnn, kind_of_file
 from vista_sql.roster import networks as kept
 
 from . import engine, keras_reader, serial
+from .deferred import Deferred
 from .engine import Output
 from .foreign import file as onnx_file
 from .foreign import model as foreign
@@ -54,7 +55,9 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         return keras_reader.read(weights.load_network(cnn, choice))
 
     def data() -> Graph:
-        return serial.graph(kept.read(cnn.name), weights.load_arrays(cnn, choice))
+        network = kept.read(cnn.name)
+        arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
+        return serial.graph(network, arrays)
 
     of_roster = cnn.catalogue is None
     return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data if of_roster else None)
@@ -102,7 +105,7 @@ class Network:
         self.cnn = opened.cnn
         runs = engine.load(engine_name)
         read = opened.load if runs.needs_keras else opened.load_data or opened.load
-        self.runner = runs.open(opened.cnn, read, arithmetic, device, threads)
+        self.runner = runs.open(opened.cnn, opened.identity, read, arithmetic, device, threads)
         self.graph = self.runner.graph
         self.on_gpu = self.runner.on_gpu
         self.batch_rows = self.runner.batch_rows

@@ -13,18 +13,19 @@ import numpy as np
 
 from vista_sql.roster.networks import NetworkData, StepRow, Variable
 
+from .deferred import Deferred
 from .graph import Graph
 from .steps import Operation, Step
 
 OPERATIONS: Mapping[str, type[Operation]] = {kind.__name__: kind for kind in get_args(Operation)}
 
 
-def graph(network: NetworkData, weights: Mapping[str, np.ndarray]) -> Graph:
+def graph(network: NetworkData, weights: Mapping[str, np.ndarray] | Deferred) -> Graph:
     """Return a network's graph.
 
     Args:
         network: its steps.
-        weights: float32 arrays by the paths of the network's variables; the graph refers to them.
+        weights: float32 values by the paths of the network's variables; the graph refers to them.
     """
     steps = (
         Step(row.name, _operation(row, weights), row.inputs, row.shape) for row in network.steps
@@ -42,12 +43,12 @@ def rows(network: Graph, variables: Mapping[int, Variable]) -> tuple[StepRow, ..
     return tuple(_row(step, variables) for step in network.steps.values())
 
 
-def _operation(row: StepRow, weights: Mapping[str, np.ndarray]) -> Operation:
+def _operation(row: StepRow, weights: Mapping[str, np.ndarray] | Deferred) -> Operation:
     values = {name: _read(value, weights) for name, value in row.fields.items()}
     return OPERATIONS[row.kind](**values)
 
 
-def _read(value: Any, weights: Mapping[str, np.ndarray]) -> Any:
+def _read(value: Any, weights: Mapping[str, np.ndarray] | Deferred) -> Any:
     match value:
         case {"of": path, "shape": shape}:
             return weights[path].reshape(shape)

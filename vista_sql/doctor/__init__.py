@@ -65,10 +65,11 @@ def examine() -> Iterator[Finding]:
     yield from _calibration()
     yield from _weights()
     yield from _hosts()
-    tensorflow, finding = _tensorflow()
-    yield from finding
-    yield from _openvino()
-    if tensorflow is not None:
+    tensorflow, findings = _tensorflow()
+    yield from findings
+    openvino, findings = _openvino()
+    yield from findings
+    if tensorflow is not None or openvino is not None:
         yield from _sample()
 
 
@@ -303,8 +304,12 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
     """Import TensorFlow and return it (None where it cannot be) and what it says of itself."""
     name = next((name for name in TENSORFLOWS if package_version(name)), None)
     if name is None:
-        remedy = "pip install 'vista-sql[cpu]', or 'vista-sql[gpu]'"
-        return None, [Finding("TensorFlow", "tensorflow", "not installed", "broken", remedy)]
+        if engines.is_installed("openvino"):
+            shown = "not installed (pip install 'vista-sql[cpu]': for what OpenVINO cannot run)"
+            return None, [Finding("TensorFlow", "tensorflow", shown)]
+        remedy = "pip install 'vista-sql[openvino]', 'vista-sql[cpu]' or 'vista-sql[gpu]'"
+        shown = "not installed, nor is OpenVINO"
+        return None, [Finding("TensorFlow", "tensorflow", shown, "broken", remedy)]
     began = time.perf_counter()
     try:
         tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
@@ -321,13 +326,12 @@ def _tensorflow() -> tuple[Any, list[Finding]]:
     ]
 
 
-def _openvino() -> Iterator[Finding]:
-    """Load OpenVINO, where it is installed, and yield what it says of itself and of the CPU."""
+def _openvino() -> tuple[Any, list[Finding]]:
+    """Load OpenVINO and return it (None where it cannot be) and what it says of itself."""
     version = package_version("openvino")
     if version is None:
         shown = "not installed (pip install 'vista-sql[openvino]': another engine on a CPU)"
-        yield Finding("OpenVINO", "openvino", shown)
-        return
+        return None, [Finding("OpenVINO", "openvino", shown)]
     began = time.perf_counter()
     try:
         core = catalog.module(kernels.PACKAGE, "network.engines.openvino.process").core()
@@ -336,12 +340,13 @@ def _openvino() -> Iterator[Finding]:
     except Exception as error:  # whatever a damaged installation raises
         reason = f"{version} cannot be used: {type(error).__name__}: {error}"
         remedy = f"pip install --force-reinstall openvino=={version}"
-        yield Finding("OpenVINO", "openvino", reason, "broken", remedy)
-        return
+        return None, [Finding("OpenVINO", "openvino", reason, "broken", remedy)]
     seconds = time.perf_counter() - began
-    yield Finding("OpenVINO", "openvino", f"{version}, loaded in {seconds:.1f} s")
     shown = "float32 and bfloat16" if "BF16" in able else "float32; bfloat16 is TensorFlow's only"
-    yield Finding("OpenVINO", "arithmetic", f"{shown} ({processor})")
+    return core, [
+        Finding("OpenVINO", "openvino", f"{version}, loaded in {seconds:.1f} s"),
+        Finding("OpenVINO", "arithmetic", f"{shown} ({processor})"),
+    ]
 
 
 def _sample() -> Iterator[Finding]:

@@ -170,18 +170,17 @@ def engine_of(call: Call, context: KnowsEngines) -> EngineChoice:
         ArgumentError: it is asked to run a file that it cannot.
     """
     asked = context.setting("engine", call)
-    chosen = engines.choose(asked, context.engines)
-    if roster.kind_of_file(call.get("cnn")) != "onnx":
-        return chosen
-    if asked.value not in (AUTO, "openvino"):
-        raise call.error(
-            "engine",
-            f"engine {asked.value!r} (from {asked.source}) does not run .onnx files: take "
-            "engine => 'openvino'",
-        )
-    if asked.value == "openvino":
-        return chosen
-    return EngineChoice("openvino", "it runs .onnx files")
+    if roster.kind_of_file(call.get("cnn")) == "onnx":
+        if asked.value not in (AUTO, "openvino"):
+            raise call.error(
+                "engine",
+                f"engine {asked.value!r} (from {asked.source}) does not run .onnx files: take "
+                "engine => 'openvino'",
+            )
+        if asked.value == AUTO:
+            return EngineChoice("openvino", "it runs .onnx files")
+    dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
+    return engines.choose(asked, context.engines, dtype, str(device))
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

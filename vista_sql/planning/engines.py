@@ -40,24 +40,36 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 """Of a workload for which nobody chose: its network does not run."""
 
 
-def choose(asked: Value, known: Engines) -> EngineChoice:
-    """Return who runs networks: TensorFlow where it is, unless another is asked for.
+def choose(
+    asked: Value, known: Engines, dtype: str = "float32", device: str = AUTO
+) -> EngineChoice:
+    """Return who runs a network: who is asked for, else the fastest that is here and can.
+
+    That is TensorFlow on a GPU, else OpenVINO, else TensorFlow.
 
     Args:
         asked: the setting `engine`.
         known: who can run networks.
+        dtype: of the arithmetic.
+        device: the setting: 'auto', 'cpu' or 'gpu'.
 
     Example:
         >>> both = Engines(frozenset({"tensorflow", "openvino"}))
         >>> auto = Value("engine", AUTO, "default")
         >>> choose(auto, both).name
-        'tensorflow'
-        >>> choose(auto, Engines(frozenset({"openvino"}))).name
         'openvino'
+        >>> choose(auto, both, device="gpu").name
+        'tensorflow'
     """
     for name in get_args(Engine):
         if asked.value == name:
             return EngineChoice(name, f"as given: {asked.source}")
-    if "tensorflow" in known.installed or "openvino" not in known.installed:
-        return EngineChoice("tensorflow", "the reference")
-    return EngineChoice("openvino", "TensorFlow is not installed")
+    if "openvino" not in known.installed:
+        return EngineChoice("tensorflow", "OpenVINO is not installed")
+    if "tensorflow" not in known.installed:
+        return EngineChoice("openvino", "TensorFlow is not installed")
+    if device.lower() == "gpu" or (known.has_gpu and device.lower() == AUTO):
+        return EngineChoice("tensorflow", "OpenVINO is used on CPUs alone")
+    if dtype == "bfloat16" and not known.has_bfloat16:
+        return EngineChoice("tensorflow", "this CPU has no bfloat16, which OpenVINO needs")
+    return EngineChoice("openvino", "the faster one on a CPU")

@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from vista_sql.errors import StoreError
+from vista_sql.once import once
 
 if TYPE_CHECKING:
     import lmdb
@@ -288,6 +288,6 @@ def files(folder: str) -> Files:
     return _of_place(os.path.realpath(folder))
 
 
-@cache
+@once
 def _of_place(folder: str) -> Files:
     return Files(folder)

@@ -75,4 +75,4 @@ def test_bfloat16_where_the_processor_has_none_is_one_sentence(monkeypatch):
 
 def test_a_gpu_is_tensorflows():
     with pytest.raises(SettingError, match=r"device 'gpu' .* a GPU needs engine => 'tensorflow'"):
-        openvino.open_network(described.CNN, described.graph, "float32", "gpu", None)
+        openvino.open_network(described.CNN, "", described.graph, "float32", "gpu", None)

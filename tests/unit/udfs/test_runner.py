@@ -12,7 +12,7 @@ from vista_sql.errors import SettingError
 
 
 def opened(dtype="float32"):
-    return tensorflow.ENGINE.open(described.CNN, described.graph, dtype, "cpu", None)
+    return tensorflow.ENGINE.open(described.CNN, "", described.graph, dtype, "cpu", None)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -51,13 +51,16 @@ def graph_of(cnn: Cnn, file: OnnxFile) -> Graph:
     return Graph(cnn.title, [image, *steps], steps[-1].name)
 
 
-def from_pixels(file: OnnxFile, cnn: Cnn, wanted: Sequence[Wanted]) -> ModelProto:
+def from_pixels(
+    file: OnnxFile, cnn: Cnn, wanted: Sequence[Wanted], ends_in_products: bool = False
+) -> ModelProto:
     """Return a model of one input, uint8 pixels (rows, height, width, channels).
 
     Args:
         file: the network.
         cnn: the facts about it, and how it wants its images.
         wanted: each becomes an output, float32 (rows, values), in their order.
+        ends_in_products: see `onnx_emitter.emit`.
     """
     from onnx import ModelProto, TensorProto, helper
 
@@ -69,9 +72,9 @@ def from_pixels(file: OnnxFile, cnn: Cnn, wanted: Sequence[Wanted]) -> ModelProt
         model.graph.ClearField(field)
     rows = cnn.fixed_rows or BATCH
     pixels = writer.input(writer.new("pixels"), cnn.input_shape, np.dtype("uint8"), rows)
-    value = preprocessed(writer, pixels, cnn.preprocessing)
     if file.image.layout == "channels_first":
-        value = writer.first(value)
+        pixels = writer.first(pixels)
+    value = preprocessed(writer, pixels, cnn.preprocessing)
     entered = helper.make_node("Cast", [value.name], [file.image.name], to=file.image.kind)
     model.graph.node.append(entered)
     model.graph.node.extend(own)
@@ -79,7 +82,8 @@ def from_pixels(file: OnnxFile, cnn: Cnn, wanted: Sequence[Wanted]) -> ModelProt
         layer = one.layer
         name = writer.node("Cast", [layer.name], to=TensorProto.FLOAT)
         layout = layer.layout if len(layer.shape) == 3 else "channels_last"
-        writer.output(writer.new("features"), pooled(writer, Value(name, layer.shape, layout), one))
+        value = pooled(writer, Value(name, layer.shape, layout), one, ends_in_products)
+        writer.output(writer.new("features"), value)
     return model
 
 
@@ -93,7 +97,7 @@ def from_values(layer: Layer, pools: Sequence[str]) -> ModelProto:
     return writer.model()
 
 
-def pooled(writer: Writer, value: Value, wanted: Wanted) -> Value:
+def pooled(writer: Writer, value: Value, wanted: Wanted, ends_in_product: bool = False) -> Value:
     """Return a layer's features: a vector.
 
     A layer of tokens is pooled as the map that their places are, but for the class token.
@@ -101,15 +105,14 @@ def pooled(writer: Writer, value: Value, wanted: Wanted) -> Value:
     layer, pool = wanted.layer, wanted.pool
     if layer.grid is not None and pool != "none":
         n_tokens, channels = layer.shape
+        pool, shape = OF_MAPS.get(pool, pool), (*layer.grid, channels)
+        first, end = n_tokens - prod(layer.grid), n_tokens
         if pool == "cls":
-            return Value(_tokens(writer, value, 0, 1, (channels,)), (channels,))
-        shape = (*layer.grid, channels)
-        first = n_tokens - prod(layer.grid)
-        value = Value(_tokens(writer, value, first, n_tokens, shape), shape)
-        return outputs.pooled(writer, value, OF_MAPS.get(pool, pool))
-    if value.is_map:
-        return outputs.pooled(writer, value, pool)
-    return Value(_shaped(writer, value.name, (layer.size,)), (layer.size,))
+            pool, shape, first, end = "none", (channels,), 0, 1
+        value = Value(_tokens(writer, value, first, end, shape), shape)
+    elif not value.is_map:
+        value = Value(_shaped(writer, value.name, (layer.size,)), (layer.size,))
+    return outputs.pooled(writer, value, pool if value.is_map else "none", ends_in_product)
 
 
 def _tokens(writer: Writer, value: Value, first: int, end: int, shape: tuple[int, ...]) -> str:

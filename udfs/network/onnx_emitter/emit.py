@@ -14,7 +14,8 @@ from vista_sql.roster import Preprocessing
 
 from ..graph import Graph
 from ..steps import Step
-from . import groups, outputs
+from . import groups, outputs, paddings
+from .kinds import pooling
 from .writer import Value, Writer, shape_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def emit(
     wanted: Sequence[Output],
     source: str | None = None,
     beside: list[np.ndarray] | None = None,
+    ends_in_products: bool = False,
 ) -> ModelProto:
     """Return a model that computes layers of a network.
 
@@ -55,6 +57,8 @@ def emit(
             the step's name; None: the input is `INPUT`, uint8 pixels (rows, height, width,
             channels), channels in the preprocessing's order.
         beside: gets the weights, where a model is wanted that has them by their addresses.
+        ends_in_products: whether what is computed is to be computed in the arithmetic that
+            OpenVINO is told, up to the outputs.
 
     Returns:
         The model; the number of rows is open.
@@ -70,7 +74,8 @@ def emit(
     known = {start: _entered(writer, graph, preprocessing, source)}
     compute(writer, graph, [output.layer for output in wanted], start, known)
     for output in wanted:
-        writer.output(output.name, outputs.pooled(writer, known[output.layer], output.pool))
+        value = outputs.pooled(writer, known[output.layer], output.pool, ends_in_products)
+        writer.output(output.name, value)
     return writer.model()
 
 
@@ -78,11 +83,17 @@ def compute(
     writer: Writer, graph: Graph, targets: Sequence[str], start: str, known: dict[str, Value]
 ) -> None:
     """Write all that `targets` need; `known` holds the value of `start`, and gets all others."""
-    for name in graph.order(targets, start):
-        if name in known:
+    order = graph.order(targets, start)
+    padded = paddings.taken_over(graph, order, targets)
+    written_there = {graph.steps[name].inputs[0] for name in padded}
+    for name in order:
+        if name in known or name in written_there:
             continue
         group = graph.group_of(name)
-        if group is not None:
+        if name in padded:
+            below, around = padded[name]
+            known[name] = pooling.pooled(writer, graph.steps[name], known[below], around)
+        elif group is not None:
             known[name] = groups.emit(writer, graph, group, name, start, known)
         else:
             step = graph.steps[name]
@@ -111,20 +122,22 @@ def _entered(
     shape = shape_of(graph.steps[source or graph.input])
     if source is not None:
         flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
-        return writer.reshaped(flat, shape)
-    return preprocessed(writer, writer.input(INPUT, shape, np.dtype("uint8")), preprocessing)
+        value = writer.reshaped(flat, shape)
+        return outputs.times_one(writer, value) if value.is_map else value
+    pixels = writer.input(INPUT, shape, np.dtype("uint8"))
+    return preprocessed(writer, writer.first(pixels), preprocessing)  # turned while it is small
 
 
 def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
-    """Write the way from pixels to a network's input; return that, float32."""
+    """Write the way from pixels to a network's input; return that, float32, in their layout."""
     from onnx import TensorProto
 
     value = writer.apply("Cast", pixels, to=TensorProto.FLOAT)
     mean, scale = preprocessing.mean, preprocessing.scale
     if any(mean):
-        value = writer.apply("Sub", value, writer.constant(np.asarray(mean, np.float32)))
+        value = writer.apply("Sub", *writer.per_channel(value, np.asarray(mean, np.float32)))
     if any(one != 1 for one in scale):
-        value = writer.apply("Mul", value, writer.constant(np.asarray(scale, np.float32)))
+        value = writer.apply("Mul", *writer.per_channel(value, np.asarray(scale, np.float32)))
     return value
 
 

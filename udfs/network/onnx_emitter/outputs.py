@@ -1,9 +1,16 @@
-"""The pooling of a layer's values, as a part of the model."""
+"""The pooling of a layer's values, as a part of the model.
+
+OpenVINO computes in float32 whatever lies between an output and the products below it, also where
+it is told bfloat16: up to the sums of a residual network, which then are slower, and depend on what
+is asked for. A product with one before an output ends that; only means are taken after it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+
+import numpy as np
 
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import POOLS
@@ -21,31 +28,61 @@ REDUCTIONS: Mapping[str, Reduction] = {
 POOLINGS: Mapping[Reduction, str] = {"max": "MaxPool", "mean": "AveragePool"}
 
 
-def pooled(writer: Writer, value: Value, pool: str) -> Value:
+def pooled(writer: Writer, value: Value, pool: str, ends_in_product: bool = False) -> Value:
     """Return features: a vector.
+
+    Args:
+        writer: of the model.
+        value: a layer's.
+        pool: how a map is pooled.
+        ends_in_product: whether the layer's value is to be one of the model's arithmetic.
 
     Raises:
         ArgumentError: `pool` is none of vista_sql.kernels.POOLS.
     """
     if pool not in POOLS:
         raise ArgumentError(f"unknown pool {pool!r}; there is: {', '.join(POOLS)}")
-    if not value.is_map or pool == "none":
+    if not value.is_map:
+        return times_one(writer, writer.flat(value)) if ends_in_product else writer.flat(value)
+    is_largest = REDUCTIONS.get(pool) == "max"  # one of the values, wherever it is found
+    if ends_in_product and not is_largest:
+        value = times_one(writer, value)
+    if pool == "none":
         return writer.flat(value)
     if pool == "gem":
         floored = writer.apply("Max", value, writer.constant(GEM_FLOOR))
         powers = writer.apply("Pow", floored, writer.constant(GEM_POWER))
         mean = over_places(writer, powers, "mean")
         return writer.apply("Pow", mean, writer.constant(1 / GEM_POWER))
-    if pool in ("gap", "gmp"):
-        return over_places(writer, value, REDUCTIONS[pool])
     height, width, channels = value.shape
-    cells = [
-        over_places(writer, _cut(writer, value, rows, columns), REDUCTIONS[pool]).name
-        for rows, columns in product(halves(height), halves(width))
-    ]
-    if len(cells) == 1:
-        return Value(cells[0], (channels,))
-    return Value(writer.node("Concat", cells, axis=1), (len(cells) * channels,))
+    if pool in ("gap", "gmp"):
+        places = [value]
+    else:
+        cells = product(halves(height), halves(width))
+        places = [_cut(writer, value, rows, columns) for rows, columns in cells]
+    found = [over_places(writer, place, REDUCTIONS[pool]) for place in places]
+    if ends_in_product and is_largest:
+        found = [times_one(writer, one) for one in found]
+    if len(found) == 1:
+        return found[0]
+    name = writer.node("Concat", [one.name for one in found], axis=1)
+    return Value(name, (len(found) * channels,))
+
+
+def times_one(writer: Writer, value: Value) -> Value:
+    """Return a map or a vector as a product: a convolution whose only kernel is 1.
+
+    OpenVINO keeps what a product gives in the arithmetic and in the order of memory of the network.
+    """
+    n_channels = value.shape[-1]
+    ones = writer.constant(np.ones((n_channels, 1, 1, 1), np.float32))
+    options = {"group": n_channels, "kernel_shape": (1, 1)}
+    if value.is_map:
+        name = writer.node("Conv", [writer.first(value).name, ones], **options)
+        return Value(name, value.shape, "channels_first")
+    places = writer.node("Reshape", [value.name, writer.constant((-1, n_channels, 1, 1))])
+    name = writer.node("Conv", [places, ones], **options)
+    return Value(writer.node("Reshape", [name, writer.constant((-1, n_channels))]), value.shape)
 
 
 def over_places(

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -14,6 +13,7 @@ import duckdb
 
 from vista_sql.hosts.duckdb import database
 from vista_sql.hosts.duckdb.turns import Turns
+from vista_sql.once import once
 from vista_sql.result import Result
 from vista_sql.sql import parse
 from vista_sql.sql.parse import Statement
@@ -116,7 +116,7 @@ class Lents:
             return self._by_connection[con]
 
 
-@cache
+@once
 def lents() -> Lents:
     """Return what is lent to connections, also to those that this process inherited."""
     return Lents()

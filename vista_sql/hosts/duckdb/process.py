@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from vista_sql.errors import VistaError
 from vista_sql.hosts.duckdb.attached import Attached
 from vista_sql.hosts.duckdb.limit import Shares
 from vista_sql.kernels import PACKAGE, ProcessRuntime
+from vista_sql.once import once
 
 
 class Failures:
@@ -63,7 +63,7 @@ def process() -> Process:
     return _process(os.getpid())
 
 
-@cache
+@once
 def _process(process_id: int) -> Process:
     del process_id  # threads and locks do not cross a fork
     runtime: ProcessRuntime = catalog.module(PACKAGE, "passes.runtime").Runtime()

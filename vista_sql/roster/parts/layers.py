@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple, TypeAlias
+
+from vista_sql.once import once
 
 Tensor: TypeAlias = Any
 Shape: TypeAlias = Any  # of a batch: the first axis is None
@@ -20,7 +21,7 @@ class CustomLayers(NamedTuple):
     LayerScale: Any
 
 
-@cache
+@once
 def custom_layers() -> CustomLayers:
     """Define and register the layers, once in a process."""
     import keras

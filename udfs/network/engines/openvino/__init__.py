@@ -31,7 +31,12 @@ def identity() -> str:
 
 
 def open_network(
-    cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
+    cnn: Cnn,
+    identity: str,
+    read: Callable[[], Graph],
+    dtype: Dtype,
+    device: str,
+    threads: int | None,
 ) -> Runner:
     """Load a network; OpenVINO is imported by the first one.
 
@@ -50,8 +55,8 @@ def open_network(
     graph = read()
     file = graph.steps[graph.input].origin
     if isinstance(file, OnnxFile):
-        return ForeignRunner(cnn, graph, file, dtype, threads)
-    return OpenVinoRunner(cnn, graph, dtype, threads)
+        return ForeignRunner(cnn, identity, graph, file, dtype, threads)
+    return OpenVinoRunner(cnn, identity, graph, dtype, threads)
 
 
 ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)

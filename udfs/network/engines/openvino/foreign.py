@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from vista_sql import store
 from vista_sql.errors import PlanError
 from vista_sql.kernels import BATCH_LENGTHS, rows_at_once
 from vista_sql.roster import Cnn
@@ -25,10 +26,13 @@ from ...foreign.file import OnnxFile
 from ...foreign.model import Wanted, from_pixels, from_values
 from ...graph import Graph
 from ...stopwatch import Stopwatch
+from . import kept
 from .process import Request, compiled
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+FLOAT_BYTES = 4
 
 TAPPED = "gap"
 """How stops are pooled that nobody asks for: to the fewest values."""
@@ -43,12 +47,19 @@ class ForeignRunner:
     on_gpu = False
 
     def __init__(
-        self, cnn: Cnn, graph: Graph, file: OnnxFile, dtype: Dtype, threads: int | None
+        self,
+        cnn: Cnn,
+        identity: str,
+        graph: Graph,
+        file: OnnxFile,
+        dtype: Dtype,
+        threads: int | None,
     ) -> None:
         """Take a network; nothing is compiled yet.
 
         Args:
             cnn: facts about it, and how it wants its images.
+            identity: what tells its weights from others.
             graph: its layers.
             file: what computes them.
             dtype: of the arithmetic.
@@ -57,6 +68,10 @@ class ForeignRunner:
         self.graph = graph
         self.batch_rows = rows_at_once(graph.widest_values, cnn.granule)
         self._cnn, self._file, self._dtype, self._threads = cnn, file, dtype, threads
+        self._space = store.space(
+            cnn, identity, graph.output, dtype=dtype,
+            device=store.device_class("cpu"), engine="openvino",
+        )  # fmt: skip
         self._stops = self._find_stops()
         self._requests: dict[Key, Request] = {}
         self._stopwatch = Stopwatch()
@@ -102,7 +117,9 @@ class ForeignRunner:
 
     def _infer(self, key: Key, values: np.ndarray) -> dict[Output, np.ndarray]:
         if key not in self._requests:
-            self._requests[key] = compiled(self._writing(key), self._dtype, self._threads)
+            described = (self._space, self._threads, self._cnn.fixed_rows, key)
+            place = kept.place(described, FLOAT_BYTES * self._cnn.parameters)
+            self._requests[key] = compiled(self._writing(key), self._dtype, self._threads, place)
         request, n_rows = self._requests[key], len(values)
         fixed = self._cnn.fixed_rows if key[0] == self.graph.input else None
         at_once = fixed or max(n_rows, BATCH_LENGTHS[0])
@@ -131,7 +148,9 @@ class ForeignRunner:
         start, outputs = key
         wanted = [Wanted(self._cnn.layer(layer), pool) for layer, pool in outputs]
         if start == self.graph.input:
-            return partial(_serialized, partial(from_pixels, self._file, self._cnn, wanted))
+            in_products = self._dtype == "bfloat16"
+            write = partial(from_pixels, self._file, self._cnn, wanted, in_products)
+            return partial(_serialized, write)
         for one in wanted:
             if one.layer.name != start:
                 raise PlanError(

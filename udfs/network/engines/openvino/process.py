@@ -6,17 +6,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from vista_sql.errors import HostError, PlanError, SettingError
 from vista_sql.machine.resources import cores
 
 from ...engine import Dtype
+from . import kept
 
 Core: TypeAlias = Any
 """An openvino.Core; its types are not spelled out, they import too slowly."""
-Model: TypeAlias = Any
-"""An openvino.Model: a network as it was read."""
 Request: TypeAlias = Any
 """An openvino.InferRequest: a compiled model with room for one batch."""
 
@@ -53,47 +54,54 @@ def core() -> Core:
     return found
 
 
-def compiled(write: Callable[[], bytes], dtype: Dtype, threads: int | None) -> Request:
+def compiled(
+    write: Callable[[], bytes], dtype: Dtype, threads: int | None, place: Path | None = None
+) -> Request:
     """Compile an ONNX model; return what runs it, one batch at a time.
 
     Args:
         write: gives it, serialized; it is held no longer than it takes to read it.
         dtype: of the arithmetic.
         threads: of one inference; None: one per core.
+        place: where it is kept compiled, and taken from if it is there; None: nowhere.
 
     Raises:
         SettingError: the CPU has no such arithmetic.
         PlanError: OpenVINO cannot run the model.
     """
-    runtime = core()
+    runtime, options = core(), options_of(dtype, threads)
+    if place is not None and (model := kept.read(place)) is not None:
+        with suppress(RuntimeError):  # it is compiled anew, and replaced
+            return runtime.import_model(model, "CPU", options).create_infer_request()
     try:
-        model = runtime.read_model(write())
+        network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
     except RuntimeError as error:
-        raise _cannot_run(error) from error
-    return request_of(model, dtype, threads)
+        raise PlanError(f"OpenVINO cannot run the network: {reason_of(error)}") from error
+    if place is not None:
+        model = network.export_model().getvalue()
+        threading.Thread(target=kept.keep, args=(place, model), name="vista-keep").start()
+    return network.create_infer_request()
 
 
-def request_of(model: Model, dtype: Dtype, threads: int | None) -> Request:
-    """Compile a model that OpenVINO has read; else as `compiled`."""
-    runtime = core()
-    if dtype == "bfloat16" and "BF16" not in runtime.get_property(
+def options_of(dtype: Dtype, threads: int | None) -> dict[str, object]:
+    """Return how a model is to be compiled.
+
+    Raises:
+        SettingError: the CPU has no such arithmetic.
+    """
+    if dtype == "bfloat16" and "BF16" not in core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
         raise SettingError(
             "dtype 'bfloat16' is not an arithmetic of this CPU, and engine 'openvino' does not "
             "imitate it: use dtype => 'float32' or engine => 'tensorflow'"
         )
-    options = {
+    return {
         "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
         "INFERENCE_NUM_THREADS": threads or cores(),
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
-    try:
-        network = runtime.compile_model(model, "CPU", options)
-    except RuntimeError as error:
-        raise _cannot_run(error) from error
-    return network.create_infer_request()
 
 
 def reason_of(error: BaseException) -> str:
@@ -109,10 +117,6 @@ def reason_of(error: BaseException) -> str:
             return f"it has no operation {lacking.strip()}"
     said = [line for line in lines if not line.startswith(SUMMARY)] or [type(error).__name__]
     return said[-1]
-
-
-def _cannot_run(error: RuntimeError) -> PlanError:
-    return PlanError(f"OpenVINO cannot run the network: {reason_of(error)}")
 
 
 def _imported() -> Any:

@@ -2,20 +2,21 @@
 
 What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
 layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
-any other layer has a model of its own, from the feature layer below it. In bfloat16 they would also
-depend on where the model begins, if a later layer adds the values of its first one to its own (the
-sum is rounded once more than within a convolution): models end and begin at such layers.
+any other layer has a model of its own, from the feature layer below it. So that they do not depend
+on where a model begins, one that begins at a feature layer has that layer too among its outputs:
+how a sum with its values is computed depends on who else reads them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from vista_sql import store
 from vista_sql.errors import PlanError
 from vista_sql.kernels import rows_at_once
 from vista_sql.roster import Cnn
@@ -24,12 +25,18 @@ from ... import onnx_emitter
 from ...engine import Dtype, Output
 from ...graph import Graph
 from ...stopwatch import Stopwatch
+from . import kept
 from .process import Request, compiled
+
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ModelKey:
-    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`."""
+    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`.
+
+    `start` is the first of them, if it is a feature layer.
+    """
 
     start: str
     layers: tuple[str, ...]
@@ -49,11 +56,14 @@ class OpenVinoRunner:
 
     on_gpu = False
 
-    def __init__(self, cnn: Cnn, graph: Graph, dtype: Dtype, threads: int | None) -> None:
+    def __init__(
+        self, cnn: Cnn, identity: str, graph: Graph, dtype: Dtype, threads: int | None
+    ) -> None:
         """Take a network; nothing is compiled yet.
 
         Args:
             cnn: facts about it.
+            identity: what tells its weights from others.
             graph: the network, with its weights.
             dtype: of the arithmetic.
             threads: of one inference; None: one per core.
@@ -61,10 +71,12 @@ class OpenVinoRunner:
         self.graph = graph
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
+        self._space = store.space(
+            cnn, identity, self.graph.output, dtype=dtype,
+            device=store.device_class("cpu"), engine="openvino",
+        )  # fmt: skip
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
         self._stops = [cut for cut in self.graph.cuts if cut in features]
-        added = {group.other for group in self.graph.groups} if dtype == "bfloat16" else set()
-        self._breaks = added.intersection(self._stops)
         self._compiled_models: dict[ModelKey, Compiled] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
@@ -85,30 +97,20 @@ class OpenVinoRunner:
         beside = {layer: home for layer, home in homes.items() if layer not in above}
         raw = set(beside.values())
         on_way = [layer for layer in above if layer in homes or layer in raw]
-        pools = {pool for layer, pool in outputs if layer in above}
+        needed = {*outputs, *((home, "none") for home in raw)}
         found = {(start, "none"): values}
-        for key in self._models(
-            start, above[: above.index(on_way[-1]) + 1] if on_way else (), pools, raw
-        ):
-            with self._stopwatch.timing(key.start, key.layers[-1], len(values)):
-                found |= self._infer(key, found[key.start, "none"])
+        if on_way:
+            pools = {pool for layer, pool in outputs if layer in above}
+            pools |= {"none"} if raw.intersection(above) else set()
+            begins = [start] if start in self._stops else []
+            layers = (*begins, *above[: above.index(on_way[-1]) + 1])
+            key = ModelKey(start, layers, _ordered(pools))
+            with self._stopwatch.timing(start, layers[-1], len(values)):
+                found |= self._infer(key, values, needed)
         for layer, home in beside.items():
             wanted = _ordered(pool for other, pool in outputs if other == layer)
-            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"])
+            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"], needed)
         return [found[output] for output in outputs]
-
-    def _models(
-        self, start: str, layers: Sequence[str], pools: set[str], raw: set[str]
-    ) -> Iterator[ModelKey]:
-        """Yield what is inferred one after the other, for all `layers` above the start."""
-        part: list[str] = []
-        for layer in layers:
-            part.append(layer)
-            ends = layer in self._breaks and layer != layers[-1]
-            if ends or layer == layers[-1]:
-                kept = pools | {"none"} if ends or raw.intersection(part) else pools
-                yield ModelKey(start, tuple(part), _ordered(kept))
-                start, part = layer, []
 
     def _above(self, start: str) -> list[str]:
         """Return the feature layers on every way up from a start that is one, bottom to top."""
@@ -121,22 +123,28 @@ class OpenVinoRunner:
         reachable = (stop for stop in reversed(above) if self.graph.reachable(stop, layer))
         return next(reachable, start)
 
-    def _infer(self, key: ModelKey, values: np.ndarray) -> dict[Output, np.ndarray]:
+    def _infer(
+        self, key: ModelKey, values: np.ndarray, needed: set[Output]
+    ) -> dict[Output, np.ndarray]:
         if key not in self._compiled_models:
             self._compiled_models[key] = self._compiled(key)
         request = self._compiled_models[key].request
         request.infer({0: np.ascontiguousarray(values)}, share_inputs=True)
         names = [(layer, pool) for layer in key.layers for pool in key.pools]
         return {  # copied: the next batch is written into the same places
-            name: request.get_output_tensor(place).data.copy() for place, name in enumerate(names)
+            name: request.get_output_tensor(place).data.copy()
+            for place, name in enumerate(names)
+            if name in needed
         }
 
     def _compiled(self, key: ModelKey) -> Compiled:
         """Compile a model, whose weights OpenVINO reads where they are if it can."""
         weights: list[np.ndarray] = []
+        described = (self._space, self._threads, key)
+        place = kept.place(described, FLOAT_BYTES * self._cnn.parameters)
         try:
             write = partial(self._written, key, weights)
-            request = compiled(write, self._dtype, self._threads)
+            request = compiled(write, self._dtype, self._threads, place)
         except PlanError:  # told by the model that has them, if they are not the reason
             weights = []
             write = partial(self._written, key, None)
@@ -151,7 +159,9 @@ class OpenVinoRunner:
         ]
         source = None if key.start == self.graph.input else key.start
         preprocessing = self._cnn.preprocessing
-        model = onnx_emitter.emit(self.graph, preprocessing, wanted, source, beside)
+        model = onnx_emitter.emit(
+            self.graph, preprocessing, wanted, source, beside, self._dtype == "bfloat16"
+        )
         return model.SerializeToString()  # type: ignore[no-any-return]
 
 

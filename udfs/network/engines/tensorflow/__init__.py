@@ -31,7 +31,12 @@ def identity() -> str:
 
 
 def open_network(
-    cnn: Cnn, read: Callable[[], Graph], dtype: Dtype, device: str, threads: int | None
+    cnn: Cnn,
+    identity: str,
+    read: Callable[[], Graph],
+    dtype: Dtype,
+    device: str,
+    threads: int | None,
 ) -> TensorFlowRunner:
     """Load a network in TensorFlow's thread; TensorFlow is imported by the first one.
 
@@ -43,6 +48,7 @@ def open_network(
     from .process import load, on_thread
     from .runner import TensorFlowRunner
 
+    del identity  # nothing is kept of it
     on_thread(load, threads)
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 

@@ -79,8 +79,8 @@ def _import(threads: int | None) -> tuple[Module, Module]:
             import tensorflow as tf
         except ModuleNotFoundError as error:
             raise HostError(
-                f"inference needs TensorFlow ({error}): pip install 'vista-sql[cpu]', or "
-                "'vista-sql[gpu]' for an NVIDIA GPU"
+                f"inference needs TensorFlow ({error}): pip install 'vista-sql[cpu]', "
+                "'vista-sql[gpu]' for an NVIDIA GPU, or 'vista-sql[openvino]' to do without"
             ) from error
 
         try:

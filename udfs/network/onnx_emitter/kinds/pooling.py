@@ -12,10 +12,16 @@ from .convolution import same, windows
 def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     """Write the step."""
     assert isinstance(step.operation, Pooling)  # noqa: S101 - the file's name says so
-    pool, value = step.operation, writer.first(inputs[0])
-    around = (0, 0, 0, 0)
-    if pool.padding == "same":
-        around = same(value.shape, pool.size, pool.strides)
+    pool, value = step.operation, inputs[0]
+    is_same = pool.padding == "same"
+    around = same(value.shape, pool.size, pool.strides) if is_same else (0, 0, 0, 0)
+    return pooled(writer, step, value, around)
+
+
+def pooled(writer: Writer, step: Step, value: Value, around: tuple[int, int, int, int]) -> Value:
+    """Write the step over a map with a padding: top, left, bottom, right."""
+    assert isinstance(step.operation, Pooling)  # noqa: S101 - the file's name says so
+    pool, value = step.operation, writer.first(value)
     top, left, bottom, right = around
     options = {"kernel_shape": pool.size, "strides": pool.strides, "pads": around}
     name = writer.node(

@@ -1,0 +1,82 @@
+"""A compiled model ↔ a file in the user's cache: what the next process need not compile.
+
+It then needs neither the network's weights nor ONNX: a ResNet50 is ready in .11 s instead of .55 s
+(2 cores, weights in the page cache).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vista_sql import files
+
+FORMAT = b"vista-openvino 1"
+"""What a file begins with; of another meaning, another."""
+
+SMALLEST_BYTES = 8 << 20
+"""Of a network's weights: a smaller one is compiled as fast as it is read."""
+
+LARGEST_BYTES = 256 << 20
+"""Of a network's weights: to keep a model takes as much memory as they do."""
+
+FOLDER_BYTES = 4 << 30
+"""All files take no more; those that were not used for longest go."""
+
+CHECK_BYTES = 4
+
+
+def place(described: Sequence[object], weight_bytes: int) -> Path | None:
+    """Return the file of a compiled model.
+
+    Args:
+        described: all that decides what it computes, and whether it can be used here.
+        weight_bytes: of the network.
+
+    Returns:
+        None: the model is not kept.
+    """
+    if not SMALLEST_BYTES <= weight_bytes <= LARGEST_BYTES:
+        return None
+    with suppress(RuntimeError):  # there is no home folder
+        name = hashlib.sha256(repr((FORMAT, *described)).encode()).hexdigest()
+        return files.user_cache() / "compiled" / f"{name}.openvino"
+    return None
+
+
+def read(path: Path) -> bytes | None:
+    """Return a compiled model; None: there is none, or it is damaged."""
+    import google_crc32c
+
+    with suppress(OSError), path.open("rb") as file:
+        head, check = file.read(len(FORMAT)), file.read(CHECK_BYTES)
+        model = file.read()
+        if head == FORMAT and google_crc32c.value(model) == int.from_bytes(check, "little"):
+            with suppress(OSError):
+                path.touch()  # it was used
+            return model
+    return None
+
+
+def keep(path: Path, model: bytes) -> None:
+    """Write a compiled model, and make room for it; where that cannot be, it is not kept."""
+    import google_crc32c
+
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check = google_crc32c.value(model).to_bytes(CHECK_BYTES, "little")
+        with files.whole(path) as file:
+            for part in (FORMAT, check, model):
+                file.write(part)
+        _make_room(path.parent)
+
+
+def _make_room(folder: Path) -> None:
+    found = [(one.stat(), one) for one in folder.glob("*.openvino")]
+    left = FOLDER_BYTES
+    for status, one in sorted(found, key=lambda pair: pair[0].st_mtime, reverse=True):
+        left -= status.st_size
+        if left < 0:
+            one.unlink(missing_ok=True)
