@@ -39,6 +39,9 @@ more of them no network needs."""
 
 REASON_LETTERS = 300
 
+NO_MEMORY = ("bad_alloc", "Failed to allocate")
+"""What OpenVINO says where memory is at its limit."""
+
 
 def facts(file: OnnxFile, sides: tuple[int, int]) -> dict[str, Any]:
     """Return what is told about a file.
@@ -182,6 +185,9 @@ class _Network:
 
     def _error(self, how: str, error: RuntimeError) -> WeightsError:
         reason = process.reason_of(error)[:REASON_LETTERS]
+        if any(words in str(error) for words in NO_MEMORY):
+            reason = f"it takes more than the {format_bytes(warranted(self._file))} that its size "
+            reason += "warrants"
         return WeightsError(f"OpenVINO cannot run the network in {self._file.path}{how}: {reason}")
 
 
@@ -200,6 +206,11 @@ def _check_sizes(file: OnnxFile, tensors: Mapping[str, Tensor], layers: list[Lay
             )
 
 
+def warranted(file: OnnxFile) -> int:
+    """Return the bytes that reading, compiling and running a network for two images may take."""
+    return OF_RUNTIME + OF_FILE * file.n_bytes
+
+
 def limit_memory(n_bytes: int) -> None:
     """Let this process take so many bytes more than it has; not on systems that cannot say so."""
     with suppress(ImportError, OSError, ValueError):
@@ -215,16 +226,14 @@ def main(path: str, height: str, width: str) -> None:
     """Print what is told about a file, or why nothing is."""
     try:
         file = read(path)
-        limit_memory(OF_RUNTIME + OF_FILE * file.n_bytes)
+        limit_memory(warranted(file))
         told = facts(file, (int(height), int(width)))
     except VistaError as error:
         told = {"error": str(error)}
-    except (MemoryError, OSError) as error:
-        size = format_bytes(OF_RUNTIME)
-        told = {
-            "error": f"{path} cannot be read: the network takes more memory than its size and "
-            f"{size} beside warrant ({type(error).__name__}), or its files cannot be read"
-        }
+    except MemoryError:
+        told = {"error": f"{path} takes more memory than its size warrants"}
+    except OSError as error:
+        told = {"error": f"{path} cannot be read: {error}"}
     sys.stdout.write(json.dumps(told))
 
 
