@@ -105,7 +105,8 @@ def pooled(writer: Writer, value: Value, wanted: Wanted, ends_in_product: bool =
     layer, pool = wanted.layer, wanted.pool
     if layer.grid is not None and pool != "none":
         n_tokens, channels = layer.shape
-        pool, shape = OF_MAPS.get(pool, pool), (*layer.grid, channels)
+        pool = OF_MAPS.get(pool, pool)
+        shape: tuple[int, ...] = (*layer.grid, channels)
         first, end = n_tokens - prod(layer.grid), n_tokens
         if pool == "cls":
             pool, shape, first, end = "none", (channels,), 0, 1
