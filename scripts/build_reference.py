@@ -17,9 +17,8 @@ from typing import Any
 import click
 
 import vista_sql
-from vista_sql import catalog, errors, roster, settings, train
+from vista_sql import errors, roster, settings, train
 from vista_sql.cli import app
-from vista_sql.cli._app import PACKAGE, Command
 from vista_sql.planning import plans
 from vista_sql.sql import calls
 from vista_sql.sql.calls import Argument, TableFunction
@@ -260,7 +259,7 @@ def commands() -> str:
     group = click.Context(app, info_name="vista", terminal_width=COLUMNS, **app.context_settings)
     parts.append(f"```text\n{_plain(app.get_help(group))}\n```\n")
     for name in app.list_commands(group):
-        command = catalog.load(PACKAGE, name, "COMMAND", Command)
+        command = app.get_command(group, name)
         context = click.Context(
             command, group, name, terminal_width=COLUMNS, **command.context_settings
         )

@@ -124,12 +124,21 @@ class Model:
     @property
     def levels(self) -> dict[str, list[str | None]]:
         """The levels of each text column: a feature each, None for NULL, then one of all others."""
-        return dict(self.row.get("levels", {}))
+        kept = self.row.get("levels", {})  # by name, as JSON has them: features are as columns are
+        return {name: kept[name] for name in self.structured if name in kept}
 
     @property
     def numbers(self) -> list[str]:
         """The structured columns that are no text, in order."""
         return [name for name in self.structured if name not in self.levels]
+
+    @property
+    def transfer(self) -> dict[str, Any] | None:
+        """The record of the TRANSFER that made all of its layers; None: there is none."""
+        for transfer in self.document["provenance"].get("transfers", ()):
+            if set(self.layers) <= set(transfer.get("columns", ())):
+                return dict(transfer)
+        return None
 
     @property
     def trainer(self) -> str:

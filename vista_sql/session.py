@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from vista_sql import store
+from vista_sql import catalog, kernels, models, store
 from vista_sql.errors import QueryError, UnreadableImagesWarning
 from vista_sql.hosts import engines
 from vista_sql.hosts.duckdb import caller
@@ -142,6 +142,29 @@ class Session:
         call = f"FROM VISTA_EXPLAIN({text_literal(statement.text)}, measure => true)"
         facts = [Fact(**row) for row in self.query(call).arrow().to_pylist()]
         return f"{planned}\n\n{explain.measured(facts)}"
+
+    def export_model(self, model: str, file: str | Path) -> dict[str, str]:
+        """Write a kept model as one ONNX file: pixels and columns in, probabilities out.
+
+        It holds the network up to the model's layers, pooling, scaling and regression, and runs
+        without vista_sql, in ONNX Runtime for one.
+
+        Args:
+            model: a kept model: name, name/layer, name@version.
+            file: replaced where it is there, once the new one is whole.
+
+        Returns:
+            The file's metadata: network, weights' sha256, preprocessing, columns, classes …
+
+        Raises:
+            UnknownNameError: there is no such model; known ones are offered.
+            ModelError: it has no form in ONNX, or the file cannot be written.
+        """
+        with self._host.turn():
+            home = self.home(self.settings())
+        export = catalog.module(kernels.PACKAGE, "exported").export
+        said: dict[str, str] = export(models.find(home, model), Path(file))
+        return said
 
     def close(self) -> None:
         """Close the connection, if it is the session's own."""

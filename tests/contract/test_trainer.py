@@ -1,7 +1,10 @@
 """What every trainer promises, found by file name."""
 
+import json
+
 import duckdb
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pytest
 
@@ -177,3 +180,21 @@ class TestInSql:
         for row in ours.to_pylist():
             value = dict(row["shown"]) if shown == "probabilities" else row["shown"]
             assert theirs[row["id"]] == pytest.approx(value, abs=1e-6)
+
+    def test_its_models_are_onnx_or_are_refused(self, db, name, tmp_path):
+        part, file = self.part(name), tmp_path / "model.onnx"
+        db.query(TRAIN.format(part, "NULL", trained_as(name))).arrow()
+        if train.load(name).as_onnx is None:
+            with pytest.raises(ModelError, match=f"trainer '{name}', which has no form in ONNX"):
+                db.export_model(f"m/{part}", file)
+            return
+        said = db.export_model(f"m/{part}", file)
+        rows = db.query(f"FROM VISTA_PREDICT('m/{part}', 't')").arrow().to_pydict()
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        found = session.run(None, {f"s{i}": np.array(rows[f"s{i}"]) for i in range(4)})
+        if train.load(name).learns == "numbers":
+            np.testing.assert_allclose(found[0], rows["predicted_label"], rtol=0, atol=1e-9)
+            return
+        classes = json.loads(said["classes"])
+        chances = [[dict(row)[one] for one in classes] for row in rows["probabilities"]]
+        np.testing.assert_allclose(found[2], chances, rtol=0, atol=1e-6)  # they are float32

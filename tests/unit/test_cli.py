@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import duckdb
 import pyarrow as pa
 import pytest
@@ -21,7 +22,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import vista_sql
-from vista_sql import catalog, roster, store
+from vista_sql import roster, store
 from vista_sql.cli import _output, app
 from vista_sql.errors import Place, QueryError
 
@@ -88,6 +89,10 @@ def test_rows_go_to_stdout(args, shown):
         (["layers"], "Missing argument", 2),
         (["query", ""], "vista: there is no statement", 1),
         (["models", "--db", "missing.duckdb"], "no database missing.duckdb", 1),
+        (["export-model", "m"], "Missing option '-o'", 2),
+        (["export-model", "m", "-o", "x.onnx"], "name the database that the model is in", 2),
+        (["export-model", "m", "-o", "/no/such/folder/x"], "no folder /no/such/folder", 2),
+        (["export-model", "m", "-o", "x", "--db", "missing.duckdb"], "no database missing", 1),
         (["models"], "name the database that the models are in: --db FILE", 2),
         (["models", "drop", "--db", "x.duckdb"], "`vista models drop` takes a MODEL", 2),
         (["query", "SELECT 1", "--db", "no/folder/x.duckdb"], "no database no/folder/x.duckdb", 1),
@@ -541,7 +546,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 # ── help, completion ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("command", catalog.names("vista_sql.cli"))
+@pytest.mark.parametrize("command", app.list_commands(click.Context(app)))
 def test_help_has_examples(command):
     shown = vista(command, "--help")
     assert shown.exit_code == 0

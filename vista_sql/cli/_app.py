@@ -64,14 +64,14 @@ class Commands(click.Group):
     """The commands that there are files of; each is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, sorted."""
-        return list(catalog.names(PACKAGE))
+        """Return the names of the commands, sorted: those of the files, - being _ there."""
+        return [name.replace("_", "-") for name in catalog.names(PACKAGE)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name; None if there is none."""
-        if cmd_name not in catalog.names(PACKAGE):
+        if cmd_name not in self.list_commands(ctx):
             return None
-        return catalog.load(PACKAGE, cmd_name, "COMMAND", Command)
+        return catalog.load(PACKAGE, cmd_name.replace("-", "_"), "COMMAND", Command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

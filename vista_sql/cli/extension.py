@@ -12,6 +12,7 @@ from vista_sql.cli._app import Command
 @click.command(
     "extension",
     cls=Command,
+    short_help="Build and install the extension of the duckdb shell.",
     epilog="""Actions:
 
 \b

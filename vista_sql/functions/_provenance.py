@@ -150,20 +150,12 @@ def _versions() -> dict[str, str]:
     return {package: version for package, version in versions if version is not None}
 
 
-def own_transfer(model: Model) -> dict[str, Any] | None:
-    """Return the record of the TRANSFER that made all the model's layers; None: there is none."""
-    for transfer in model.document["provenance"].get("transfers", ()):
-        if set(model.layers) <= set(transfer.get("columns", ())):
-            return dict(transfer)
-    return None
-
-
 def remembered(model: Model) -> dict[str, object]:
     """Return the arguments of the TRANSFER that made a model's layers; none where it has no record.
 
     Models that earlier versions kept remember fewer.
     """
-    arguments = (own_transfer(model) or {}).get("arguments")
+    arguments = (model.transfer or {}).get("arguments")
     if not isinstance(arguments, dict):
         return {}
     known = {name: arguments.get(name) for name in (*REMEMBERED, *DEFAULTS)}
@@ -197,7 +189,7 @@ def check(model: Model, calls: Sequence[Call], planner: Planner) -> None:
 
     Of float32 features another engine's will do, with a warning.
     """
-    trained_on = own_transfer(model)
+    trained_on = model.transfer
     if trained_on is None:
         return
     old = _facts(trained_on, model)

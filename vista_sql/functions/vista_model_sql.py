@@ -94,7 +94,7 @@ def _one_hot(name: str, levels: Sequence[str | None]) -> list[str]:
     conditions = [f"({bytes_} IS NOT DISTINCT FROM {level})" for level in known]
     if None in levels:
         conditions.append(f"({bytes_} IS NULL)")
-    is_known = f"list_contains([{', '.join(known)}], {bytes_})" if known else "false"
+    is_known = f"list_contains(CAST([{', '.join(known)}] AS BLOB[]), {bytes_})"  # NULL of NULL
     unknown = f"NOT coalesce({is_known}, {'true' if None in levels else 'false'})"
     return [*conditions, f"({unknown})"]
 

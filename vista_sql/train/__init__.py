@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from vista_sql import catalog
 
 if TYPE_CHECKING:
+    from vista_sql.train.as_onnx import Nodes
     from vista_sql.train.chunks import Array, Chunk, Floats
     from vista_sql.train.training_rows import TrainingRows
 
@@ -125,6 +126,10 @@ class Trainer:
     probabilities, or the number. `structured` are SQL expressions of the structured columns,
     `layers` maps those of the layers to their lengths. Without it VISTA_MODEL_SQL refuses the
     trainer's models.
+
+    `as_onnx(nodes, arrays, features)` writes `margins` as nodes of ONNX: `features` is the name of
+    x, float64, and it returns the name of the margins, float64. Without it a model of the trainer
+    cannot be exported.
     """
 
     name: str
@@ -137,6 +142,7 @@ class Trainer:
     reads_layers: bool = True  # else it is fitted to structured columns only
     has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`
     as_sql: Callable[[Arrays, Sequence[str], Mapping[str, int]], str] | None = None
+    as_onnx: Callable[[Nodes, Arrays, str], str] | None = None
 
 
 def names() -> tuple[str, ...]:

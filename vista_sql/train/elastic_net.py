@@ -25,6 +25,7 @@ import numpy as np
 
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task
+from vista_sql.train.as_onnx import Nodes
 from vista_sql.train.as_sql import double, doubles
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
 from vista_sql.train.encoding import Shift
@@ -353,3 +354,9 @@ def sums_as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, 
             start += size
         sums.append(" + ".join(terms))
     return sums
+
+
+def margins_as_onnx(nodes: Nodes, arrays: Arrays, features: str) -> str:
+    """Write `margins` as nodes of ONNX."""
+    product = nodes.node("MatMul", [features, nodes.doubles(arrays["coef"].T)])
+    return nodes.node("Add", [product, nodes.doubles(arrays["intercept"])])

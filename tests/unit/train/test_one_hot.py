@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -194,6 +194,17 @@ def test_every_trainer_predicts_evaluates_and_writes_sql(shops, trainer):
         assert other["p"]["predicted_label"] == pytest.approx(row["predicted_label"], abs=1e-9)
 
 
+def test_columns_of_text_stand_in_any_order(shops):
+    """A model's record has its levels by the names of columns; its features are as those stand."""
+    chances = []
+    for name, texts in (("a", "city, kind"), ("b", "kind, city")):
+        data = f"SELECT id, y, {texts} FROM shops"
+        shops.train(data, model=name, reg=0.01, **ONE_HOT)
+        rows = shops("vista_predict", model=name, data=data)
+        chances.append([dict(row["probabilities"])["true"] for row in rows])
+    assert chances[1] == pytest.approx(chances[0], abs=1e-6)
+
+
 TEXTS = st.one_of(
     st.sampled_from(
         ["a", "A", "it's", '"', "$$", "\\", "NULL", "", " ", "é", "e\u0301", "\n", "%"]
@@ -205,6 +216,7 @@ TEXTS = st.one_of(
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(texts=["a"], others=["b", None], nulls=True, most=1, seed=0)  # the only level is NULL
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=8, unique=True),
     others=st.lists(st.one_of(st.none(), TEXTS), max_size=5),

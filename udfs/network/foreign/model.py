@@ -72,9 +72,9 @@ def from_pixels(
         model.graph.ClearField(field)
     rows = cnn.fixed_rows or BATCH
     pixels = writer.input(writer.new("pixels"), cnn.input_shape, np.dtype("uint8"), rows)
-    if file.image.layout == "channels_first":
-        pixels = writer.first(pixels)
     value = preprocessed(writer, pixels, cnn.preprocessing)
+    if file.image.layout == "channels_last":
+        value = writer.last(value)
     entered = helper.make_node("Cast", [value.name], [file.image.name], to=file.image.kind)
     model.graph.node.append(entered)
     model.graph.node.extend(own)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..graph import Graph
 from ..steps import Step
 from . import groups, outputs, paddings
 from .kinds import pooling
-from .writer import Value, Writer, shape_of
+from .writer import FLOAT32, Value, Writer, shape_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -67,16 +68,56 @@ def emit(
         PlanError: a step cannot be written in ONNX, or a layer cannot be computed from `source`.
         UnknownNameError: the network has no such layer.
     """
+    writer = Writer(graph.name, beside)
+    if source is None:
+        start = graph.input
+        shape = shape_of(graph.steps[start])
+        pixels = writer.input(INPUT, shape, np.dtype("uint8"))
+        value = preprocessed(writer, pixels, preprocessing)
+    else:
+        start, shape = source, shape_of(graph.steps[source])
+        flat = writer.input(source, (prod(shape),), FLOAT32)
+        value = writer.reshaped(flat, shape)
+        value = outputs.times_one(writer, value) if value.is_map else value
+    found = features(writer, graph, wanted, start, value, ends_in_products)
+    for output, vector in zip(wanted, found, strict=True):
+        writer.output(output.name, vector)
+    return writer.model()
+
+
+def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
+    """Write from uint8 pixels, channels in the preprocessing's order, to the network's input."""
+    first = writer.first(pixels)  # while they are small
+    value = replace(first, name=writer.cast(first.name, FLOAT32))
+    mean, scale = preprocessing.mean, preprocessing.scale
+    if any(mean):
+        value = writer.apply("Sub", *writer.per_channel(value, np.asarray(mean, np.float32)))
+    if any(one != 1 for one in scale):
+        value = writer.apply("Mul", *writer.per_channel(value, np.asarray(scale, np.float32)))
+    return value
+
+
+def features(
+    writer: Writer,
+    graph: Graph,
+    wanted: Sequence[Output],
+    start: str,
+    value: Value,
+    ends_in_products: bool = False,
+) -> list[Value]:
+    """Write layers, pooled, given the value of `start`; return a vector for each of `wanted`.
+
+    Raises:
+        PlanError, UnknownNameError: as `emit`.
+    """
     for output in wanted:
         graph.check(output.layer)
-    start = graph.input if source is None else source
-    writer = Writer(graph.name, beside)
-    known = {start: _entered(writer, graph, preprocessing, source)}
+    known = {start: value}
     compute(writer, graph, [output.layer for output in wanted], start, known)
-    for output in wanted:
-        value = outputs.pooled(writer, known[output.layer], output.pool, ends_in_products)
-        writer.output(output.name, value)
-    return writer.model()
+    return [
+        outputs.pooled(writer, known[output.layer], output.pool, ends_in_products)
+        for output in wanted
+    ]
 
 
 def compute(
@@ -114,31 +155,6 @@ def emit_step(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
         return emit_kind(writer, step, inputs)
     except UnknownNameError as error:
         raise PlanError(f"layer {step.name!r} cannot be written in ONNX: {error}") from error
-
-
-def _entered(
-    writer: Writer, graph: Graph, preprocessing: Preprocessing, source: str | None
-) -> Value:
-    shape = shape_of(graph.steps[source or graph.input])
-    if source is not None:
-        flat = writer.input(source, (int(np.prod(shape)),), np.dtype("float32"))
-        value = writer.reshaped(flat, shape)
-        return outputs.times_one(writer, value) if value.is_map else value
-    pixels = writer.input(INPUT, shape, np.dtype("uint8"))
-    return preprocessed(writer, writer.first(pixels), preprocessing)  # turned while it is small
-
-
-def preprocessed(writer: Writer, pixels: Value, preprocessing: Preprocessing) -> Value:
-    """Write the way from pixels to a network's input; return that, float32, in their layout."""
-    from onnx import TensorProto
-
-    value = writer.apply("Cast", pixels, to=TensorProto.FLOAT)
-    mean, scale = preprocessing.mean, preprocessing.scale
-    if any(mean):
-        value = writer.apply("Sub", *writer.per_channel(value, np.asarray(mean, np.float32)))
-    if any(one != 1 for one in scale):
-        value = writer.apply("Mul", *writer.per_channel(value, np.asarray(scale, np.float32)))
-    return value
 
 
 def _kind(step: Step) -> str:

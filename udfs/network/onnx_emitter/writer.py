@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from vista_sql.errors import PlanError
 from vista_sql.units import format_bytes
@@ -36,6 +37,8 @@ ADDRESS = "*/_ORT_MEM_ADDR_/*"
 """Where ONNX Runtime and OpenVINO find a tensor whose `offset` is an address in this process."""
 LARGE_BYTES = 1024
 """Smaller constants stand in the model in any case: shapes and axes must."""
+
+FLOAT32 = np.dtype("float32")
 
 Layout: TypeAlias = Literal["channels_last", "channels_first"]
 Shape: TypeAlias = tuple[int, ...]
@@ -113,55 +116,60 @@ class Writer:
         self._graph = self._model.graph  # filled in place: weights are large
         self._beside, self._prefix = beside, prefix
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
+        self._given: set[str] = set()  # names of inputs: whoever calls chooses them
         self._n_names = self._n_bytes = 0
 
     def input(
         self, name: str, shape: Shape, dtype: np.dtype[Any], rows: str | int = BATCH
     ) -> Value:
-        """Add an input of the model, channels last."""
+        """Add an input of the model, channels last; texts are objects."""
         from onnx import helper
 
         kind = helper.np_dtype_to_tensor_dtype(dtype)
         self._graph.input.append(helper.make_tensor_value_info(name, kind, (rows, *shape)))
+        self._given.add(name)
         return Value(name, shape)
 
-    def output(self, name: str, value: Value) -> None:
-        """Make a value, of float32, an output of the model under a name, channels last."""
-        from onnx import TensorProto, helper
+    def output(self, name: str, value: Value, dtype: np.dtype[Any] = FLOAT32) -> None:
+        """Make a value of a type an output of the model under a name, channels last."""
+        from onnx import helper
 
         last = self.last(value)
         self._graph.node.append(helper.make_node("Identity", [last.name], [name]))
-        shape = (BATCH, *last.shape)
-        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        kind, shape = helper.np_dtype_to_tensor_dtype(dtype), (BATCH, *last.shape)
+        self._graph.output.append(helper.make_tensor_value_info(name, kind, shape))
 
-    def constant(self, values: np.ndarray | float | Sequence[int]) -> str:
-        """Add numbers; of floating-point ones, as float32.
+    def constant(self, values: npt.ArrayLike) -> str:
+        """Add numbers; of floating-point ones, as float32, others as int64.
 
         Raises:
             PlanError: they are to stand in the model, and it does not hold so many.
         """
+        is_float = np.asarray(values).dtype.kind == "f"
+        return self._added(np.asarray(values, "<f4" if is_float else "<i8", order="C"))
+
+    def doubles(self, values: npt.ArrayLike) -> str:
+        """Add numbers, as float64.
+
+        Raises:
+            PlanError: as `constant`.
+        """
+        return self._added(np.asarray(values, "<f8", order="C"))
+
+    def texts(self, values: Sequence[str]) -> str:
+        """Add texts (values,)."""
         from onnx import TensorProto
 
-        array = np.asarray(values)
-        is_float = array.dtype.kind == "f"
-        tensor = self._graph.initializer.add(name=self.new("constant"), dims=array.shape)
-        tensor.data_type = TensorProto.FLOAT if is_float else TensorProto.INT64
-        numbers = np.ascontiguousarray(array, "<f4" if is_float else "<i8")
-        if self._beside is not None and numbers.nbytes >= LARGE_BYTES:
-            self._beside.append(numbers)
-            tensor.data_location = TensorProto.EXTERNAL
-            place = {"location": ADDRESS, "offset": numbers.ctypes.data, "length": numbers.nbytes}
-            for key, value in place.items():
-                tensor.external_data.add(key=key, value=str(value))
-            return str(tensor.name)
-        self._n_bytes += numbers.nbytes
-        if self._n_bytes > MOST_BYTES:
-            raise PlanError(
-                f"network {self._graph.name!r} has more weights than the "
-                f"{format_bytes(MOST_BYTES)} that an ONNX model holds: use engine => 'tensorflow'"
-            )
-        tensor.raw_data = numbers.tobytes()
+        tensor = self._graph.initializer.add(name=self.new("texts"), dims=[len(values)])
+        tensor.data_type = TensorProto.STRING
+        tensor.string_data.extend(value.encode() for value in values)
         return str(tensor.name)
+
+    def cast(self, name: str, dtype: npt.DTypeLike) -> str:
+        """Return the name of a value in another type."""
+        from onnx import helper
+
+        return self.node("Cast", [name], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
         """Add an operation of ONNX with one output; return the output's name."""
@@ -227,11 +235,34 @@ class Writer:
     def new(self, stem: str) -> str:
         """Return a name that no value has."""
         self._n_names += 1
-        return f"{self._prefix}{stem}_{self._n_names}"
+        name = f"{self._prefix}{stem}_{self._n_names}"
+        return self.new(stem) if name in self._given else name
 
     def model(self) -> ModelProto:
         """Return what was written."""
         return self._model
+
+    def _added(self, numbers: np.ndarray) -> str:
+        from onnx import TensorProto, helper
+
+        tensor = self._graph.initializer.add(name=self.new("constant"), dims=numbers.shape)
+        tensor.data_type = helper.np_dtype_to_tensor_dtype(np.dtype(numbers.dtype.type))
+        if self._beside is not None and numbers.nbytes >= LARGE_BYTES:
+            self._beside.append(numbers)
+            tensor.data_location = TensorProto.EXTERNAL
+            place = {"location": ADDRESS, "offset": numbers.ctypes.data, "length": numbers.nbytes}
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
+            return str(tensor.name)
+        self._n_bytes += numbers.nbytes
+        if self._n_bytes > MOST_BYTES:
+            raise PlanError(
+                f"network {self._graph.name!r} has more weights than the "
+                f"{format_bytes(MOST_BYTES)} that an ONNX model holds: take a smaller network, or "
+                "run it with engine => 'tensorflow'"
+            )
+        tensor.raw_data = numbers.tobytes()
+        return str(tensor.name)
 
     def _in(self, value: Value, layout: Layout) -> Value:
         if value.layout == layout or not value.is_map:

@@ -107,4 +107,5 @@ TRAINER = Trainer(
     learns="numbers",
     has_penalty=True,
     as_sql=as_sql,
+    as_onnx=elastic_net.margins_as_onnx,
 )

@@ -96,4 +96,5 @@ TRAINER = Trainer(
     meaning="logistic regression with elastic net, full gradients over a stream",
     has_penalty=True,
     as_sql=as_sql,
+    as_onnx=elastic_net.margins_as_onnx,
 )

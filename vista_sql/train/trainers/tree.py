@@ -13,6 +13,7 @@ import numpy as np
 
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer
+from vista_sql.train.as_onnx import Nodes
 from vista_sql.train.as_sql import double, doubles
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
 from vista_sql.train.hashing import fold_of
@@ -85,7 +86,12 @@ def _margins(arrays: Arrays, x: Array) -> Floats:
         row, at = rows[inner], node[inner]
         goes_left = x[row, arrays["feature"][at]] <= arrays["threshold"][at]
         node[row] = np.where(goes_left, arrays["left"][at], arrays["right"][at])
-    logs = np.log(np.maximum(arrays["value"][node], SMALLEST))
+    return _logs(arrays["value"][node])
+
+
+def _logs(value: Floats) -> Floats:
+    """Return margins (rows, columns) of probabilities (rows, classes)."""
+    logs = np.log(np.maximum(value, SMALLEST))
     return np.asarray(logs[:, 1:] - logs[:, :1] if logs.shape[1] == 2 else logs)
 
 
@@ -126,6 +132,35 @@ def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int])
     return node(0)
 
 
+def as_onnx(nodes: Nodes, arrays: Arrays, features: str) -> str:
+    """Write `margins` as nodes of ONNX: every test of the tree, then a walk along their answers.
+
+    All rows take as many steps as the deepest tree has; those that reach a leaf stay there.
+    """
+    places = np.arange(len(arrays["left"]))
+    is_leaf = arrays["left"] < 0
+    left = np.where(is_leaf, places, arrays["left"])
+    right = np.where(is_leaf, places, arrays["right"])
+    moments = ColumnMoments(arrays["mean"], arrays["scale"])
+    shifted = nodes.node("Sub", [features, nodes.doubles(moments.mean)])
+    scaled = nodes.node("Mul", [shifted, nodes.doubles(moments.factor)])
+    rounded = nodes.cast(nodes.cast(scaled, np.float32), np.float64)
+    column = nodes.constant(np.where(is_leaf, 0, arrays["feature"]))
+    tested = nodes.node("Gather", [rounded, column], axis=1)  # (rows, nodes)
+    goes_left = nodes.node("LessOrEqual", [tested, nodes.doubles(arrays["threshold"])])
+    at = nodes.constant(np.zeros((1, 1), np.int64))
+    answer = nodes.node("Gather", [goes_left, nodes.constant([0])], axis=1)  # (rows, 1)
+    lefts, rights = nodes.constant(left), nodes.constant(right)
+    for step in range(MAX_DEPTH):
+        if step:
+            answer = nodes.node("GatherElements", [goes_left, at], axis=1)
+        ways = [nodes.node("Gather", [way, at]) for way in (lefts, rights)]
+        at = nodes.node("Where", [answer, *ways])
+    logs = _logs(arrays["value"])
+    found = nodes.node("Gather", [nodes.doubles(logs), at])  # (rows, 1, columns)
+    return nodes.node("Reshape", [found, nodes.constant([-1, logs.shape[1]])])
+
+
 TRAINER = Trainer(
     name="tree",
     fit=fit,
@@ -135,4 +170,5 @@ TRAINER = Trainer(
     is_baseline=True,
     reads_layers=False,
     as_sql=as_sql,
+    as_onnx=as_onnx,
 )
