@@ -12,7 +12,14 @@ import onnx_nets
 import pytest
 
 import vista_sql
-from vista_sql.errors import ArgumentError, QueryError, SettingError, UnknownNameError, WeightsError
+from vista_sql.errors import (
+    ArgumentError,
+    ModelError,
+    QueryError,
+    SettingError,
+    UnknownNameError,
+    WeightsError,
+)
 
 PIXELS = "mean => [120, 110, 100], scale => 0.02"
 
@@ -142,6 +149,8 @@ def test_a_model_remembers_the_numbers(fresh_db, nets, tmp_path):
     data = f"data => $$SELECT * FROM TRANSFER({own}, {rest})$$"
     assert rows(fresh_db, text.format(data)) == found
     assert rows(fresh_db, text.format(f"{rest}, scale => 0.02")) == found
+    with pytest.raises(ModelError, match=r"is an \.onnx file already"):
+        fresh_db.export_model("even/features", tmp_path / "model.onnx")
     with pytest.raises(QueryError, match="was trained with scale"):
         rows(fresh_db, text.format(f"{rest}, scale => 1"))
 
