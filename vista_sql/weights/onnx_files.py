@@ -238,6 +238,11 @@ def _ask(path: str, sides: Sides) -> Told:
             stdin=subprocess.DEVNULL,
             timeout=MOST_SECONDS,
         )
+    except OSError as error:
+        raise HostError(
+            f"{path} is read by a process of its own, and {sys.executable!r} cannot be started "
+            f"({error}): run vista_sql in a Python of its own"
+        ) from error
     except subprocess.TimeoutExpired:
         raise WeightsError(
             f"{path} cannot be read within {MOST_SECONDS // 60} minutes: simplify the network, "

@@ -166,6 +166,19 @@ def test_places_in_a_file_are_checked(refused, tmp_path, said):
     assert "has not so many at its place" in message or "has no number for its place" in message
 
 
+def test_places_in_a_file_may_be_the_same_but_not_overlap(tmp_path, refused):
+    (tmp_path / "w").write_bytes(np.arange(216, dtype=np.float32).tobytes())
+    model = elsewhere("w")
+    again = model.graph.initializer.add()
+    again.CopyFrom(model.graph.initializer[0])
+    again.name = "again"
+    file = read(onnx_nets.saved(model, tmp_path / "same.onnx"))
+    assert file.n_bytes == (tmp_path / "same.onnx").stat().st_size + 864
+    again.dims[:] = [215]
+    again.external_data.add(key="offset", value="4")
+    assert "shares a part of its place in w with others" in refused(model)
+
+
 def test_what_is_no_file_is_not_read(refused, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "which is not beside it" in refused(elsewhere("pipe"))  # a pipe would be waited for
@@ -227,6 +240,11 @@ def test_inputs_that_are_no_image(refused, shape, shown):
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
     model.graph.input[0].CopyFrom(value)
     assert f"takes 'x' of the shape {shown}; needed is one batch of images" in refused(model)
+
+
+def test_inputs_of_any_number_of_pixels(refused):
+    model = onnx_nets.residual((1 << 30, 8))
+    assert "a side has at most 16,384 pixels" in refused(model)
 
 
 def test_inputs_of_no_known_rank_or_type(refused):

@@ -22,7 +22,7 @@ from vista_sql.roster import Layer
 from vista_sql.units import format_bytes
 
 from ..engines.openvino import process
-from .file import OnnxFile, read
+from .file import OnnxFile, bytes_beside, checked, parsed
 from .layers import Tensor, layers_of, offered
 
 ROWS, OTHER_ROWS = 2, 3
@@ -186,8 +186,8 @@ class _Network:
     def _error(self, how: str, error: RuntimeError) -> WeightsError:
         reason = process.reason_of(error)[:REASON_LETTERS]
         if any(words in str(error) for words in NO_MEMORY):
-            reason = f"it takes more than the {format_bytes(warranted(self._file))} that its size "
-            reason += "warrants"
+            limit = format_bytes(warranted(self._file.n_bytes))
+            reason = f"it takes more than the {limit} that its size warrants"
         return WeightsError(f"OpenVINO cannot run the network in {self._file.path}{how}: {reason}")
 
 
@@ -206,9 +206,13 @@ def _check_sizes(file: OnnxFile, tensors: Mapping[str, Tensor], layers: list[Lay
             )
 
 
-def warranted(file: OnnxFile) -> int:
-    """Return the bytes that reading, compiling and running a network for two images may take."""
-    return OF_RUNTIME + OF_FILE * file.n_bytes
+def warranted(n_bytes: int) -> int:
+    """Return the bytes that a network may take which is read, compiled and run for two images.
+
+    Args:
+        n_bytes: of its files.
+    """
+    return OF_RUNTIME + OF_FILE * n_bytes
 
 
 def limit_memory(n_bytes: int) -> None:
@@ -225,9 +229,11 @@ def limit_memory(n_bytes: int) -> None:
 def main(path: str, height: str, width: str) -> None:
     """Print what is told about a file, or why nothing is."""
     try:
-        file = read(path)
-        limit_memory(warranted(file))
-        told = facts(file, (int(height), int(width)))
+        size = Path(path).stat().st_size
+        limit_memory(warranted(size))
+        model = parsed(path)
+        limit_memory(warranted(size + bytes_beside(path, model)))
+        told = facts(checked(path, model), (int(height), int(width)))
     except VistaError as error:
         told = {"error": str(error)}
     except MemoryError:

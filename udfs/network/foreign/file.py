@@ -47,6 +47,7 @@ FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data"
 
 PIXEL_TYPES = ("FLOAT", "FLOAT16", "UINT8")
 CHANNELS = (1, 3)
+MOST_PIXELS = 1 << 14  # of a side
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,16 @@ class OnnxFile:
 
 
 def read(path: str) -> OnnxFile:
-    """Read a file, and the weights that lie beside it.
+    """Read a file, and the weights that lie beside it; as `parsed` and `checked`."""
+    return checked(path, parsed(path))
+
+
+def checked(path: str, model: ModelProto) -> OnnxFile:
+    """Check what a file holds, and read the weights that lie beside it.
 
     Raises:
         WeightsError: it is damaged or hostile, or holds no network of one image; says what.
     """
-    model = _parsed(path)
     graph = model.graph
     del graph.value_info[:]  # shapes of the batch that it was exported with
     del model.training_info[:]
@@ -124,7 +129,12 @@ def graphs_of(node: NodeProto) -> Iterator[GraphProto]:
         yield from attribute.graphs
 
 
-def _parsed(path: str) -> ModelProto:
+def parsed(path: str) -> ModelProto:
+    """Read a file, as nothing but a message.
+
+    Raises:
+        WeightsError: it is none.
+    """
     from onnx import ModelProto
 
     if Path(path).stat().st_size > MOST_BYTES:
@@ -142,6 +152,18 @@ def _parsed(path: str) -> ModelProto:
     if not model.graph.node:
         raise WeightsError(f"{path} holds no network: export it again, or fetch it again")
     return model
+
+
+def bytes_beside(path: str, model: ModelProto) -> int:
+    """Return the bytes of the files in which a parsed model's weights are said to lie."""
+    said = {
+        one.value
+        for tensor in model.graph.initializer
+        for one in tensor.external_data
+        if one.key == "location" and "\0" not in one.value
+    }
+    files = [Path(path).parent / location for location in said]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _check_operations(path: str, model: ModelProto) -> None:
@@ -194,6 +216,7 @@ class _Weights:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._parts: dict[tuple[Path, int, int], np.ndarray] = {}  # by file, offset and length
         self.arrays: list[np.ndarray] = []
         self.files: dict[str, Path] = {}
         self.n_bytes_beside = 0
@@ -271,8 +294,14 @@ class _Weights:
                 f"takes {needed} bytes, and {file.name} has not so many at its place: the files "
                 "are not of one export, or one is damaged",
             )
-        self.n_bytes_beside += needed
-        return np.fromfile(file, np.uint8, needed, offset=offset)
+        part = (file, offset, needed)
+        if part not in self._parts:
+            before = sum(length for other, _, length in self._parts if other == file)
+            if before + needed > file.stat().st_size:
+                raise self._error(tensor, f"shares a part of its place in {file.name} with others")
+            self._parts[part] = np.fromfile(file, np.uint8, needed, offset=offset)
+            self.n_bytes_beside += needed
+        return self._parts[part]
 
     def _file(self, tensor: TensorProto, location: str) -> Path:
         """Return the file in which a tensor's weights lie, if it may be read for that.
@@ -333,6 +362,11 @@ def _image(path: str, value: ValueInfoProto) -> ImageInput:
         raise WeightsError(
             f"the network in {path} takes {value.name!r} as {known.get(kind.elem_type)}; known for "
             f"images are {', '.join(PIXEL_TYPES)}"
+        )
+    if max(side or 0 for side in sides) > MOST_PIXELS:
+        raise WeightsError(
+            f"the network in {path} takes {value.name!r} of the shape {shown}, and a side has at "
+            f"most {MOST_PIXELS:,} pixels"
         )
     rows, *rest = sides
     if rest[0] in CHANNELS:
