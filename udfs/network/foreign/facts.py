@@ -37,6 +37,9 @@ OTHER_VALUES, OF_LAYERS = 1 << 24, 16
 """Numbers in a tensor that is no layer of an image, and how often as many as the largest layer's:
 more of them no network needs."""
 
+PASSING = frozenset({"Identity", "Dropout"})
+"""Operations that return what they are given."""
+
 REASON_LETTERS = 300
 
 NO_MEMORY = ("bad_alloc", "Failed to allocate")
@@ -141,29 +144,32 @@ class _Network:
                 if shape.is_static:
                     tensor = Tensor(tuple(shape.to_shape()), output.get_element_type().is_real())
                     found.update(dict.fromkeys(output.get_names(), tensor))
+        for node in self._file.model.graph.node:
+            if node.op_type in PASSING and node.input[0] in found:  # it knows one name of the two
+                found.setdefault(node.output[0], found[node.input[0]])
         return found
 
     def mixes(self, rows: int) -> bool:
-        """Return whether an image's outputs are others beside other images. It is tried.
+        """Return whether an image's outputs depend on the other images, or on its place. Tried.
 
         Raises:
             WeightsError: it cannot be run.
         """
         random = np.random.default_rng(0)
-        shape = (rows, *self._of_image)
-        values = random.integers(0, 256, shape).astype(np.uint8)
-        beside = np.concatenate([values[:1], 255 - values[1:]])
+        images = random.integers(0, 256, (rows, *self._of_image)).astype(np.uint8)
+        first = images[:1].repeat(rows, axis=0)
         try:
             options = process.options_of("float32", 1)
             compiled = process.core().compile_model(self._model, "CPU", options)
             request = compiled.create_infer_request()
-            one, other = (self._outputs(request, given) for given in (values, beside))
+            beside, alike = self._outputs(request, images), self._outputs(request, first)
         except RuntimeError as error:
             raise self._error("", error) from None
         return not all(
-            np.allclose(a[0], b[0], rtol=1e-3, atol=1e-5, equal_nan=True)
-            for a, b in zip(one, other, strict=True)
-            if a.ndim and len(a) == rows
+            np.allclose(one, alone[:1], rtol=1e-3, atol=1e-5, equal_nan=True)
+            for other, alone in zip(beside, alike, strict=True)
+            if other.ndim and len(other) == rows
+            for one in (other[:1], alone)
         )
 
     def _outputs(self, request: process.Request, pixels: np.ndarray) -> list[np.ndarray]:
