@@ -5,27 +5,21 @@ Usage: python scripts/build_catalogue.py [NAME …]   (all CNNs of the roster wh
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from vista_sql.udfs.network import keras_data
 
 from vista_sql import roster
 from vista_sql.roster import networks
-from vista_sql.roster.catalogue.entries import entries
+from vista_sql.roster.catalogue.entries import entries, written
 
 FOLDER = Path(roster.__file__).parent
 
 
 def catalogue_text(network: roster.Network) -> str:
     """Return the text of the catalogue of a network."""
-    rows = [asdict(layer) for layer in entries(network)]
-    for row in rows:
-        if row["can_start"]:  # as most can
-            del row["can_start"]
-    return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
+    return written(entries(network))
 
 
 def network_text(network: roster.Network, name: str) -> str:

@@ -125,6 +125,13 @@ def run(model, given):
     return np.asarray(known[graph.output][0])
 
 
+def test_layers_of_training_return_what_they_are_given():
+    for name in keras_reader.OF_TRAINING:
+        shape, model = networks()[name]
+        given = values(shape)
+        assert np.array_equal(np.asarray(model(given, training=False)), given), name
+
+
 def test_every_layer_runs_for_inference():
     keras = keras_reader.keras()
     wrong = []

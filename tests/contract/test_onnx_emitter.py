@@ -220,6 +220,10 @@ def test_what_cannot_be_written_is_named():
         PlanError, match="layer 'odd' cannot be written in ONNX: unknown activation"
     ):
         onnx_emitter.emit(Graph("net", [image, odd], "odd"), PLAIN, [Output("odd", "none", "odd")])
+    kernel = np.zeros((1, 1, 3, 2), np.float32)
+    own = Step("own", steps.Convolution(kernel, None, activation=""), ("image",), (4, 4, 2))
+    with pytest.raises(PlanError, match=r"layer 'own' .* its activation is not one of Keras's"):
+        onnx_emitter.emit(Graph("net", [image, own], "own"), PLAIN, [Output("own", "none", "own")])
 
 
 def test_more_weights_than_a_model_holds_are_one_sentence(monkeypatch):

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from vista_sql import catalog, kernels, roster, store
-from vista_sql.errors import SettingError
+from vista_sql.errors import PlanError, SettingError
 from vista_sql.hosts import engines as hosts_engines
 from vista_sql.kernels import Engine
 from vista_sql.machine.resources import Processor
@@ -51,6 +51,21 @@ def test_what_is_asked_for_is_taken(engine):
     asked = Settings({"vista_engine": engine.upper()}, {}).value("engine")
     found = choose(asked, NO_ENGINES)
     assert (found.name, found.why) == (engine, "as given: SET VARIABLE vista_engine")
+
+
+def test_what_only_tensorflow_can_run_goes_to_it():
+    what = "layer 'up' (Conv2DTranspose)"
+    why = "no other engine runs layer 'up' (Conv2DTranspose)"
+    for known in (BOTH, Engines(frozenset({"openvino"}))):
+        assert choose(AUTO, known, only_tensorflow=what) == EngineChoice("tensorflow", why)
+    asked = Value("engine", "tensorflow", "engine => …")
+    assert choose(asked, BOTH, only_tensorflow=what).why == "as given: engine => …"
+    with pytest.raises(PlanError) as caught:
+        choose(replace(asked, value="openvino"), BOTH, only_tensorflow=what)
+    assert str(caught.value) == (
+        "engine 'openvino' (engine => …) cannot run layer 'up' (Conv2DTranspose): take engine => "
+        "'tensorflow'"
+    )
 
 
 def test_a_wrong_name_is_answered_with_the_nearest():

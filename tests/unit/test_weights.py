@@ -300,6 +300,15 @@ def test_a_keras_file_takes_other_weights(own_file, tmp_path):
     path, network = own_file
     cnn = weights.facts(str(path))
     other = weights.load_network(cnn, weights.resolve(cnn, "random", seed=2))
+    (tmp_path / "own.keras").write_bytes(path.read_bytes())
+    again = tmp_path / "more" / "own.keras"
+    again.parent.mkdir()
+    other.save(again)
+    identities = [
+        weights.resolve(weights.facts(str(one)), "random", seed=2).identity
+        for one in (path, tmp_path / "own.keras", again)
+    ]
+    assert identities[0] == identities[1] != identities[2]  # which is another network of its name
     assert not np.array_equal(other.get_layer("top").kernel, network.get_layer("top").kernel)
     network.save_weights(tmp_path / "same.weights.h5")
     assert_same_weights(load(cnn, tmp_path / "same.weights.h5"), network)

@@ -10,6 +10,7 @@ import numpy as np
 
 from vista_sql.roster.networks import Initial, NetworkData, StepRow, Variable, Weighted
 from vista_sql.weights import described, random_weights
+from vista_sql.weights.described import Description
 
 from . import keras_reader, serial
 
@@ -21,7 +22,7 @@ IMAGE = "image"
 
 
 def network_data(model: KerasModel, name: str) -> NetworkData:
-    """Return a functional Keras network as data, without its weights.
+    """Return an untrained functional Keras network as data, with what its variables begin with.
 
     Args:
         model: untrained, or with random weights.
@@ -31,15 +32,39 @@ def network_data(model: KerasModel, name: str) -> NetworkData:
         PlanError: the network has several inputs, or is not functional.
     """
     description, holders = described.of_keras(model)
+    found = trained_data(model, name, description, holders)
+    image = next(row.name for row in found.steps if not row.inputs)
+    return replace(
+        found,
+        steps=tuple(_renamed(row, image) for row in found.steps),
+        layers=tuple(_with_initial(layer, holders) for layer in found.layers),
+    )
+
+
+def trained_data(
+    model: KerasModel,
+    name: str,
+    description: Description,
+    holders: Mapping[Variable, KerasVariable],
+) -> NetworkData:
+    """Return a functional Keras network as data, without its weights.
+
+    Args:
+        model: the network.
+        name: what it is called.
+        description: of it, as `described.of_keras` returned it.
+        holders: of its variables' values, as well.
+
+    Raises:
+        PlanError: the network has several inputs, or is not functional.
+    """
     variables = {id(holder): variable for variable, holder in holders.items()}
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "adapt_mean", None) is not None:  # it computes with reshaped copies
             variables[id(layer.mean)] = variables[id(layer.adapt_mean)]
             variables[id(layer.variance)] = variables[id(layer.adapt_variance)]
     graph = keras_reader.read(model)
-    rows = tuple(_renamed(row, graph.input) for row in serial.rows(graph, variables))
-    layers = tuple(_with_initial(layer, holders) for layer in description.layers)
-    return NetworkData(name, layers, rows, graph.output)
+    return NetworkData(name, description.layers, serial.rows(graph, variables), graph.output)
 
 
 def _renamed(row: StepRow, image: str) -> StepRow:

@@ -44,6 +44,16 @@ from .steps import (
 
 KerasModel: TypeAlias = Any
 
+OF_TRAINING = frozenset({
+    "AugMix", "Dropout", "GaussianDropout", "GaussianNoise", "RandAugment", "RandomBrightness",
+    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform",
+    "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+    "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation",
+    "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
+    "SpatialDropout2D",
+})  # fmt: skip
+"""Layers that return what they are given, but in training."""
+
 
 def keras(threads: int | None = None) -> Module:
     """Return Keras, imported once with TensorFlow below it, and quietly.
@@ -164,8 +174,6 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
             return Pad(top, bottom, left, right)
         case "Flatten" | "Reshape" if channels_last and shape and None not in shape:
             return Reshape()
-        case "Dropout" | "SpatialDropout2D" | "GaussianNoise" | "GaussianDropout":
-            return Identity()
         case "Add":
             return Add()
         case "Multiply":
@@ -183,7 +191,7 @@ def operation(layer: KerasLayer, shape: tuple[int | None, ...] | None) -> Operat
         case "PartialConv2D":
             pairs = tuple(map(tuple, layer.connections))
             return PartialConvolution(layer.kernel, layer.bias, pairs)
-    return Foreign(kind)
+    return Identity() if kind in OF_TRAINING else Foreign(kind)
 
 
 def kind_of(layer: KerasLayer) -> str:

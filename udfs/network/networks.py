@@ -11,7 +11,6 @@ import numpy as np
 from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn, kind_of_file
-from vista_sql.roster import networks as kept
 
 from . import engine, keras_reader, serial
 from .deferred import Deferred
@@ -29,11 +28,11 @@ class OpenCnn:
     identity: str  # equal identities compute equal features
     load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
     load_data: Callable[[], Graph] | None = None
-    """The same without Keras, its weights are arrays; None: only Keras can read it."""
+    """The same without Keras, its weights are arrays; None: as `load` loads it."""
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
-    """Find the CNN and the weights that a spec names; imports Keras only to read a .keras file.
+    """Find the CNN and the weights that a spec names; Keras is imported by loading them.
 
     Raises:
         UnknownNameError: there is no such CNN, or there are no such weights.
@@ -42,12 +41,9 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
     from vista_sql import weights
     from vista_sql.weights.onnx_files import Pixels
 
-    kind = kind_of_file(spec.cnn)
-    if kind == "keras":
-        keras_reader.keras(spec.threads)  # its facts can only be read by Keras
     cnn = weights.facts(spec.cnn, Pixels(spec.mean, spec.scale, spec.channels))
     choice = weights.resolve(cnn, spec.weights, spec.seed)
-    if kind == "onnx":
+    if kind_of_file(cnn.name) == "onnx":
         return _open_onnx_file(cnn, choice.identity)
 
     def graph() -> Graph:
@@ -55,12 +51,11 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         return keras_reader.read(weights.load_network(cnn, choice))
 
     def data() -> Graph:
-        network = kept.read(cnn.name)
+        network = weights.network_data(cnn)
         arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
         return serial.graph(network, arrays)
 
-    of_roster = cnn.catalogue is None
-    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data if of_roster else None)
+    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
 
 
 def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:

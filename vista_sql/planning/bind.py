@@ -17,6 +17,7 @@ from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.engines import AUTO, EngineChoice, Engines
 from vista_sql.planning.workload import Relation, Workload
+from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
@@ -79,7 +80,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         glimpsed,
         seed=context.setting("seed", call).value,
         device=context.setting("device", call).value,
-        engine=engine_of(call, context),
+        engine=engine_of(call, context, cnn),
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
     )
@@ -163,14 +164,15 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
     return None if columns is None else dict(columns)
 
 
-def engine_of(call: Call, context: KnowsEngines) -> EngineChoice:
-    """Return who runs the network of a call: its own argument's, else the session's choice.
+def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
+    """Return who runs a network of a call: its own argument's, else the session's choice.
 
     Raises:
-        ArgumentError: it is asked to run a file that it cannot.
+        ArgumentError, PlanError: who is asked for cannot run it.
     """
-    asked = context.setting("engine", call)
-    if roster.kind_of_file(call.get("cnn")) == "onnx":
+    dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
+    asked, known = context.setting("engine", call), context.engines
+    if roster.kind_of_file(cnn.name) == "onnx":
         if asked.value not in (AUTO, "openvino"):
             raise call.error(
                 "engine",
@@ -179,8 +181,7 @@ def engine_of(call: Call, context: KnowsEngines) -> EngineChoice:
             )
         if asked.value == AUTO:
             return EngineChoice("openvino", "it runs .onnx files")
-    dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
-    return engines.choose(asked, context.engines, dtype, str(device))
+    return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

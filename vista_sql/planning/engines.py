@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from vista_sql.errors import PlanError
 from vista_sql.kernels import Engine
 from vista_sql.settings import Value
 
@@ -41,7 +42,11 @@ UNASKED = EngineChoice("tensorflow", "the reference")
 
 
 def choose(
-    asked: Value, known: Engines, dtype: str = "float32", device: str = AUTO
+    asked: Value,
+    known: Engines,
+    dtype: str = "float32",
+    device: str = AUTO,
+    only_tensorflow: str | None = None,
 ) -> EngineChoice:
     """Return who runs a network: who is asked for, else the fastest that is here and can.
 
@@ -52,6 +57,10 @@ def choose(
         known: who can run networks.
         dtype: of the arithmetic.
         device: the setting: 'auto', 'cpu' or 'gpu'.
+        only_tensorflow: what of the network no other engine can run.
+
+    Raises:
+        PlanError: who is asked for cannot run it.
 
     Example:
         >>> both = Engines(frozenset({"tensorflow", "openvino"}))
@@ -63,7 +72,14 @@ def choose(
     """
     for name in get_args(Engine):
         if asked.value == name:
+            if only_tensorflow is not None and name != "tensorflow":
+                raise PlanError(
+                    f"engine {name!r} ({asked.source}) cannot run {only_tensorflow}: take engine "
+                    "=> 'tensorflow'"
+                )
             return EngineChoice(name, f"as given: {asked.source}")
+    if only_tensorflow is not None:
+        return EngineChoice("tensorflow", f"no other engine runs {only_tensorflow}")
     if "openvino" not in known.installed:
         return EngineChoice("tensorflow", "OpenVINO is not installed")
     if "tensorflow" not in known.installed:

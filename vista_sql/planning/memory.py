@@ -55,9 +55,6 @@ RUNTIMES: Mapping[Engine, RuntimeMemory] = {
     "openvino": RuntimeMemory(280 * MIB, 2.4, 2.8, 600 * 1024),  # ResNets and AlexNet too
 }
 
-OPENVINO_BESIDE_KERAS = RuntimeMemory(830 * MIB, 4.6, 6.5, 600 * 1024)
-"""OpenVINO, where Keras reads the network: of a `.keras` file."""
-
 ONNX_FILE = RuntimeMemory(330 * MIB, 3.4, 4.4, 600 * 1024)
 """OpenVINO with an `.onnx` file: its weights are read before, and kept beside those reordered."""
 
@@ -307,10 +304,7 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
     of_engine = RUNTIMES[workload.engine.name]
-    kinds = {roster.kind_of_file(cnn.name) for cnn in cnns}
-    if workload.engine.name == "openvino" and "keras" in kinds:
-        of_engine = OPENVINO_BESIDE_KERAS
-    if "onnx" in kinds:
+    if any(roster.kind_of_file(cnn.name) == "onnx" for cnn in cnns):
         of_engine = ONNX_FILE
     graphs = of_engine.layer_bytes * sum(map(_operations, cnns))
     more = of_engine.loading_weights - of_engine.kept_weights

@@ -21,7 +21,7 @@ from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers
 from vista_sql.planning.script import Script, Transfer
-from vista_sql.planning.workload import Relation, Workload
+from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
 from vista_sql.sql.calls import Call, Explained, ImageReading, load
@@ -321,7 +321,7 @@ class CallPlanner:
 
     def engine(self, call: Call) -> Engine:
         """Return who runs the networks of a TRANSFER call."""
-        return engine_of(call, self.context).name
+        return engine_of(call, self.context, load_cnn(call)).name
 
     def can_run(self, engine: Engine) -> bool:
         """Return whether an engine is installed."""

@@ -144,6 +144,8 @@ class Cnn:
     revision: str = ""
     """Of how it is computed, where an earlier version gave other values; a part of the store's
     keys."""
+    only_tensorflow: str | None = None
+    """What no other engine can run, as "layer 'up' (Conv2DTranspose)"; None: any may run it."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -235,7 +237,11 @@ class Cnn:
 
 @cache
 def _catalogue(name: str) -> tuple[Layer, ...]:
-    text = (files(PACKAGE) / "catalogue" / f"{name}.json").read_text(encoding="utf-8")
+    return parsed((files(PACKAGE) / "catalogue" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> tuple[Layer, ...]:
+    """Return the layers that `catalogue.entries.written` gave the text of."""
     return tuple(
         Layer(
             row["name"],

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
 from vista_sql import files, roster
-from vista_sql.errors import UnknownNameError, WeightsError
-from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
-from vista_sql.roster.networks import Variable
-from vista_sql.weights import described, onnx_files
+from vista_sql.errors import PlanError, UnknownNameError, WeightsError
+from vista_sql.roster import Cnn, Network, WeightsFile, networks
+from vista_sql.roster.networks import NetworkData, Variable
+from vista_sql.weights import described, onnx_files, own_networks
 from vista_sql.weights.checksums import Digests, digests, read_digests
 from vista_sql.weights.described import Array, Description
 from vista_sql.weights.onnx_files import UNSAID, Pixels
@@ -33,7 +30,6 @@ SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
 COPIED_BYTES = 1 << 20  # at a time
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
-KERAS_FILE_LAYERS = 4  # how many layers of a user's own network are offered by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,8 @@ class WeightsChoice:
     """Which weights a network gets.
 
     Equal identities mean equal values: a file's sha256 in hexadecimal, 'random:<seed>', or
-    'computed:<descriptor>-<version>'.
+    'computed:<descriptor>-<version>'. Weights that a user's own network does not bring are followed
+    by ' in <its file's sha256>'.
     """
 
     kind: Literal["imagenet", "bundled", "random", "file", "computed"]
@@ -93,7 +90,7 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
         return WeightsChoice("file", cnn.name, 0, onnx_files.identity(cnn))
     name = weights.lower()
     if name == "random":
-        return WeightsChoice("random", None, seed, f"random:{seed}")
+        return WeightsChoice("random", None, seed, f"random:{seed}{_within(cnn)}")
     if name in cnn.weights:
         path = _known_file(cnn, name)
         kind: Literal["imagenet", "bundled"] = "bundled" if name == "bundled" else "imagenet"
@@ -118,7 +115,14 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
         raise WeightsError(
             f"there is no weights file {path}; put it there, give another path, or {_offer(cnn)}"
         )
-    return WeightsChoice("file", str(path), 0, digests(path).sha256)
+    within = "" if str(path) == cnn.default_weights else _within(cnn)
+    return WeightsChoice("file", str(path), 0, digests(path).sha256 + within)
+
+
+def _within(cnn: Cnn) -> str:
+    """Return what tells weights in a user's own network from the same in another of its name."""
+    is_file = cnn.name.lower().endswith(".keras")
+    return f" in {digests(cnn.name).sha256}" if is_file else ""
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:
@@ -200,7 +204,7 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
     from vista_sql.weights import keras_files
 
     cnn = facts(cnn) if isinstance(cnn, str) else cnn
-    with _kept_random_state():
+    with keras_files.kept_random_state():
         network = cnn.build()
     if choice.path is not None and cnn.catalogue is not None:
         if choice.path != cnn.name:
@@ -215,7 +219,7 @@ def load_network(cnn: Cnn | str, choice: WeightsChoice) -> Network:
 
 
 def load_arrays(cnn: Cnn, choice: WeightsChoice) -> dict[str, Array]:
-    """Return the weights of a CNN of the roster, without Keras: the values that it would load.
+    """Return the weights of a CNN, without Keras: the values that it would load.
 
     Args:
         cnn: facts about it.
@@ -225,12 +229,19 @@ def load_arrays(cnn: Cnn, choice: WeightsChoice) -> dict[str, Array]:
         Float32 arrays by the paths of `vista_sql.roster.networks`' variables.
 
     Raises:
+        PlanError: only TensorFlow can run it.
         WeightsError: the file is damaged, or of another network; names the first layer at odds.
     """
     import numpy as np
 
-    network = networks.read(cnn.name)
-    found = dict(_values(described.of_data(network), cnn, choice))
+    from vista_sql.weights import hdf5
+
+    network = network_data(cnn)
+    description = described.of_data(network)
+    found: dict[Variable, Array] = {}
+    if choice.path is None and cnn.catalogue is not None:  # what is not drawn is the file's
+        found = dict(hdf5.read(description, cnn.name, cnn.name))
+    found |= _values(description, cnn, choice)
     arrays = {}
     for one in network.variables:
         kept = np.asarray(found.pop(one) if one in found else one.initial, np.float32)
@@ -256,32 +267,47 @@ def from_keras_file(path: str) -> Cnn:
     Its layers have the names they have in the file, those of a network in it `<network>/<layer>`;
     offered by default, and counted from the top, are the last few that hold parameters of the
     outermost network, each by its first call. It gets RGB or gray pixels, 0 to 255, as float32:
-    such a network scales them itself. Loading it is the one case in which planning needs Keras; it
-    happens once per file and process.
+    such a network scales them itself. Keras reads the file when it is first used, in a process of
+    its own.
 
     Raises:
         WeightsError: the file is missing or damaged, or the network does not take one image of
             fixed height and width with 1 or 3 channels.
+        HostError: Keras has to read it, and is not here.
     """
+    return own_networks.facts(*_own_file(path))
+
+
+def network_data(cnn: Cnn) -> NetworkData:
+    """Return a CNN's network as data, without Keras.
+
+    Raises:
+        PlanError: only TensorFlow can run it.
+        WeightsError: it is a user's own, and its file cannot be read any more.
+        HostError: Keras has to read that, and is not here.
+    """
+    if cnn.catalogue is None:
+        return networks.read(cnn.name)
+    own = own_networks.of_file(*_own_file(cnn.name), as_data=True)
+    if own.data is None:
+        raise PlanError(
+            f"no engine but TensorFlow can run {own.only_tensorflow} of {cnn.name}: take engine => "
+            "'tensorflow'"
+        )
+    return own.data
+
+
+def _own_file(path: str) -> tuple[str, tuple[int, ...]]:
+    """Return a file's absolute path, and its `files.stamp`."""
     absolute = Path(path).expanduser().absolute()
     if not absolute.is_file():
         raise WeightsError(f"there is no file {absolute}, which cnn => … names")
-    return _keras_file_facts(str(absolute), files.stamp(absolute.stat()))
+    return str(absolute), files.stamp(absolute.stat())
 
 
 def keras_folder() -> Path:
     """Return the folder in which Keras keeps published weights: `$KERAS_HOME/models`."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-
-
-@contextmanager
-def _kept_random_state() -> Iterator[None]:
-    """Leave Python's global random numbers as they were: Keras draws its initial values' seeds."""
-    before = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(before)
 
 
 def _known_file(cnn: Cnn, name: str) -> Path:
@@ -342,38 +368,3 @@ def _download(file: WeightsFile, target: Path) -> None:
         if not _matches(read_digests(part), file):
             raise OSError(f"what {file.url} returned has another checksum than was published")
         part.replace(target)
-
-
-@lru_cache(maxsize=16)
-def _keras_file_facts(path: str, _stamp: tuple[int, ...]) -> Cnn:
-    from vista_sql.roster.catalogue.entries import entries
-    from vista_sql.weights import keras_files
-
-    with _kept_random_state():
-        network = keras_files.read_network(path)
-    layers = entries(network)
-    if not layers:
-        raise WeightsError(f"the network in {path} has no layer that returns one tensor of floats")
-    height, width, channels = network.inputs[0].shape[1:]
-    outermost = [x.name for x in layers if x.parameters and not {"/", "#"} & set(x.name)]
-    offered = tuple(outermost[-KERAS_FILE_LAYERS:]) or (layers[-1].name,)
-    return Cnn(
-        name=path,
-        title=Path(path).stem,
-        paper="",
-        input_shape=(height, width, channels),
-        parameters=network.count_params(),
-        aliases={},
-        feature_layers=offered,
-        counted_layers=offered,
-        preprocessing=Preprocessing(
-            order="gray" if channels == 1 else "rgb",
-            mean=(0.0,) * channels,
-            scale=(1.0,) * channels,
-            source="pixels as they are: the network is taken to scale them itself",
-        ),
-        build=partial(keras_files.read_network, path),
-        default_weights=path,
-        catalogue=layers,
-        revision=keras_files.revision(network),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -47,7 +47,7 @@ class Description:
     """A network as its weights see it.
 
     Attributes:
-        layers: those that have weights, in Keras's order.
+        layers: those of the classes that have weights, in Keras's order.
         variables: all of them, in Keras's order.
         calls: each after those that it reads.
     """
@@ -82,16 +82,23 @@ def of_keras(network: Network) -> tuple[Description, Mapping[Variable, KerasVari
 
 
 def _weighted(
-    layers: Iterable[KerasLayer], prefix: str, known: dict[int, Variable]
+    layers: Sequence[KerasLayer], prefix: str, known: dict[int, Variable]
 ) -> tuple[Weighted, ...]:
+    """Return the layers of the classes that have weights; files number them by class.
+
+    Variables are those of the first layer, bottom to top, that has them.
+    """
+    kinds = {type(layer).__name__ for layer in layers if layer.weights}
     found = []
     for layer in layers:
-        if not layer.weights:
+        kind = type(layer).__name__
+        if kind not in kinds:
             continue
         path = prefix + layer.name
+        own = [one for one in layer.weights if id(one) not in known]
         inner = _weighted(getattr(layer, "layers", None) or (), f"{path}/", known)
-        variables = tuple(_variable(one, path, known) for one in layer.weights)
-        found.append(Weighted(layer.name, type(layer).__name__, variables, inner))
+        variables = tuple(_variable(one, path, known) for one in own)
+        found.append(Weighted(layer.name, kind, variables, inner))
     return tuple(found)
 
 

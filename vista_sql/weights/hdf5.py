@@ -1,4 +1,4 @@
-"""Read the weights of a network of the roster from any of Keras's file formats; without Keras."""
+"""Read the weights of a network as data from any of Keras's file formats, without Keras."""
 
 from __future__ import annotations
 
@@ -33,7 +33,14 @@ def read(network: Description, cnn: str, path: str) -> Iterator[tuple[Variable, 
     layers = network.layers
     with _hdf5(path, cnn) as file:
         root = file.get("model_weights", file)
-        pairs = _by_position(layers, root) if _is_old(root) else _by_class(layers, root)
+        is_old = _is_old(root)
+        if is_old and (inner := [layer.name for layer in layers if layer.inner]):
+            raise WeightsError(
+                f"weights file {path} has Keras's old format, in which the order of weights in "
+                f"{inner[0]!r}, a network within {cnn}, depends on what of it was trained: save it "
+                "as .weights.h5, or take engine => 'tensorflow'"
+            )
+        pairs = _by_position(layers, root) if is_old else _by_class(layers, root)
         for layer, (name, arrays) in pairs:
             if difference := _difference(layer, name, arrays):
                 raise WeightsError(f"weights file {path} is not of {cnn}: {difference}")
@@ -72,7 +79,7 @@ def _by_position(layers: Sequence[Weighted], root: Group) -> list[Pair]:
         if arrays := [root[name][weight] for weight in _names(root[name], "weight_names")]:
             saved.append((name, arrays))
     missing: Saved = ("", [])
-    pairs = zip_longest(layers, saved)
+    pairs = zip_longest((layer for layer in layers if layer.variables), saved)
     return [(layer, missing if found is None else found) for layer, found in pairs]
 
 
@@ -101,7 +108,7 @@ def _difference(layer: Weighted | None, name: str, arrays: list[Any]) -> str | N
     """Say how a layer of the network and one of the file differ, or None where they do not."""
     if layer is None:
         return f"the file also has a layer {name!r}, with {_shapes(arrays)}"
-    if not arrays:
+    if layer.variables and not arrays:
         return (
             f"the file has nothing for layer {layer.name!r}, which needs {_shapes(layer.variables)}"
         )

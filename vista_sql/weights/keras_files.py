@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Network
@@ -15,6 +17,16 @@ ALIKE_IN_TRAINING = frozenset({"AutoContrast", "CenterCrop", "MaxNumBoundingBoxe
 
 TRIED = 5
 """Images of which the second stays while the others change; counted from the end it is another."""
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Leave Python's global random numbers as they were: Keras draws its initial values' seeds."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def fill_by_keras(network: Network, cnn: str, path: str) -> None:
@@ -134,9 +146,9 @@ def _keeps_images_apart(node: KerasNode, given: Sequence[KerasTensor]) -> bool:
     import keras
     import numpy as np
 
-    random = np.random.default_rng(0)
+    chance = np.random.default_rng(0)
     shapes = [(TRIED, *(side or 1 for side in one.shape[1:])) for one in given]
-    values = [random.random(shape, np.float32) for shape in shapes]
+    values = [chance.random(shape, np.float32) for shape in shapes]
     alone = [value.copy() for value in values]
     for value in alone:
         value[np.arange(TRIED) != 1] = 0

@@ -8,5 +8,6 @@ of outputs stands in the model (`outputs.py`), and `writer.py` is the model bein
 from __future__ import annotations
 
 from .emit import Output, emit
+from .unwritable import unwritable
 
-__all__ = ["Output", "emit"]
+__all__ = ["Output", "emit", "unwritable"]

@@ -27,6 +27,9 @@ NODES: Mapping[str, tuple[str, Mapping[str, float]]] = {
 
 OVER_CHANNELS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 
+NAMES = frozenset({"linear", "relu6", "silu", *NODES, *OVER_CHANNELS})
+"""Keras's names of all that can be written."""
+
 
 def activated(writer: Writer, value: Value, activation: str) -> Value:
     """Return a function of a value by Keras's name of it; "" and 'linear' are the value itself.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vista_sql.errors import PlanError
+
 from ..graph import Graph, Group
 from ..steps import BatchNorm, Convolution, Dense, fused_activation
 from .activations import activated
@@ -25,6 +27,9 @@ def emit(
 
     Returns:
         The member's value; of the group's head what the whole group computes.
+
+    Raises:
+        PlanError: the activation has no name.
     """
     if graph.tail_is_exact(source, name):
         return activated(writer, known[source], group.activation)
@@ -32,6 +37,10 @@ def emit(
     value = known[graph.needs(name, source)[0]]
     kernel, bias = weights(graph, group, folded=name != group.core)
     core = group.operation
+    if not core.activation:
+        raise PlanError(
+            f"layer {group.core!r} cannot be written in ONNX: its activation is not one of Keras's"
+        )
     own = fused_activation(core)
     match core:
         case Dense():

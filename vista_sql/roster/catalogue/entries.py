@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import prod
 
 from vista_sql import catalog, kernels
@@ -47,6 +49,15 @@ def entries(network: Network) -> tuple[Layer, ...]:
             )
         )
     return tuple(rows)
+
+
+def written(layers: Sequence[Layer]) -> str:
+    """Return the text of a catalogue: a line per layer."""
+    rows = [asdict(layer) for layer in layers]
+    for row in rows:
+        if row["can_start"]:  # as most can
+            del row["can_start"]
+    return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
 
 def _shape(use: Use) -> tuple[int, ...] | None:

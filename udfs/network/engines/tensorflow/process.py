@@ -52,6 +52,12 @@ def load(threads: int | None = None) -> tuple[Module, Module]:
         return _loaded[0][1:]
 
 
+def is_here() -> bool:
+    """Return whether Keras is imported over TensorFlow, by `load` or by the host program."""
+    backend = getattr(sys.modules.get("keras"), "backend", None)  # None while it is imported
+    return "tensorflow" in sys.modules and backend is not None and backend.backend() == "tensorflow"
+
+
 def on_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Run a function in the one thread of this process that uses TensorFlow; return its result.
 

@@ -22,7 +22,7 @@ def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     kernel = np.asarray(core.kernel, np.float32)
     bias = None if core.bias is None else np.asarray(core.bias, np.float32)
     result = convolved(writer, inputs[0], core, kernel, bias, pads(core, inputs[0].shape))
-    return activated(writer, result, core.activation)
+    return activated(writer, result, core.activation or step.name)
 
 
 def convolved(

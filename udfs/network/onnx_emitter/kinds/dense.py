@@ -17,7 +17,7 @@ def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     core = step.operation
     bias = None if core.bias is None else np.asarray(core.bias, np.float32)
     result = product(writer, inputs[0], np.asarray(core.kernel, np.float32), bias)
-    return activated(writer, result, core.activation)
+    return activated(writer, result, core.activation or step.name)
 
 
 def product(writer: Writer, value: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:

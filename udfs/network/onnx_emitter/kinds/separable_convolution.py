@@ -22,4 +22,4 @@ def emit(writer: Writer, step: Step, inputs: Sequence[Value]) -> Value:
     kernel = np.asarray(core.pointwise, np.float32)
     bias = None if core.bias is None else np.asarray(core.bias, np.float32)
     value = convolved(writer, value, Convolution(kernel, bias), kernel, bias, (0, 0, 0, 0))
-    return activated(writer, value, core.activation)
+    return activated(writer, value, core.activation or step.name)
