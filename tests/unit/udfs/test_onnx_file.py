@@ -355,6 +355,17 @@ def test_names_of_ours_never_meet_the_files(tmp_path):
     assert len(set(names)) == len(names)
 
 
+def test_the_features_below_a_classifier_are_offered_wherever_its_weights_stand(tmp_path):
+    net = Net(["N", 3, 32, 32])
+    x = net.add("Flatten", "features", net.add("GlobalMaxPool", "peak", "x"))
+    turned = net.add("Transpose", "turned", net.weight(5, 3), perm=[1, 0])
+    net.add("Softmax", "top", net.add("MatMul", "logits", x, turned))
+    assert told(onnx_nets.saved(net.model("top"), tmp_path / "a.onnx"))["offered"] == [
+        "features",
+        "top",
+    ]
+
+
 @pytest.mark.parametrize(
     ("n_tokens", "sides", "grid"),
     [(196, (224, 224), (14, 14)), (198, (224, 224), (14, 14)), (577, (384, 384), (24, 24)),

@@ -110,15 +110,14 @@ def offered(file: OnnxFile, layers: list[Layer]) -> list[str]:
     the outputs.
     """
     usable = {layer.name: layer for layer in layers if layer.can_pool}
-    weights = {one.name for one in file.model.graph.initializer}
-    penultimate = [
-        node.input[0]
-        for node in file.model.graph.node
-        if node.op_type in PRODUCTS
-        and weights.intersection(node.input)
-        and node.input[0] in usable
-        and len(usable[node.input[0]].shape) == 1
-    ]
+    of_image, penultimate = {file.image.name}, []
+    for node in file.model.graph.node:
+        if of_image.isdisjoint(_inputs(node)):
+            continue
+        of_image.update(node.output)
+        if node.op_type in PRODUCTS and node.input[1] not in of_image:
+            below = usable.get(node.input[0])
+            penultimate += [below.name] if below and len(below.shape) == 1 else []
     outputs = [one.name for one in file.model.graph.output]
     chosen = [name for name in (*penultimate[-1:], *outputs) if name in usable]
     found = dict.fromkeys(chosen or list(usable)[-1:])

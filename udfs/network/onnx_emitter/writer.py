@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from vista_sql.errors import PlanError
+from vista_sql.roster import Layout
 from vista_sql.units import format_bytes
 
 from ..steps import Step
@@ -40,7 +41,6 @@ LARGE_BYTES = 1024
 
 FLOAT32 = np.dtype("float32")
 
-Layout: TypeAlias = Literal["channels_last", "channels_first"]
 Shape: TypeAlias = tuple[int, ...]
 
 
