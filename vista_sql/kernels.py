@@ -70,12 +70,16 @@ Dtype = Literal["float32", "bfloat16"]
 """The arithmetic of inference."""
 
 Device = Literal["auto", "cpu", "gpu"]
+"""Where inference runs; 'auto' is a GPU where there is one."""
 
 Engine = Literal["tensorflow", "openvino"]
 """Who runs a network: a folder of `udfs/network/engines/` each."""
 
-"""Where inference runs; 'auto' is a GPU where there is one."""
+Resize = Literal["antialias", "triangle", "bicubic", "bilinear"]
+"""How an image is made smaller or larger; docs/images.md says what each is."""
 
+Fit = Literal["stretch", "crop", "pad"]
+"""How an image comes into an input of another aspect."""
 
 IMAGE_SUFFIXES = (
     *("avif", "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm"),
@@ -107,6 +111,8 @@ class InferSpec:
     dtype: Dtype = "float32"
     device: Device = "auto"
     engine: Engine = "tensorflow"
+    resize: Resize | None = None  # None: as the weights want their images
+    fit: Fit | None = None  # likewise
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None

@@ -49,6 +49,7 @@ def of(rows, topic):
         {"facts": replace(FEW, exact=False)},
         {"plan": "lazy", "placement": "before", "facts": FEW},
         {"weights": "random", "seed": 7},
+        {"resize": "bicubic", "fit": "crop"},
         {"needs": Needs(columns=frozenset(), predicates=("a > 1",), cuts=("semi",), limit=3)},
     ],
 )

@@ -25,6 +25,11 @@ from vista_sql.store import Store, _files, _rows
 HERE = str(Path(stores.__file__).parent)
 
 
+def framed(resize, fit):
+    """Return LeNet-5 as a statement asks for it."""
+    return dataclasses.replace(LENET, preprocessing=LENET.preprocessing.asked(resize, fit))
+
+
 def coverage(kept, space, digests):
     """Return how many of the images are there."""
     with kept.reading() as reading:
@@ -63,6 +68,8 @@ def test_nothing_is_made_for_reading(tmp_path):
         space(weights="random:1"),
         space(dtype="bfloat16"),
         store.space(LENET, "random:0", "f6", device="gpu"),
+        store.space(framed("bilinear", None), "random:0", "f6", device="cpu"),
+        store.space(framed(None, "crop"), "random:0", "f6", device="cpu"),
         store.space(roster.load("alexnet"), "random:0", "fc6", device="cpu"),
     ],
 )

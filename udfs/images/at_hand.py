@@ -45,7 +45,7 @@ def sizes(rows: Iterable[Row], schemes: str) -> tuple[float | None, int | None]:
             continue
         encoded.append(float(size))
         header = headers.header(memoryview(begin))
-        takes = header.pixels * header.pixel_bytes
+        takes = header.takes()
         if header.format and not header.refused and takes <= MOST_DECODING_BYTES:
             decoding.append(takes)
     return (sum(encoded) / len(encoded) if encoded else None, max(decoding, default=None))

@@ -9,8 +9,7 @@ The decode policy, the same for every CNN and a part of what its features mean:
 * Orientations are applied: EXIF's, and AVIF's own.
 * Transparent pixels are laid over white.
 * Gray networks get ITU-R 601 luma (a JPEG's own where it has no transparency).
-* Then one resize to the network's size: bilinear with half-pixel centres, no antialiasing, the
-  aspect not kept (OpenCV's INTER_LINEAR on uint8).
+* Then it comes to the network's size, as `framing` says.
 
 Not an image, and said so in one line: no bytes, other bytes, an end that is missing (truncated),
 data that OpenCV cannot decode, and what would take more memory than an image may, which is decided
@@ -19,76 +18,67 @@ from the header before any is spent. Damage that the decoder can step over is no
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from types import ModuleType
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from vista_sql.kernels import DECODING_BYTES, MOST_DECODING_BYTES
+from vista_sql.roster import Framing
 
-from . import headers, memory, paths
+from . import framing, headers, memory, paths
 from .header import Header
+from .opencv import MAX_PIXELS, Pixels, opencv
 from .silence import silence
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
-
-MAX_PIXELS = 1 << 28  # of one image: 0.8 GB as RGB; the largest phone cameras take 200 million
 STRIPE_PIXELS = 1 << 20  # are laid over white at once
 
-
-@cache
-def opencv() -> ModuleType:
-    """Import OpenCV, single-threaded and silent."""
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-    import cv2
-
-    cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    return cv2
+USUAL = Framing()
+"""How images come to a size where nobody says otherwise."""
 
 
 def decode(
-    data: pa.Buffer | bytes, order: str, out: Pixels, most_bytes: int = MOST_DECODING_BYTES
+    data: pa.Buffer | bytes,
+    order: str,
+    out: Pixels,
+    most_bytes: int = MOST_DECODING_BYTES,
+    how: Framing = USUAL,
 ) -> str | None:
-    """Decode one image, resized, into `out` (height, width, channels) in the channels' `order`.
+    """Decode one image into `out` (height, width, channels), channels in `order`.
 
     Args:
         data: the encoded image.
         order: of the channels, 'rgb', 'bgr' or 'gray'.
         out: uint8.
         most_bytes: what it may take; images that are decoded at once share them, too.
+        how: it comes to the size of `out`.
 
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
-    reason = _refusal(header, len(view), most_bytes)
+    reduction = framing.reduction(header, (out.shape[0], out.shape[1]), how)
+    needed = header.takes(reduction)
+    reason = _refusal(header, len(view), needed, most_bytes)
     if reason is not None:
         return reason
-    needed = header.pixels * header.pixel_bytes
     damaged = f"damaged {header.format} ({len(view)} bytes)"
     cv2 = opencv()
     try:
         budget_bytes = min(most_bytes, DECODING_BYTES)
         with memory.turns().held(needed, budget_bytes), silence().kept():
-            image = _pixels(_readable(view, header), order, header)
+            image = _pixels(_readable(view, header), order, header, reduction)
             if image is None:
                 return f"{damaged}: it cannot be decoded"
-            height, width, channels = out.shape
-            target = out[:, :, 0] if channels == 1 else out
-            cv2.resize(image, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
+            height, width = image.shape[:2] if reduction == 1 else header.upright
+            framing.frame(image, (height, width), how, out)
     except (cv2.error, MemoryError) as error:
         said = " ".join((getattr(error, "err", "") or str(error)).split())
         return paths.shortened(f"{damaged}: {said}")
     return None
 
 
-def _refusal(header: Header, n_bytes: int, most_bytes: int) -> str | None:
+def _refusal(header: Header, n_bytes: int, needed: int, most_bytes: int) -> str | None:
     """Return why an image is not decoded; None: it is worth a try."""
     size = f"{header.width} × {header.height} pixels"
     if header.pixels > MAX_PIXELS:
@@ -100,7 +90,6 @@ def _refusal(header: Header, n_bytes: int, most_bytes: int) -> str | None:
         return f"truncated {header.format} ({n_bytes} bytes){lacks}"
     if not header.format:
         return f"not an image ({n_bytes} bytes)"
-    needed = header.pixels * header.pixel_bytes
     if needed > MOST_DECODING_BYTES:
         return (
             f"a {header.format} of {size} takes {needed >> 20:,} MiB to decode, the limit is "
@@ -124,14 +113,24 @@ def _readable(view: memoryview, header: Header) -> Pixels:
     return np.frombuffer(view, np.uint8)
 
 
-def _pixels(raw: Pixels, order: str, header: Header) -> Pixels | None:
-    """Return the pixels in the channels' order, upright; None where it cannot be decoded."""
+def _pixels(raw: Pixels, order: str, header: Header, reduction: int) -> Pixels | None:
+    """Return the pixels in the channels' order, upright; None where it cannot be decoded.
+
+    Args:
+        raw: the encoded image.
+        order: of the channels.
+        header: of the image.
+        reduction: the sides are decoded at 1 / so much of theirs; of a JPEG.
+    """
     cv2 = opencv()
     image = _over_white(raw, order, header) if header.alpha else None
     if image is None:
         is_short = header.format == "BMP" and header.bits == 16
-        flag = _flag("bgr" if is_short else order)
+        flag = _flag("bgr" if is_short else order, reduction)
         image = cv2.imdecode(raw, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None and reduction > 1:  # but for pixels that lie mostly beyond the end
+            sides = (round((side or 0) / reduction) for side in (header.height, header.width))
+            image = image[tuple(map(slice, sides))]
         if image is not None and is_short:
             image = _in_order(_low_bits_filled(image, header.layout), order)
     return None if image is None else _upright(image, header.orientation)
@@ -148,14 +147,15 @@ def _in_order(image: Pixels, order: str) -> Pixels:
     return converted
 
 
-def _flag(order: str) -> int:
+def _flag(order: str, reduction: int) -> int:
     cv2 = opencv()
     flags = {
         "rgb": cv2.IMREAD_COLOR_RGB,
         "bgr": cv2.IMREAD_COLOR_BGR,
         "gray": cv2.IMREAD_GRAYSCALE,
     }
-    return int(flags[order])
+    scale = getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{reduction}") if reduction > 1 else 0
+    return int(flags[order] | scale)
 
 
 def _over_white(raw: Pixels, order: str, header: Header) -> Pixels | None:

@@ -113,6 +113,7 @@ def _jpeg(data: memoryview) -> Header:
                 "JPEG", width, height, whole, orientation=turned, refused=refused,
                 lacks="its end marker (FF D9)", changed=strays or bool(refused),
                 pixel_bytes=3 + 3 * n_channels if progressive else 6,
+                kept_bytes=3 * n_channels if progressive else 0,
             )  # fmt: skip
         if marker == 0xF7:
             refused = "JPEG-LS"

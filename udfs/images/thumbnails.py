@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from . import headers
-from .decoding import decode, opencv
+from .decoding import decode
+from .opencv import opencv
 from .paths import Unreadable
 from .sources import read
 
 MAX_SIDE = 96  # pixels
 AS_IT_IS_BYTES = 6144  # about what a thumbnail takes: a smaller file is one
-DECODED_SIDE = 1024  # pixels: a larger image is sampled down to it first
 KNOWN = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WebP": "webp", "AVIF": "avif", "BMP": "bmp"}
 """Formats that browsers show, with their MIME subtypes."""
 
@@ -30,20 +30,14 @@ def data_uri(data: bytes) -> str | None:
     header = headers.header(memoryview(data))
     if not header.format or not header.width or not header.height:
         return None
-    width, height = header.width, header.height
-    if header.orientation > 4:  # it lies on its side
-        width, height = height, width
-    scale = min(1.0, DECODED_SIDE / max(width, height))
+    height, width = header.upright
+    scale = min(1.0, MAX_SIDE / max(width, height))
     pixels = np.empty((max(1, round(height * scale)), max(1, round(width * scale)), 3), np.uint8)
     if decode(data, "bgr", pixels) is not None:
         return None
     if len(data) <= AS_IT_IS_BYTES and header.format in KNOWN:
         return _uri(KNOWN[header.format], data)
-    cv2 = opencv()
-    scale = min(1.0, MAX_SIDE / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", small)
+    _, encoded = opencv().imencode(".jpg", pixels)
     return _uri("jpeg", encoded.tobytes())
 
 

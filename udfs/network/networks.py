@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -24,8 +24,8 @@ from .graph import Graph
 class OpenCnn:
     """A CNN whose weights are chosen and can be loaded."""
 
-    cnn: Cnn
-    identity: str  # equal identities compute equal features
+    cnn: Cnn  # its preprocessing is that of the spec and the weights
+    identity: str  # equal identities compute equal features of equal input
     load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
     load_data: Callable[[], Graph] | None = None
     """The same without Keras, its weights are arrays; None: as `load` loads it."""
@@ -43,6 +43,9 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
 
     cnn = weights.facts(spec.cnn, Pixels(spec.mean, spec.scale, spec.channels))
     choice = weights.resolve(cnn, spec.weights, spec.seed)
+    wanted = weights.preprocessing(cnn, spec.weights).asked(spec.resize, spec.fit)
+    if wanted != cnn.preprocessing:
+        cnn = replace(cnn, preprocessing=wanted)
     if kind_of_file(cnn.name) == "onnx":
         return _open_onnx_file(cnn, choice.identity)
 

@@ -1,7 +1,8 @@
 """Decoded pixels, lent from one call upon some rows to later calls upon the same rows.
 
 Calls of several CNNs see the same rows, one after the other. Where their networks take images of
-one size and order of channels, the first call puts its pixels here and the others take them.
+one size and order of channels, framed alike, the first call puts its pixels here and
+others take them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from ..images.decoding import Pixels
+from ..images.opencv import Pixels
 
 MAX_BYTES = 128 << 20  # some batches; what is left over by then is decoded again
 
 
 class DecodedPixels:
-    """Pixels by image, order of channels and size; given out a number of times, then dropped."""
+    """Pixels by image, order of channels, framing and size; given out some times, then dropped."""
 
     def __init__(self) -> None:
         self._pixels: OrderedDict[Hashable, tuple[Pixels, int]] = OrderedDict()

@@ -7,6 +7,7 @@ import time
 from vista_sql.kernels import MOST_DECODING_BYTES
 
 from ..images import decoding, sources
+from ..images.opencv import Pixels
 from .counts import Amounts
 from .inputs import Inputs
 from .reader import Reader
@@ -17,13 +18,13 @@ class Decoder:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        self.shape: tuple[int, int, int] = inputs.opened.cnn.input_shape
+        cnn = inputs.opened.cnn
+        self._order, self._framing = cnn.preprocessing.order, cnn.preprocessing.framing
+        self.shape: tuple[int, int, int] = cnn.input_shape
         """Height, width and channels of an image's pixels."""
         self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
-    def decode(
-        self, image: int, out: decoding.Pixels, reader: Reader, amounts: Amounts
-    ) -> str | None:
+    def decode(self, image: int, out: Pixels, reader: Reader, amounts: Amounts) -> str | None:
         """Write an image's pixels to `out`: decoded, or taken from an earlier call.
 
         Args:
@@ -37,18 +38,15 @@ class Decoder:
         """
         runtime, spec = self._inputs.runtime, self._inputs.spec
         runtime.raise_if_cancelled()
-        order, identity = (
-            self._inputs.opened.cnn.preprocessing.order,
-            self._inputs.identities[image],
-        )
-        key = (identity, order, self.shape)
+        identity = self._inputs.identities[image]
+        key = (identity, self._order, self._framing, self.shape)
         if spec.pixels_taken and runtime.decoded.take(key, out):
             return None
         try:
             data, reason = reader.take(image)
             if data is not None:
                 began = time.perf_counter()
-                reason = decoding.decode(data, order, out, self._most_bytes)
+                reason = decoding.decode(data, self._order, out, self._most_bytes, self._framing)
                 amounts.decode_seconds += time.perf_counter() - began
                 amounts.decoded += 1
         finally:

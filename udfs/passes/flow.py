@@ -64,9 +64,10 @@ def infer_images(
     beside: list[Output] = [(layer, "none") for layer in spec.materialize]
     with runtime.calls:
         inputs = read_inputs(runtime, spec, images, keys)
-        arithmetic = (inputs.opened.identity, spec.dtype, spec.device, spec.engine)
+        opened = inputs.opened
+        made_by = (opened.identity, opened.cnn.preprocessing, spec.dtype, spec.device, spec.engine)
         # what another call gives was stored by it: only calls with one store exchange results
-        scope = (kind, spec.layers, spec.pool, arithmetic, spec.store)
+        scope = (kind, spec.layers, spec.pool, made_by, spec.store)
         view = store_view(inputs, by_slot)
         return infer(inputs, Outputs(inputs, by_slot, beside), view, scope)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..images.decoding import Pixels
+from ..images.opencv import Pixels
 from ..network.engine import Output
 from .counts import Amounts
 from .decoder import Decoder

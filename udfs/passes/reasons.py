@@ -18,6 +18,9 @@ class Reasons:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
+        cnn = inputs.opened.cnn
+        wanted = (cnn.preprocessing.order, cnn.preprocessing.framing, cnn.input_shape)
+        self._scope = (*wanted, inputs.spec.decoding_bytes)
         self._reasons = np.full(inputs.images.n_rows, None, object)
         self.present: np.ndarray = inputs.images.not_null.copy()
         """bool (rows,): which rows have an image of which nothing bad is known."""
@@ -52,5 +55,4 @@ class Reasons:
         return pa.array(self._reasons, pa.string())
 
     def _memory_key(self, image: int) -> Hashable:
-        order = self._inputs.opened.cnn.preprocessing.order
-        return (order, self._inputs.spec.decoding_bytes, self._inputs.identities[image])
+        return (self._scope, self._inputs.identities[image])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..images import decoding
+from ..images.opencv import Pixels
 from .counts import Amounts
 from .decoder import Decoder
 from .inputs import Inputs
@@ -29,7 +29,7 @@ class Window:
 
     images: Sequence[int]
     sought: Sequence[Sought]
-    pixels: decoding.Pixels  # uint8 (images, height, width, channels); defined where decoded
+    pixels: Pixels  # uint8 (images, height, width, channels); defined where decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class _Pending:
     """A window whose parts are under way in threads."""
 
     images: Sequence[int]
-    pixels: decoding.Pixels
+    pixels: Pixels
     parts: Sequence[Future[tuple[list[Sought], Amounts]]]
 
 
@@ -111,7 +111,7 @@ class Windows:
         return _Pending(images, pixels, parts)
 
     def _part(
-        self, images: Sequence[int], pixels: decoding.Pixels, ahead: Ahead
+        self, images: Sequence[int], pixels: Pixels, ahead: Ahead
     ) -> tuple[list[Sought], Amounts]:
         """Look a part of a window up, and decode what must be inferred from the image."""
         reader, amounts = Reader(self._inputs, ahead), Amounts()

@@ -26,7 +26,10 @@ from vista_sql.train.spec import KEY
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "openvino")
 """Packages whose versions belong to a model's record, where they are installed."""
 
-REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "prefix", "seed", *PIXELS)
+REMEMBERED = (
+    *("cnn", "pool", "weights", "dtype", "engine", "resize", "fit", "prefix", "seed"),
+    *PIXELS,
+)
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
 DEFAULTS = ("key", "image")
@@ -117,14 +120,15 @@ def _transfer(
     }
     if chosen.lower() == "random":
         arguments["seed"] = seed
+    preprocessing = bound.preprocessing_of(cnn)
     if kind_of_file(cnn.name) == "onnx":  # which may move away from what says so beside it
-        pixels = cnn.preprocessing
-        arguments |= {"mean": pixels.mean, "scale": pixels.scale, "channels": pixels.order}
+        said = preprocessing.mean, preprocessing.scale, preprocessing.order
+        arguments |= dict(zip(PIXELS, said, strict=True))
     wide = bound.format == "wide"
     return {
         "arguments": arguments,
         "columns": {tap.column: tap.layer.name for tap in taps} if wide else {},
-        "preprocessing": {k: v for k, v in asdict(cnn.preprocessing).items() if k != "source"},
+        "preprocessing": {k: v for k, v in asdict(preprocessing).items() if k != "source"},
         "weights_sha256": _identity(cnn, chosen, seed),
     }
 
@@ -155,13 +159,23 @@ def remembered(model: Model) -> dict[str, object]:
 
     Models that earlier versions kept remember fewer.
     """
-    arguments = (model.transfer or {}).get("arguments")
+    transfer = model.transfer or {}
+    arguments = transfer.get("arguments")
     if not isinstance(arguments, dict):
         return {}
-    known = {name: arguments.get(name) for name in (*REMEMBERED, *DEFAULTS)}
+    framing = {k: v for k, v in _preprocessing(transfer).items() if k in ("resize", "fit")}
+    said = {**framing, **arguments}
+    known = {name: said.get(name) for name in (*REMEMBERED, *DEFAULTS)}
     if known["weights"] == known["cnn"]:
         del known["weights"]  # a file that holds a network has its own
     return {name: value for name, value in known.items() if value not in (None, "")}
+
+
+def _preprocessing(transfer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the images of a record became a network's input."""
+    recorded = transfer.get("preprocessing")
+    # earlier versions knew one fit, and did not write it
+    return {"fit": "stretch", **recorded} if isinstance(recorded, dict) else {}
 
 
 def runnable(model: Model, planner: Planner) -> dict[str, object]:
@@ -231,7 +245,8 @@ def _check_engine(model: Model, was: Mapping[str, Any], now: Mapping[str, Any]) 
 
 def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
     arguments, columns = transfer.get("arguments"), transfer.get("columns")
-    facts = {k: v for k, v in transfer.items() if k not in ("arguments", "columns")}
+    apart = ("arguments", "columns", "preprocessing")
+    facts = {k: v for k, v in transfer.items() if k not in apart} | _preprocessing(transfer)
     if isinstance(arguments, dict):
         names = ["pool", "dtype"]
         if arguments.get("cnn") != arguments.get("weights"):

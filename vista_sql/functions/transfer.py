@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype
+from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Resize
 from vista_sql.planning.workload import Format, JoinType, OnError
 from vista_sql.roster import ORDERS
 from vista_sql.sql.calls import Argument, TableFunction
@@ -66,6 +66,16 @@ ARGUMENTS = (
     Argument("memory_limit", "a hint: most memory to use", SettingValue("memory_limit")),
     Argument("device", "where inference runs", SettingValue("device")),
     Argument("engine", "who runs the network", SettingValue("engine")),
+    Argument(
+        "resize",
+        "how an image is made smaller or larger; default: as the weights want it",
+        OneOf(get_args(Resize)),
+    ),
+    Argument(
+        "fit",
+        "how it comes to another aspect; default: as the weights want it",
+        OneOf(get_args(Fit)),
+    ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
     Argument(
         "mean",

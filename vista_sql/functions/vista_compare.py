@@ -28,7 +28,7 @@ OWN = (
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
     *map(TRANSFER, ("image", "join_type", "pool")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
-    *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", *PIXELS)),
+    *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit", *PIXELS)),
 )
 TRAINING = tuple(
     argument

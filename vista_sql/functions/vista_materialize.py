@@ -56,7 +56,7 @@ FUNCTION = TableFunction(
         Argument("layer", "the layers whose raw maps are kept", Names(), required=True),
         *map(TRANSFER, ("images", "image")),
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
-        *map(TRANSFER, ("weights", "dtype", "device", "engine", "seed", "store")),
+        *map(TRANSFER, ("weights", "dtype", "device", "engine", "resize", "fit", "seed", "store")),
         *map(TRANSFER, PIXELS),
     ),
     expand=expand,

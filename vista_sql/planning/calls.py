@@ -43,6 +43,8 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         dtype=workload.dtype,
         device=workload.device,
         engine=workload.engine.name,
+        resize=workload.resize,
+        fit=workload.fit,
         on_error="raise" if workload.on_error == "raise" else "null",
         folder=folder,
         schemes=workload.schemes,
@@ -169,7 +171,8 @@ class Calls:
         inputs: dict[str, tuple[object, ...]] = {}  # CNN → the kind of pixels that it takes
         for other in self.passes:
             cnn = roster.load(other.cnn) if other.cnn else self.workload.cnn
-            inputs[other.cnn] = (cnn.input_shape, cnn.preprocessing.order)
+            taken = self.workload.preprocessing_of(cnn)
+            inputs[other.cnn] = (cnn.input_shape, taken.order, taken.framing)
         alike = [name for name, kind in inputs.items() if kind == inputs[stage.cnn]]
         if len(alike) == 1 or len(self.passes) > len(inputs):
             return 0, False

@@ -18,6 +18,7 @@ from vista_sql.planning.optimizer import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Facts, Workload, pooled_values
+from vista_sql.roster import Framing
 from vista_sql.sql.needs import Needs
 from vista_sql.units import format_bytes, format_flops, format_seconds
 
@@ -74,6 +75,11 @@ def _workload(workload: Workload) -> Iterator[Fact]:
     if workload.cnn.name != roster.DESCRIPTOR or len(workload.passes) > 1:
         engine = workload.engine
         yield Fact(topic="transfer", item="engine", why=engine.why, detail=engine.name)
+    framing = workload.preprocessing_of(workload.cnn).framing
+    if framing != Framing():
+        asked = [name for name in ("resize", "fit") if getattr(workload, name) is not None]
+        why = f"as given: {', '.join(asked)}" if asked else "as the weights were published"
+        yield Fact(topic="transfer", item="resize", why=why, detail=framing.words)
     if workload.weights == "random":
         yield Fact(
             topic="transfer",
@@ -220,6 +226,8 @@ def _transfer(number: int, rows: Sequence[Fact]) -> str:
         lines.append(f"  weights: {about['weights'].detail}: {about['weights'].why}")
     if "engine" in about:
         lines.append(f"  engine: {about['engine'].detail} ({about['engine'].why})")
+    if "resize" in about:
+        lines.append(f"  resize: {about['resize'].detail} ({about['resize'].why})")
     lines.append("  stages:")
     lines += [f"    {'' if s.item == 'none' else f'{s.item}. '}{s.detail}" for s in stages]
     lines += _estimate_lines(next((fact for fact in candidates if fact.chosen), None))

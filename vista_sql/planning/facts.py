@@ -339,6 +339,7 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
     cnn = workload.cnn
     if cnn.name == roster.DESCRIPTOR or not _is_here(workload):
         return {}, {}
+    cnn = replace(cnn, preprocessing=workload.preprocessing_of(cnn))
     identity = weights.resolve(cnn, workload.weights, workload.seed).identity
     engine = workload.engine.name
     device = device_class(workload.device, engine)

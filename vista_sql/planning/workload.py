@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from vista_sql import kernels, roster
+from vista_sql import kernels, roster, weights
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.kernels import Device, Dtype, Pool
+from vista_sql.kernels import Device, Dtype, Fit, Pool, Resize
 from vista_sql.planning import image_types, onnx_files
 from vista_sql.planning.engines import UNASKED, EngineChoice
-from vista_sql.roster import Cnn, Layer
+from vista_sql.roster import Cnn, Layer, Preprocessing
 from vista_sql.sql.calls import Call
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.store import OFF, Choice
@@ -114,6 +114,8 @@ class Workload:
     schemes: str = ""  # of URIs that may be read; "": all
     is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
     engine: EngineChoice = UNASKED
+    resize: Resize | None = None  # None: as the weights want their images
+    fit: Fit | None = None  # likewise
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -177,6 +179,11 @@ class Workload:
             return self.weights
         shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
         return self.weights if shared else None
+
+    def preprocessing_of(self, cnn: Cnn) -> Preprocessing:
+        """Return how images become a CNN's input: as its weights say, unless the call does."""
+        published = weights.preprocessing(cnn, self.weights_of(cnn))
+        return published.asked(self.resize, self.fit)
 
     @property
     def error_used(self) -> bool:
@@ -264,6 +271,8 @@ def bind(
         prefix=prefix,
         weights=call.get("weights"),
         dtype=call.get("dtype"),
+        resize=call.get("resize"),
+        fit=call.get("fit"),
         on_error=call.get("on_error"),
         **given,
     )
@@ -430,8 +439,6 @@ def named_cnn(call: Call, name: str) -> Cnn:
         WeightsError: it is a file that cannot be read.
     """
     if roster.kind_of_file(name):
-        from vista_sql import weights
-
         return weights.facts(name)
     try:
         return roster.load(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import accumulate
@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.kernels import GRANULE, rows_at_once
+from vista_sql.kernels import GRANULE, Fit, Resize, rows_at_once
 
 PACKAGE = "vista_sql.roster"
 
@@ -41,6 +41,30 @@ Network: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
+class Framing:
+    """How an upright image comes to a network's size; docs/images.md says what each word means.
+
+    Equal framings, orders of channels and sizes make equal pixels of an image.
+    """
+
+    resize: Resize = "antialias"
+    fit: Fit = "stretch"
+    crop_pct: float = 1.0  # of 'crop'; else 1
+    border: tuple[int, ...] = ()  # of 'pad': its colour, in the order of the channels; else none
+
+    @property
+    def words(self) -> str:
+        """All of it as text.
+
+        Example:
+            >>> Framing().words, Framing("triangle", "crop", 0.875).words
+            ('antialias, stretch', 'triangle, crop 0.875')
+        """
+        more = {"crop": f" {self.crop_pct}", "pad": f" {list(self.border)}", "stretch": ""}
+        return f"{self.resize}, {self.fit}{more[self.fit]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How an image becomes the network's input; belongs to a CNN and its weights.
 
@@ -51,10 +75,24 @@ class Preprocessing:
     order: Order
     mean: tuple[float, ...]
     scale: tuple[float, ...]
-    resize: Literal["antialias", "triangle", "bicubic", "bilinear"] = "bilinear"  # docs/images.md
-    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    resize: Resize = "antialias"
+    fit: Fit = "stretch"
     crop_pct: float = 1.0  # of `crop`: the shorter side comes to size / crop_pct before it is cut
     source: str = ""  # where the definition comes from
+
+    @property
+    def framing(self) -> Framing:
+        """How an image comes to the network's size; a border is of the mean's colour."""
+        return Framing(
+            self.resize,
+            self.fit,
+            self.crop_pct if self.fit == "crop" else 1.0,
+            tuple(min(max(round(m), 0), 255) for m in self.mean) if self.fit == "pad" else (),
+        )
+
+    def asked(self, resize: Resize | None, fit: Fit | None) -> Preprocessing:
+        """Return the same but for what a statement asks for; None: nothing."""
+        return replace(self, resize=resize or self.resize, fit=fit or self.fit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from vista_sql.kernels import Engine
 from vista_sql.machine.resources import own_version, package_version, processor
 from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 
-VERSION = 1
+VERSION = 2
 """Of decoding, preprocessing, lowering and pooling: raised when a change alters a bit of features
 within one version of the package."""
 
@@ -70,8 +70,9 @@ def space(
     """
     pre = cnn.preprocessing
     size = "x".join(map(str, cnn.input_shape))
+    framed = pre.framing.words
     if not layer:  # decoding knows of the network only this
-        return Space("", "", "", "", "", f"{pre.order} {size}", _decoder())
+        return Space("", "", "", "", "", f"{pre.order} {size} {framed}", _decoder())
     arithmetic = "" if cnn.name == DESCRIPTOR else _arithmetic(engine)  # HOG needs none
     shape = next((known.shape for known in cnn.layers if known.name == layer), None)
     return Space(
@@ -80,7 +81,7 @@ def space(
         layer=layer,
         pool="none" if shape is not None and len(shape) == 1 else pool,
         dtype=dtype,
-        preprocessing=f"{pre.order} {size} {pre.resize} -{list(pre.mean)} *{list(pre.scale)}",
+        preprocessing=f"{pre.order} {size} {framed} -{list(pre.mean)} *{list(pre.scale)}",
         made_by=", ".join(filter(None, (_decoder(), arithmetic, device, cnn.revision))),
     )
 

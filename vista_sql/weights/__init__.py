@@ -17,7 +17,7 @@ from typing import Literal
 
 from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
-from vista_sql.roster import Cnn, Network, WeightsFile, networks
+from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
 from vista_sql.roster.networks import NetworkData, Variable
 from vista_sql.weights import described, onnx_files, own_networks
 from vista_sql.weights.checksums import Digests, digests, read_digests
@@ -123,6 +123,17 @@ def _within(cnn: Cnn) -> str:
     """Return what tells weights in a user's own network from the same in another of its name."""
     is_file = cnn.name.lower().endswith(".keras")
     return f" in {digests(cnn.name).sha256}" if is_file else ""
+
+
+def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
+    """Return how some weights of `cnn` want their images, without fetching or checking them.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: as `resolve` takes them.
+    """
+    del weights  # of none that is known its publisher says more than its CNN does
+    return cnn.preprocessing
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:
