@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import duckdb
@@ -109,6 +110,24 @@ def test_channels_stand_as_they_are_said_to(food_db, nets, tmp_path):
         )
     )
     assert first == same != other
+
+
+def test_how_images_come_to_size_is_said_beside_a_file_too(food_db, nets, tmp_path):
+    shutil.copy(nets / "residual.onnx", tmp_path)
+    own = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "crop_pct": 1.0}
+    own |= {"architecture": "own", "input_size": [3, 32, 32]}
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": own}))
+    (tmp_path / "photos").mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "photos" / "it.png"), picture)
+    photos, said = f"images => '{tmp_path}/photos/'", "mean => 127.5, scale => 0.0156862745098"
+    framed = (photos, said, "resize => 'bicubic', fit => 'crop'")
+    text = "SELECT logits FROM {}"
+    (found,) = rows(food_db, text.format(call(tmp_path, "residual", photos)))
+    (same,) = rows(food_db, text.format(call(nets, "residual", *framed)))
+    (other,) = rows(food_db, text.format(call(nets, "residual", photos, said)))
+    assert found["logits"] == pytest.approx(same["logits"], rel=1e-5)
+    assert found["logits"] != pytest.approx(other["logits"], rel=1e-3)
 
 
 def test_layers_and_the_plan_are_known(food_db, nets):
