@@ -1,9 +1,10 @@
-"""Write what torch computes in GoogLeNet, ResNet18, ResNet34 and AlexNet, with seeded weights.
+"""Write what torch computes in networks of the roster, with seeded weights.
 
 The networks are written here in plain torch with the names that torchvision gives their parameters
-(for AlexNet, the paper's network with Caffe's names). `values(name, shape)` makes each parameter
-from its name alone, so that a test can make the same ones without torch, write them into a
-`.safetensors` file, load it, and compare what our networks compute with what is stored here.
+(for ConvNeXt timm's; for AlexNet, the paper's network with Caffe's names). `values(name, shape)`
+makes each parameter from its name alone, so that a test can make the same ones without torch, write
+them into a `.safetensors` file, load it, and compare what our networks compute with what is stored
+here.
 
 Usage: python scripts/torch_reference.py   (needs torch; writes tests/contract/data/torch.json)
 """
@@ -41,6 +42,24 @@ NETWORKS: dict[str, tuple[int, float, dict[str, str]]] = {
         224,
         1.0,
         BASIC | {"conv4_block6_out": "layer3.5", "conv5_block3_out": "layer4.2"},
+    ),
+    "resnet50_v1_5": (
+        224,
+        1.0,
+        BASIC | {"conv4_block6_out": "layer3.5", "conv5_block3_out": "layer4.2"},
+    ),
+    "convnexttiny": (
+        224,
+        1.0,
+        {
+            "convnext_tiny_stem": "stem",
+            "convnext_tiny_stage_0_block_2_add": "stages.0.blocks.2",
+            "convnext_tiny_downsampling_block_0": "stages.1.downsample",
+            "convnext_tiny_stage_2_block_8_add": "stages.2",
+            "convnext_tiny_stage_3_block_2_add": "stages.3",
+            "convnext_tiny_head_layernorm": "head.norm",
+            "convnext_tiny_head_dense": "head.fc",
+        },
     ),
     "googlenet": (
         224,
@@ -132,8 +151,30 @@ def networks() -> dict[str, Callable[[], Any]]:
             x = torch.relu(self.bn1(self.conv1(x)))
             return torch.relu(self.bn2(self.conv2(x)) + shortcut)
 
+    class Bottleneck(nn.Module):
+        def __init__(self, entering: int, filters: int, stride: int) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(entering, filters, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(filters)
+            self.conv2 = nn.Conv2d(filters, filters, 3, stride, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(filters)
+            self.conv3 = nn.Conv2d(filters, 4 * filters, 1, bias=False)
+            self.bn3 = nn.BatchNorm2d(4 * filters)
+            self.downsample = None
+            if stride != 1 or entering != 4 * filters:
+                self.downsample = nn.Sequential(
+                    nn.Conv2d(entering, 4 * filters, 1, stride, bias=False),
+                    nn.BatchNorm2d(4 * filters),
+                )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shortcut = x if self.downsample is None else self.downsample(x)
+            x = torch.relu(self.bn1(self.conv1(x)))
+            x = torch.relu(self.bn2(self.conv2(x)))
+            return torch.relu(self.bn3(self.conv3(x)) + shortcut)
+
     class ResNet(nn.Module):
-        def __init__(self, blocks: tuple[int, ...]) -> None:
+        def __init__(self, block: Any, widened: int, blocks: tuple[int, ...]) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
             self.bn1 = nn.BatchNorm2d(64)
@@ -142,18 +183,60 @@ def networks() -> dict[str, Callable[[], Any]]:
             entering = 64
             for stage, count in enumerate(blocks, 1):
                 filters, parts = 32 << stage, []
-                for block in range(count):
-                    stride = 2 if stage > 1 and block == 0 else 1
-                    parts.append(BasicBlock(entering, filters, stride))
-                    entering = filters
+                for place in range(count):
+                    stride = 2 if stage > 1 and place == 0 else 1
+                    parts.append(block(entering, filters, stride))
+                    entering = widened * filters
                 setattr(self, f"layer{stage}", nn.Sequential(*parts))
             self.avgpool = nn.AdaptiveAvgPool2d(1)
-            self.fc = nn.Linear(512, 1000)
+            self.fc = nn.Linear(widened * 512, 1000)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
             x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
             return self.fc(torch.flatten(self.avgpool(x), 1))
+
+    class Norm2d(nn.LayerNorm):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    class ConvNeXtBlock(nn.Module):
+        def __init__(self, filters: int) -> None:
+            super().__init__()
+            self.conv_dw = nn.Conv2d(filters, filters, 7, padding=3, groups=filters)
+            self.norm = nn.LayerNorm(filters, eps=1e-6)
+            self.mlp = nn.Sequential(
+                in_order(
+                    {"fc1": nn.Linear(filters, 4 * filters), "act": nn.GELU()},
+                    {"fc2": nn.Linear(4 * filters, filters)},
+                )
+            )
+            self.gamma = nn.Parameter(torch.ones(filters))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inside = self.mlp(self.norm(self.conv_dw(x).permute(0, 2, 3, 1)))
+            return x + (self.gamma * inside).permute(0, 3, 1, 2)
+
+    class ConvNeXt(nn.Module):
+        def __init__(self, depths: tuple[int, ...], widths: tuple[int, ...]) -> None:
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, widths[0], 4, 4), Norm2d(widths[0], eps=1e-6))
+            stages = []
+            for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+                before: nn.Module = nn.Identity()
+                if stage:
+                    entering = widths[stage - 1]
+                    before = nn.Sequential(
+                        Norm2d(entering, eps=1e-6), nn.Conv2d(entering, width, 2, 2)
+                    )
+                blocks = nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
+                stages.append(nn.Sequential(in_order({"downsample": before, "blocks": blocks})))
+            self.stages = nn.Sequential(*stages)
+            norm, top = nn.LayerNorm(widths[-1], eps=1e-6), nn.Linear(widths[-1], 1000)
+            self.head = nn.Sequential(in_order({"norm": norm, "fc": top}))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.stages(self.stem(x)).mean((2, 3)))
 
     class BasicConv2d(nn.Module):
         def __init__(self, entering: int, filters: int, size: int, stride: int = 1) -> None:
@@ -240,8 +323,10 @@ def networks() -> dict[str, Callable[[], Any]]:
         )
 
     return {
-        "resnet18": lambda: ResNet((2, 2, 2, 2)),
-        "resnet34": lambda: ResNet((3, 4, 6, 3)),
+        "resnet18": lambda: ResNet(BasicBlock, 1, (2, 2, 2, 2)),
+        "resnet34": lambda: ResNet(BasicBlock, 1, (3, 4, 6, 3)),
+        "resnet50_v1_5": lambda: ResNet(Bottleneck, 4, (3, 4, 6, 3)),
+        "convnexttiny": lambda: ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768)),
         "googlenet": GoogLeNet,
         "alexnet": alexnet,
     }

@@ -46,7 +46,7 @@ def torch_tensors(cnn, network):
         f"{module}.{SUFFIXES[variable.name]}": np.asarray(variable).T.swapaxes(-1, -2)
         if len(variable.shape) == 4
         else np.asarray(variable).T
-        for module, layer in cnn.torch_names.modules.items()
+        for module, layer in cnn.torch_names[0].modules.items()
         for variable in network.get_layer(layer).weights
     }
 

@@ -69,6 +69,17 @@ def test_layers_are_those_of_the_vista_paper(cnn, name, index, shape, n_bytes):
         ("efficientnetb0", "block7a", "block7a_project_bn"),
         ("convnexttiny", "stage3_9", "convnext_tiny_stage_2_block_8_add"),
         ("convnexttiny", "avg_pool", "convnext_tiny_head_gap"),
+        ("convnextbase", "stage3_27", "convnext_base_stage_2_block_26_add"),
+        ("resnet50_v1_5", "conv3_1", "conv3_block1_out"),
+        ("resnet50v2", "conv1", "conv1_conv"),
+        ("resnet50v2", "conv5_3", "conv5_block3_out"),
+        ("efficientnetv2b0", "block1a", "block1a_project_activation"),
+        ("efficientnetv2b0", "block5a", "block5a_project_bn"),
+        ("efficientnetv2s", "block1a", "block1a_add"),
+        ("efficientnetv2s", "block6o", "block6o_add"),
+        ("mobilenetv3large", "bneck1", "expanded_conv_add"),
+        ("mobilenetv3large", "bneck15", "expanded_conv_14_add"),
+        ("mobilenetv3small", "bneck9", "expanded_conv_8_project_bn"),
         ("lenet5", "conv3", "c5"),
         ("lenet5", "fc6", "f6"),
     ],
@@ -118,6 +129,15 @@ TRAINED = {
     "mobilenetv2": 3_504_872,
     "efficientnetb0": 5_288_548,
     "convnexttiny": 28_589_128,
+    "convnextsmall": 50_223_688,
+    "convnextbase": 88_591_464,
+    "resnet50_v1_5": 25_557_032,
+    "resnet101_v1_5": 44_549_160,
+    "resnet152_v1_5": 60_192_808,
+    "resnet50v2": 25_568_360,
+    "efficientnetv2s": 21_458_488,
+    "mobilenetv3large": 5_483_032,
+    "mobilenetv3small": 2_542_856,
 }
 ALL = {  # with batch statistics, as keras.io's table of applications counts
     "resnet50": 25_636_712,
@@ -126,6 +146,9 @@ ALL = {  # with batch statistics, as keras.io's table of applications counts
     "densenet121": 8_062_504,
     "mobilenetv2": 3_538_984,
     "efficientnetb0": 5_330_571,
+    "resnet50v2": 25_613_800,
+    "efficientnetv2b0": 7_200_312,
+    "efficientnetv2s": 21_612_360,
 }
 MILLIONS = {"vgg16": 138, "vgg19": 144}  # Simonyan & Zisserman, table 2, D and E
 
@@ -165,6 +188,15 @@ OPERATIONS = (
     ("mobilenetv2", 0.3, 0.01, "Sandler et al., table 4"),
     ("efficientnetb0", 0.39, 0.02, "Tan & Le, table 2"),
     ("convnexttiny", 4.456, 0.001, "torchvision, ConvNeXt_Tiny_Weights; the paper: 4.5"),
+    ("convnextsmall", 8.684, 0.001, "torchvision, ConvNeXt_Small_Weights; the paper: 8.7"),
+    ("convnextbase", 15.355, 0.001, "torchvision, ConvNeXt_Base_Weights; the paper: 15.4"),
+    ("resnet50_v1_5", 4.089, 0.001, "torchvision, ResNet50_Weights"),
+    ("resnet101_v1_5", 7.801, 0.001, "torchvision, ResNet101_Weights"),
+    ("resnet152_v1_5", 11.514, 0.001, "torchvision, ResNet152_Weights"),
+    ("efficientnetv2b0", 0.7, 0.05, "Tan & Le, google/automl's table"),
+    ("efficientnetv2s", 8.366, 0.01, "torchvision, EfficientNet_V2_S_Weights; the paper: 8.8"),
+    ("mobilenetv3large", 0.217, 0.01, "torchvision, MobileNet_V3_Large_Weights; the paper: .219"),
+    ("mobilenetv3small", 0.057, 0.02, "torchvision, MobileNet_V3_Small_Weights; the paper: .056"),
 )
 
 
@@ -206,6 +238,13 @@ SHAPES = {
     },
     "efficientnetb0": {"block2b": (56, 56, 24), "block5c": (14, 14, 112), "avg_pool": (1280,)},
     "convnexttiny": {"stem": (56, 56, 96), "stage3_9": (14, 14, 384), "stage4_3": (7, 7, 768)},
+    "convnextbase": {"stem": (56, 56, 128), "stage3_27": (14, 14, 512), "norm": (1024,)},
+    "resnet50_v1_5": {"conv4_6": (14, 14, 1024), "conv5_3": (7, 7, 2048)},
+    "resnet50v2": {"conv2_3": (28, 28, 256), "conv5_3": (7, 7, 2048), "post_relu": (7, 7, 2048)},
+    "efficientnetv2b0": {"block5e": (14, 14, 112), "block6h": (7, 7, 192), "avg_pool": (1280,)},
+    "efficientnetv2s": {"block3d": (48, 48, 64), "block6o": (12, 12, 256), "avg_pool": (1280,)},
+    "mobilenetv3large": {"bneck12": (14, 14, 112), "last_conv": (7, 7, 960), "fc1": (1280,)},
+    "mobilenetv3small": {"bneck8": (14, 14, 48), "last_conv": (7, 7, 576), "fc1": (1024,)},
 }
 
 

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from vista_sql.kernels import InferSpec, ProcessRuntime
 from vista_sql.machine.resources import cores
@@ -27,10 +28,15 @@ from .threads import Threads
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
 CALLS = 3  # inferring or decoding at once, however many threads an engine has: each holds pixels
 
+Key: TypeAlias = tuple[Hashable, str, str, str]
+"""Of a network: what it is, dtype, device, engine."""
 
-def _key(opened: networks.OpenCnn, spec: InferSpec) -> tuple[str, str, str, str]:
-    """Return what tells networks apart."""
-    return opened.identity, spec.dtype, spec.device, spec.engine
+
+def _key(opened: networks.OpenCnn, spec: InferSpec) -> Key:
+    """Return what tells networks apart; shifting and scaling pixels is a part of them."""
+    pixels = opened.cnn.preprocessing
+    what = (opened.identity, pixels.mean, pixels.scale)
+    return what, spec.dtype, spec.device, spec.engine
 
 
 def _never() -> None:
@@ -52,7 +58,7 @@ class Runtime(ProcessRuntime):
         self._lock = threading.Lock()  # of the tables below, never held for long
         self._counters: dict[str, RunCounts] = {}
         self._loading: dict[object, threading.Lock] = {}
-        self._networks: dict[tuple[str, str, str, str], networks.Network | hog.Hog] = {}
+        self._networks: dict[Key, networks.Network | hog.Hog] = {}
         self._outcomes: OrderedDict[Hashable, str | None] = OrderedDict()
         self._stores: dict[tuple[str, int], Store] = {}
         self.threads = Threads(cores())

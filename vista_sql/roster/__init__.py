@@ -107,19 +107,21 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class TorchNames:
-    """How a `.safetensors` file with torchvision's and timm's names fills the network.
+    """How a `.safetensors` file with one publisher's names fills the network."""
 
-    Without `modules` no such file does, for the reason `refused`, which completes "… because".
-    """
-
-    modules: dict[str, str] = field(default_factory=dict)  # torch module → the network's layer
+    modules: dict[str, str]  # torch module → the network's layer
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Tensors that are no module's → the network's layer, which has that variable alone."""
     unused: tuple[str, ...] = ()  # beginnings of names of tensors that no layer needs
     flattened: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Dense layers → (channels, height, width) of the map below, which torch flattens in that
     order."""
     others: dict[str, str] = field(default_factory=dict)
     """Tensors that only another network's file has → why that one does not fit."""
-    refused: str = "only Keras's files are known to fit it"
+    preprocessing: Preprocessing | None = None
+    """Of the publisher, where no file beside the weights says it; None: the CNN's."""
+    inside: Preprocessing | None = None
+    """What the network itself does to its pixels and the publisher's leaves to preprocessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,10 @@ class Cnn:
     preprocessing: Preprocessing
     build: Callable[[], Network] = field(repr=False)
     weights: dict[str, WeightsFile] = field(default_factory=dict)  # 'imagenet', 'bundled' …
-    torch_names: TorchNames = TorchNames()
+    torch_names: tuple[TorchNames, ...] = ()  # of the publishers whose files fit
+    torch_refused: str = "only Keras's files are known to fit it"
+    """Why none does, where there are no names; completes "no .safetensors file fits … because"."""
+    torch_instead: str = ""  # the CNN that they fit
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
     catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
     granule: int = GRANULE

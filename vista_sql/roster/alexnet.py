@@ -58,14 +58,17 @@ CNN = Cnn(
     ),
     build=_build,
     weights={},  # Keras publishes none
-    torch_names=TorchNames(
-        # as converters of Caffe's file write it: Caffe's names, whose axes are torch's
-        modules={name: name for name in _LEARNED},
-        flattened={"fc6": (256, 6, 6)},
-        others={
-            "features.0.weight": "it holds torchvision's AlexNet, another network than the paper's "
-            "(64 filters in its first layer, no groups, no response normalisation); fitting is "
-            "Caffe's bvlc_alexnet, converted with its own names conv1.weight … fc8.bias"
-        },
+    torch_names=(
+        TorchNames(
+            # as converters of Caffe's file write it: Caffe's names, whose axes are torch's
+            modules={name: name for name in _LEARNED},
+            flattened={"fc6": (256, 6, 6)},
+            others={
+                "features.0.weight": "it holds torchvision's AlexNet, another network than the "
+                "paper's (64 filters in its first layer, no groups, no response normalisation); "
+                "fitting is Caffe's bvlc_alexnet, converted with its own names conv1.weight … "
+                "fc8.bias"
+            },
+        ),
     ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from vista_sql.roster import Cnn, Network, TorchNames
-from vista_sql.roster.parts.published import tf_mode
+from vista_sql.roster.parts.published import tf_mode, torchvision
 
 Tensor: TypeAlias = Any
 
@@ -36,6 +36,11 @@ _PARTS = {
     "5x5": "branch3.1",
     "pool_proj": "branch4.1",
 }
+
+_PIXELS = tf_mode(
+    "torchvision, GoogLeNet_Weights.IMAGENET1K_V1: transform_input turns ImageNet's mean and "
+    "deviation into 0.5 and 0.5"
+)
 
 
 def _build() -> Network:
@@ -98,7 +103,9 @@ def _torch_names() -> TorchNames:
     modules = {"fc": "fc1000"}
     for theirs, ours in places.items():
         modules |= {f"{theirs}.conv": f"{ours}_conv", f"{theirs}.bn": f"{ours}_bn"}
-    return TorchNames(modules, unused=("aux1.", "aux2."))
+    return TorchNames(
+        modules, unused=("aux1.", "aux2."), preprocessing=torchvision(_PIXELS, shorter_side=256)
+    )
 
 
 CNN = Cnn(
@@ -111,10 +118,7 @@ CNN = Cnn(
     aliases={"conv1": "conv1_relu", "conv2": "conv2_relu"},
     feature_layers=("inception_4e", "inception_5a", "inception_5b", "avg_pool", "fc1000"),
     counted_layers=("inception_4e", "inception_5a", "inception_5b", "avg_pool", "fc1000"),
-    preprocessing=tf_mode(
-        "torchvision, GoogLeNet_Weights.IMAGENET1K_V1: transform_input turns ImageNet's mean and "
-        "deviation into 0.5 and 0.5"
-    ),
+    preprocessing=_PIXELS,
     build=_build,
-    torch_names=_torch_names(),
+    torch_names=(_torch_names(),),
 )

@@ -21,7 +21,7 @@ CNN = Cnn(
     feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
     counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
     preprocessing=CAFFE,
-    build=partial(resnets.bottleneck_network, "ResNet101", "resnet101"),
+    build=partial(resnets.keras_network, "ResNet101", "resnet101"),
     weights={
         # file name, place and hash: keras/src/applications/resnet.py
         "imagenet": keras_file(
@@ -30,5 +30,6 @@ CNN = Cnn(
             md5="f1aeb4b969a6efcfb50fad2f0c20cfc5",
         ),
     },
-    torch_names=resnets.BOTTLENECKS_DIFFER,
+    torch_refused=resnets.BOTTLENECKS_DIFFER,
+    torch_instead="resnet101_v1_5",
 )

@@ -21,7 +21,7 @@ CNN = Cnn(
     feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
     counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
     preprocessing=CAFFE,
-    build=partial(resnets.bottleneck_network, "ResNet152", "resnet152"),
+    build=partial(resnets.keras_network, "ResNet152", "resnet152"),
     weights={
         # file name, place and hash: keras/src/applications/resnet.py
         "imagenet": keras_file(
@@ -30,5 +30,6 @@ CNN = Cnn(
             md5="100835be76be38e30d865e96f2aaae62",
         ),
     },
-    torch_names=resnets.BOTTLENECKS_DIFFER,
+    torch_refused=resnets.BOTTLENECKS_DIFFER,
+    torch_instead="resnet152_v1_5",
 )

@@ -9,6 +9,7 @@ from vista_sql.roster.parts import resnets
 from vista_sql.roster.parts.published import torch_mode
 
 _BLOCKS = (2, 2, 2, 2)
+_PIXELS = torch_mode("torchvision, ResNet18_Weights.IMAGENET1K_V1's transforms")
 
 CNN = Cnn(
     name="resnet18",
@@ -20,7 +21,7 @@ CNN = Cnn(
     aliases=resnets.aliases(_BLOCKS),
     feature_layers=(*resnets.last_blocks(_BLOCKS), "avg_pool", "fc6"),
     counted_layers=(*resnets.last_blocks(_BLOCKS), "fc6"),
-    preprocessing=torch_mode("torchvision, ResNet18_Weights.IMAGENET1K_V1's transforms"),
-    build=partial(resnets.basic_network, _BLOCKS, "resnet18"),
-    torch_names=resnets.basic_torch_names(_BLOCKS),
+    preprocessing=_PIXELS,
+    build=partial(resnets.torch_network, _BLOCKS, resnets.BASIC, "resnet18"),
+    torch_names=resnets.torch_names(_BLOCKS, resnets.BASIC, _PIXELS),
 )

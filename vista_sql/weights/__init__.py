@@ -17,16 +17,17 @@ from typing import Literal
 
 from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
-from vista_sql.roster import Cnn, Network, Preprocessing, WeightsFile, networks
+from vista_sql.roster import Cnn, Network, WeightsFile, networks
 from vista_sql.roster.networks import NetworkData, Variable
-from vista_sql.weights import described, onnx_files, own_networks
+from vista_sql.weights import described, onnx_files, own_networks, safetensors
 from vista_sql.weights.checksums import Digests, digests, read_digests
 from vista_sql.weights.described import Array, Description
 from vista_sql.weights.onnx_files import UNSAID, Pixels
+from vista_sql.weights.published import preprocessing as preprocessing
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors")
+SUFFIXES = (".weights.h5", ".h5", ".hdf5", ".keras", safetensors.SUFFIX)
 COPIED_BYTES = 1 << 20  # at a time
 DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
@@ -106,10 +107,12 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
             raise WeightsError(f"weights file {weights!r} is none of {', '.join(SUFFIXES)}")
         known = (*cnn.weights, "random", "the path of a file")
         raise UnknownNameError("weights", weights, known, where=f"cnn {cnn.name!r}")
-    if name.endswith(".safetensors") and not cnn.torch_names.modules:
+    if name.endswith(safetensors.SUFFIX) and not cnn.torch_names:
+        remedy = f"give weights => one of Keras's files or {_offer(cnn)}"
+        if cnn.torch_instead:
+            remedy = f"say cnn => {cnn.torch_instead!r}, whose network they fit, or {remedy}"
         raise WeightsError(
-            f"no .safetensors file fits {cnn.title}, because {cnn.torch_names.refused}; give "
-            f"weights => one of Keras's files or {_offer(cnn)}"
+            f"no .safetensors file fits {cnn.title}, because {cnn.torch_refused}; {remedy}"
         )
     if not path.is_file():
         raise WeightsError(
@@ -123,17 +126,6 @@ def _within(cnn: Cnn) -> str:
     """Return what tells weights in a user's own network from the same in another of its name."""
     is_file = cnn.name.lower().endswith(".keras")
     return f" in {digests(cnn.name).sha256}" if is_file else ""
-
-
-def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
-    """Return how some weights of `cnn` want their images, without fetching or checking them.
-
-    Args:
-        cnn: the CNN that the weights are for.
-        weights: as `resolve` takes them.
-    """
-    del weights  # of none that is known its publisher says more than its CNN does
-    return cnn.preprocessing
 
 
 def available(cnn: Cnn) -> tuple[str, ...]:
@@ -263,11 +255,11 @@ def load_arrays(cnn: Cnn, choice: WeightsChoice) -> dict[str, Array]:
 def _values(
     network: Description, cnn: Cnn, choice: WeightsChoice
 ) -> Iterator[tuple[Variable, Array]]:
-    from vista_sql.weights import hdf5, random_weights, safetensors
+    from vista_sql.weights import hdf5, random_weights
 
     if choice.path is None:
         return random_weights.draw(network, choice.seed, cnn.preprocessing)
-    if choice.path.lower().endswith(".safetensors"):
+    if choice.path.lower().endswith(safetensors.SUFFIX):
         return safetensors.read(network, cnn, choice.path)
     return hdf5.read(network, cnn.name, choice.path)
 

@@ -17,6 +17,7 @@ KERAS_KINDS: Mapping[str, str] = {
     "BatchNorm": "BatchNormalization",
     "LayerNorm": "LayerNormalization",
     "Rescale": "Rescaling",
+    "Standardize": "Normalization",
 }
 """A step's operation → the class of the layer, where they are called differently."""
 
@@ -31,7 +32,8 @@ class Call:
         inputs: the calls that it reads, each with the channels of what it reads.
         variables: the layer's.
         activation: Keras's name of it; "": none, or not known.
-        scale: what the values are multiplied with; None: the layer is no Rescaling.
+        scale: what the values are multiplied with, and then …
+        offset: … what is added; None: the layer does not, or with numbers that are variables.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Call:
     variables: tuple[Variable, ...]
     activation: str
     scale: Array | None
+    offset: Array | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,28 +115,32 @@ def _use_call(
 ) -> Call:
     inputs = tuple((name, channels[name, place]) for name, place in use.inputs)
     if use.node is None:
-        return Call(use.name, "", inputs, (), "", None)
+        return Call(use.name, "", inputs, (), "", None, None)
     layer, kind = use.layer, type(use.layer).__name__
     weights = getattr(layer, "weights", ())  # an operation that is no layer has none
     activation = getattr(getattr(layer, "activation", None), "__name__", "")
     if kind == "ReLU":
         activation = _relu(layer.max_value)
-    return Call(
-        use.name,
-        kind,
-        inputs,
-        tuple(_variable(one, "", known) for one in weights),
-        activation,
-        layer.scale if kind == "Rescaling" else None,
-    )
+    scale, offset = None, None
+    if kind == "Rescaling":
+        scale, offset = layer.scale, layer.offset
+    elif kind == "Normalization" and not weights and not layer.invert:
+        scale, offset = _standardizing(layer.mean, layer.variance)
+    variables = tuple(_variable(one, "", known) for one in weights)
+    return Call(use.name, kind, inputs, variables, activation, scale, offset)
 
 
 def _step_call(step: StepRow, by_path: Mapping[str, Variable], channels: Mapping[str, int]) -> Call:
     activation = step.fields.get("activation", "")
     if step.kind == "Relu":
         activation = _relu(step.fields.get("max_value"))
-    scale = step.fields["scale"]["constant"] if step.kind == "Rescale" else None
-    named = [one["of"] for one in step.fields.values() if isinstance(one, dict) and "of" in one]
+    constants = [one["constant"] for one in step.fields.values() if "constant" in _parts(one)]
+    named = [one["of"] for one in step.fields.values() if "of" in _parts(one)]
+    scale, offset = None, None
+    if step.kind == "Rescale":
+        scale, offset = constants
+    elif step.kind == "Standardize" and constants:
+        scale, offset = _standardizing(*constants)
     return Call(
         step.name,
         KERAS_KINDS.get(step.kind, step.kind),
@@ -141,7 +148,20 @@ def _step_call(step: StepRow, by_path: Mapping[str, Variable], channels: Mapping
         tuple(by_path[path] for path in named),
         activation,
         scale,
+        offset,
     )
+
+
+def _parts(field: Any) -> Mapping[str, Any]:
+    return field if isinstance(field, dict) else {}
+
+
+def _standardizing(mean: Array, variance: Array) -> tuple[Array, Array]:
+    """Return (… - mean) / deviation as a scale and an offset."""
+    import numpy as np
+
+    deviation = np.sqrt(np.asarray(variance, np.float64))
+    return 1 / deviation, -np.asarray(mean, np.float64) / deviation
 
 
 def _relu(max_value: float | None) -> str:

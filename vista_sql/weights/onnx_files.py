@@ -114,6 +114,7 @@ def _cnn(path: str, stamp: tuple[int, ...], said: Published | None, pixels: Pixe
     told = _told(path, stamp, _sides(said))
     height, width, channels = told["input"]
     layers = tuple(map(_layer, told["layers"]))
+    said = published(path, (height, width, channels))  # of that size
     known = None if said is None else said.preprocessing
     if known is None and told["takes_bytes"]:
         source = "pixels as they are: the network takes whole numbers, and scales them itself"

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from vista_sql.errors import WeightsError
-from vista_sql.roster import Preprocessing
+from vista_sql.roster import Cnn, Preprocessing
+from vista_sql.weights import safetensors
 
 Sides: TypeAlias = tuple[int, int]
 """(height, width), in pixels."""
+
+Shape: TypeAlias = tuple[int, int, int]
+"""(height, width, channels)."""
 
 PREPROCESSOR = "preprocessor_config.json"
 CONFIG = "config.json"
@@ -43,11 +47,34 @@ class Published:
     size: Sides | None  # of the network's input; None: it does not say
 
 
-def published(path: str | Path) -> Published | None:
+def preprocessing(cnn: Cnn, weights: str | None = None) -> Preprocessing:
+    """Return how the weights of `cnn` want their images, without fetching or checking them.
+
+    As their publisher says in a file beside them, else as the source of their names does.
+
+    Args:
+        cnn: the CNN that the weights are for.
+        weights: as `vista_sql.weights.resolve` takes them.
+
+    Raises:
+        WeightsError: the file, or what is said beside it, is damaged.
+    """
+    path = Path(weights or "").expanduser().absolute()
+    is_torchs = path.name.lower().endswith(safetensors.SUFFIX) and path.is_file()
+    if not is_torchs or not cnn.torch_names:
+        return cnn.preprocessing  # `resolve` says what is wrong with a file that is none
+    names = safetensors.names_in(safetensors.read_header(str(path), cnn.name), cnn)
+    said = published(path, cnn.input_shape)
+    wanted = names.preprocessing or cnn.preprocessing if said is None else said.preprocessing
+    return wanted if names.inside is None else outside(wanted, names.inside)
+
+
+def published(path: str | Path, shape: Shape | None = None) -> Published | None:
     """Return what is said beside a file of weights or a network; None: nothing is.
 
     Args:
         path: the file. What is said lies in its folder; of `onnx/model.onnx` also in the one above.
+        shape: of the network's input, where it is known: timm has another crop for another size.
 
     Raises:
         WeightsError: it is damaged, or asks for what is not done here.
@@ -55,10 +82,21 @@ def published(path: str | Path) -> Published | None:
     folder = Path(path).absolute().parent
     for place in (folder, folder.parent) if folder.name == "onnx" else (folder,):
         if (file := place / PREPROCESSOR).is_file():
-            return _of_transformers(_Config(file, _read(file)))
+            return _of_transformers(_Config(file, _read(file), shape))
         if (file := place / CONFIG).is_file() and (values := _timm(_read(file))) is not None:
-            return _of_timm(_Config(file, values))
+            return _of_timm(_Config(file, values, shape))
     return None
+
+
+def outside(whole: Preprocessing, inside: Preprocessing) -> Preprocessing:
+    """Return the part of a preprocessing that is left where the network itself does `inside`.
+
+    It shifts and scales pixels so that (… - mean) × scale of `inside` makes them those of `whole`.
+    """
+    ratios = [one / own for one, own in zip(whole.scale, inside.scale, strict=True)]
+    shifts = zip(whole.mean, inside.mean, ratios, strict=True)
+    means = (mean - own / ratio for mean, own, ratio in shifts)
+    return replace(whole, mean=tuple(means), scale=tuple(ratios))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +105,7 @@ class _Config:
 
     file: Path
     values: Mapping[str, Any]
+    shape: Shape | None  # of the network's input; None: not known
 
     def error(self, name: str, known: str) -> WeightsError:
         """Return the error about a value."""
@@ -94,13 +133,13 @@ class _Config:
         return float(value)
 
     def per_channel(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-        """Return a number for each of 3 channels, or of 1."""
+        """Return a number for each channel."""
         value = self.values.get(name)
-        if value is None:
-            return default
-        is_list = isinstance(value, list) and len(value) in (1, 3)
+        value = list(default) if value is None else value
+        channels = (1, 3) if self.shape is None else (self.shape[2],)
+        is_list = isinstance(value, list) and len(value) in channels
         if not is_list or not all(map(_is_number, value)):
-            raise self.error(name, "a list of 3 numbers, or of 1")
+            raise self.error(name, f"a list of {' or '.join(map(str, channels))} numbers")
         return tuple(map(float, value))
 
     def filter(self, name: str, default: str) -> Literal["triangle", "bicubic"]:
@@ -124,16 +163,26 @@ class _Config:
                 return value if isinstance(value, int) else (value[0], value[1])
         raise self.error(name, "pixels, {height, width} or {shortest_edge}")
 
+    def image_sides(self, name: str) -> Sides | None:
+        """Return the height and width of an input of (channels, height, width)."""
+        match self.values.get(name):
+            case None:
+                return None
+            case [int(), int(), int()] as shape if _is_length(shape):
+                return shape[1], shape[2]
+        raise self.error(name, "[channels, height, width]")
+
     def pixels(
         self, mean: tuple[float, ...], deviation: tuple[float, ...], factor: float, order: str
     ) -> dict[str, Any]:
         """Return how pixels × factor become (… - mean) / deviation, as `Preprocessing` says it."""
         if len(mean) != len(deviation) or min(deviation) <= 0:
             raise self.error("std" if "std" in self.values else "image_std", "one above 0 per mean")
+        white = round(1 / factor, 9)  # 255, and not a little more
         return {
             "order": "gray" if len(mean) == 1 else order,
-            "mean": tuple(round(one / factor, 6) for one in mean),
-            "scale": tuple(factor / one for one in deviation),
+            "mean": tuple(round(white * one, 6) for one in mean),
+            "scale": tuple(1 / (white * one) for one in deviation),
         }
 
 
@@ -164,29 +213,34 @@ def _transformers_fit(config: _Config) -> tuple[dict[str, Any], Sides | None]:
     size, share = config.edge_or_sides("size"), config.above_zero("crop_pct", 0, most=1)
     cut = None
     if config.flag("do_center_crop", default=False):
-        cut = config.edge_or_sides("crop_size") or size
-        cut = (cut, cut) if isinstance(cut, int) else cut
-    if isinstance(size, int) and not isinstance(config.values["size"], dict) and not cut:
-        size = size if share else (size, size)  # as its first versions wrote both sides
-    if isinstance(size, int) and share and not cut and size >= WARPED_FROM:
-        size = (size, size)
+        cut = _sides(config.edge_or_sides("crop_size") or size)
+    if isinstance(size, int) and cut is None:
+        is_edge = isinstance(config.values["size"], dict)  # at first it was both sides
+        size = _sides(size) if (size >= WARPED_FROM if share else not is_edge) else size
     if isinstance(size, tuple):
         if cut not in (None, size):
             raise config.error("crop_size", "size's own where that has both sides")
         return {"fit": "stretch"}, size
-    if cut is not None and size is not None:
+    if size is None and cut is None and not share:
+        return {}, None
+    if size is not None and cut is not None:
         share = min(cut) / size
         if share > 1:
             raise config.error("crop_size", "what lies within size")
-    if size is None and cut is None and not share:
-        return {}, None
-    sides = cut or (None if size is None else (size, size))
-    return {"fit": "crop", "crop_pct": share or 1.0}, sides
+    return {"fit": "crop", "crop_pct": share or 1.0}, cut or _sides(size)
+
+
+def _sides(size: int | Sides | None) -> Sides | None:
+    """Return both sides; of an edge a square's."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def _of_timm(config: _Config) -> Published:
     """Read what timm's `transforms_imagenet_eval` does."""
     share = config.above_zero("crop_pct", CROP_PCT, most=1)
+    size, tested = config.image_sides("input_size"), config.image_sides("test_input_size")
+    if config.shape is not None and config.shape[:2] == tested != size:
+        share = config.above_zero("test_crop_pct", share, most=1)
     mode = config.values.get("crop_mode") or "center"
     if mode not in ("center", "squash", "border") or (mode != "center" and share < 1):
         raise config.error("crop_mode", "'center', or with crop_pct 1 'squash' and 'border'")
@@ -200,17 +254,8 @@ def _of_timm(config: _Config) -> Published:
             crop_pct=share,
             source=f"{CONFIG}, as timm writes it",
         ),
-        _timm_size(config),
+        size,
     )
-
-
-def _timm_size(config: _Config) -> Sides | None:
-    match config.values.get("input_size"):
-        case None:
-            return None
-        case [int(), int(), int()] as sides if _is_length(sides):
-            return sides[1], sides[2]
-    raise config.error("input_size", "[channels, height, width]")
 
 
 def _timm(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -234,8 +279,9 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < LARGEST  # neither NaN nor infinite, which JSON has too
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < LARGEST  # neither NaN nor infinite, which JSON has too
 
 
 def _is_length(value: int | list[int]) -> bool:

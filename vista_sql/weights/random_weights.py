@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from vista_sql.roster import Preprocessing
-from vista_sql.roster.networks import Variable, Weighted
+from vista_sql.roster.networks import Variable, leaves
 from vista_sql.weights.described import Array, Call, Description
 
 PIXEL_VARIANCE = (256**2 - 1) / 12  # of a byte all of whose values are equally likely
@@ -46,7 +46,7 @@ def draw(
     import numpy as np
 
     depthwise = {
-        one.variables[0] for one in _leaves(network.layers) if one.kind == "DepthwiseConv2D"
+        one.variables[0] for one in leaves(network.layers) if one.kind == "DepthwiseConv2D"
     }
     for number, variable in enumerate(network.variables):
         shape = variable.shape
@@ -126,6 +126,10 @@ def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def _hard_sigmoid(x: Array) -> Array:
+    return (x / 6 + 0.5).clip(min=0, max=1)
+
+
 def _gelu(x: Array) -> Array:
     return x * _sigmoid(1.702 * x)  # Hendrycks & Gimpel, arXiv:1606.08415, section 2
 
@@ -136,6 +140,8 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": lambda x: x * _sigmoid(x),
     "gelu": _gelu,
     "sigmoid": _sigmoid,
+    "hard_silu": lambda x: x * _hard_sigmoid(x),
+    "hard_sigmoid": _hard_sigmoid,
 }
 
 
@@ -163,22 +169,17 @@ def _joined(call: Call, below: Sequence[Expected]) -> Expected:
 def _rescaled(call: Call, below: Sequence[Expected]) -> Expected:
     import numpy as np
 
-    scale = np.asarray(call.scale, np.float64)
+    if call.scale is None:
+        return below[0]
+    scale, offset = (np.asarray(one, np.float64) for one in (call.scale, call.offset))
     mean, square = below[0]
-    return Expected(float(mean * np.mean(scale)), float(square * np.mean(scale**2)))
+    after = (scale**2 * square, 2 * scale * offset * mean, offset**2)
+    return Expected(float(np.mean(scale * mean + offset)), float(np.mean(sum(after))))
 
 
 _COMBINED: dict[str, Callable[[Call, Sequence[Expected]], Expected]] = {
     "Add": _sum,
     "Multiply": _product,
     "Rescaling": _rescaled,
+    "Normalization": _rescaled,
 }
-
-
-def _leaves(layers: Iterable[Weighted]) -> Iterator[Weighted]:
-    """Yield the layers, and instead of an inner network those in it."""
-    for layer in layers:
-        if layer.inner:
-            yield from _leaves(layer.inner)
-        else:
-            yield layer

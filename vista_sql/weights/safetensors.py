@@ -7,14 +7,14 @@ The format (github.com/huggingface/safetensors): the header's length as 8 bytes,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from vista_sql.errors import WeightsError
-from vista_sql.roster import Cnn
-from vista_sql.roster.networks import Variable
+from vista_sql.roster import Cnn, TorchNames
+from vista_sql.roster.networks import Variable, Weighted, leaves
 from vista_sql.weights.described import Array, Description
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -27,7 +27,9 @@ SUFFIXES = {  # our variable → torch's
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+SUFFIX = ".safetensors"
 COUNTER = "num_batches_tracked"  # a torch batch norm counts its batches; inference does not ask
+CHANNELWISE = ("DepthwiseConv2D", "LayerScale")  # classes of layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +48,53 @@ def read(network: Description, cnn: Cnn, path: str) -> Iterator[tuple[Variable, 
     Raises:
         WeightsError: the file is damaged or of another network.
     """
-    tensors, names = read_header(path, cnn.name), cnn.torch_names
+    tensors = read_header(path, cnn.name)
+    names = names_in(tensors, cnn)
     for name, why in names.others.items():
         if name in tensors:
             raise WeightsError(f"weights file {path} is not of {cnn.name}: {why}")
     unread = dict(tensors)
     values: list[tuple[Variable, Array]] = []
-    layers = {layer.name: layer for layer in network.layers}
-    for module, layer_name in names.modules.items():
-        for variable in layers[layer_name].variables:
-            name = f"{module}.{SUFFIXES[variable.name]}"
-            tensor = unread.pop(name, None)
-            if tensor is None:
-                raise WeightsError(
-                    f"weights file {path} is not of {cnn.name}: it has no tensor {name!r}, which "
-                    f"layer {layer_name!r} needs"
-                )
-            array = converted(_read(path, tensor, name), names.flattened.get(layer_name))
-            if array.shape != variable.shape:
-                raise WeightsError(
-                    f"weights file {path} is not of {cnn.name}: layer {layer_name!r} needs "
-                    f"{variable.shape}, and the file has {tensor.shape} in {name!r}"
-                )
-            values.append((variable, array))
+    layers = {layer.name: layer for layer in leaves(network.layers)}
+    for name, layer, variable in _wanted(names, layers):
+        tensor = unread.pop(name, None)
+        if tensor is None:
+            raise WeightsError(
+                f"weights file {path} is not of {cnn.name}: it has no tensor {name!r}, which "
+                f"layer {layer.name!r} needs"
+            )
+        array = converted(
+            _read(path, tensor, name), names.flattened.get(layer.name), layer.kind in CHANNELWISE
+        )
+        if array.shape != variable.shape:
+            raise WeightsError(
+                f"weights file {path} is not of {cnn.name}: layer {layer.name!r} needs "
+                f"{variable.shape}, and the file has {tensor.shape} in {name!r}"
+            )
+        values.append((variable, array))
     for name in unread:
         if not name.endswith(COUNTER) and not name.startswith(names.unused):
             raise WeightsError(
                 f"weights file {path} is not of {cnn.name}: the file also has a tensor {name!r}"
             )
     yield from values
+
+
+def names_in(tensors: Iterable[str], cnn: Cnn) -> TorchNames:
+    """Return by whose names a file calls its tensors: those of which it has the most."""
+    known = frozenset(tensors)
+    return max(cnn.torch_names, key=lambda one: sum(f"{m}.weight" in known for m in one.modules))
+
+
+def _wanted(
+    names: TorchNames, layers: Mapping[str, Weighted]
+) -> Iterator[tuple[str, Weighted, Variable]]:
+    """Yield each tensor that is needed, with the layer and the variable that it fills."""
+    for module, layer in names.modules.items():
+        for variable in layers[layer].variables:
+            yield f"{module}.{SUFFIXES[variable.name]}", layers[layer], variable
+    for name, layer in names.parameters.items():
+        yield name, layers[layer], layers[layer].variables[0]
 
 
 def read_header(path: str, cnn: str) -> dict[str, Tensor]:
@@ -128,14 +148,20 @@ def _read(path: str, tensor: Tensor, name: str) -> Array:
     return values.astype(np.float32, copy=False).reshape(tensor.shape)
 
 
-def converted(array: Array, below: tuple[int, int, int] | None) -> Array:
+def converted(array: Array, below: tuple[int, int, int] | None, channelwise: bool = False) -> Array:
     """Return torch's axes as Keras's: (filters, channels, height, width) and (units, values).
 
-    `below` is (channels, height, width) of the map that torch flattens into the values.
+    Args:
+        array: as torch has it.
+        below: (channels, height, width) of the map that torch flattens into the values.
+        channelwise: of a layer that computes each channel by itself: (channels, 1, height, width),
+            or a number for each, (channels, 1, 1).
     """
     if below is not None and array.ndim == 2 and array.shape[1] == prod(below):
         maps = array.reshape(-1, *below).transpose(2, 3, 1, 0)
         return maps.reshape(prod(below), -1)
     if array.ndim == 4:
-        return array.transpose(2, 3, 1, 0)
+        return array.transpose(2, 3, 0, 1) if channelwise else array.transpose(2, 3, 1, 0)
+    if array.ndim == 3 and channelwise and array.shape[1:] == (1, 1):
+        return array.reshape(-1)
     return array.T if array.ndim == 2 else array

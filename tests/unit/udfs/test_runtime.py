@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fake_networks
 import pyarrow as pa
 import pytest
+import toys
 from vista_sql.udfs.passes import runtime as runtimes
 from vista_sql.udfs.passes.runtime import Runtime
 
@@ -41,6 +44,23 @@ def test_a_call_sees_the_same_runtime_with_a_check_of_its_own():
     assert runtime.counters("r").batches == 2
     assert view.threads.decoders() is runtime.threads.decoders()
     assert view.trainings is runtime.trainings
+    runtime.close()
+
+
+def test_a_network_is_loaded_once_for_each_scale_of_its_pixels():
+    changes = {1: {}, 2: {"resize": "bicubic"}, 3: {"scale": (0.5,) * 3}}
+
+    def opened(spec):
+        found = toys.open_toy(spec)
+        pixels = replace(found.cnn.preprocessing, **changes[spec.seed])
+        return replace(found, cnn=replace(found.cnn, preprocessing=pixels))
+
+    runtime = Runtime(open_cnn=opened)
+    plain, resized, scaled = (
+        runtime.network(InferSpec("residual", ("top",), seed=seed)) for seed in changes
+    )
+    assert plain is resized
+    assert scaled is not plain
     runtime.close()
 
 

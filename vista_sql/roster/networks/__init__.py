@@ -8,7 +8,7 @@ field that is a weight names its variable, `<layer>/<variable>`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -104,6 +104,15 @@ def written(network: NetworkData) -> str:
     steps = ",\n".join(json.dumps(_step_row(step)) for step in network.steps)
     output = json.dumps(network.output)
     return f'{{"output": {output}, "layers": [\n{layers}\n], "steps": [\n{steps}\n]}}\n'
+
+
+def leaves(layers: Iterable[Weighted]) -> Iterator[Weighted]:
+    """Yield the layers, and instead of an inner network those in it."""
+    for layer in layers:
+        if layer.inner:
+            yield from leaves(layer.inner)
+        else:
+            yield layer
 
 
 def _layer(row: Mapping[str, Any], prefix: str) -> Weighted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vista_sql.roster import Preprocessing, WeightsFile
 
 KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -30,6 +32,19 @@ def tf_mode(source: str) -> Preprocessing:
 def as_they_are(source: str) -> Preprocessing:
     """Return RGB pixels from 0 to 255: the network scales them itself."""
     return Preprocessing("rgb", (0.0,) * 3, (1.0,) * 3, source=source)
+
+
+def torchvision(pixels: Preprocessing, shorter_side: int, side: int = 224) -> Preprocessing:
+    """Return torchvision's transforms: the shorter side to so many pixels, then the centre.
+
+    torchvision/transforms/_presets.py, ImageClassification.
+    """
+    return replace(pixels, resize="triangle", fit="crop", crop_pct=side / shorter_side)
+
+
+def timm(pixels: Preprocessing, crop_pct: float) -> Preprocessing:
+    """Return timm's transforms: the shorter side to side / crop_pct, bicubic, then the centre."""
+    return replace(pixels, resize="bicubic", fit="crop", crop_pct=crop_pct)
 
 
 def keras_file(folder: str, file: str, md5: str) -> WeightsFile:
