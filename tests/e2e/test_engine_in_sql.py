@@ -55,8 +55,8 @@ def test_the_store_keeps_engines_apart(fresh_db, tmp_path):
 def test_a_plan_says_who_runs_the_network_and_why(fresh_db, monkeypatch):
     text = "SELECT fc6 FROM TRANSFER(cnn => 'lenet5')"
     fact = f"SELECT detail, why FROM VISTA_EXPLAIN($${text}$$) WHERE item = 'engine'"
-    assert rows(fresh_db, fact) == [{"detail": "tensorflow", "why": "the reference"}]
-    assert "  engine: tensorflow (the reference)" in fresh_db.explain(text)
+    assert rows(fresh_db, fact) == [{"detail": "openvino", "why": "the faster one on a CPU"}]
+    assert "  engine: openvino (the faster one on a CPU)" in fresh_db.explain(text)
     monkeypatch.setenv("VISTA_SQL_ENGINE", "tensorflow")
     assert rows(fresh_db, fact)[0]["why"] == "as given: VISTA_SQL_ENGINE"
     fresh_db.query("SET VARIABLE vista_engine = 'openvino'")

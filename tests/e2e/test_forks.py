@@ -16,10 +16,10 @@ import json, multiprocessing, sys
 sys.path.insert(0, sys.argv[1])
 import foods, vista_sql
 HOG = "SELECT hog FROM TRANSFER(cnn => 'hog')"
-TENSORFLOW = "SELECT fc6 FROM TRANSFER(cnn => 'lenet5')"
+NETWORK = "SELECT fc6 FROM TRANSFER(cnn => 'lenet5')"
 db = foods.connect()
 vista_sql.attach(db.con)
-db.query(HOG).arrow(), db.query(TENSORFLOW).arrow(), vista_sql.query("SELECT 1").arrow()
+db.query(HOG).arrow(), db.query(NETWORK).arrow(), vista_sql.query("SELECT 1").arrow()
 
 def child(asked, said):
     try:
@@ -46,12 +46,13 @@ SAID = {
     "vista_sql.query(HOG, db.con)": OTHER,
     "db.explain(HOG)": OTHER,
     "db.con.sql(HOG).fetchall()": OTHER,
-    "foods.connect().query(TENSORFLOW).arrow()": "HostError: TensorFlow was loaded before ",
+    "foods.connect().query(NETWORK).arrow()": "was loaded before this process was forked",
 }
 
 
-@pytest.mark.parametrize("store", ["false", "kept"])
-def test_a_forked_process(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("store", "engine"), [("false", "tensorflow"), ("kept", "openvino")])
+def test_a_forked_process(store, engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("VISTA_SQL_ENGINE", engine)
     monkeypatch.setenv("VISTA_SQL_STORE", store if store == "false" else str(tmp_path / store))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, HERE, json.dumps([*SAID])],

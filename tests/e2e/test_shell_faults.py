@@ -425,7 +425,7 @@ if "worker" in sys.orig_argv:
 def test_noise_and_a_missing_tensorflow(shell, tmp_path):
     """2 MiB of noise on the worker's stdout and stderr are a log; the error says what to install."""
     (tmp_path / "sitecustomize.py").write_text(NOISE)
-    with of_shells.shells(PYTHONPATH=str(tmp_path)) as noisy:
+    with of_shells.shells(PYTHONPATH=str(tmp_path), VISTA_SQL_ENGINE="tensorflow") as noisy:
         image = f"'(SELECT 1 AS id, content AS image FROM read_blob(''{shell.folder}/one.png''))'"
         for _ in range(3):
             (row,) = noisy.rows(
