@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import cv2
@@ -213,3 +214,21 @@ def test_weights_bring_how_they_want_images_and_a_statement_is_stronger(db, expe
     np.testing.assert_array_equal(own, expected(Framing("triangle", "crop", 0.5)))
     given = np.array([row["f6"] for row in rows(db, by(resize="bilinear"))], np.float32)
     np.testing.assert_array_equal(given, expected(Framing("bilinear", "crop", 0.5)))
+
+
+def test_a_model_of_an_earlier_version_goes_on_as_it_was_trained(db):
+    """It had one way: it wrote 'bilinear', and no fit."""
+    assert trained(db, "early", ", resize => 'bilinear'")
+    predict = (
+        "SELECT probability FROM VISTA_PREDICT('early/f6', images => 'photos', "
+        "structured => 'labels') ORDER BY id"
+    )
+    expected = rows(db, predict)
+    (home,) = db.con.execute("SELECT getvariable('vista_home')").fetchone()
+    file = Path(home, "models", "early", "1", "model.json")
+    document = json.loads(file.read_text())
+    (transfer,) = document["provenance"]["transfers"]
+    for name in ("fit", "crop_pct"):
+        del transfer["preprocessing"][name]
+    file.write_text(json.dumps(document))
+    assert rows(db, predict) == expected

@@ -392,7 +392,7 @@ def _engine_bytes(workload: Workload, batch_rows: int, sink: Sink) -> int:
     row = feature_bytes(workload)
     chunk, read = batch_rows * row, _pinned_bytes(workload)
     if sink == "parquet":
-        return read + 2 * ENGINE_BYTES + 8 * max(row * row_group_rows(row), chunk)
+        return read + 2 * ENGINE_BYTES + max(8 * row * row_group_rows(row), 12 * chunk)
     if sink == "table":
         return read + 3 * ENGINE_BYTES + 4 * chunk + _unspilled_bytes(workload)
     if sink == "file table":
