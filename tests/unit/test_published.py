@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from loading import write_safetensors
 from numpy.testing import assert_allclose
+from vista_sql.udfs.network import networks
 
 from vista_sql import roster, weights
 from vista_sql.errors import WeightsError
+from vista_sql.kernels import InferSpec
 from vista_sql.roster import Preprocessing
 from vista_sql.weights.published import outside, published
 
@@ -202,6 +205,17 @@ def test_what_is_said_beside_a_file_wins(tmp_path):
         (pixels / 255 - clips["mean"]) / clips["std"],
         atol=1e-6,
     )
+
+
+def test_kernels_obey_it_but_for_what_a_statement_asks(tmp_path):
+    of_file(tmp_path, "resnet50_v1_5", "conv1.weight", A1)
+    spec = InferSpec("resnet50_v1_5", (), weights=str(tmp_path / "model.safetensors"))
+    opened = networks.open_cnn(spec).cnn.preprocessing
+    assert (opened.resize, opened.fit, opened.crop_pct) == ("bicubic", "crop", 0.95)
+    asked = networks.open_cnn(replace(spec, resize="bilinear")).cnn.preprocessing
+    assert (asked.resize, asked.fit) == ("bilinear", "crop")
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": A1 | {"std": [1, 1, 1]}}))
+    assert networks.open_cnn(spec).cnn.preprocessing.scale != opened.scale
 
 
 def test_nothing_is_read_for_other_weights(tmp_path):

@@ -13,6 +13,8 @@ from vista_sql.roster.networks import NetworkData, StepRow, Variable, Weighted
 Array: TypeAlias = Any
 KerasVariable: TypeAlias = Any
 
+SMALLEST_DEVIATION = 1e-7  # keras.config.epsilon(), by which Keras divides at least
+
 KERAS_KINDS: Mapping[str, str] = {
     "BatchNorm": "BatchNormalization",
     "LayerNorm": "LayerNormalization",
@@ -160,7 +162,7 @@ def _standardizing(mean: Array, variance: Array) -> tuple[Array, Array]:
     """Return (… - mean) / deviation as a scale and an offset."""
     import numpy as np
 
-    deviation = np.sqrt(np.asarray(variance, np.float64))
+    deviation = np.maximum(np.sqrt(np.asarray(variance, np.float64)), SMALLEST_DEVIATION)
     return 1 / deviation, -np.asarray(mean, np.float64) / deviation
 
 
