@@ -146,7 +146,8 @@ def cnns() -> str:
     head = ("cnn", "input", "parameters", "weights", "layers, where none are named")
     return (
         "## CNNs\n\n`VISTA_CNNS()` says which weights are here, `VISTA_LAYERS(cnn)` has every "
-        "layer. `cnn` may also be `'hog'` or the path of a `.keras` file.\n\n" + table(head, *rows)
+        "layer. `cnn` may also be `'hog'` or the path of a `.keras` or `.onnx` file.\n\n"
+        + table(head, *rows)
     )
 
 

@@ -54,10 +54,17 @@ few left over at a tensor's end; a multiple of 16 rows leaves none over, whateve
 WIDEST_BYTES = 256 << 20  # of the widest layer's float32 value over one micro-batch
 MOST_AT_ONCE = 32  # no gain beyond 16 on a CPU (benchmarks/bench_inference.py)
 
-Pool = Literal["max2x2", "avg2x2", "gap", "gmp", "gem", "none"]
+MapPool = Literal["max2x2", "avg2x2", "gap", "gmp", "gem", "none"]
 """Poolings of a feature map; max2x2 is the Vista paper's g_l (section 3.2, footnote 4)."""
 
-POOLS: tuple[Pool, ...] = get_args(Pool)
+POOLS: tuple[MapPool, ...] = get_args(MapPool)
+
+TokenPool = Literal["cls", "mean", "grid"]
+"""Poolings of tokens: the class token; the mean of those of places; these as a map, max2x2."""
+
+TOKEN_POOLS: tuple[TokenPool, ...] = get_args(TokenPool)
+
+Pool = MapPool | TokenPool
 
 Dtype = Literal["float32", "bfloat16"]
 """The arithmetic of inference."""
@@ -95,7 +102,7 @@ class InferSpec:
     maps are kept beside the features of every image that is inferred.
     """
 
-    cnn: str  # a roster name, or the path of a .keras file
+    cnn: str  # a roster name, or the path of a file that holds a network
     layers: tuple[str, ...]
     start: str | None = None  # None: the image; else the layer whose raw map is the input
     pool: Pool = "max2x2"
@@ -124,6 +131,9 @@ class InferSpec:
     materialize: tuple[str, ...] = ()
     decoding_bytes: int = 0  # that images may take while they are decoded; 0: all that any may
     gate: str = ""  # of a training that may say it has seen enough: images are NULL from then on
+    mean: tuple[float, ...] = ()  # of an .onnx file's input = (pixels - mean) × scale; (): unsaid
+    scale: tuple[float, ...] = ()
+    channels: str = ""  # 'rgb', 'bgr' or 'gray'; "": unsaid
 
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
@@ -136,7 +146,7 @@ class InferSpec:
     def from_text(text: str) -> InferSpec:
         """Return the spec that `to_text` wrote."""
         changed = json.loads(text)
-        lists = {name: tuple(changed.get(name, ())) for name in ("layers", "materialize")}
+        lists = {n: tuple(changed.get(n, ())) for n in ("layers", "materialize", "mean", "scale")}
         return InferSpec(**changed | lists)
 
 

@@ -11,7 +11,7 @@ from vista_sql import weights
 from vista_sql.errors import EngineWarning, ModelError
 from vista_sql.kernels import InferSpec
 from vista_sql.models import Model
-from vista_sql.roster import DESCRIPTOR, Cnn, Preprocessing
+from vista_sql.roster import DESCRIPTOR, Cnn, Preprocessing, kind_of_file
 
 from ..network.graph import Graph
 from ..network.networks import open_cnn
@@ -82,6 +82,11 @@ def _record(model: Model) -> Mapping[str, Any]:
         raise ModelError(
             f"{what} uses {DESCRIPTOR!r}, which is no network and has no form in ONNX: export a "
             "model of a CNN's layer"
+        )
+    if kind_of_file(record["arguments"]["cnn"]) == "onnx":
+        raise ModelError(
+            f"{what} uses a network that is an .onnx file already, which is not written again: "
+            "VISTA_MODEL_SQL scores its features"
         )
     return record
 

@@ -8,13 +8,15 @@ from math import prod
 
 import numpy as np
 
-from vista_sql.errors import SettingError
+from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
-from vista_sql.roster import Cnn
+from vista_sql.roster import Cnn, kind_of_file
 
 from . import engine, keras_reader, serial
 from .deferred import Deferred
 from .engine import Output
+from .foreign import file as onnx_file
+from .foreign import model as foreign
 from .graph import Graph
 
 
@@ -34,15 +36,18 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
 
     Raises:
         UnknownNameError: there is no such CNN, or there are no such weights.
-        WeightsError: the weights are missing or damaged.
+        WeightsError: the weights are missing or damaged; a file holds no network.
     """
     from vista_sql import weights
+    from vista_sql.weights.onnx_files import Pixels
 
-    cnn = weights.facts(spec.cnn)
+    cnn = weights.facts(spec.cnn, Pixels(spec.mean, spec.scale, spec.channels))
     choice = weights.resolve(cnn, spec.weights, spec.seed)
     wanted = weights.preprocessing(cnn, spec.weights).asked(spec.resize, spec.fit)
     if wanted != cnn.preprocessing:
         cnn = replace(cnn, preprocessing=wanted)
+    if kind_of_file(cnn.name) == "onnx":
+        return _open_onnx_file(cnn, choice.identity)
 
     def graph() -> Graph:
         keras_reader.keras(spec.threads)
@@ -54,6 +59,18 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         return serial.graph(network, arrays)
 
     return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
+
+
+def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:
+    def graph() -> Graph:
+        raise PlanError(f"{cnn.name} is no Keras network: engine => 'openvino' runs it")
+
+    def data() -> Graph:
+        return foreign.graph_of(cnn, onnx_file.read(cnn.name))
+
+    pixels = cnn.preprocessing
+    said = f"{pixels.order} {pixels.mean} {pixels.scale}"
+    return OpenCnn(cnn, f"{cnn.name}/{identity}/{said}", graph, data)
 
 
 class Network:

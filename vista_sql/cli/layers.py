@@ -33,9 +33,10 @@ def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[Complet
 
 \b
   vista layers resnet50
-  vista layers my_network.keras --format csv""",
+  vista layers my_network.keras --format csv
+  vista layers my_network.onnx""",
 )
-@click.argument("cnn", metavar="CNN|FILE.keras", shell_complete=_complete)
+@click.argument("cnn", metavar="CNN|FILE", shell_complete=_complete)
 @_output.options
 def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> None:
     """List the layers of a CNN, bottom to top.

@@ -57,7 +57,8 @@ Some column of LABELS.csv names the pictures, with or without their folder and e
 @click.option(
     "--cnn",
     metavar="CNN",
-    help="A name from `vista cnns`, or a .keras file. Default: one whose weights are here.",
+    help="A name from `vista cnns`, or a .keras or .onnx file. "
+    "Default: one whose weights are here.",
 )
 @click.option(
     "--weights", metavar="WEIGHTS", help="Weights for --cnn: a file, or 'random' for a rehearsal."

@@ -264,4 +264,6 @@ def _agree(name: str, given: object, kept: object) -> bool:
     """
     if name in _provenance.FILES and Path(str(kept)).is_absolute():
         return True
+    if isinstance(given, tuple) and isinstance(kept, list):  # one number is that of all channels
+        return list(given) == kept or (len(given) == 1 and set(kept) == set(given))
     return str(given).lower() == str(kept).lower()

@@ -16,8 +16,9 @@ from vista_sql.kernels import Engine
 from vista_sql.machine.resources import package_version
 from vista_sql.models import Model
 from vista_sql.planning import workload
+from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.planning.workload import Relation, Tap, Workload
-from vista_sql.roster import DESCRIPTOR, Cnn
+from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Call, Planner
 from vista_sql.train.spec import KEY
@@ -25,7 +26,10 @@ from vista_sql.train.spec import KEY
 PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "openvino")
 """Packages whose versions belong to a model's record, where they are installed."""
 
-REMEMBERED = ("cnn", "pool", "weights", "dtype", "engine", "resize", "fit", "prefix", "seed")
+REMEMBERED = (
+    *("cnn", "pool", "weights", "dtype", "engine", "resize", "fit", "prefix", "seed"),
+    *PIXELS,
+)
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
 DEFAULTS = ("key", "image")
@@ -82,7 +86,7 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
     )  # only the layers are read of it: the relations are the statement's
     owners: dict[str, tuple[Cnn, list[Tap]]] = {}
     for tap in bound.taps:
-        owner = tap.cnn or cnn
+        owner = tap.cnn or bound.cnn
         owners.setdefault(owner.name, (owner, []))[1].append(tap)
     structured_key, image_key = call.get("key")
     same = structured_key == image_key
@@ -107,7 +111,7 @@ def _transfer(
     chosen = bound.weights_of(cnn) or cnn.default_weights
     is_file = chosen.lower() not in (*cnn.weights, "random", "imagenet", "none")
     arguments: dict[str, Any] = {
-        "cnn": _absolute(cnn.name) if cnn.name.lower().endswith(".keras") else cnn.name,
+        "cnn": _absolute(cnn.name) if kind_of_file(cnn.name) else cnn.name,
         "weights": _absolute(chosen) if is_file else chosen.lower(),
         "pool": bound.pool,
         "dtype": bound.dtype,
@@ -116,7 +120,11 @@ def _transfer(
     }
     if chosen.lower() == "random":
         arguments["seed"] = seed
-    wide, preprocessing = bound.format == "wide", bound.preprocessing_of(cnn)
+    preprocessing = bound.preprocessing_of(cnn)
+    if kind_of_file(cnn.name) == "onnx":  # which may move away from what says so beside it
+        said = preprocessing.mean, preprocessing.scale, preprocessing.order
+        arguments |= dict(zip(PIXELS, said, strict=True))
+    wide = bound.format == "wide"
     return {
         "arguments": arguments,
         "columns": {tap.column: tap.layer.name for tap in taps} if wide else {},
@@ -155,10 +163,11 @@ def remembered(model: Model) -> dict[str, object]:
     arguments = transfer.get("arguments")
     if not isinstance(arguments, dict):
         return {}
-    said = {**_preprocessing(transfer), **arguments}
+    framing = {k: v for k, v in _preprocessing(transfer).items() if k in ("resize", "fit")}
+    said = {**framing, **arguments}
     known = {name: said.get(name) for name in (*REMEMBERED, *DEFAULTS)}
     if known["weights"] == known["cnn"]:
-        del known["weights"]  # a .keras file has its own
+        del known["weights"]  # a file that holds a network has its own
     return {name: value for name, value in known.items() if value not in (None, "")}
 
 
@@ -241,7 +250,7 @@ def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
     if isinstance(arguments, dict):
         names = ["pool", "dtype"]
         if arguments.get("cnn") != arguments.get("weights"):
-            names.append("cnn")  # else it is a .keras file, which may have moved
+            names.append("cnn")  # else it is a file, which may have moved
         facts |= {n: arguments[n] for n in names if arguments.get(n) is not None}
     if isinstance(columns, dict):
         facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}

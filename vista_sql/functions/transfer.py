@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import get_args
 
-from vista_sql.kernels import POOLS, Dtype, Fit, Resize
+from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Resize
 from vista_sql.planning.workload import Format, JoinType, OnError
+from vista_sql.roster import ORDERS
 from vista_sql.sql.calls import Argument, TableFunction
 from vista_sql.sql.kinds import (
     KeyNames,
     LayerNames,
     OneOf,
+    PerChannel,
     RelationText,
     SettingValue,
     StoreChoice,
@@ -18,7 +20,12 @@ from vista_sql.sql.kinds import (
 )
 
 ARGUMENTS = (
-    Argument("cnn", "a roster name, or the path of a .keras file", Text("a name"), required=True),
+    Argument(
+        "cnn",
+        "a roster name, or the path of a .keras or .onnx file",
+        Text("a name"),
+        required=True,
+    ),
     Argument("layers", "-1 is the topmost; default: the roster's choice", LayerNames()),
     Argument(
         "images",
@@ -30,7 +37,12 @@ ARGUMENTS = (
     Argument("structured", "a relation, or a CSV file, to join on the key", RelationText()),
     Argument("key", "the join key; with a folder as images, 'file'", KeyNames(), "id"),
     Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),
-    Argument("pool", "what a feature map is reduced to", OneOf(POOLS), "max2x2"),
+    Argument(
+        "pool",
+        "what a feature map is reduced to; 'cls', 'mean', 'grid': tokens",
+        OneOf((*POOLS, *TOKEN_POOLS)),
+        "max2x2",
+    ),
     Argument(
         "format",
         "'wide': a column per layer; 'long': layer, features",
@@ -65,6 +77,13 @@ ARGUMENTS = (
         OneOf(get_args(Fit)),
     ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
+    Argument(
+        "mean",
+        "of an .onnx file: its input is (pixels - mean) × scale, of pixels from 0 to 255",
+        PerChannel(),
+    ),
+    Argument("scale", "of an .onnx file, as mean", PerChannel(may_be_zero=False)),
+    Argument("channels", "of an .onnx file: their order", OneOf(ORDERS)),
 )
 
 FUNCTION = TableFunction(

@@ -10,6 +10,7 @@ from vista_sql.functions import _own_transfer, transfer, vista_train
 from vista_sql.functions._own_transfer import Source
 from vista_sql.functions._training import streamed
 from vista_sql.planning import workload
+from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.roster import Cnn
 from vista_sql.sql import parse
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
@@ -27,7 +28,7 @@ OWN = (
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
     *map(TRANSFER, ("image", "join_type", "pool")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
-    *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit")),
+    *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit", *PIXELS)),
 )
 TRAINING = tuple(
     argument

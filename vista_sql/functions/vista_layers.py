@@ -41,7 +41,7 @@ def expand(call: Call, planner: Planner) -> str:
                 layer.name in features,
                 list(layer.shape),
                 layer.size,
-                pooled_values(layer.shape, DEFAULT_POOL),
+                pooled_values(layer.shape, DEFAULT_POOL, layer.grid),
                 4 * layer.size,
                 layer.flops / 1e9,
                 (layer.flops - previous) / 1e9,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vista_sql.functions import _own_transfer, transfer
+from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import KeyNames, Names
 from vista_sql.sql.quoting import identifier, text_literal
@@ -56,6 +57,7 @@ FUNCTION = TableFunction(
         *map(TRANSFER, ("images", "image")),
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
         *map(TRANSFER, ("weights", "dtype", "device", "engine", "resize", "fit", "seed", "store")),
+        *map(TRANSFER, PIXELS),
     ),
     expand=expand,
     meaning="keep a layer's raw maps in the feature store: images, bytes, seconds, errors",

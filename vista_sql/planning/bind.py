@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from vista_sql import store
+from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
 from vista_sql.planning import engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
-from vista_sql.planning.engines import EngineChoice, Engines
+from vista_sql.planning.engines import AUTO, EngineChoice, Engines
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.roster import Cnn
 from vista_sql.settings import Value
@@ -168,10 +168,19 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
     """Return who runs a network of a call: its own argument's, else the session's choice.
 
     Raises:
-        PlanError: who is asked for cannot run it.
+        ArgumentError, PlanError: who is asked for cannot run it.
     """
     dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
     asked, known = context.setting("engine", call), context.engines
+    if roster.kind_of_file(cnn.name) == "onnx":
+        if asked.value not in (AUTO, "openvino"):
+            raise call.error(
+                "engine",
+                f"engine {asked.value!r} (from {asked.source}) does not run .onnx files: take "
+                "engine => 'openvino'",
+            )
+        if asked.value == AUTO:
+            return EngineChoice("openvino", "it runs .onnx files")
     return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
 
 

@@ -32,6 +32,8 @@ ASSUMED_IMAGE = "image"
 def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferSpec:
     """Return what all kernel calls of a TRANSFER have in common; `layers` are each call's own."""
     is_row = workload.image_column is None  # the image arrives as a whole row of its relation
+    pixels = workload.cnn.preprocessing
+    is_onnx = roster.kind_of_file(workload.cnn.name) == "onnx"
     return InferSpec(
         cnn=workload.cnn.name,
         layers=(),
@@ -53,6 +55,9 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         image_key="" if workload.is_image_sure and not is_row else workload.image_key,
         image_name=ASSUMED_IMAGE if is_row and workload.structured is None else "",
         gate=gate,
+        mean=pixels.mean if is_onnx else (),
+        scale=pixels.scale if is_onnx else (),
+        channels=pixels.order if is_onnx else "",
     )
 
 
@@ -120,7 +125,8 @@ class Calls:
         """Return the common spec for a CNN, "" for the call's own."""
         if not cnn:
             return self.spec
-        return replace(self.spec, cnn=cnn, weights=self.workload.weights_of(roster.load(cnn)))
+        own = self.workload.weights_of(roster.load(cnn))
+        return replace(self.spec, cnn=cnn, weights=own, mean=(), scale=(), channels="")
 
     def _spec(self, cnn: str, layers: tuple[str, ...]) -> str:
         return text_literal(replace(self._of(cnn), layers=layers, gate="").to_text())

@@ -208,7 +208,7 @@ class _Bill:
 
     def _stored_bytes(self, layer: Layer, form: str) -> int:
         pool = self.workload.pool if form == "features" else "none"
-        return memory.FLOAT_BYTES * pooled_values(layer.shape, pool)
+        return memory.FLOAT_BYTES * pooled_values(layer.shape, pool, layer.grid)
 
 
 def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:

@@ -161,7 +161,8 @@ def describe(stage: Stage, pool: kernels.Pool) -> str:
         case Sort():
             return "sort rows by image"
         case Pool(layer=layer):
-            return f"pool {layer.name} ({pool}) to {pooled_values(layer.shape, pool):,} values"
+            values = pooled_values(layer.shape, pool, layer.grid)
+            return f"pool {layer.name} ({pool}) to {values:,} values"
         case Infer():
             start = stage.start.name if stage.start else "image"
             if stage.base is not None:

@@ -55,6 +55,9 @@ RUNTIMES: Mapping[Engine, RuntimeMemory] = {
     "openvino": RuntimeMemory(280 * MIB, 2.4, 2.8, 600 * 1024),  # ResNets and AlexNet too
 }
 
+ONNX_FILE = RuntimeMemory(330 * MIB, 3.4, 4.4, 600 * 1024)
+"""OpenVINO with an `.onnx` file: its weights are read before, and kept beside those reordered."""
+
 SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
 
@@ -301,13 +304,25 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
     of_engine = RUNTIMES[workload.engine.name]
-    graphs = of_engine.layer_bytes * sum(len(cnn.layers) for cnn in cnns)
+    if any(roster.kind_of_file(cnn.name) == "onnx" for cnn in cnns):
+        of_engine = ONNX_FILE
+    graphs = of_engine.layer_bytes * sum(map(_operations, cnns))
     more = of_engine.loading_weights - of_engine.kept_weights
     return {
         "runtime": of_engine.runtime_bytes if cnns else 0,
         "weights": int(of_engine.kept_weights * sum(sizes)) + graphs,
         "loading": int(more * max(sizes, default=0)),
     }
+
+
+def _operations(cnn: Cnn) -> int:
+    """Return how many operations a network's graph is reckoned for.
+
+    Of an .onnx file, most of whose tensors are shapes or are fused away, those with weights.
+    """
+    if roster.kind_of_file(cnn.name) == "onnx":
+        return sum(1 for layer in cnn.layers if layer.parameters)
+    return len(cnn.layers)
 
 
 def breakdown(
@@ -517,6 +532,7 @@ def _changes(workload: Workload, sink: Sink) -> Iterator[tuple[Workload, Sink, s
         yield replace(workload, taps=kept), sink, f"leave out {names}"
     if workload.pool == "none":
         pooled = tuple(
-            replace(tap, values=pooled_values(tap.layer.shape, "max2x2")) for tap in workload.taps
+            replace(tap, values=pooled_values(tap.layer.shape, "max2x2", tap.layer.grid))
+            for tap in workload.taps
         )
         yield replace(workload, pool="max2x2", taps=pooled), sink, "pool => 'max2x2'"

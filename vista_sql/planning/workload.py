@@ -10,7 +10,7 @@ from typing import Any, Literal
 from vista_sql import kernels, roster, weights
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.kernels import Device, Dtype, Fit, Pool, Resize
-from vista_sql.planning import image_types
+from vista_sql.planning import image_types, onnx_files
 from vista_sql.planning.engines import UNASKED, EngineChoice
 from vista_sql.roster import Cnn, Layer, Preprocessing
 from vista_sql.sql.calls import Call
@@ -196,20 +196,29 @@ def array_type(values: int, limit: int = 100_000) -> str:
     return f"FLOAT[{values}]" if values <= limit else "FLOAT[]"
 
 
-def pooled_values(shape: Sequence[int], pool: Pool) -> int:
+def pooled_values(shape: Sequence[int], pool: Pool, grid: tuple[int, int] | None = None) -> int:
     """Return how many values a layer of `shape` has after `pool`; vectors are left as they are.
+
+    Args:
+        shape: of one image.
+        pool: what it is reduced by.
+        grid: the places of a layer of tokens, which is pooled as a map of them.
 
     Example:
         >>> pooled_values((14, 14, 1024), "max2x2"), pooled_values((2048,), "max2x2")
         (4096, 2048)
+        >>> [pooled_values((197, 768), pool, (14, 14)) for pool in ("cls", "mean", "max2x2")]
+        [768, 768, 3072]
     """
+    if grid is not None and pool != "none":
+        shape = (*grid, shape[-1])
     if len(shape) != 3 or pool == "none":
         size = 1
         for side in shape:
             size *= side
         return size
     height, width, channels = shape
-    if pool in ("max2x2", "avg2x2"):
+    if pool in ("max2x2", "avg2x2", "grid"):
         return min(height, 2) * min(width, 2) * channels
     return channels
 
@@ -236,6 +245,7 @@ def bind(
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
+    cnn = onnx_files.with_pixels(call, cnn)
     structured_key, image_key = call.get("key")
     image_key = images.column(image_key, call, "key", "images")
     if structured is not None:
@@ -293,8 +303,9 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
         if (owner.name, layer.name) in taps:
             other = taps[owner.name, layer.name].column.removeprefix(prefix)
             raise call.error("layers", f"layers {other!r} and {name!r} are the same layer")
+        onnx_files.check_pool(call, owner, layer, pool)
         foreign = None if owner.name == cnn.name else owner
-        values = pooled_values(layer.shape, pool)
+        values = pooled_values(layer.shape, pool, layer.grid)
         taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
@@ -415,20 +426,20 @@ def load_cnn(call: Call) -> Cnn:
 
     Raises:
         UnknownNameError: the roster has none of that name.
-        WeightsError: it is a .keras file that cannot be read.
+        WeightsError: it is a file that cannot be read.
     """
     return named_cnn(call, call.get("cnn"))
 
 
 def named_cnn(call: Call, name: str) -> Cnn:
-    """Return the CNN of a name in a call's argument `cnn`, or of a .keras file.
+    """Return the CNN of a name in a call's argument `cnn`, or of a file that holds one.
 
     Raises:
         UnknownNameError: the roster has none of that name.
-        WeightsError: it is a .keras file that cannot be read.
+        WeightsError: it is a file that cannot be read.
     """
-    if name.lower().endswith(".keras"):
-        return weights.from_keras_file(name)
+    if roster.kind_of_file(name):
+        return weights.facts(name)
     try:
         return roster.load(name)
     except UnknownNameError as error:

@@ -48,7 +48,7 @@ def choose(cnn: str | None, chosen_weights: str | None) -> Network:
             raise WeightsError(f"{error} (here: --weights FILE, or --weights random)") from None
         is_file = choice.kind == "file"
         given = choice.path if is_file else chosen_weights  # absolute: queries run from anywhere
-        named = str(Path(cnn).expanduser().absolute()) if cnn.lower().endswith(".keras") else cnn
+        named = str(Path(cnn).expanduser().absolute()) if roster.kind_of_file(cnn) else cnn
         note = _note(facts, str(chosen_weights) if is_file else choice.kind)
         return Network(named, given, facts.feature_layers, note)
     candidates = [roster.load(name) for name in dict.fromkeys((*PREFERRED, *roster.names()))]

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from itertools import accumulate
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, UnknownNameError
@@ -25,6 +25,16 @@ PACKAGE = "vista_sql.roster"
 
 DESCRIPTOR = "hog"
 """Stands where a CNN can and is none: one layer, no network, no weights."""
+
+FILES = {".keras": "keras", ".onnx": "onnx"}
+"""What the name of a file ends in that holds a network, and what that makes of it."""
+
+Order: TypeAlias = Literal["rgb", "bgr", "gray"]
+"""Of an image's channels."""
+
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+Layout: TypeAlias = Literal["channels_last", "channels_first"]
 
 Network: TypeAlias = Any
 """A keras.Model. Its type is not spelled out, since Keras is only imported to build one."""
@@ -62,7 +72,7 @@ class Preprocessing:
     input = (pixels - mean) * scale in float32, `mean` and `scale` given in `order`.
     """
 
-    order: Literal["rgb", "bgr", "gray"]
+    order: Order
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     resize: Resize = "antialias"
@@ -127,10 +137,21 @@ class Layer:
     """Whether its stored map has the very value that layers above it use: a convolution has not
     whose batch norm is folded into it."""
 
+    layout: Layout = "channels_last"
+    """In which an .onnx file has the map; `shape` is channels last in any case."""
+    grid: tuple[int, int] | None = None
+    """Of an .onnx file's tokens, (tokens, channels): the (rows, columns) of places that the last
+    ones are of. Those before them are of no place, the first is the class token."""
+
     @property
     def size(self) -> int:
         """Values per image."""
         return prod(self.shape)
+
+    @property
+    def can_pool(self) -> bool:
+        """Whether features can be made of it: it is a vector, a map, or tokens of a grid."""
+        return len(self.shape) in (1, 3) or self.grid is not None
 
 
 @dataclass(frozen=True)
@@ -161,6 +182,8 @@ class Cnn:
     granule: int = GRANULE
     """What the lengths of its batches are multiples of: fewer than GRANULE where no map of the
     network needs it."""
+    fixed_rows: int | None = None
+    """Images in each pass of an .onnx file that takes no other number."""
     revision: str = ""
     """Of how it is computed, where an earlier version gave other values; a part of the store's
     keys."""
@@ -273,6 +296,16 @@ def parsed(text: str) -> tuple[Layer, ...]:
         )
         for row in json.loads(text)["layers"]
     )
+
+
+def kind_of_file(cnn: str) -> str:
+    """Return what a file that holds a network is; "": the name is no such file's.
+
+    Example:
+        >>> kind_of_file("nets/Own.ONNX"), kind_of_file("resnet50")
+        ('onnx', '')
+    """
+    return next((kind for end, kind in FILES.items() if cnn.lower().endswith(end)), "")
 
 
 def names() -> tuple[str, ...]:

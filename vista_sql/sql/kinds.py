@@ -16,7 +16,7 @@ no kind here defines its own beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Protocol
 
 from vista_sql import settings
@@ -132,6 +132,30 @@ class Numbers:
         if not numbers:
             raise ArgumentError(f"{name} must be {self.words}, not an empty list")
         return tuple(dict.fromkeys(self.each.read(name, number) for number in numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class PerChannel:
+    """A number for all channels of an image, or one for each, read as a tuple of float."""
+
+    may_be_zero: bool = True
+
+    @property
+    def words(self) -> str:
+        """What may be written."""
+        kind = "a number" if self.may_be_zero else "a number other than 0"
+        return f"{kind}, or a list of one for each channel"
+
+    def read(self, name: str, value: object) -> tuple[float, ...]:
+        """Return the numbers in their order."""
+        numbers = value if isinstance(value, list | tuple) else [value]
+        for number in numbers:
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if not is_number or not isfinite(number) or not (number or self.may_be_zero):
+                raise wrong(name, self.words, value)
+        if len(numbers) not in (1, 3):
+            raise ArgumentError(f"{name} must be {self.words}, and has {len(numbers)}")
+        return tuple(map(float, numbers))
 
 
 @dataclass(frozen=True, slots=True)

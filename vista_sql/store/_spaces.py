@@ -15,7 +15,7 @@ from zlib import crc32
 from vista_sql import catalog, kernels
 from vista_sql.kernels import Engine
 from vista_sql.machine.resources import own_version, package_version, processor
-from vista_sql.roster import DESCRIPTOR, Cnn
+from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 
 VERSION = 2
 """Of decoding, preprocessing, lowering and pooling: raised when a change alters a bit of features
@@ -76,7 +76,7 @@ def space(
     arithmetic = "" if cnn.name == DESCRIPTOR else _arithmetic(engine)  # HOG needs none
     shape = next((known.shape for known in cnn.layers if known.name == layer), None)
     return Space(
-        cnn=cnn.title if cnn.name.lower().endswith(".keras") else cnn.name,
+        cnn=cnn.title if kind_of_file(cnn.name) else cnn.name,
         weights=weights,
         layer=layer,
         pool="none" if shape is not None and len(shape) == 1 else pool,

@@ -19,9 +19,10 @@ from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, WeightsFile, networks
 from vista_sql.roster.networks import NetworkData, Variable
-from vista_sql.weights import described, own_networks, safetensors
+from vista_sql.weights import described, onnx_files, own_networks, safetensors
 from vista_sql.weights.checksums import Digests, digests, read_digests
 from vista_sql.weights.described import Array, Description
+from vista_sql.weights.onnx_files import UNSAID, Pixels
 from vista_sql.weights.published import preprocessing as preprocessing
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,24 @@ class WeightsChoice:
     identity: str
 
 
-def facts(cnn: str) -> Cnn:
-    """Return the facts about a CNN given by its roster name or by the path of a `.keras` file.
+def facts(cnn: str, pixels: Pixels = UNSAID) -> Cnn:
+    """Return the facts about a CNN given by its roster name or by the path of a file that holds it.
+
+    Args:
+        cnn: a roster name, or the path of a `.keras` or an `.onnx` file.
+        pixels: how an `.onnx` file wants its images, as far as a statement says it.
 
     Raises:
         UnknownNameError: the roster has no such CNN.
         WeightsError: the file is missing, damaged, or holds no network that can be used.
+        HostError: it takes a package that is not installed.
     """
-    return from_keras_file(cnn) if cnn.lower().endswith(".keras") else roster.load(cnn)
+    match roster.kind_of_file(cnn):
+        case "keras":
+            return from_keras_file(cnn)
+        case "onnx":
+            return onnx_files.from_onnx_file(cnn, pixels)
+    return roster.load(cnn)
 
 
 def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoice:
@@ -74,6 +85,10 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
             raise WeightsError(f"{cnn.name} is computed and has no weights: leave weights out")
         return WeightsChoice("computed", None, 0, f"computed:{cnn.name}-{HOG_VERSION}")
     weights = cnn.default_weights if weights is None else weights
+    if roster.kind_of_file(cnn.name) == "onnx":
+        if str(Path(weights).expanduser().absolute()) != cnn.name:
+            raise WeightsError(f"{cnn.name} has weights of its own: leave weights out")
+        return WeightsChoice("file", cnn.name, 0, onnx_files.identity(cnn))
     name = weights.lower()
     if name == "random":
         return WeightsChoice("random", None, seed, f"random:{seed}{_within(cnn)}")

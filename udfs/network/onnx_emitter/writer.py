@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from vista_sql.errors import PlanError
+from vista_sql.roster import Layout
 from vista_sql.units import format_bytes
 
 from ..steps import Step
@@ -40,7 +41,6 @@ LARGE_BYTES = 1024
 
 FLOAT32 = np.dtype("float32")
 
-Layout: TypeAlias = Literal["channels_last", "channels_first"]
 Shape: TypeAlias = tuple[int, ...]
 
 
@@ -90,31 +90,43 @@ class Writer:
         ['Add', 'Identity']
     """
 
-    def __init__(self, name: str, beside: list[np.ndarray] | None = None) -> None:
-        """Begin a model.
+    def __init__(
+        self,
+        name: str,
+        beside: list[np.ndarray] | None = None,
+        model: ModelProto | None = None,
+        prefix: str = "",
+    ) -> None:
+        """Begin a model, or go on with one.
 
         Args:
             name: the model's.
             beside: gets the large constants, which the model then has by their addresses: they
                 must live as long as it does, and none of them is copied; None: the model has them.
+            model: to go on with; None: a new one.
+            prefix: of the names of values, where there are others.
         """
         from onnx import ModelProto, helper
 
-        self._model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
-        self._model.opset_import.append(helper.make_opsetid("", OPSET))
+        if model is None:
+            model = ModelProto(ir_version=IR_VERSION, producer_name="vista_sql")
+            model.opset_import.append(helper.make_opsetid("", OPSET))
+            model.graph.name = name
+        self._model = model
         self._graph = self._model.graph  # filled in place: weights are large
-        self._graph.name = name
-        self._beside = beside
+        self._beside, self._prefix = beside, prefix
         self._turned: dict[str, Value] = {}  # a value's name → the same in the other layout
         self._given: set[str] = set()  # names of inputs: whoever calls chooses them
         self._n_names = self._n_bytes = 0
 
-    def input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Value:
+    def input(
+        self, name: str, shape: Shape, dtype: np.dtype[Any], rows: str | int = BATCH
+    ) -> Value:
         """Add an input of the model, channels last; texts are objects."""
         from onnx import helper
 
         kind = helper.np_dtype_to_tensor_dtype(dtype)
-        self._graph.input.append(helper.make_tensor_value_info(name, kind, (BATCH, *shape)))
+        self._graph.input.append(helper.make_tensor_value_info(name, kind, (rows, *shape)))
         self._given.add(name)
         return Value(name, shape)
 
@@ -148,7 +160,7 @@ class Writer:
         """Add texts (values,)."""
         from onnx import TensorProto
 
-        tensor = self._graph.initializer.add(name=self._new("texts"), dims=[len(values)])
+        tensor = self._graph.initializer.add(name=self.new("texts"), dims=[len(values)])
         tensor.data_type = TensorProto.STRING
         tensor.string_data.extend(value.encode() for value in values)
         return str(tensor.name)
@@ -163,7 +175,7 @@ class Writer:
         """Add an operation of ONNX with one output; return the output's name."""
         from onnx import helper
 
-        name = self._new(kind.lower())
+        name = self.new(kind.lower())
         node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
         self._graph.node.append(node)
         return name
@@ -220,6 +232,12 @@ class Writer:
         """Return a value as a vector."""
         return self.reshaped(value, (prod(value.shape),))
 
+    def new(self, stem: str) -> str:
+        """Return a name that no value has."""
+        self._n_names += 1
+        name = f"{self._prefix}{stem}_{self._n_names}"
+        return self.new(stem) if name in self._given else name
+
     def model(self) -> ModelProto:
         """Return what was written."""
         return self._model
@@ -227,7 +245,7 @@ class Writer:
     def _added(self, numbers: np.ndarray) -> str:
         from onnx import TensorProto, helper
 
-        tensor = self._graph.initializer.add(name=self._new("constant"), dims=numbers.shape)
+        tensor = self._graph.initializer.add(name=self.new("constant"), dims=numbers.shape)
         tensor.data_type = helper.np_dtype_to_tensor_dtype(np.dtype(numbers.dtype.type))
         if self._beside is not None and numbers.nbytes >= LARGE_BYTES:
             self._beside.append(numbers)
@@ -255,8 +273,3 @@ class Writer:
             turned = Value(name, value.shape, layout)
             self._turned[value.name], self._turned[name] = turned, value
         return self._turned[value.name]
-
-    def _new(self, stem: str) -> str:
-        self._n_names += 1
-        name = f"{stem}_{self._n_names}"
-        return self._new(stem) if name in self._given else name

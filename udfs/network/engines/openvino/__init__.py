@@ -15,8 +15,8 @@ from ...engine import Dtype, Engine
 if TYPE_CHECKING:
     from vista_sql.roster import Cnn
 
+    from ...engine import Runner
     from ...graph import Graph
-    from .runner import OpenVinoRunner
 
 SWITCHES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables of the environment that decide which kernels compute."""
@@ -37,7 +37,7 @@ def open_network(
     dtype: Dtype,
     device: str,
     threads: int | None,
-) -> OpenVinoRunner:
+) -> Runner:
     """Load a network; OpenVINO is imported by the first one.
 
     Raises:
@@ -45,12 +45,18 @@ def open_network(
         PlanError: a step cannot be written in ONNX.
         HostError: OpenVINO is not installed.
     """
+    from ...foreign.file import OnnxFile
+    from .foreign import ForeignRunner
     from .runner import OpenVinoRunner
 
     if device.lower() not in ("auto", "cpu"):
         known = "a GPU needs engine => 'tensorflow'" if device.lower() == "gpu" else "it has 'cpu'"
         raise SettingError(f"device {device!r} cannot be used by engine 'openvino': {known}")
-    return OpenVinoRunner(cnn, identity, read, dtype, threads)
+    graph = read()
+    file = graph.steps[graph.input].origin
+    if isinstance(file, OnnxFile):
+        return ForeignRunner(cnn, identity, graph, file, dtype, threads)
+    return OpenVinoRunner(cnn, identity, graph, dtype, threads)
 
 
 ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)

@@ -28,6 +28,10 @@ TELEMETRY = "openvino_telemetry"
 """Counts uses in the home folder and starts a thread that reports them; without the package,
 OpenVINO has a stub of its own that does nothing."""
 
+LACKING = "No conversion rule found for operations:"
+SUMMARY = ("Summary:", "-- Conversion is failed", "To facilitate the conversion")
+"""What lines begin with at the end of a message that say nothing of what went wrong."""
+
 _lock = threading.Lock()
 _cores: list[tuple[int, Core]] = []  # at most one: the process, its core
 
@@ -65,32 +69,54 @@ def compiled(
         SettingError: the CPU has no such arithmetic.
         PlanError: OpenVINO cannot run the model.
     """
-    runtime = core()
-    if dtype == "bfloat16" and "BF16" not in runtime.get_property(
-        "CPU", "OPTIMIZATION_CAPABILITIES"
-    ):
-        raise SettingError(
-            "dtype 'bfloat16' is not an arithmetic of this CPU, and engine 'openvino' does not "
-            "imitate it: use dtype => 'float32' or engine => 'tensorflow'"
-        )
-    options = {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-        "INFERENCE_NUM_THREADS": threads or cores(),
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,
-    }
+    runtime, options = core(), options_of(dtype, threads)
     if place is not None and (model := kept.read(place)) is not None:
         with suppress(RuntimeError):  # it is compiled anew, and replaced
             return runtime.import_model(model, "CPU", options).create_infer_request()
     try:
         network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
     except RuntimeError as error:
-        reason = next((line for line in str(error).splitlines()[::-1] if line.strip()), "")
-        raise PlanError(f"OpenVINO cannot run the network: {reason.strip()}") from error
+        raise PlanError(f"OpenVINO cannot run the network: {reason_of(error)}") from error
     if place is not None:
         model = network.export_model().getvalue()
         threading.Thread(target=kept.keep, args=(place, model), name="vista-keep").start()
     return network.create_infer_request()
+
+
+def options_of(dtype: Dtype, threads: int | None) -> dict[str, object]:
+    """Return how a model is to be compiled.
+
+    Raises:
+        SettingError: the CPU has no such arithmetic.
+    """
+    if dtype == "bfloat16" and "BF16" not in core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise SettingError(
+            "dtype 'bfloat16' is not an arithmetic of this CPU, and engine 'openvino' does not "
+            "imitate it: use dtype => 'float32' or engine => 'tensorflow'"
+        )
+    return {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
+        "INFERENCE_NUM_THREADS": threads or cores(),
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the line of OpenVINO's message that says what it is about.
+
+    Example:
+        >>> reason_of(RuntimeError("No conversion rule found for operations: Det-17"))
+        'it has no operation Det-17'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    for line in lines:
+        if lacking := line.partition(LACKING)[2]:
+            return f"it has no operation {lacking.strip()}"
+    said = [line for line in lines if not line.startswith(SUMMARY)] or [type(error).__name__]
+    return said[-1]
 
 
 def _imported() -> Any:

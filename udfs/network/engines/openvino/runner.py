@@ -10,7 +10,7 @@ how a sum with its values is computed depends on who else reads them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,23 +57,18 @@ class OpenVinoRunner:
     on_gpu = False
 
     def __init__(
-        self,
-        cnn: Cnn,
-        identity: str,
-        read: Callable[[], Graph],
-        dtype: Dtype,
-        threads: int | None,
+        self, cnn: Cnn, identity: str, graph: Graph, dtype: Dtype, threads: int | None
     ) -> None:
-        """Read the network; nothing is compiled yet.
+        """Take a network; nothing is compiled yet.
 
         Args:
             cnn: facts about it.
             identity: what tells its weights from others.
-            read: reads its graph and weights.
+            graph: the network, with its weights.
             dtype: of the arithmetic.
             threads: of one inference; None: one per core.
         """
-        self.graph = read()
+        self.graph = graph
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
         self._space = store.space(
