@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 import numpy as np
 import pytest
@@ -26,8 +25,6 @@ def folder(tmp_path, monkeypatch):
 def features(layers=SPEC.layers):
     network = Network(open_cnn(SPEC), "float32", "cpu", 2, "openvino")
     found = network.features(layers, "gap", PIXELS)
-    for thread in [one for one in threading.enumerate() if one.name == "vista-keep"]:
-        thread.join()
     return found[0]
 
 

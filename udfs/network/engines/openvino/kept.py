@@ -26,6 +26,7 @@ FOLDER_BYTES = 4 << 30
 """All files take no more; those that were not used for longest go."""
 
 CHECK_BYTES = 4
+COPIED_BYTES = 1 << 20  # at a time
 
 
 def place(described: Sequence[object], weight_bytes: int) -> Path | None:
@@ -48,29 +49,33 @@ def place(described: Sequence[object], weight_bytes: int) -> Path | None:
 
 def read(path: Path) -> bytes | None:
     """Return a compiled model; None: there is none, or it is damaged."""
-    import google_crc32c
-
     with suppress(OSError), path.open("rb") as file:
         head, check = file.read(len(FORMAT)), file.read(CHECK_BYTES)
         model = file.read()
-        if head == FORMAT and google_crc32c.value(model) == int.from_bytes(check, "little"):
+        if head == FORMAT and check == _check(model):
             with suppress(OSError):
                 path.touch()  # it was used
             return model
     return None
 
 
-def keep(path: Path, model: bytes) -> None:
+def keep(path: Path, model: bytes | memoryview) -> None:
     """Write a compiled model, and make room for it; where that cannot be, it is not kept."""
-    import google_crc32c
-
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        check = google_crc32c.value(model).to_bytes(CHECK_BYTES, "little")
         with files.whole(path) as file:
-            for part in (FORMAT, check, model):
+            for part in (FORMAT, _check(model), model):
                 file.write(part)
         _make_room(path.parent)
+
+
+def _check(model: bytes | memoryview) -> bytes:
+    import google_crc32c
+
+    found, parts = 0, memoryview(model)
+    for start in range(0, len(parts), COPIED_BYTES):  # it takes nothing but bytes
+        found = google_crc32c.extend(found, bytes(parts[start : start + COPIED_BYTES]))
+    return int(found).to_bytes(CHECK_BYTES, "little")
 
 
 def _make_room(folder: Path) -> None:

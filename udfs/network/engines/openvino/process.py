@@ -78,8 +78,7 @@ def compiled(
     except RuntimeError as error:
         raise PlanError(f"OpenVINO cannot run the network: {reason_of(error)}") from error
     if place is not None:
-        model = network.export_model().getvalue()
-        threading.Thread(target=kept.keep, args=(place, model), name="vista-keep").start()
+        kept.keep(place, network.export_model().getbuffer())  # before images take memory, too
     return network.create_infer_request()
 
 
