@@ -80,7 +80,7 @@ def COMMAND(folder: Path) -> None:
         f"vista query {predict} {on_db}",
         f"vista explain {shlex.quote(str(file))} {on_db}",
         f"vista run {shlex.quote(str(folder))} {on_db}",
-        f'vista query "FROM VISTA_MODELS()" {on_db}',
+        f"vista models {on_db}",
         "vista cnns",
         "vista start FOLDER LABELS.csv --label COLUMN      with pictures of your own",
     )

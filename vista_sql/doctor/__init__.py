@@ -267,9 +267,8 @@ def calibrate(cnns: Sequence[str]) -> Iterator[Finding]:
 
 def _hosts() -> Iterator[Finding]:
     """Yield the optional programs and libraries that are here."""
-    for name, needed in (("dbt-duckdb", "models in dbt"), ("pyspark", "Spark")):
-        version = package_version(name)
-        yield Finding("hosts", name, version or f"not installed (for {needed})")
+    version = package_version("dbt-duckdb")
+    yield Finding("hosts", "dbt-duckdb", version or "not installed (for models in dbt)")
     try:
         places.check_system()
         yield Finding("hosts", "duckdb shell", str(binary.find()))

@@ -77,7 +77,10 @@ def choose(
                     f"engine {name!r} ({asked.source}) cannot run {only_tensorflow}: take engine "
                     "=> 'tensorflow'"
                 )
-            return EngineChoice(name, f"as given: {asked.source}")
+            absent = known.installed and name not in known.installed
+            return EngineChoice(
+                name, f"as given: {asked.source}{', but it is not installed' if absent else ''}"
+            )
     if only_tensorflow is not None:
         return EngineChoice("tensorflow", f"no other engine runs {only_tensorflow}")
     if "openvino" not in known.installed:

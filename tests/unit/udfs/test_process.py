@@ -55,5 +55,5 @@ def test_without_tensorflow_the_error_says_what_to_install(tmp_path):
         """,
         "tensorflow",
     )
-    assert text.startswith("inference needs TensorFlow (No module named 'tensorflow')")
+    assert text.startswith("engine 'tensorflow' needs TensorFlow (No module named 'tensorflow')")
     assert "pip install 'vista-sql[cpu]'" in text

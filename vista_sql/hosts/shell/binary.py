@@ -37,7 +37,7 @@ def find() -> Path:
             return place
     on_path = shutil.which("duckdb")
     if on_path is None:
-        raise HostError("there is no duckdb shell: pip install duckdb-cli")
+        raise HostError("there is no duckdb shell: pip install 'vista-sql[shell]'")
     return Path(on_path)
 
 

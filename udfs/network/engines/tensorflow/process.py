@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from vista_sql.errors import HostError
-from vista_sql.machine.resources import cores
+from vista_sql.machine.resources import cores, package_version
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -84,9 +84,12 @@ def _import(threads: int | None) -> tuple[Module, Module]:
             import keras
             import tensorflow as tf
         except ModuleNotFoundError as error:
+            other = "or engine => 'openvino', which is installed"
+            if package_version("openvino") is None:
+                other = "or 'vista-sql[openvino]' to do without"
             raise HostError(
-                f"inference needs TensorFlow ({error}): pip install 'vista-sql[cpu]', "
-                "'vista-sql[gpu]' for an NVIDIA GPU, or 'vista-sql[openvino]' to do without"
+                f"engine 'tensorflow' needs TensorFlow ({error}): pip install 'vista-sql[cpu]', "
+                f"'vista-sql[gpu]' for an NVIDIA GPU, {other}"
             ) from error
 
         try:
