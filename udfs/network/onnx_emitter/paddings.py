@@ -33,8 +33,9 @@ def taken_over(
         match step.operation, before.operation:
             case Pooling("max", size, padding="valid"), Pad(top, bottom, left, right):
                 fits = max(top, bottom) < size[0] and max(left, right) < size[1]
-                alone = graph.users(before.name) == [name] and before.name not in targets
-                if fits and alone and before.name in order and _is_never_negative(graph, before.inputs[0]):
+                written = before.name in order and before.name not in targets
+                alone = written and graph.users(before.name) == [name]
+                if fits and alone and _is_never_negative(graph, before.inputs[0]):
                     found[name] = (before.inputs[0], (top, left, bottom, right))
     return found
 
