@@ -26,7 +26,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces what `path` names once the body has ended well.
 
     Until then, and where the body raises, what was there stays. Others see the old file or the new
-    one, never a part of it.
+    one, never a part of it. A pipe or a device is written to, and stays what it is.
 
     Args:
         path: the file; its folder is there.
@@ -34,6 +34,10 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
     half = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.half")
     try:
         with half.open("wb") as stream:

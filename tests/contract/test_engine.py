@@ -237,6 +237,22 @@ def test_bits_depend_on_nothing_asked_beside(loaded, arithmetic):
             assert_array_equal(values, whole[output], f"{output} from {start}")
 
 
+@every_engine
+def test_bits_do_not_depend_on_a_start_that_is_no_feature_layer(name):
+    cnn = roster.load("resnet18")
+    network = weights.load_network(cnn, weights.resolve(cnn, "random"))
+    opened = OpenCnn(cnn, "resnet18", lambda: keras_reader.read(network))
+    ours = Network(opened, "bfloat16", "cpu", engine_name=name)
+    images = np.random.default_rng(0).integers(0, 256, (5, *cnn.input_shape), dtype=np.uint8)
+    start, wanted = "conv4_block1_out", [("avg_pool", "gap"), ("fc1000", "gap")]
+    assert start not in toys.feature_layers(cnn)
+    maps, *whole = ours.run(None, [(start, "none"), *wanted], images)
+    for top in range(len(wanted)):
+        found = ours.run(start, wanted[: top + 1], maps)
+        for values, expected in zip(found, whole[: top + 1], strict=True):
+            assert_array_equal(values, expected)
+
+
 @pytest.mark.full
 def test_all_feature_layers_from_each_others_maps(loaded):
     check_pairs(loaded, lambda layers: combinations(layers, 2))

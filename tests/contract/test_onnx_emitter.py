@@ -185,6 +185,20 @@ def test_a_model_may_begin_at_any_cut(name):
         check(run(written, {start: maps})[0], whole)
 
 
+def test_a_model_may_begin_at_zeros_around_a_map():
+    keras = keras_reader.keras()
+    image = keras.Input((SIDE, SIDE, 3))
+    padded = keras.layers.ZeroPadding2D(name="zeros")(keras.layers.Conv2D(4, 3, name="conv")(image))
+    relu = keras.layers.ZeroPadding2D(name="pad")(keras.layers.ReLU(name="relu")(padded))
+    model = randomised(keras.Model(image, keras.layers.MaxPooling2D(3, 2, name="max")(relu)))
+    graph = keras_reader.read(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    both = [Output(layer, "none", layer) for layer in ("pad", "max")]
+    maps, whole = run(onnx_emitter.emit(graph, PLAIN, both), {"pixels": pixels})
+    above = onnx_emitter.emit(graph, PLAIN, both[1:], "pad")
+    check(run(above, {"pad": maps})[0], whole)
+
+
 def roster_agrees(name):
     cnn = roster.load(name)
     choice = weights.resolve(cnn, "random")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with files.whole(path) as stream:
+        stream.write(b"new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert path.is_fifo()
+    assert names(tmp_path) == ["pipe"]
 
 
 def test_a_body_that_fails_leaves_what_was_there(tmp_path):

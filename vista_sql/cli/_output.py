@@ -206,10 +206,6 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if path.exists() and not path.is_file():  # a pipe or a device
-        with path.open("wb") as stream:
-            yield stream
-        return
     with files.whole(path) as stream:
         yield stream
 

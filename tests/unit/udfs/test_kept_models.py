@@ -62,6 +62,17 @@ def test_what_was_not_used_for_longest_makes_room(folder, monkeypatch):
     assert [place.exists() for place in places] == [True, False, True]
 
 
+def test_what_a_killed_process_left_goes(folder):
+    place = kept.place(("a",), kept.LARGEST_BYTES)
+    folder.mkdir()
+    halves = [folder / f"{name}.openvino.1.1.half" for name in ("old", "new")]
+    for half in halves:
+        half.write_bytes(b"half")
+    os.utime(halves[0], (0, 0))
+    kept.keep(place, b"model")
+    assert set(folder.iterdir()) == {place, halves[1]}
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(folder):
     folder.write_text("a file stands there")
     place = kept.place(("a",), kept.LARGEST_BYTES)

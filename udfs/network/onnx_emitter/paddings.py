@@ -19,7 +19,7 @@ def taken_over(
 ) -> dict[str, tuple[str, Sides]]:
     """Return the poolings of `order` that pad by themselves: from which step, and by how much.
 
-    The steps that only they read, with the zeros, need not be written.
+    The steps that only they read, with the zeros, need not be written; one that is given, is read.
 
     Args:
         graph: the network.
@@ -33,7 +33,8 @@ def taken_over(
         match step.operation, before.operation:
             case Pooling("max", size, padding="valid"), Pad(top, bottom, left, right):
                 fits = max(top, bottom) < size[0] and max(left, right) < size[1]
-                alone = graph.users(before.name) == [name] and before.name not in targets
+                written = before.name in order and before.name not in targets
+                alone = written and graph.users(before.name) == [name]
                 if fits and alone and _is_never_negative(graph, before.inputs[0]):
                     found[name] = (before.inputs[0], (top, left, bottom, right))
     return found

@@ -7,6 +7,7 @@ It then needs neither the network's weights nor ONNX: a ResNet50 is ready in .11
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ FOLDER_BYTES = 4 << 30
 
 CHECK_BYTES = 4
 COPIED_BYTES = 1 << 20  # at a time
+
+ABANDONED_SECONDS = 3600
+"""A file that was not completed in so long is of a process that was killed."""
 
 
 def place(described: Sequence[object], weight_bytes: int) -> Path | None:
@@ -79,6 +83,9 @@ def _check(model: bytes | memoryview) -> bytes:
 
 
 def _make_room(folder: Path) -> None:
+    for half in folder.glob("*.half"):
+        if time.time() - half.stat().st_mtime > ABANDONED_SECONDS:
+            half.unlink(missing_ok=True)
     found = [(one.stat(), one) for one in folder.glob("*.openvino")]
     left = FOLDER_BYTES
     for status, one in sorted(found, key=lambda pair: pair[0].st_mtime, reverse=True):

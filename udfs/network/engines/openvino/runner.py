@@ -113,10 +113,11 @@ class OpenVinoRunner:
         return [found[output] for output in outputs]
 
     def _above(self, start: str) -> list[str]:
-        """Return the feature layers on every way up from a start that is one, bottom to top."""
+        """Return the feature layers on every way up from a start, bottom to top."""
         if start == self.graph.input:
             return self._stops
-        return self._stops[self._stops.index(start) + 1 :] if start in self._stops else []
+        reachable = self.graph.reachable
+        return [stop for stop in self._stops if stop != start and reachable(start, stop)]
 
     def _home(self, layer: str, start: str, above: Sequence[str]) -> str:
         """Return the last feature layer from which another can be computed, or the start."""
