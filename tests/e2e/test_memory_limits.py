@@ -88,7 +88,7 @@ def test_resnet50s_largest_maps_get_there_in_2300_megabytes(sink, n, tmp_path):
 def test_tables_of_many_of_them_are_refused_before_anything_runs(
     sink, most_bytes, change, tmp_path
 ):
-    told = into(sink, tmp_path, 2500)
+    told = into(sink, tmp_path, 4500)
     short = re.search(r"\((\d+) bytes\) more than the limit of 2\.\d GiB", told["error"])
     assert 0 < int(short[1]) < most_bytes
     assert told["error"].endswith(f", or {change}")

@@ -34,7 +34,8 @@ def read(network: Description, cnn: str, path: str) -> Iterator[tuple[Variable, 
     with _hdf5(path, cnn) as file:
         root = file.get("model_weights", file)
         is_old = _is_old(root)
-        if is_old and (inner := [layer.name for layer in layers if layer.inner]):
+        is_own = cnn.lower().endswith(".keras")  # of a CNN with a name the order is known
+        if is_old and is_own and (inner := [layer.name for layer in layers if layer.inner]):
             raise WeightsError(
                 f"weights file {path} has Keras's old format, in which the order of weights in "
                 f"{inner[0]!r}, a network within {cnn}, depends on what of it was trained: save it "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from math import prod
 
 from vista_sql import catalog, kernels
@@ -53,10 +53,11 @@ def entries(network: Network) -> tuple[Layer, ...]:
 
 def written(layers: Sequence[Layer]) -> str:
     """Return the text of a catalogue: a line per layer."""
-    rows = [asdict(layer) for layer in layers]
-    for row in rows:
-        if row["can_start"]:  # as most can
-            del row["can_start"]
+    usual = {one.name: one.default for one in fields(Layer) if one.name != "inputs"}
+    rows = [
+        {name: value for name, value in asdict(layer).items() if value != usual.get(name, MISSING)}
+        for layer in layers
+    ]
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
 
 
