@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 
 TRAINING = ("vista_train", "vista_compare")
 
+WORTH_SECONDS = 5.0
+"""Of a statement, by cautious defaults: before a shorter one the machine is not measured, which takes
+a second."""
+
 
 class Session:
     """vista_sql on one DuckDB connection, which is its attribute `con`."""
@@ -251,7 +255,8 @@ class Session:
             journal = Runs(self.home(settings))
             run = journal.open(statement.text)
             script = self._script(statement, settings, params, run)
-            if script.images_inferred and _calibrated(settings):
+            is_long = sum(t.plan.chosen.price.seconds for t in script.transfers) >= WORTH_SECONDS
+            if script.images_inferred and is_long and _calibrated(settings):
                 script = self._script(statement, settings, params, run)  # by what is known now
             watch = Watch(
                 progress,
