@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 TRAINING = ("vista_train", "vista_compare")
 
 WORTH_SECONDS = 5.0
-"""Of a statement, by cautious defaults: before a shorter one the machine is not measured, which takes
-a second."""
+"""Of a statement, by cautious defaults: before a shorter one the machine is not measured, which
+takes a second."""
 
 
 class Session:
