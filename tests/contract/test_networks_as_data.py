@@ -23,6 +23,7 @@ import vista_sql
 from vista_sql import files, weights
 from vista_sql.errors import HostError, PlanError, WeightsError
 from vista_sql.kernels import InferSpec
+from vista_sql.machine import own_process
 from vista_sql.weights import own_networks
 
 # Keras 3.15 reads its own variables so when it saves them; we only read.
@@ -384,7 +385,7 @@ def test_errors_of_the_process_are_those_of_its_caller(error, apart, monkeypatch
         Path(command[-1]).write_text(json.dumps(record))
         return subprocess.CompletedProcess(command, 0, b"", b"")
 
-    monkeypatch.setattr(own_network.subprocess, "run", answers)
+    monkeypatch.setattr(own_process.subprocess, "run", answers)
     with pytest.raises(error, match="so it is"):
         own_network.read_anywhere("own.keras", False)
 

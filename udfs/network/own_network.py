@@ -7,8 +7,6 @@ Keras: it writes a file with the network, or with why there is none.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ import numpy as np
 
 from vista_sql import errors, files
 from vista_sql.errors import HostError, PlanError, WeightsError
+from vista_sql.machine import own_process
 from vista_sql.machine.resources import package_version
 from vista_sql.roster import networks
 from vista_sql.roster.catalogue.entries import entries
@@ -63,12 +62,8 @@ def read_anywhere(path: str, as_data: bool) -> OwnNetwork:
         )
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer.json")
-        command = [sys.executable, "-P", "-m", __name__, path, str(answer)]
-        environment = {**os.environ, **ENVIRONMENT}
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
-            )
+            done = own_process.run(__name__, path, str(answer), variables=ENVIRONMENT)
         except OSError as error:
             raise HostError(f"Keras cannot be started to read {path}: {error}") from error
         if done.returncode:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias
 
 from vista_sql import files, kernels
 from vista_sql.errors import HostError, WeightsError
+from vista_sql.machine import own_process
 from vista_sql.machine.resources import package_version
 from vista_sql.roster import Cnn, Layer, Network, Preprocessing
 from vista_sql.weights.checksums import digests
@@ -227,17 +227,13 @@ def _ask(path: str, sides: Sides) -> Told:
     Raises:
         WeightsError: it refuses it, in its words; or it ended otherwise.
     """
-    command = [sys.executable, "-P", "-m", READER, path, *map(str, sides)]
-    found = os.pathsep.join(place for place in sys.path if place)  # the packages of this process
-    environment = os.environ | {"PYTHONPATH": found, "MALLOC_ARENA_MAX": "2"}
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            check=False,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            timeout=MOST_SECONDS,
+        done = own_process.run(
+            READER,
+            path,
+            *map(str, sides),
+            variables={"MALLOC_ARENA_MAX": "2"},
+            timeout_seconds=MOST_SECONDS,
         )
     except OSError as error:
         raise HostError(

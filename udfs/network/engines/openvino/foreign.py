@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from vista_sql import store
 from vista_sql.errors import PlanError
 from vista_sql.kernels import BATCH_LENGTHS, rows_at_once
 from vista_sql.roster import Cnn
@@ -31,8 +30,6 @@ from .process import Request, compiled
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-FLOAT_BYTES = 4
 
 TAPPED = "gap"
 """How stops are pooled that nobody asks for: to the fewest values."""
@@ -68,10 +65,7 @@ class ForeignRunner:
         self.graph = graph
         self.batch_rows = rows_at_once(graph.widest_values, cnn.granule)
         self._cnn, self._file, self._dtype, self._threads = cnn, file, dtype, threads
-        self._space = store.space(
-            cnn, identity, graph.output, dtype=dtype,
-            device=store.device_class("cpu"), engine="openvino",
-        )  # fmt: skip
+        self._places = kept.Places(cnn, identity, graph.output, dtype, threads)
         self._stops = self._find_stops()
         self._requests: dict[Key, Request] = {}
         self._stopwatch = Stopwatch()
@@ -117,8 +111,7 @@ class ForeignRunner:
 
     def _infer(self, key: Key, values: np.ndarray) -> dict[Output, np.ndarray]:
         if key not in self._requests:
-            described = (self._space, self._threads, self._cnn.fixed_rows, key)
-            place = kept.place(described, FLOAT_BYTES * self._cnn.parameters)
+            place = self._places.of(self._cnn.fixed_rows, key)
             self._requests[key] = compiled(self._writing(key), self._dtype, self._threads, place)
         request, n_rows = self._requests[key], len(values)
         fixed = self._cnn.fixed_rows if key[0] == self.graph.input else None

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vista_sql import files
+from vista_sql import files, store
+from vista_sql.roster import Cnn
+
+from ...engine import Dtype
 
 FORMAT = b"vista-openvino 1"
 """What a file begins with; of another meaning, another."""
@@ -26,11 +29,38 @@ LARGEST_BYTES = 256 << 20
 FOLDER_BYTES = 4 << 30
 """All files take no more; those that were not used for longest go."""
 
-CHECK_BYTES = 4
+FLOAT_BYTES, CHECK_BYTES = 4, 4
 COPIED_BYTES = 1 << 20  # at a time
 
 ABANDONED_SECONDS = 3600
 """A file that was not completed in so long is of a process that was killed."""
+
+
+class Places:
+    """Where the compiled models of one network are kept."""
+
+    def __init__(
+        self, cnn: Cnn, identity: str, output: str, dtype: Dtype, threads: int | None
+    ) -> None:
+        """Note what decides what they compute, and whether they can be used here.
+
+        Args:
+            cnn: facts about it.
+            identity: what tells its weights from others.
+            output: the layer at its top.
+            dtype: of the arithmetic.
+            threads: of one inference.
+        """
+        space = store.space(
+            cnn, identity, output, dtype=dtype,
+            device=store.device_class("cpu"), engine="openvino",
+        )  # fmt: skip
+        self._described = (space, threads)
+        self._weight_bytes = FLOAT_BYTES * cnn.parameters
+
+    def of(self, *key: object) -> Path | None:
+        """Return the file of the model that `key` tells from the others; None: it is not kept."""
+        return place((*self._described, *key), self._weight_bytes)
 
 
 def place(described: Sequence[object], weight_bytes: int) -> Path | None:

@@ -16,7 +16,6 @@ from functools import partial
 
 import numpy as np
 
-from vista_sql import store
 from vista_sql.errors import PlanError
 from vista_sql.kernels import rows_at_once
 from vista_sql.roster import Cnn
@@ -27,8 +26,6 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled
-
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,7 @@ class OpenVinoRunner:
         self.graph = graph
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
-        self._space = store.space(
-            cnn, identity, self.graph.output, dtype=dtype,
-            device=store.device_class("cpu"), engine="openvino",
-        )  # fmt: skip
+        self._places = kept.Places(cnn, identity, graph.output, dtype, threads)
         features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
         self._stops = [cut for cut in self.graph.cuts if cut in features]
         self._compiled_models: dict[ModelKey, Compiled] = {}
@@ -141,11 +135,9 @@ class OpenVinoRunner:
     def _compiled(self, key: ModelKey) -> Compiled:
         """Compile a model, whose weights OpenVINO reads where they are if it can."""
         weights: list[np.ndarray] = []
-        described = (self._space, self._threads, key)
-        place = kept.place(described, FLOAT_BYTES * self._cnn.parameters)
         try:
             write = partial(self._written, key, weights)
-            request = compiled(write, self._dtype, self._threads, place)
+            request = compiled(write, self._dtype, self._threads, self._places.of(key))
         except PlanError:  # told by the model that has them, if they are not the reason
             weights = []
             write = partial(self._written, key, None)
