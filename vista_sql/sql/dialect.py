@@ -16,6 +16,7 @@ class Dialect:
     text_bytes: str = "strlen"  # function: the bytes of a text
     raises: str = "error"  # function that raises its argument, and never returns
     escape: str = "'"  # stands before a quote within a text
+    less: str = "EXCLUDE"  # stands between * and the columns that it leaves out
 
     def identifier(self, name: str) -> str:
         """Return a name as a quoted identifier.
@@ -42,5 +43,5 @@ class Dialect:
 DUCKDB = Dialect("duckdb", '"', "hash")
 """What a host speaks unless its capabilities say otherwise."""
 
-SPARK = Dialect("spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\")
+SPARK = Dialect("spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\", "EXCEPT")
 """Spark SQL, with the escapes of texts that it has unless told otherwise."""

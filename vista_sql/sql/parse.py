@@ -254,6 +254,8 @@ def _value(
         return values
     if isinstance(node, exp.Column):
         return node.sql(dialect.name) if function.takes_relation(name) else node.name
+    if _is_table(node) and dialect != DUCKDB and function.takes_relation(name):
+        return node.expressions[0].sql(dialect.name)
     if isinstance(node, (exp.Subquery, exp.Select)):
         if function.takes_relation(name):
             raise ArgumentError(
@@ -261,6 +263,12 @@ def _value(
             )
         raise ArgumentError(f"{name} cannot be a sub-query", place)
     return Unresolved(node.sql(dialect.name))
+
+
+def _is_table(node: exp.Expr) -> bool:
+    """Return whether an argument is `TABLE(name)` or `TABLE(SELECT …)`, as Spark has it."""
+    is_call = isinstance(node, exp.Anonymous) and str(node.this).upper() == "TABLE"
+    return is_call and len(node.expressions) == 1
 
 
 def _place(node: exp.Expr, text: str) -> Place | None:
@@ -459,14 +467,14 @@ def parameters(text: str, dialect: Dialect = DUCKDB) -> set[str] | None:
     }
 
 
-def word_span(text: str, word: str) -> tuple[int, int] | None:
+def word_span(text: str, word: str, dialect: Dialect = DUCKDB) -> tuple[int, int] | None:
     """Return where an identifier first stands in `text`; None where it does not.
 
     Example:
         >>> word_span("SELECT 'id', Id FROM t", "id")
         (13, 15)
     """
-    for token in tokenize(text):
+    for token in tokenize(text, dialect):
         if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
             return token.start, token.end + 1
     return None

@@ -10,15 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame, SparkSession, functions
 from pyspark.storagelevel import StorageLevel
 
-from vista_sql.errors import QueryError
+from vista_sql.errors import Place, QueryError
 from vista_sql.hosts import Host, HostKind
-from vista_sql.hosts.spark import cluster, stages
+from vista_sql.hosts.spark import cluster, made, stages
 from vista_sql.hosts.spark.cluster import Cluster
-from vista_sql.hosts.spark.database import SparkDatabase, asked
+from vista_sql.hosts.spark.database import SparkDatabase, asked, said, unlogged
 from vista_sql.machine.resources import own_version
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
@@ -26,7 +27,7 @@ from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.distribution import Distribution
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
-from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
 from vista_sql.settings import SETTINGS, Persistence, Settings
 from vista_sql.sql import parse
 from vista_sql.sql.dialect import SPARK
@@ -121,10 +122,7 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
-        made: dict[str, DataFrame] = {}
-        for transfer in script.apart:
-            made[transfer.staged.rows_name] = self._staged(transfer, made, args)
-        return self._sql(script.text, made, args)
+        return _Running(self.spark, script, args).rows(script.text)
 
     # ── planning ────────────────────────────────────────────────────────────────────────────────
 
@@ -167,7 +165,14 @@ class Spark(Host[DataFrame]):
         setting = _SET.fullmatch(statement.text)
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
-        return self.run(self._script(statement, args), args)
+        script = self._script(statement, args)
+        if not statement.calls:
+            return self.run(script, args)
+        try:
+            with unlogged():
+                return self.run(script, args)
+        except AnalysisException as error:
+            raise _located(error, statement) from error
 
     def _set(self, name: str, value: str) -> DataFrame:
         """Keep what `SET VARIABLE vista_<name> = <value>` says, as on the other hosts."""
@@ -178,15 +183,62 @@ class Spark(Host[DataFrame]):
             self.spark.conf.set(f"spark.vista.{name}", str(given))
         return self.spark.sql(f"SET spark.vista.{name}")
 
-    def _staged(
-        self, transfer: Transfer, made: Mapping[str, DataFrame], args: Mapping[str, Any] | None
-    ) -> DataFrame:
+
+def _located(error: AnalysisException, statement: Statement) -> QueryError:
+    """Return what Spark says of a statement, with the place of the name that it does not know."""
+    name = (error.getMessageParameters() or {}).get("objectName", "").rpartition(".")[2].strip("`")
+    span = parse.word_span(statement.text, name, SPARK) if name else None
+    place = Place(statement.text, *span) if span else None
+    return QueryError(said(error), place)
+
+
+_SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGNORECASE | re.DOTALL)
+
+
+class _Running:
+    """A script on a session: what Spark's SQL does not make is made when a text names it."""
+
+    def __init__(self, spark: SparkSession, script: Script, args: Mapping[str, Any] | None) -> None:
+        self._spark, self._args = spark, dict(args) if args else None
+        self._parts: dict[str, Transfer | Made] = {made.name: made for made in script.made}
+        self._parts |= {transfer.staged.rows_name: transfer for transfer in script.apart}
+        self._frames: dict[str, DataFrame] = {}
+
+    def rows(self, text: str) -> DataFrame:
+        """Return a query's rows; relations that were made are handed on, not named anywhere."""
+        used = {name: self._frame(name) for name in self._parts if name in text}
+        if not used:
+            return self._spark.sql(text, self._args)
+        text = text.replace("{", "{{").replace("}", "}}")
+        for name in used:
+            text = re.sub(rf"(?<!\w){name} AS {name}(?!\w)", f"{{{name}}} AS {name}", text)
+        return self._spark.sql(text, self._args, **used)
+
+    def _frame(self, name: str) -> DataFrame:
+        if name not in self._frames:
+            self._frames[name] = self._made(self._parts[name])
+        return self._frames[name]
+
+    def _made(self, part: Transfer | Made) -> DataFrame:
+        match part:
+            case Transfer():
+                return self._staged(part)
+            case Constant():
+                return made.constant(self._spark, part)
+            case Fed():
+                return made.fed(self._spark, part, self._all_of(part.relation))
+            case Scored():
+                return made.scored(part, self._all_of(part.relation), own_version())
+
+    def _all_of(self, relation: str) -> DataFrame:
+        return self.rows(f"SELECT * FROM {relation} AS rows")
+
+    def _staged(self, transfer: Transfer) -> DataFrame:
         """Return the narrow rows of a TRANSFER with what its kernels make of them."""
         staged, distribution = transfer.staged, transfer.plan.distribution
         assert distribution is not None  # noqa: S101 - the context has executors
         image = f"{staged.rows_name.removesuffix('rows')}image"
-        rows = self._sql(staged.rows, made, args)
-        rows = _partitioned(rows, transfer, distribution, image)
+        rows = _partitioned(self.rows(staged.rows), transfer, distribution, image)
         frame = stages.staged(
             rows,
             staged.kernel_calls,
@@ -197,22 +249,6 @@ class Spark(Host[DataFrame]):
         )
         level = LEVELS.get(distribution.persistence)
         return frame if level is None else frame.persist(level)
-
-    def _sql(
-        self, text: str, made: Mapping[str, DataFrame], args: Mapping[str, Any] | None
-    ) -> DataFrame:
-        """Return a query's rows; relations that were made are handed on, not named anywhere."""
-        given = dict(args) if args else None
-        used = {name: frame for name, frame in made.items() if name in text}
-        if not used:
-            return self.spark.sql(text, given)
-        text = text.replace("{", "{{").replace("}", "}}")
-        for name in used:
-            text = re.sub(rf"(?<!\w){name} AS {name}(?!\w)", f"{{{name}}} AS {name}", text)
-        return self.spark.sql(text, given, **used)
-
-
-_SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGNORECASE | re.DOTALL)
 
 
 def _partitioned(
