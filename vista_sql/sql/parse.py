@@ -171,6 +171,8 @@ def _calls(tree: exp.Expr, text: str, dialect: Dialect) -> Iterator[FoundCall]:
         name = str(node.this).lower()
         if name not in known and not name.startswith("vista_"):
             continue
+        if _stands_in_argument(node, known):
+            continue  # of TABLE(…): it is read as that argument's text
         place = Place(text, node.meta["start"], node.meta["end"] + 1)
         if isinstance(node.parent, exp.Table):
             if name not in known:
@@ -180,6 +182,14 @@ def _calls(tree: exp.Expr, text: str, dialect: Dialect) -> Iterator[FoundCall]:
             raise QueryError(
                 f"{name.upper()} is a table function: write it after FROM or JOIN", place
             )
+
+
+def _stands_in_argument(node: exp.Expr, known: Sequence[str]) -> bool:
+    """Return whether a call stands in an argument of another call of ours."""
+    above = node.find_ancestor(exp.Anonymous)
+    while above is not None and str(above.this).lower() not in known:
+        above = above.find_ancestor(exp.Anonymous)
+    return above is not None
 
 
 def _call(

@@ -171,6 +171,8 @@ def _executors(spark: SparkSession, worker: _Worker) -> Executors:
     number = int(small[1]) if small else int(conf("spark.executor.instances", "1"))
     cores = int(small[2]) if small else int(conf("spark.executor.cores", str(worker.cores)))
     heap = size(conf("spark.executor.memory", "1g"))
+    off_heap = conf("spark.memory.offHeap.enabled", "false") == "true"
+    heap += size(conf("spark.memory.offHeap.size", "0")) if off_heap else 0
     share = float(conf("spark.executor.memoryOverheadFactor", str(OVERHEAD_SHARE)))
     overhead = conf("spark.executor.memoryOverhead", "")
     beside = size(overhead) if overhead else max(LEAST_OVERHEAD_BYTES, int(share * heap))

@@ -67,7 +67,8 @@ def _batches(rows: DataFrame) -> Iterator[pa.RecordBatch]:
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, batch.schema) as writer:
                     writer.write_batch(batch.slice(start, FED_ROWS))
-                yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()])], ["batch"])
+                message = pa.array([sink.getvalue().to_pybytes()])
+                yield pa.RecordBatch.from_arrays([message], ["batch"])
 
     with quiet():
         messages = rows.mapInArrow(packed, "batch binary")

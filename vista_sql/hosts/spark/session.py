@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame, SparkSession, functions
@@ -20,6 +22,8 @@ from vista_sql.hosts import Host, HostKind
 from vista_sql.hosts.spark import cluster, made, stages
 from vista_sql.hosts.spark.cluster import Cluster
 from vista_sql.hosts.spark.database import SparkDatabase, asked, said, unlogged
+from vista_sql.hosts.spark.stages import quiet
+from vista_sql.hosts.spark.types import duckdb_type
 from vista_sql.machine.resources import own_version
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
@@ -28,6 +32,7 @@ from vista_sql.planning.distribution import Distribution
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
+from vista_sql.result import Result
 from vista_sql.settings import SETTINGS, Persistence, Settings
 from vista_sql.sql import parse
 from vista_sql.sql.dialect import SPARK
@@ -81,6 +86,18 @@ class Spark(Host[DataFrame]):
         frames = [self._started(statement, args) for statement in statements]
         return frames[-1]
 
+    def result(self, sql: str, args: Mapping[str, Any] | None = None) -> Result:
+        """Return the rows of `query`, collected when they are first asked for."""
+        frame = self.query(sql, args)
+        columns = [(field.name, duckdb_type(field.dataType)) for field in frame.schema.fields]
+
+        def batches(n_rows: int) -> Iterator[pa.RecordBatch]:
+            with quiet():
+                table = frame.toArrow()
+            yield from table.to_batches(n_rows)
+
+        return Result(columns, batches)
+
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the text upon them."""
         return explain.staged_sql(self._planned(sql))
@@ -122,7 +139,11 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
-        return _Running(self.spark, script, args).rows(script.text)
+        running = _Running(self.spark, script, args)
+        frame = running.rows(script.text)
+        for kept, level in running.kept:  # when the text has let go of their names
+            weakref.finalize(frame, kept.persist(level).unpersist)
+        return frame
 
     # ── planning ────────────────────────────────────────────────────────────────────────────────
 
@@ -166,13 +187,13 @@ class Spark(Host[DataFrame]):
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
         script = self._script(statement, args)
-        if not statement.calls:
-            return self.run(script, args)
         try:
             with unlogged():
                 return self.run(script, args)
         except AnalysisException as error:
-            raise _located(error, statement) from error
+            if statement.calls or error.getCondition() == NO_FUNCTION:
+                raise _located(error, statement) from error
+            raise
 
     def _set(self, name: str, value: str) -> DataFrame:
         """Keep what `SET VARIABLE vista_<name> = <value>` says, as on the other hosts."""
@@ -184,8 +205,20 @@ class Spark(Host[DataFrame]):
         return self.spark.sql(f"SET spark.vista.{name}")
 
 
+NO_FUNCTION = "UNRESOLVABLE_TABLE_VALUED_FUNCTION"
+"""Spark's word for what it says of TRANSFER in a statement that was not planned."""
+
+
 def _located(error: AnalysisException, statement: Statement) -> QueryError:
     """Return what Spark says of a statement, with the place of the name that it does not know."""
+    if error.getCondition() == NO_FUNCTION and statement.tree is None:
+        try:
+            why = parse.clean_relation(statement.text, SPARK)
+        except QueryError as unread:
+            why = unread.message.rpartition(": ")[2]
+        return QueryError(
+            f"TRANSFER and VISTA_* cannot be planned, for sqlglot does not read the statement: {why}"
+        )
     name = (error.getMessageParameters() or {}).get("objectName", "").rpartition(".")[2].strip("`")
     span = parse.word_span(statement.text, name, SPARK) if name else None
     place = Place(statement.text, *span) if span else None
@@ -203,6 +236,7 @@ class _Running:
         self._parts: dict[str, Transfer | Made] = {made.name: made for made in script.made}
         self._parts |= {transfer.staged.rows_name: transfer for transfer in script.apart}
         self._frames: dict[str, DataFrame] = {}
+        self.kept: list[tuple[DataFrame, StorageLevel]] = []  # that are to be persisted
 
     def rows(self, text: str) -> DataFrame:
         """Return a query's rows; relations that were made are handed on, not named anywhere."""
@@ -248,7 +282,9 @@ class _Running:
             _profile(distribution),
         )
         level = LEVELS.get(distribution.persistence)
-        return frame if level is None else frame.persist(level)
+        if level is not None:
+            self.kept.append((frame, level))
+        return frame
 
 
 def _partitioned(
