@@ -41,6 +41,7 @@ class TrainSpec:
     trainer: str = "logistic"
     missing: str = "skip"  # or 'mean'
     categorical: str | None = None  # or 'one_hot'
+    select_fraction: tuple[float, ...] = ()  # of all layers' features; a model each
     default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
@@ -54,6 +55,7 @@ class TrainSpec:
             "trainer": "logistic",
             "missing": "skip",
             "categorical": None,
+            "select_fraction": (),
         }  # at its default it is no part: fingerprints stay
         return {
             name: value
@@ -85,7 +87,8 @@ def from_text(text: str) -> TrainSpec | EvaluateSpec:
     if "evaluate" in order:
         return EvaluateSpec(**order["evaluate"])
     fields = order["train"]
-    for name in ("default_keys", "features", "exclude", "baselines", "reg", "split_by"):
+    lists = ("default_keys", "features", "exclude", "baselines", "reg", "split_by")
+    for name in (*lists, "select_fraction"):
         if fields[name] is not None:
             fields[name] = tuple(fields[name])
     return TrainSpec(**fields)
