@@ -46,6 +46,7 @@ UDFS_MAY_IMPORT = {
     "weights",
     "fed_runs",
     "train",
+    "ranking",
     "models",
 }
 """The kernels stand beside the planner: they know what they are sent, not how it was planned."""
@@ -64,7 +65,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("hosts doctor train udfs", "models result roster weights datasets"),
+    "numpy": ("hosts doctor ranking train udfs", "models result roster weights datasets"),
     "pandas": ("", "result"),
     "platformdirs": ("", "files"),
     "onnx": ("", "udfs"),
@@ -77,7 +78,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
     "rich": ("", "cli progress"),
-    "scipy": ("", "train"),
+    "scipy": ("", "ranking train"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),

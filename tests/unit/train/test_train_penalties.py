@@ -57,8 +57,7 @@ def test_groups_of_one_are_the_absolute(seed, strength):
     loss, _ = quadratic(6, seed)
     weights = np.full(6, strength)
     ends = [
-        run(loss, np.zeros(6), penalty(weights), np.full(6, 0.1))
-        for penalty in (Absolute, Grouped)
+        run(loss, np.zeros(6), penalty(weights), np.full(6, 0.1)) for penalty in (Absolute, Grouped)
     ]
     np.testing.assert_allclose(ends[0].x, ends[1].x, atol=1e-5)
 
