@@ -34,7 +34,7 @@ def one_array(column: Column) -> pa.Array:
 def from_numpy(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     """Return a vector of numbers as an array of the same bytes, without nulls and without a copy.
 
-    `pa.array`, `pa.scalar` and `to_numpy` import pandas, .15 s where nothing else of a statement does.
+    `pa.array`, `pa.scalar` and `to_numpy` import pandas, which takes .15 s.
     """
     buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
     return pa.Array.from_buffers(kind, len(values), buffers)

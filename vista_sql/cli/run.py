@@ -157,12 +157,13 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
         with bar(name) as progress:
             _carry_out(session, statements, progress)
     except VistaError as error:
+        found = error
         try:
             if file.materialized == "view":  # DuckDB binds a view; this has the place
                 session.rewrite(f"CREATE TABLE it AS {sql}")
         except VistaError as located:
-            error = located
-        raise _in_file(error, sql) from None
+            found = located
+        raise _in_file(found, sql) from None
     if file.materialized == "view":
         return "view"
     added = _rows(session, file) - before
