@@ -23,7 +23,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
         "progress",
     ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
-    ("weights", "store", "fed_runs", "train"),  # what is kept, and learned
+    ("weights", "store", "fed_runs", "train", "ranking"),  # what is kept, and learned
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
@@ -72,7 +72,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
-        "hosts doctor session result fed_runs train udfs",
+        "hosts doctor session result fed_runs ranking train udfs",
         "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows

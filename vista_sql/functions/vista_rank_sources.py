@@ -194,7 +194,7 @@ FUNCTION = TableFunction(
     name="vista_rank_sources",
     arguments=(
         *(
-            replace(argument, kind=Names(), meaning="as in TRANSFER; several are ranked beside")
+            replace(argument, kind=Names(), meaning="as in TRANSFER; of several, each is ranked")
             if argument.name == "weights"
             else argument
             for argument in OWN

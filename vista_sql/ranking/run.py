@@ -85,6 +85,10 @@ class _Part:
         chosen = choose(types, replace(self.spec, features=features, categorical=None))
         return RowReader(chosen, self.spec.seed, fills=self.spec.missing == "mean")
 
+    def trained(self) -> list[dict[str, Any]]:
+        """Train, where that is asked for, and return a row per model, as VISTA_TRAIN does."""
+        return [] if self.training is None else [*map(dict, self.training.finish(self.n_fed))]
+
     def spool(self) -> None:
         with self._lock:
             if self.rows is not None and not self.rows.sealed:
@@ -250,7 +254,7 @@ class RankRun:
             return
         alone = None
         for name, part in self._parts.items():
-            trained = part.training.finish(part.n_fed) if part.training is not None else ()
+            trained = part.trained()
             of_columns = [r["f1_score"] for r in trained if r["feature_set"] == STRUCTURED]
             alone = max((f1 for f1 in of_columns if f1 is not None), default=alone)
             for row in rows:

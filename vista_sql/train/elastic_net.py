@@ -355,7 +355,7 @@ def _relevance(descent: _Descent, end: Minimum) -> Floats:
     norms, slopes = (
         np.linalg.norm(x.reshape(descent.shape)[:, :-1], axis=0) for x in (end.x, end.gradient)
     )
-    return np.where(norms > 0, norms, np.minimum(slopes - descent.threshold, 0.0))
+    return np.asarray(np.where(norms > 0, norms, np.minimum(slopes - descent.threshold, 0.0)))
 
 
 def margins(arrays: Arrays, x: Floats) -> Floats:

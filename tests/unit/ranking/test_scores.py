@@ -160,6 +160,11 @@ def test_features_that_say_nothing():
     assert knn_accuracy(features_of(np.ones((1, 3)), np.zeros(1, int))) is None
 
 
+def test_features_that_fit_a_class_exactly_have_no_evidence():
+    y = np.arange(60) % 2
+    assert logme(features_of(np.eye(6)[np.arange(60) % 6], y)) is None
+
+
 def test_better_features_score_higher():
     """Features that tell classes apart, against the same with classes at random."""
     x, y = arrays(400, 30)

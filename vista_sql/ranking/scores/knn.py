@@ -39,4 +39,4 @@ def knn_accuracy(features: Features) -> float | None:
 
 def _directions(x: Floats) -> Floats:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+    return np.asarray(np.divide(x, norms, out=np.zeros_like(x), where=norms > 0))
