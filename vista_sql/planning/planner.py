@@ -206,7 +206,8 @@ def choose(call: Bound | Expanded) -> Chosen | Expanded:
     if isinstance(call, Expanded):
         return call
     workload, context, database = call.workload, call.context, call.database
-    may_travel = context.capabilities.small_batches and bool(workload.used_taps)
+    able = context.capabilities
+    may_travel = able.small_batches and able.calls_in_sql and bool(workload.used_taps)
     if may_travel and not travel.is_certain(workload, database, database.clause):
         context = context.whole()
     with located(call.call):
@@ -232,6 +233,7 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
         bound.workload,
         call.plan,
         bound.names,
+        calls_in_sql=context.capabilities.calls_in_sql,
         run=run,
         folder=context.folder,
         gate=context.gate,
@@ -239,7 +241,8 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
             bound.workload, call.plan.chosen.peak_bytes, limit_bytes
         ),
     )
-    staged = replace(staged, rows=bound.database.clause + staged.rows)
+    clause = bound.database.clause
+    staged = replace(staged, rows=clause + staged.rows, shape=clause + staged.shape)
     return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
 
 
