@@ -108,6 +108,7 @@ TRAINER = Trainer(
     learns="numbers",
     has_penalty=True,
     ranks=True,
+    is_linear=True,
     as_sql=as_sql,
     as_onnx=elastic_net.margins_as_onnx,
 )
