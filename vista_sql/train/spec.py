@@ -55,7 +55,7 @@ class TrainSpec:
         """Return the spec from the fields of its JSON object.
 
         >>> spec = TrainSpec("m", "y", reg=(0.1, 0.01))
-        >>> TrainSpec.from_fields(json.loads(spec.to_text())["train"]) == spec
+        >>> TrainSpec.from_fields(asdict(spec)) == spec
         True
         """
         lists = {name: tuple(v) for name, v in fields.items() if isinstance(v, list)}
