@@ -23,18 +23,24 @@ class DistinctImages:
             folder: what relative paths are relative to; "" is the process's folder.
             schemes: of URIs that may be read, with commas between; "": all.
         """
-        blobs, texts = images.blobs.dictionary_encode(), images.texts.dictionary_encode()
-        self._blobs, self._texts = blobs.dictionary, texts.dictionary
+        given = images.reasons
+        known = pa.nulls(len(images.blobs), pa.large_string()) if given is None else given
+        kinds = [k.dictionary_encode() for k in (images.blobs, images.texts, known)]
+        self._blobs, self._texts, self._reasons = (kind.dictionary for kind in kinds)
         self._folder, self._schemes = folder, schemes
-        of_texts = texts.indices.cast(pa.int64()) + len(self._blobs)
-        codes = pc.coalesce(blobs.indices.cast(pa.int64()), of_texts, pa.scalar(-1, pa.int64()))
+        befores = (0, len(self._blobs), len(self._blobs) + len(self._texts))
+        numbered = [
+            kind.indices.cast(pa.int64()) + before
+            for kind, before in zip(kinds, befores, strict=True)
+        ]
+        codes = pc.coalesce(*numbered, pa.scalar(-1, pa.int64()))
         codes = codes.to_numpy(zero_copy_only=False)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
         found, first, at = np.unique(codes[rows], return_index=True, return_inverse=True)
         by_first = np.argsort(first)
-        self._codes = found[by_first]  # of each image: its place in _blobs, then in _texts
+        self._codes = found[by_first]  # of each image: its place in _blobs, _texts, then _reasons
         numbers = np.argsort(by_first)[at]
         order = np.argsort(numbers, kind="stable")
         self._rows = rows[order]
@@ -64,12 +70,22 @@ class DistinctImages:
         n_blobs = len(self._blobs)
         return self._blobs[code] if code < n_blobs else self._texts[code - n_blobs]
 
+    def _reason(self, image: int) -> str | None:
+        """Return why there is no image, where that is known already."""
+        place = int(self._codes[image]) - len(self._blobs) - len(self._texts)
+        return None if place < 0 else str(self._reasons[place])
+
     def identity(self, image: int) -> Hashable:
         """Return what equal images share within a process."""
+        reason = self._reason(image)
+        if reason is not None:
+            return ("reason", reason)
         return sources.identity(self._value(image), self._folder)
 
     def is_remote(self, image: int) -> bool:
         """Return whether one image waits for more than this machine's files."""
+        if self._reason(image) is not None:
+            return False
         value = self._value(image)
         return sources.is_text(value) and paths.local_path(value.as_py(), self._folder) is None
 
@@ -83,4 +99,7 @@ class DistinctImages:
         Raises:
             Unreadable: there is nothing to read; the text says what and why.
         """
+        reason = self._reason(image)
+        if reason is not None:
+            raise paths.Unreadable(reason)
         return sources.read(self._value(image), self._folder, self._schemes, grow)

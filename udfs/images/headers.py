@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import boxes, foreign, tiff
+from . import boxes, foreign, prepared, tiff
 from .header import Header
 
 PNG_GRAY, PNG_RGB = 0, 2  # colour types
@@ -30,6 +30,7 @@ _BEGINNINGS = (
     (b"II", "TIFF"),
     (b"MM", "TIFF"),
     (b"ftyp", "AVIF"),
+    (b"VISTA", prepared.FORMAT),
     (b"P", "PNM"),
 )
 
@@ -66,6 +67,8 @@ def header(data: memoryview) -> Header:
             return _webp(data)
         if start.startswith(tiff.BEGINNINGS):
             return tiff.header(data)
+        if start.startswith(prepared.MAGIC):
+            return prepared.header(data)
         if start[4:8] == b"ftyp" and boxes.is_avif(data):
             return boxes.header(data)
         if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
