@@ -8,8 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from . import paths, sources
+from . import paths, prepared, sources
 from .image_column import Images
+
+
+def _told_apart(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return values among which no two are equal, and for each row its place there.
+
+    Prepared images are large and told apart by their heads, where these differ: they are not moved.
+    """
+    if pa.types.is_large_binary(values.type) and len(values) > values.null_count:
+        heads = pc.binary_slice(values, 0, prepared.HEAD_BYTES)
+        if pc.all(pc.starts_with(heads, prepared.MAGIC)).as_py():
+            n_heads = pc.count_distinct(heads).as_py()
+            if n_heads == len(values) - values.null_count:
+                rows = pa.array(np.arange(len(values)), pa.int64())
+                return values, pc.if_else(values.is_valid(), rows, pa.scalar(None, pa.int64()))
+    encoded = values.dictionary_encode()
+    return encoded.dictionary, encoded.indices.cast(pa.int64())
 
 
 class DistinctImages:
@@ -25,13 +41,12 @@ class DistinctImages:
         """
         given = images.reasons
         known = pa.nulls(len(images.blobs), pa.large_string()) if given is None else given
-        kinds = [k.dictionary_encode() for k in (images.blobs, images.texts, known)]
-        self._blobs, self._texts, self._reasons = (kind.dictionary for kind in kinds)
+        kinds = [_told_apart(k) for k in (images.blobs, images.texts, known)]
+        self._blobs, self._texts, self._reasons = (values for values, _ in kinds)
         self._folder, self._schemes = folder, schemes
         befores = (0, len(self._blobs), len(self._blobs) + len(self._texts))
         numbered = [
-            kind.indices.cast(pa.int64()) + before
-            for kind, before in zip(kinds, befores, strict=True)
+            pc.add(places, before) for (_, places), before in zip(kinds, befores, strict=True)
         ]
         codes = pc.coalesce(*numbered, pa.scalar(-1, pa.int64()))
         codes = codes.to_numpy(zero_copy_only=False)
