@@ -63,6 +63,11 @@ class Wanted:
         return f"{self.shape[0]} × {self.shape[1]} pixels of {kind}, {framing}"
 
 
+def is_one(data: store.Buffer) -> bool:
+    """Return whether bytes begin as a prepared image, which is copied and not decoded."""
+    return bytes(memoryview(data)[: len(MAGIC)]) == MAGIC
+
+
 def header(data: memoryview) -> Header:
     """Return the header of a prepared image.
 
@@ -118,16 +123,16 @@ def place(data: memoryview, wanted: Wanted, out: Pixels) -> str | None:
     Raises:
         ArgumentError: it was prepared for another input.
     """
-    if not _is_sound(data):
-        return f"damaged {FORMAT} ({len(data)} bytes): its checksum does not match"
-    _, _, channels, height, width, preprocessing, _ = _HEAD.unpack_from(data)
-    shape = (height, width, channels)
+    image, reason = read(data)
+    if image is None:
+        return reason
+    shape: tuple[int, int, int] = image.shape  # type: ignore[assignment]
+    preprocessing = _HEAD.unpack_from(data)[5]
     if shape != wanted.shape or preprocessing != _preprocessing(wanted.prepared.framing):
         raise ArgumentError(
             f"the image was prepared as {_words(shape, preprocessing)}, and is wanted as "
             f"{wanted.words}: prepare the images for that (VISTA_PREPARE), or take the originals"
         )
-    image = pixels(data)
     if wanted.order == "bgr":
         cv2 = opencv()
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=out)
@@ -136,10 +141,17 @@ def place(data: memoryview, wanted: Wanted, out: Pixels) -> str | None:
     return None
 
 
-def pixels(data: memoryview) -> Pixels:
-    """Return the pixels of a whole prepared image, uint8 (height, width, channels), a view."""
+def read(data: memoryview) -> tuple[Pixels | None, str | None]:
+    """Return the pixels of a prepared image, uint8 (height, width, channels); or why not."""
+    found = header(data)
+    if found.refused:
+        return None, found.refusal
+    if not _is_sound(data):
+        what = f"{'damaged' if found.whole else 'truncated'} {FORMAT} ({len(data)} bytes)"
+        return None, f"{what}: {found.lacks or 'its checksum does not match'}"
     _, _, channels, height, width, _, _ = _HEAD.unpack_from(data)
-    return np.frombuffer(data, np.uint8, offset=HEAD_BYTES).reshape(height, width, channels)
+    image = np.frombuffer(data, np.uint8, offset=HEAD_BYTES).reshape(height, width, channels)
+    return image, None
 
 
 def _is_sound(data: memoryview) -> bool:

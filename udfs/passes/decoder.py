@@ -7,7 +7,7 @@ import time
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import MOST_DECODING_BYTES
 
-from ..images import decoding, sources
+from ..images import decoding, prepared, sources
 from ..images.opencv import Pixels
 from .counts import Amounts
 from .inputs import Inputs
@@ -52,7 +52,7 @@ class Decoder:
                 began = time.perf_counter()
                 reason = decoding.decode(data, self._order, out, self._most_bytes, self._framing)
                 amounts.decode_seconds += time.perf_counter() - began
-                amounts.decoded += 1
+                amounts.decoded += not prepared.is_one(data)
         except ArgumentError as error:
             row = int(self._inputs.images.rows(image)[0])
             key = self._inputs.keys[row].as_py()
