@@ -297,10 +297,10 @@ def _calibrated(settings: Settings) -> bool:
 
 def _record(journal: Runs, run: str, script: Script, settings: Settings) -> None:
     """Write the record of a run that has ended, and what it tells of how long networks take."""
-    if not script.transfers:
-        return
     runtime = process().runtime
     counts = runtime.counters(run)
+    if not script.transfers and not counts.images:
+        return  # no image was read
     plans = ", ".join(transfer.plan.name for transfer in script.transfers)
     journal.close(run, plans, counts, _estimate(script))
     if counts.errors:

@@ -78,9 +78,8 @@ def header(data: memoryview) -> Header:
     refused = "" if version == VERSION else f"{FORMAT} of version {version}"
     size = HEAD_BYTES + height * width * channels
     return Header(
-        FORMAT, width, height, len(data) == size, refused=refused, pixel_bytes=0,
-        lacks="" if len(data) > size else "some of its pixels",
-        mode="L" if channels == 1 else "RGB",
+        FORMAT, width, height, len(data) >= size, refused=refused, pixel_bytes=0,
+        lacks="a part of its pixels", mode="L" if channels == 1 else "RGB",
     )  # fmt: skip
 
 
@@ -126,7 +125,7 @@ def place(data: memoryview, wanted: Wanted, out: Pixels) -> str | None:
     image, reason = read(data)
     if image is None:
         return reason
-    shape: tuple[int, int, int] = image.shape  # type: ignore[assignment]
+    shape: tuple[int, int, int] = image.shape
     preprocessing = _HEAD.unpack_from(data)[5]
     if shape != wanted.shape or preprocessing != _preprocessing(wanted.prepared.framing):
         raise ArgumentError(
@@ -146,9 +145,10 @@ def read(data: memoryview) -> tuple[Pixels | None, str | None]:
     found = header(data)
     if found.refused:
         return None, found.refusal
+    if not found.whole:
+        return None, f"truncated {FORMAT} ({len(data)} bytes): {found.lacks} is missing"
     if not _is_sound(data):
-        what = f"{'damaged' if found.whole else 'truncated'} {FORMAT} ({len(data)} bytes)"
-        return None, f"{what}: {found.lacks or 'its checksum does not match'}"
+        return None, f"damaged {FORMAT} ({len(data)} bytes): its checksum does not match"
     _, _, channels, height, width, _, _ = _HEAD.unpack_from(data)
     image = np.frombuffer(data, np.uint8, offset=HEAD_BYTES).reshape(height, width, channels)
     return image, None
@@ -162,7 +162,7 @@ def _is_sound(data: memoryview) -> bool:
     return bool(written == _checksum(bytes(data[: _HEAD.size]), data[HEAD_BYTES:]))
 
 
-def _checksum(begin: bytes, rest: store.Buffer) -> int:
+def _checksum(begin: bytes, rest: store.Buffer | Pixels) -> int:
     import google_crc32c
 
     values = np.frombuffer(rest, np.uint8)  # of a memoryview it takes a copy alone

@@ -32,7 +32,10 @@ COLUMNS = (*SHOWN, *FLAGS, "error")
 
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that measures the images when it runs."""
-    values = _own_transfer.passed_on(call) | {"cnn": DESCRIPTOR}  # which has no weights
+    values = _own_transfer.passed_on(call) | {
+        "cnn": DESCRIPTOR,  # it stands for none, and has no weights
+        "prefix": planner.fresh_name(""),  # no column of the images' collides with TRANSFER's
+    }
     reading = planner.reading(Call("transfer", values, call.places))
     if reading.key.lower() in COLUMNS:
         raise call.error(

@@ -52,6 +52,7 @@ def expand(call: Call, planner: Planner) -> str:
             if name in values:
                 raise call.error(name, f"{name} is of a network: give cnn => … in place of size")
         values["cnn"] = DESCRIPTOR  # it stands for none, and has no weights
+    values["prefix"] = planner.fresh_name("")  # no column of the images' collides with TRANSFER's
     skips = call.get("on_error") == "skip"
     reading = planner.reading(Call("transfer", values, call.places))
     for name in ("image", "error"):
