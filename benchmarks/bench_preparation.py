@@ -166,7 +166,7 @@ def main() -> None:
                     spread([given.images / s for s in seconds]) if seconds else "–"
                     for seconds in measure(folder, form, threads, given.rounds)
                 ]
-                shown = "".join(f"{rate:>28}" for rate in rates)
+                shown = "".join(f" {rate:>27}" for rate in rates)
                 print(f"{form:20}{size:6.0f}{threads:9}{shown}", flush=True)
 
 

@@ -35,6 +35,8 @@ FROM VISTA_WRITE_TFRECORD('images', 'f.tfrecord');
 CREATE TABLE foods AS
 SELECT range::INTEGER AS id, (range % 7)::DOUBLE AS price, range % 7 > 3 AS healthy FROM range(40);
 SELECT * FROM VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods');
+SELECT * FROM VISTA_TRAIN(model => 'seen', label => 'healthy', features => 'conv2',
+  data => '(SELECT *, [price, 1]::FLOAT[2] AS conv2 FROM foods)');
 """
 
 CALLS = {  # what is bound, and not run, to have a function's columns
@@ -44,6 +46,7 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_confusion": "VISTA_CONFUSION(model => 'healthy', data => 'foods')",
     "vista_evaluate": "VISTA_EVALUATE(model => 'healthy', data => 'foods')",
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
+    "vista_heatmap": "VISTA_HEATMAP(model => 'seen', images => 'images', cnn => 'lenet5')",
     "vista_image_issues": "VISTA_IMAGE_ISSUES('images')",
     "vista_layers": "VISTA_LAYERS('lenet5')",
     "vista_materialize": "VISTA_MATERIALIZE(cnn => 'lenet5', layer => 'conv3', store => true)",

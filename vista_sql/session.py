@@ -300,9 +300,9 @@ def _record(journal: Runs, run: str, script: Script, settings: Settings) -> None
     runtime = process().runtime
     counts = runtime.counters(run)
     if not script.transfers and not counts.images:
-        return  # no image was read
+        return
     plans = ", ".join(transfer.plan.name for transfer in script.transfers)
-    journal.close(run, plans, counts, _estimate(script))
+    journal.close(run, plans, counts, _estimate(script) if script.transfers else None)
     if counts.errors:
         message = unreadable(counts.errors, counts.images, counts.reasons)
         warnings.warn(message, UnreadableImagesWarning, stacklevel=2)

@@ -8,24 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..passes.arrow import to_numpy
 from . import paths, prepared, sources
 from .image_column import Images
 
 
-def _told_apart(values: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return values among which no two are equal, and for each row its place there.
+def _told_apart(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Return values among which no two are equal, and for each row its place there; -1: NULL.
 
     Prepared images are large and told apart by their heads, where these differ: they are not moved.
     """
+    is_valid = to_numpy(values.is_valid())
     if pa.types.is_large_binary(values.type) and len(values) > values.null_count:
-        heads = pc.binary_slice(values, 0, prepared.HEAD_BYTES)
-        if pc.all(pc.starts_with(heads, prepared.MAGIC)).as_py():
-            n_heads = pc.count_distinct(heads).as_py()
-            if n_heads == len(values) - values.null_count:
-                rows = pa.array(np.arange(len(values)), pa.int64())
-                return values, pc.if_else(values.is_valid(), rows, pa.scalar(None, pa.int64()))
+        heads = pc.binary_slice(values, 0, prepared.HEAD_BYTES).drop_null()
+        are_prepared = pc.all(pc.starts_with(heads, prepared.MAGIC)).as_py()
+        if are_prepared and pc.count_distinct(heads).as_py() == len(heads):
+            return values, np.where(is_valid, np.arange(len(values)), -1)
     encoded = values.dictionary_encode()
-    return encoded.dictionary, encoded.indices.cast(pa.int64())
+    return encoded.dictionary, np.where(is_valid, to_numpy(encoded.indices).astype(np.int64), -1)
 
 
 class DistinctImages:
@@ -44,12 +44,10 @@ class DistinctImages:
         kinds = [_told_apart(k) for k in (images.blobs, images.texts, known)]
         self._blobs, self._texts, self._reasons = (values for values, _ in kinds)
         self._folder, self._schemes = folder, schemes
-        befores = (0, len(self._blobs), len(self._blobs) + len(self._texts))
-        numbered = [
-            pc.add(places, before) for (_, places), before in zip(kinds, befores, strict=True)
-        ]
-        codes = pc.coalesce(*numbered, pa.scalar(-1, pa.int64()))
-        codes = codes.to_numpy(zero_copy_only=False)
+        codes, before = np.full(len(known), -1), 0
+        for values, places in kinds:
+            codes = np.where(places >= 0, places + before, codes)
+            before += len(values)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
