@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, get_args, get_type_hints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,8 +92,7 @@ IMAGE_SUFFIXES = (
 """What the names of image files end in, in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class AtHand:
+class AtHand(NamedTuple):
     """What is known of some images beforehand; None: of none of them."""
 
     image_bytes: float | None = None  # mean, encoded

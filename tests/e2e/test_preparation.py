@@ -114,6 +114,7 @@ def session():
     ("arguments", "said"),
     [
         ("", "needs either cnn => "),
+        ("size => 3, images => NULL", "VISTA_PREPARE needs images => "),
         ("cnn => 'lenet5', size => 3", "needs either cnn => "),
         ("size => 0", "size must be a whole number of pixels in"),
         ("size => [1, 2, 3]", "size must be a whole number of pixels in"),

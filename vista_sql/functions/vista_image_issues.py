@@ -92,7 +92,7 @@ THRESHOLDS = {
 FUNCTION = TableFunction(
     name="vista_image_issues",
     arguments=(
-        TRANSFER("images"),
+        replace(TRANSFER("images"), default=None, required=True),
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
         TRANSFER("image"),
         *THRESHOLDS.values(),

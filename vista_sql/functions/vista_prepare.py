@@ -85,7 +85,7 @@ FUNCTION = TableFunction(
     name="vista_prepare",
     arguments=(
         replace(TRANSFER("cnn"), required=False),
-        TRANSFER("images"),
+        replace(TRANSFER("images"), default=None, required=True),
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
         Argument(
             "format",
