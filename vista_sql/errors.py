@@ -212,10 +212,6 @@ class EngineWarning(UserWarning):
     """A model's features come from another engine than those that it was trained on."""
 
 
-class LeftOutWarning(UserWarning):
-    """Rows are left out of a comparison, for they have no vector that could be compared."""
-
-
 class ProgressWarning(UserWarning):
     """A `progress` callback raised an error: a Python warning, since the statement goes on."""
 

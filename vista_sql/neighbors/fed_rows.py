@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from vista_sql.errors import LeftOutWarning, ModelError
+from vista_sql.errors import ModelError
 from vista_sql.fed_runs import DATA
 from vista_sql.machine import resources
 from vista_sql.nearest.vectors import Array, Vectors
@@ -18,6 +18,8 @@ from vista_sql.neighbors.order import OTHERS, NearOrder
 from vista_sql.train import hashing
 from vista_sql.train.columns import is_layer, resolve
 from vista_sql.train.rows import columns_of, matrix
+
+log = logging.getLogger(__name__)
 
 VECTORS_SHARE = 0.5  # of memory: the vectors; the search has the rest
 
@@ -186,7 +188,7 @@ class Feeding:
         return ranks
 
     def _tell(self, name: str, relation: FedRows) -> None:
-        """Warn of rows that are left out.
+        """Say in the log which rows are left out.
 
         Raises:
             ModelError: all are.
@@ -199,7 +201,7 @@ class Feeding:
         of = f"the {relation.n_fed:,} rows in {argument} of {self.order.function}"
         if total == relation.n_fed and self.order.digests is None:
             raise ModelError(f"nothing can be compared in any of {of}: {whys}")
-        warnings.warn(f"{total:,} of {of} are left out: {whys}", LeftOutWarning, stacklevel=2)
+        log.warning("%s of %s are left out: %s", f"{total:,}", of, whys)
 
     def spool(self) -> None:
         """Move the vectors out of memory."""

@@ -65,7 +65,7 @@ def near_rows(
     """
     distances, places = found
     most = places.shape[1]
-    counts = np.minimum(np.diff(members.starts), most)
+    counts = np.minimum(np.diff(members.starts), k + without_self)
     numbers, of_vector = queries
     # a vector's nearest have at most so many rows: how many queries are looked at together
     widest = np.where(places >= 0, counts[places], 0).sum(axis=1).max(initial=1)
