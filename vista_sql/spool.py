@@ -31,7 +31,7 @@ class Spool:
         self._file.seek(start)
         view, n_read = memoryview(into.data), 0
         while n_read < len(view):
-            n = self._file.readinto(view[n_read:])  # type: ignore[attr-defined]
+            n = self._file.readinto(view[n_read:])
             if not n:
                 raise OSError("a temporary file is shorter than what was written to it")
             n_read += n

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vista_sql.errors import UnknownNameError
 from vista_sql.fed_runs import DATA
 from vista_sql.functions import _own_transfer, _provenance
 from vista_sql.functions._own_transfer import Source
@@ -35,11 +36,30 @@ class Rows:
     """A relation whose rows are compared."""
 
     source: Source
-    key: str
+    argument: str  # that gives them
+    keys: tuple[str, ...]  # its key is the first of these that there is
 
-    def relation(self, planner: Planner) -> str:
-        """Return the rows as text that can stand after FROM."""
-        return self.source.relation(planner)
+    def relation(self, planner: Planner) -> tuple[str, str]:
+        """Return the rows as text that can stand after FROM, and their key.
+
+        Raises:
+            UnknownNameError: there is no such key, or no such layer, and that can be seen.
+        """
+        text, call = self.source.relation(planner), self.source.call
+        columns = planner.columns(text)
+        if columns is None:  # then DuckDB says so
+            return text, self.keys[0]
+        where = f"the {self.argument} of {call.function.upper()}"
+        layer = call.get("layer") if self.source.own is None else None
+        named = {"layer": () if layer is None else (layer,), "key": self.keys}
+        for argument, names in named.items():
+            found = [c for n in names for c in columns if c.lower() == n.lower()]
+            if names and not found:
+                raise UnknownNameError(
+                    f"{argument} column", names[0], tuple(columns), call.place(argument),
+                    where=where, argument=argument,
+                )  # fmt: skip
+        return text, found[0]
 
 
 def data_of(call: Call, planner: Planner) -> Rows:
@@ -56,9 +76,9 @@ def data_of(call: Call, planner: Planner) -> Rows:
             raise call.error(
                 "key", f"key => {list(key)!r} names columns of two relations, but data is one"
             )
-        return Rows(source, _key(source, planner))
+        return Rows(source, DATA, _keys(source, planner))
     own = _of_one_layer(source.own, call)
-    return Rows(replace(source, own=own), own.get("key")[0])
+    return Rows(replace(source, own=own), DATA, (own.get("key")[0],))
 
 
 def others_of(call: Call, argument: str, planner: Planner) -> Rows | None:
@@ -75,24 +95,25 @@ def others_of(call: Call, argument: str, planner: Planner) -> Rows | None:
         if argument in call.places:
             other = replace(other, places={**call.places, "data": call.places[argument]})
         source = Source(other)
-        return Rows(source, _key(source, planner))
+        return Rows(source, argument, _keys(source, planner))
     values = _own_transfer.passed_on(call) | {"images": text}
     values.pop("structured", None)
-    if isinstance(values.get("key"), list | tuple):
-        values["key"] = list(values["key"])[-1]
+    match values.get("key"):
+        case [_, of_images]:
+            values["key"] = of_images
     places = dict(call.places)
     if argument in places:
         places["images"] = places[argument]
     own = _own_transfer.transfer_call(replace(call, places=places), values)
     own = _of_one_layer(own, call)
-    return Rows(Source(call, own), own.get("key")[0])
+    return Rows(Source(call, own), argument, (own.get("key")[0],))
 
 
-def _key(source: Source, planner: Planner) -> str:
+def _keys(source: Source, planner: Planner) -> tuple[str, ...]:
     key = source.call.get("key")
     if key is not None:
-        return str(key[0])
-    return _provenance.keys_of(source.transfers(planner))[0]
+        return (key[0],)
+    return _provenance.keys_of(source.transfers(planner))
 
 
 def _of_one_layer(own: Call, call: Call) -> Call:
@@ -142,14 +163,14 @@ class Result:
 
 
 def fed(
-    kind: str, order: NearOrder, relations: Sequence[tuple[Rows, str]], planner: Planner
+    kind: str, order: NearOrder, relations: Sequence[tuple[str, str]], planner: Planner
 ) -> Result:
     """Return the text that feeds relations to a run and ends it.
 
     Args:
         kind: of the run.
         order: of the run.
-        relations: the data, and what is beside it, each with its text after FROM.
+        relations: the data, and what is beside it: each one's text after FROM, and its key.
         planner: makes names.
     """
     names = [planner.fresh_name(role) for role in ("run", "id", "row", "number", "key", "result")]
@@ -158,13 +179,13 @@ def fed(
         f"{run} AS MATERIALIZED (SELECT vista_begin({text_literal(order.to_text(kind))}) AS {id_})"
     ]
     told, keys = [], []
-    for role, (one, relation) in zip((DATA, OTHERS), relations, strict=False):
+    for role, (relation, column) in zip((DATA, OTHERS), relations, strict=False):
         name = identifier(planner.fresh_name(role))
         keys.append(name)
         clauses.append(
             f"{name} AS MATERIALIZED (SELECT "
             f"vista_feed({id_}, {row}, {text_literal(role)}) AS {number}, "
-            f"{row}.{identifier(one.key)} AS {key} "
+            f"{row}.{identifier(column)} AS {key} "
             f"FROM {run}, {planner.fenced(relation)} AS {row})"
         )
         told.append(

@@ -23,7 +23,7 @@ def expand(call: Call, planner: Planner) -> str:
         digests = planner.fresh_name("digests")
         data = _with_digests(data, data.source.own, digests, feeding)
         order = replace(order, digests=digests)
-    found = _near.fed("duplicates", order, [(data, data.relation(feeding))], planner)
+    found = _near.fed("duplicates", order, [data.relation(feeding)], planner)
     (keys,) = found.keys
     return (
         f"{found.clauses}\n"
@@ -56,7 +56,8 @@ def _with_digests(data: Rows, own: Call, column: str, planner: Planner) -> Rows:
     values |= {"images": f"({text})", "key": reading.key}
     if reading.image is not None:
         values["image"] = reading.image
-    return Rows(Source(data.source.call, replace(own, values=values)), reading.key)
+    source = Source(data.source.call, replace(own, values=values))
+    return replace(data, source=source, keys=(reading.key,))
 
 
 FUNCTION = TableFunction(

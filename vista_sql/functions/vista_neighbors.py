@@ -19,7 +19,7 @@ def expand(call: Call, planner: Planner) -> str:
         metric=call.get("metric"),
     )
     feeding = planner.feeding(call)
-    relations = [(rows, rows.relation(feeding)) for rows in (data, queries) if rows is not None]
+    relations = [rows.relation(feeding) for rows in (data, queries) if rows is not None]
     found = _near.fed("neighbors", order, relations, planner)
     return (
         f"{found.clauses}\n"

@@ -21,7 +21,7 @@ def expand(call: Call, planner: Planner) -> str:
     order = _near.order_of(call, planner, others="reference" if reference else "")
     order = _compared(order, data, call)
     feeding = planner.feeding(call)
-    relations = [(rows, rows.relation(feeding)) for rows in (data, reference) if rows is not None]
+    relations = [rows.relation(feeding) for rows in (data, reference) if rows is not None]
     found = _near.fed("outliers", order, relations, planner)
     heatmap = "" if order.places is None else ", heatmap"
     return (

@@ -106,7 +106,7 @@ class Feeding:
         if x is None:
             x = np.zeros((len(usable), 0), np.float32)
         if self.order.metric == "cosine":
-            nonzero = x.any(axis=1)
+            nonzero = np.asarray((x != 0).any(axis=1))
             if not nonzero[usable].all():
                 left_out[f"{name!r} is zero, which has no direction"] += int(
                     (usable & ~nonzero).sum()
