@@ -9,19 +9,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import paths, sources
+from .digests import crop_digest
+from .framing import Box
 from .image_column import Images
+from .regions import Boxes
 
 
 class DistinctImages:
     """The distinct images of one column, numbered in the order in which they first occur."""
 
-    def __init__(self, images: Images, folder: str, schemes: str = "") -> None:
+    def __init__(
+        self, images: Images, folder: str, schemes: str = "", crops: Boxes | None = None
+    ) -> None:
         """Number the images of a column.
 
         Args:
             images: bytes, or paths and URIs.
             folder: what relative paths are relative to; "" is the process's folder.
             schemes: of URIs that may be read, with commas between; "": all.
+            crops: what is cut out of each row's image, which makes it an image of its own; None:
+                nothing is.
         """
         blobs, texts = images.blobs.dictionary_encode(), images.texts.dictionary_encode()
         self._blobs, self._texts = blobs.dictionary, texts.dictionary
@@ -32,9 +39,13 @@ class DistinctImages:
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
-        found, first, at = np.unique(codes[rows], return_index=True, return_inverse=True)
+        told_apart = codes[rows] if crops is None else _apart(codes[rows], crops.values[rows])
+        found, first, at = np.unique(told_apart, return_index=True, return_inverse=True)
         by_first = np.argsort(first)
-        self._codes = found[by_first]  # of each image: its place in _blobs, then in _texts
+        self._codes = codes[rows[first[by_first]]]
+        """Of each image, or of what it is cut out of: its place in _blobs, then in _texts."""
+        self._crops = None if crops is None else Boxes(crops.values[rows[first[by_first]]])
+        self._whole: dict[int, Hashable] = {}  # identities of what crops are cut out of
         numbers = np.argsort(by_first)[at]
         order = np.argsort(numbers, kind="stable")
         self._rows = rows[order]
@@ -59,6 +70,14 @@ class DistinctImages:
         """Return the rows that show one image, ascending."""
         return self._rows[self._starts[image] : self._starts[image + 1]]
 
+    def source(self, image: int) -> int:
+        """Return what one image is read from: a number that its other crops have too."""
+        return int(self._codes[image])
+
+    def crop(self, image: int) -> Box | None:
+        """Return what an image is cut out of its source; None: it is all of it."""
+        return None if self._crops is None else self._crops.of(image)
+
     def _value(self, image: int) -> pa.Scalar:
         code = int(self._codes[image])
         n_blobs = len(self._blobs)
@@ -66,7 +85,15 @@ class DistinctImages:
 
     def identity(self, image: int) -> Hashable:
         """Return what equal images share within a process."""
-        return sources.identity(self._value(image), self._folder)
+        if self._crops is None:
+            return sources.identity(self._value(image), self._folder)
+        source = self.source(image)
+        if source not in self._whole:
+            self._whole[source] = sources.identity(self._value(image), self._folder)
+        whole = self._whole[source]
+        if isinstance(whole, bytes):
+            return crop_digest(whole, self._crops.of(image))
+        return sources.Crop(whole, self._crops.values[image].tobytes())
 
     def is_remote(self, image: int) -> bool:
         """Return whether one image waits for more than this machine's files."""
@@ -84,3 +111,9 @@ class DistinctImages:
             Unreadable: there is nothing to read; the text says what and why.
         """
         return sources.read(self._value(image), self._folder, self._schemes, grow)
+
+
+def _apart(codes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return a number for each row, equal where images and boxes are, to the bit."""
+    pairs = np.column_stack([codes, np.ascontiguousarray(boxes).view(np.int64)])
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Resize
+from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Region, Resize
 from vista_sql.planning.workload import Format, JoinType, OnError
 from vista_sql.roster import ORDERS
 from vista_sql.sql.calls import Argument, TableFunction
@@ -52,6 +52,17 @@ ARGUMENTS = (
     Argument("prefix", "put before every column that TRANSFER adds", Text(), ""),
     Argument("weights", "'imagenet', 'bundled', 'random' or a file", Text()),
     Argument("dtype", "the arithmetic", OneOf(get_args(Dtype)), "float32"),
+    Argument(
+        "boxes",
+        "a relation of the image key, x, y, width, height, in pixels: rows are boxes, not images",
+        RelationText(),
+    ),
+    Argument(
+        "region",
+        "how boxes become features: 'crop', the default, each as an image; 'roi_pool' and "
+        "'roi_align' from a map of the whole image",
+        OneOf(get_args(Region)),
+    ),
     Argument(
         "on_error",
         "an unreadable image: features NULL, no row, or an error",

@@ -43,6 +43,7 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         dtype=workload.dtype,
         device=workload.device,
         engine=workload.engine.name,
+        region=workload.region,
         resize=workload.resize,
         fit=workload.fit,
         on_error="raise" if workload.on_error == "raise" else "null",
@@ -98,7 +99,7 @@ class Calls:
         batch_rows = chosen.batch_rows if plan.infers else None
         self.spec = replace(spec, batch_rows=batch_rows, threads=plan.threads)
         self.workload, self.names = workload, names
-        self.before = chosen.placement == "before" and workload.structured is not None
+        self.before = chosen.placement == "before" and workload.has_placements
         self.passes = [s for s in chosen.stages if isinstance(s, Infer) and s.start is None]
         self.results: list[KernelCall] = []  # each may use the columns of those before it
         self.features: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its features
@@ -136,7 +137,12 @@ class Calls:
 
     def _check(self, call: int) -> str:
         spec = text_literal(replace(self.spec, call=call).to_text())
-        return f"vista_error({spec}, {self.names.image}, {self._key()})"
+        return f"vista_error({spec}, {', '.join(self._inputs())})"
+
+    def _inputs(self) -> tuple[str, ...]:
+        """Return the columns of the rows that say what is seen: image, key, and box."""
+        box = () if self.workload.region is None else (self.names.box,)
+        return (self.names.image, self._key(), *box)
 
     def _infer(self, stage: Infer) -> None:
         layers = tuple(layer.name for layer in stage.layers)
@@ -149,7 +155,7 @@ class Calls:
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             kernel = kernels.sized_name(base, len(layers))
-            inputs = (self.names.image, self._key())
+            inputs = self._inputs()
             kept_for, taken = self._pixels(stage)
             spec = replace(
                 spec,
@@ -243,6 +249,8 @@ class Calls:
                 shown.append(name)
             return shown
         hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
+        if workload.region is not None:
+            hidden += [names.box, workload.box_column]
         if workload.structured is None and workload.image_column != workload.image_key:
             hidden.append(workload.image_column or ASSUMED_IMAGE)
         added = text_literal(json.dumps(list(workload.added_columns)))

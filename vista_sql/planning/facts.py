@@ -94,6 +94,7 @@ AS image FROM photos LIMIT 64))
         blobs = is_inline = image_bytes > image_types.LONGEST_PATH
         image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
+    exact = exact and workload.region is None  # a key stands for its image: of each, many rows
     compared = workload if exact else replace(workload, image_column=workload.image_key)
     shown = "0, 0"
     if reads_images(workload):
@@ -102,7 +103,9 @@ AS image FROM photos LIMIT 64))
     rows, images, distinct = (int(value or 0) for value in counted)
     if not exact and workload.structured is None:
         images = distinct = rows
-    elif not exact:
+    elif workload.region == "crop":
+        distinct = images  # each is an image of its own
+    elif not exact and keys is not None:
         distinct = min(images, round(distinct * (image_rows or 0) / max(keys or 0, 1)))
     return Facts(
         rows=rows,
@@ -296,6 +299,8 @@ def stored_shares(
     """Return what the store holds of the images; () where nothing, or nothing is known."""
     if not workload.store.folder or workload.image_column is None or not workload.used_taps:
         return ()
+    if workload.region == "crop":  # by digests of their own
+        return ()
     store = Store(workload.store.folder, workload.store.limit_bytes)
     try:
         features, maps = _spaces(workload, {held.space for held in store.held()})
@@ -348,7 +353,7 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
         return space(cnn, identity, layer, pool, workload.dtype, device=device, engine=engine)
 
     used = [tap.layer.name for tap in workload.used_taps if tap.cnn is None]
-    features = {layer: of(layer, workload.pool) for layer in used}
+    features = {layer: of(layer, workload.kept_pool) for layer in used}
     named = {one.layer for one in held if one.cnn == of(used[0], "none").cnn} if used else set()
     maps = {layer.name: of(layer.name, "none") for layer in cnn.layers if layer.name in named}
     return (

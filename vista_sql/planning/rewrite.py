@@ -84,7 +84,7 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     """
     marks, chosen = Marks(), plan.chosen
     workload = marked(workload, marks.of)
-    before = chosen.placement == "before" and workload.structured is not None
+    before = chosen.placement == "before" and workload.has_placements
     narrow = image_rows if before else joined_rows
     is_sorted = any(isinstance(s, Sort) for s in chosen.stages)
     rows = narrow(workload, names, is_sorted=is_sorted)
