@@ -36,7 +36,8 @@ def pooled(feature_map: np.ndarray, boxes: np.ndarray, region: Region, pool: str
     """
     cells = CELLS[pool]
     read = _aligned if region == "roi_align" else _largest
-    return read(np.ascontiguousarray(feature_map), boxes, cells).reshape(len(boxes), -1)
+    values = cells * cells * feature_map.shape[2]
+    return read(np.ascontiguousarray(feature_map), boxes, cells).reshape(len(boxes), values)
 
 
 def _largest(feature_map: np.ndarray, boxes: np.ndarray, cells: int) -> np.ndarray:
@@ -66,7 +67,8 @@ def _cells(start: int, size: int, limit: int, steps: np.ndarray, cells: int) -> 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
     """Return whole numbers, halves away from zero as C rounds them."""
-    return np.trunc(values + np.copysign(0.5, values)).astype(int)
+    whole: np.ndarray = np.trunc(values + np.copysign(0.5, values)).astype(int)
+    return whole
 
 
 def _aligned(feature_map: np.ndarray, boxes: np.ndarray, cells: int) -> np.ndarray:

@@ -94,11 +94,9 @@ class Decoder:
     def _pixels(
         self, data: pa.Buffer | bytes, wanted: Sequence[tuple[Box | None, Pixels]]
     ) -> list[str | None]:
-        """Decode a source: all of it to each array that is without a box, and what boxes cut out."""
+        """Decode a source: all of it to the one array, or what boxes cut out of it to each."""
         crops = [(box, out) for box, out in wanted if box is not None]
         if crops:
-            return decoding.decode_crops(
-                data, self._order, crops, self._most_bytes, self._framing
-            )
+            return decoding.decode_crops(data, self._order, crops, self._most_bytes, self._framing)
         ((_, out),) = wanted
         return [decoding.decode(data, self._order, out, self._most_bytes, self._framing)]

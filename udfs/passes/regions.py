@@ -1,4 +1,4 @@
-"""Maps of images, in any order and from several threads → features of the boxes on them, row by row."""
+"""Maps of images, in any order and from several threads → features of boxes, row by row."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ class RegionResults(Results):
         """Return nothing: maps are not kept."""
         return []
 
-    def shared(
-        self, batch: Sequence[int], matrices: Sequence[np.ndarray]
-    ) -> Sequence[np.ndarray]:
+    def shared(self, batch: Sequence[int], matrices: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return what other calls need of images: their maps, and their sides."""
         sides = np.array([self._inputs.sides[image] for image in batch], np.float32)
         return [*matrices, sides]

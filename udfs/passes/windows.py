@@ -141,11 +141,12 @@ class Windows:
             for portion in portions:
                 found = self._lookup.look(portion, reader, amounts)
                 needed = [i for i, one in enumerate(found) if one.missing and not one.from_base]
-                by_source = groupby(needed, lambda i: self._inputs.images.source(portion[i]))
-                for some in (list(group) for _, group in by_source):
+                origins = [self._inputs.images.source(image) for image in portion]
+                for _, group in groupby(needed, origins.__getitem__):
+                    some = list(group)
                     outs = [pixels[len(sought) + i] for i in some]
-                    images_of_one = [portion[i] for i in some]
-                    reasons = self._decoder.decode_together(images_of_one, outs, reader, amounts)
+                    of_one = [portion[i] for i in some]
+                    reasons = self._decoder.decode_together(of_one, outs, reader, amounts)
                     for i, reason in zip(some, reasons, strict=True):
                         found[i] = replace(found[i], reason=reason)
                 sought += found

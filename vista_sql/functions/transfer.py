@@ -53,17 +53,6 @@ ARGUMENTS = (
     Argument("weights", "'imagenet', 'bundled', 'random' or a file", Text()),
     Argument("dtype", "the arithmetic", OneOf(get_args(Dtype)), "float32"),
     Argument(
-        "boxes",
-        "a relation of the image key, x, y, width, height, in pixels: rows are boxes, not images",
-        RelationText(),
-    ),
-    Argument(
-        "region",
-        "how boxes become features: 'crop', the default, each as an image; 'roi_pool' and "
-        "'roi_align' from a map of the whole image",
-        OneOf(get_args(Region)),
-    ),
-    Argument(
         "on_error",
         "an unreadable image: features NULL, no row, or an error",
         OneOf(get_args(OnError)),
@@ -86,6 +75,17 @@ ARGUMENTS = (
         "fit",
         "how it comes to another aspect; default: as the weights want it",
         OneOf(get_args(Fit)),
+    ),
+    Argument(
+        "boxes",
+        "a relation of the image key, x, y, width, height, in pixels: rows are boxes, not images",
+        RelationText(),
+    ),
+    Argument(
+        "region",
+        "how boxes become features: 'crop', the default, each as an image; 'roi_pool' and "
+        "'roi_align' from a map of the whole image",
+        OneOf(get_args(Region)),
     ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
     Argument(

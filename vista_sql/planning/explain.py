@@ -82,7 +82,9 @@ def _workload(workload: Workload) -> Iterator[Fact]:
         why = f"as given: {', '.join(asked)}" if asked else "as the weights were published"
         yield Fact(topic="transfer", item="resize", why=why, detail=framing.words)
     if workload.region is not None:
-        yield Fact(topic="transfer", item="region", detail=workload.region, why=regions.words(workload))
+        yield Fact(
+            topic="transfer", item="region", detail=workload.region, why=regions.words(workload)
+        )
     if workload.weights == "random":
         yield Fact(
             topic="transfer",

@@ -35,7 +35,8 @@ def of(call: Call) -> tuple[Region | None, Pool]:
     Raises:
         ArgumentError: a region without boxes, or a pooling that the region has not.
     """
-    region, pool = call.get("region"), call.get("pool")
+    region: Region | None = call.get("region")
+    pool: Pool = call.get("pool")
     if call.get("boxes") is None:
         if region is not None:
             raise call.error("region", f"region => {region!r} needs boxes => …, a relation of them")
@@ -147,7 +148,7 @@ def _refuse_collisions(call: Call, structured: Relation, boxes: Relation, key: s
 
 
 def can_run(workload: Workload, stages: tuple[Stage, ...]) -> bool:
-    """Return whether stages can make a workload's features: boxes are pooled where maps are made."""
+    """Return whether stages can make a workload's features: boxes are pooled as maps are made."""
     forms = [getattr(stage, "form", "features") for stage in stages]
     return not workload.pools_boxes or "maps" not in forms
 

@@ -188,8 +188,8 @@ def _boxes_by_image(workload: Workload, names: Identifiers) -> str:
     shown += [f"{alias}.{key} AS {names.key}", f"{alias}.{workload.box_column} AS {names.box}"]
     rows = f"SELECT {', '.join(shown)}\nFROM {filtered(workload.structured, workload, alias)}"
     lists = (
-        f"SELECT {names.key}, list({alias}) AS {names.boxes}\nFROM (\n{indent(rows)}\n) AS {alias}\n"
-        f"GROUP BY {names.key}"
+        f"SELECT {names.key}, list({alias}) AS {names.boxes}\n"
+        f"FROM (\n{indent(rows)}\n) AS {alias}\nGROUP BY {names.key}"
     )
     image_key = names.dialect.identifier(workload.image_key)
     joined = (

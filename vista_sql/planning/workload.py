@@ -313,9 +313,7 @@ def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
     return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _taps(
-    call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None
-) -> tuple[Tap, ...]:
+def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None) -> tuple[Tap, ...]:
     """Return the layers that a call asks for, each with the column that it becomes."""
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
@@ -328,7 +326,7 @@ def _taps(
             raise call.error("layers", f"layers {other!r} and {name!r} are the same layer")
         onnx_files.check_pool(call, owner, layer, pool)
         foreign = None if owner.name == cnn.name else owner
-        if region in ROI_POOLS:
+        if region is not None and region in ROI_POOLS:
             values = regions.pooled_values(call, region, owner, layer, pool)
         else:
             values = pooled_values(layer.shape, pool, layer.grid)
@@ -423,10 +421,16 @@ def _refuse_collisions(call: Call, workload: Workload) -> None:
         if name.lower() in narrow:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the "
-                f"{'structured' if workload.structured else 'image'} relation has already; "
+                f"{_narrow_words(call, workload)} has already; "
                 "give prefix => '…' for the columns that TRANSFER adds",
                 call.place("layers"),
             )
+
+
+def _narrow_words(call: Call, workload: Workload) -> str:
+    if workload.region is not None:
+        return "relation of boxes" if call.get("structured") is None else "join with the boxes"
+    return "structured relation" if workload.structured else "image relation"
 
 
 def _refuse_equal_columns(call: Call, workload: Workload) -> None:
