@@ -23,7 +23,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
         "progress",
     ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
-    ("weights", "store", "train"),  # what is kept, and learned
+    ("weights", "store", "fed_runs", "train"),  # what is kept, and learned
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
@@ -44,6 +44,7 @@ UDFS_MAY_IMPORT = {
     "roster",
     "store",
     "weights",
+    "fed_runs",
     "train",
     "models",
 }
@@ -70,13 +71,14 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
-        "hosts doctor session result train udfs",
+        "hosts doctor session result fed_runs train udfs",
         "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
+    "pyspark": ("hosts", "hosts"),
     "rich": ("", "cli progress"),
-    "scipy": ("", "train"),
+    "scipy": ("", "train udfs"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),
@@ -165,7 +167,7 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     texts = list(project["dependencies"])
-    named = ("cpu", "gpu", "openvino", "dbt", "polars", "report")
+    named = ("cpu", "gpu", "openvino", "dbt", "polars", "report", "spark")
     texts += [text for name in named for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()

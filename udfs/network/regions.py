@@ -10,7 +10,6 @@ summed in one order.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from vista_sql.kernels import Region
 
@@ -73,6 +72,8 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 def _aligned(feature_map: np.ndarray, boxes: np.ndarray, cells: int) -> np.ndarray:
     """Return the means of each cell's samples, bilinear: (boxes, cells², channels)."""
+    from scipy import sparse
+
     height, width, channels = feature_map.shape
     across = _weights(boxes[:, 0] - 0.5, boxes[:, 2] - 0.5, width, cells)
     down = _weights(boxes[:, 1] - 0.5, boxes[:, 3] - 0.5, height, cells)

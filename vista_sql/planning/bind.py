@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import engines, keys, regions, workload
+from vista_sql.planning import boxes, engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.engines import AUTO, EngineChoice, Engines
@@ -72,9 +72,12 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     box_column = ""
     if call.get("boxes") is not None:
         box_column = context.names.fresh("box")
-        boxes = _relation(call, "boxes", nested)
-        structured = regions.beside(
-            call, structured, boxes, box_column, context.capabilities.dialect
+        structured = boxes.beside(
+            call,
+            structured,
+            _relation(call, "boxes", nested),
+            box_column,
+            context.capabilities.dialect,
         )
     glimpsed = None
     if structured is None and images.columns is None and call.get("image") is None:
@@ -167,7 +170,7 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
         columns = database.columns(f"SELECT * FROM {relation}")
     except QueryError as error:
         if not relation.startswith("(") and "does not exist" in error.message:
-            raise UnknownNameError("table", relation.strip('"'), database.tables()) from None
+            raise UnknownNameError("table", relation.strip('"`'), database.tables()) from None
         raise
     return None if columns is None else dict(columns)
 

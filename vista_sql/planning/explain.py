@@ -13,9 +13,9 @@ from typing import assert_never
 
 from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
-from vista_sql.planning import regions
+from vista_sql.planning import boxes
 from vista_sql.planning.candidates import Candidate
-from vista_sql.planning.optimizer import Decision
+from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Facts, Workload, pooled_values
@@ -83,7 +83,7 @@ def _workload(workload: Workload) -> Iterator[Fact]:
         yield Fact(topic="transfer", item="resize", why=why, detail=framing.words)
     if workload.region is not None:
         yield Fact(
-            topic="transfer", item="region", detail=workload.region, why=regions.words(workload)
+            topic="transfer", item="region", detail=workload.region, why=boxes.words(workload)
         )
     if workload.weights == "random":
         yield Fact(

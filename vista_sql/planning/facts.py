@@ -132,7 +132,7 @@ def _sides(workload: Workload, kind: str, names: Identifiers) -> str:
         names.dialect.identifier(workload.image_column or ""),
     )
     some = f"(SELECT {image} AS image FROM {images} LIMIT {SAMPLE_IMAGES})"
-    size = image_types.size_of("image", kind)
+    size = image_types.size_of("image", kind, names.dialect.text_bytes)
     holds_bytes = image_types.holds_bytes(kind)
     return ", ".join([
         f"(SELECT count(*) FROM {images})",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from vista_sql.planning.travel import NO_WAYS, Ways
 from vista_sql.planning.workload import Relation, Workload
+from vista_sql.settings import Join
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.semi_joins import ROW
 
@@ -119,7 +120,12 @@ def _sent(text: str, ways: Ways, names: Identifiers, *, with_boxes: bool = False
 
 
 def joined_rows(
-    workload: Workload, names: Identifiers, *, is_sorted: bool = False, ways: Ways = NO_WAYS
+    workload: Workload,
+    names: Identifiers,
+    *,
+    is_sorted: bool = False,
+    ways: Ways = NO_WAYS,
+    strategy: Join | None = None,
 ) -> str:
     """Return the SELECT of the joined rows that are needed: columns that are used, key and image.
 
@@ -161,8 +167,11 @@ def joined_rows(
     shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
     if reads_images(workload):
         shown.append(f"{alias}.{key} AS {names.key}{_image_value(workload, names)}")
-    text = f"SELECT {', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
-    if workload.region is not None and reads_images(workload):
+        if workload.region is not None:
+            shown.append(f"{alias}.{workload.box_column} AS {names.box}")
+    hint = join_hint(strategy, alias)
+    text = f"SELECT {hint}{', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
+    if workload.region is not None and reads_images(workload) and names.dialect is DUCKDB:
         text = _boxes_by_image(workload, names)
     if needs.qualify:
         text = f"{_all_of(text, names.joined)}\nQUALIFY {needs.qualify}"
@@ -199,6 +208,18 @@ def _boxes_by_image(workload: Workload, names: Identifiers) -> str:
         f"  ON {alias}.{names.key} = {names.images}.{image_key}"
     )
     return f"SELECT {names.joined}.*, {names.image}\nFROM (\n{indent(joined)}\n)"
+
+
+def join_hint(strategy: Join | None, alias: str) -> str:
+    """Return the hint that a cluster joins in that way, after SELECT; "" of none.
+
+    Example:
+        >>> join_hint("broadcast", "`structured =>`"), join_hint(None, "t")
+        ('/*+ BROADCAST(`structured =>`) */ ', '')
+    """
+    if strategy is None:
+        return ""
+    return f"/*+ {'BROADCAST' if strategy == 'broadcast' else 'SHUFFLE_HASH'}({alias}) */ "
 
 
 def join(workload: Workload) -> str:
