@@ -136,7 +136,7 @@ def in_input(
         shape: of the input.
         framing: the network's.
 
-    Example: a photo of 4 : 3 in a square, and what its border of white is
+    Example: half of a photo of 4 : 3, in a square
         >>> in_input((1000, 0, 2000, 9000), (3000, 4000), (224, 224), Framing(fit="pad"))
         (56.0, 28.0, 168.0, 196.0)
         >>> in_input((1000, 0, 2000, 9000), (3000, 4000), (224, 224), Framing(fit="stretch"))
@@ -151,7 +151,7 @@ def in_input(
         scale = lies.sides[axis] / middle[axis]
         ends = [(end - first) * scale - offset for end in (start, start + length)]
         least, most = max(-offset, 0), min(lies.sides[axis] - offset, shape[axis])
-        return max(ends[0], least), min(ends[1], most)
+        return max(ends[0], float(least)), min(ends[1], float(most))
 
     (left, right), (top, bottom) = along(1, x, width, lies.left), along(0, y, height, lies.top)
     return None if left >= right or top >= bottom else (left, top, right, bottom)
