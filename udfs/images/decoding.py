@@ -11,6 +11,8 @@ The decode policy, the same for every CNN and a part of what its features mean:
 * Gray networks get ITU-R 601 luma (a JPEG's own where it has no transparency).
 * Then it comes to the network's size, as `framing` says.
 
+A prepared image (`prepared`) has gone that way already, and is copied.
+
 Not an image, and said so in one line: no bytes, other bytes, an end that is missing (truncated),
 data that OpenCV cannot decode, and what would take more memory than an image may, which is decided
 from the header before any is spent. Damage that the decoder can step over is not seen.
@@ -27,7 +29,7 @@ import pyarrow as pa
 from vista_sql.kernels import DECODING_BYTES, MOST_DECODING_BYTES
 from vista_sql.roster import Framing
 
-from . import framing, headers, memory, paths, regions
+from . import framing, headers, memory, paths, prepared, regions
 from .header import Header
 from .opencv import MAX_PIXELS, Pixels, opencv
 from .silence import silence
@@ -56,12 +58,19 @@ def decode(
 
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
+
+    Raises:
+        ArgumentError: it was prepared for another input.
     """
     shape = out.shape[0], out.shape[1]
 
     def framed(image: Pixels, sides: framing.Sides) -> None:
         framing.frame(image, sides, how, out)
 
+    if prepared.is_one(data):
+        view = memoryview(data).cast("B")
+        reason = _refusal(headers.header(view), len(view), 0, most_bytes)
+        return reason or prepared.place(view, prepared.Wanted(order, how, out.shape), out)
     return _decoded(data, order, most_bytes, framed, lambda h: framing.reduction(h, shape, how))
 
 
@@ -86,7 +95,11 @@ def decode_crops(
 
     Returns:
         For each crop None, or the reason why there is none.
+
+    Raises:
+        ArgumentError: it is a prepared image.
     """
+    regions.refuse_prepared(data)
     reasons: list[str | None] = [None] * len(crops)
 
     def cut(image: Pixels, sides: framing.Sides) -> None:

@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vista_sql.errors import ArgumentError
+
 from ..passes.arrow import Column, one_array
+from . import prepared
 from .framing import Box, Sides
 
 FIELDS = ("x", "y", "width", "height")
@@ -77,6 +80,20 @@ def left_out(box: Box, fit: str) -> str:
         f"the box at ({x:g}, {y:g}) of {width:g} × {height:g} pixels lies outside of what "
         f"fit => '{fit}' leaves of the image"
     )
+
+
+def refuse_prepared(data: pa.Buffer | bytes) -> None:
+    """Refuse an image of which no box is known any more.
+
+    Raises:
+        ArgumentError: it is a prepared image.
+    """
+    if prepared.is_one(data):
+        raise ArgumentError(
+            "boxes are in pixels of the original, and an image that VISTA_PREPARE made raw has "
+            "another size: take images => … of the originals, or of format => 'png' where the "
+            "boxes are of these"
+        )
 
 
 def box_column(column: Column) -> Boxes:

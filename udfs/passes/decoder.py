@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from vista_sql.errors import ArgumentError
 from vista_sql.kernels import MOST_DECODING_BYTES
 
-from ..images import decoding, sources
+from ..images import decoding, prepared, sources
 from ..images.framing import Box
 from ..images.opencv import Pixels
 from .counts import Amounts
@@ -22,9 +23,9 @@ class Decoder:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        cnn = inputs.opened.cnn
-        self._order, self._framing = cnn.preprocessing.order, cnn.preprocessing.framing
-        self.shape: tuple[int, int, int] = cnn.input_shape
+        wanted = inputs.wanted
+        self._order, self._framing = wanted.order, wanted.framing
+        self.shape: tuple[int, int, int] = wanted.shape
         """Height, width and channels of an image's pixels."""
         self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
@@ -39,6 +40,9 @@ class Decoder:
 
         Returns:
             None, or the reason why there is no image; `out` is then undefined.
+
+        Raises:
+            ArgumentError: it was prepared for another input; with the key of a row that shows it.
         """
         (reason,) = self.decode_together([image], [out], reader, amounts)
         return reason
@@ -56,6 +60,9 @@ class Decoder:
 
         Returns:
             For each None, or the reason why there is no image.
+
+        Raises:
+            ArgumentError: as `decode`.
         """
         runtime, spec = self._inputs.runtime, self._inputs.spec
         runtime.raise_if_cancelled()
@@ -81,7 +88,11 @@ class Decoder:
                     data, [(self._inputs.images.crop(images[i]), outs[i]) for i in places]
                 )
                 amounts.decode_seconds += time.perf_counter() - began
-                amounts.decoded += 1
+                amounts.decoded += not prepared.is_one(data)
+        except ArgumentError as error:
+            row = int(self._inputs.images.rows(images[places[0]])[0])
+            key = self._inputs.keys[row].as_py()
+            raise ArgumentError(f"key {key!r}: {error.message}") from None
         finally:
             reader.let_go(images[places[0]])
         for place, reason in zip(places, found, strict=True):

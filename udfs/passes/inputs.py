@@ -13,7 +13,8 @@ from ..images import headers
 from ..images.distinct_images import DistinctImages
 from ..images.framing import Sides
 from ..images.image_column import image_column
-from ..images.regions import Boxes, box_column
+from ..images.prepared import Wanted
+from ..images.regions import Boxes, box_column, refuse_prepared
 from ..network import hog
 from ..network.networks import Network, OpenCnn
 from .arrow import Column, one_array
@@ -27,6 +28,7 @@ class Inputs:
     runtime: Runtime
     spec: InferSpec
     opened: OpenCnn
+    wanted: Wanted  # what images are decoded to
     images: DistinctImages
     identities: Sequence[Hashable]  # of each image: what equal ones share within a process
     keys: pa.Array  # text that names each row in errors; may be NULL
@@ -35,8 +37,13 @@ class Inputs:
     """Height and width of upright images, of those that were read; where there are boxes."""
 
     def see(self, image: int, data: pa.Buffer | bytes | None) -> None:
-        """Note what there is to know of an image that was read."""
+        """Note what there is to know of an image that was read.
+
+        Raises:
+            ArgumentError: it is a prepared image, and boxes are of the original.
+        """
         if self.boxes is not None and data is not None:
+            refuse_prepared(data)
             header = headers.header(memoryview(data).cast("B"))
             self.sides[image] = header.upright if header.pixels else (0, 0)
 
@@ -82,10 +89,13 @@ def read_inputs(
 
     with runtime.clock(spec.run).waiting():  # as for the batches that follow, which say what for
         identities = list(runtime.threads.decoders().map(identity, range(len(distinct))))
+    cnn = opened.cnn
+    pixels = cnn.preprocessing
     return Inputs(
         runtime=runtime,
         spec=spec,
         opened=opened,
+        wanted=Wanted(pixels.order, pixels.framing, cnn.input_shape),
         images=distinct,
         identities=identities,
         keys=texts,
