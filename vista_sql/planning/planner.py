@@ -19,12 +19,12 @@ from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
-from vista_sql.planning.rows import Identifiers
+from vista_sql.planning.rows import Identifiers, joined_rows
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
 from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
-from vista_sql.sql.calls import Call, Explained, ImageReading, load
+from vista_sql.sql.calls import Call, Explained, ImageReading, ImageRows, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
@@ -87,6 +87,7 @@ class Bound:
     database: Naming  # as the call sees it
     context: Context
     names: Identifiers  # that no user's name equals
+    made: tuple[Made, ...] = ()  # what its relations stand upon, where that is no text
 
     def needing(self, needs: Needs) -> Bound:
         """Return the call with what its statement needs of it."""
@@ -122,7 +123,7 @@ def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
         if expand is None:
             workload = workload_of(call, planner)
             names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
-            return Bound(call, workload, database, context, names)
+            return Bound(call, workload, database, context, names, planner.beneath)
         text = planner.readable(call, expand(call, planner))
         return Expanded(call, text, database, tuple(planner.transfers), tuple(planner.made))
 
@@ -244,7 +245,8 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
     )
     clause = bound.database.clause
     staged = replace(staged, rows=clause + staged.rows, shape=clause + staged.shape)
-    return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
+    able = call.machine.capabilities
+    return Transfer(bound.workload, call.plan, staged, limit_bytes, able, run, bound.made)
 
 
 # ── splice ──────────────────────────────────────────────────────────────────────────────────────
@@ -300,7 +302,7 @@ def _transfers(parts: Sequence[Transfer | Expanded]) -> tuple[Transfer, ...]:
 
 
 def _made(parts: Sequence[Transfer | Expanded]) -> tuple[Made, ...]:
-    return tuple(made for part in parts if isinstance(part, Expanded) for made in part.made)
+    return tuple(made for part in parts for made in part.made)
 
 
 # ── inside of a call ────────────────────────────────────────────────────────────────────────────
@@ -365,6 +367,11 @@ class CallPlanner:
         self.made.append(Scored(self.fresh_name("scored"), order, relation, label_type))
         return self._all_of(self.made[-1].name)
 
+    @property
+    def beneath(self) -> tuple[Made, ...]:
+        """What the relations that were read stand upon, where that is no text."""
+        return () if self.calls_in_sql else (*self.transfers, *self.made)
+
     def readable(self, call: Call, text: str) -> str:
         """Return an expansion as the host's engine reads it.
 
@@ -423,6 +430,14 @@ class CallPlanner:
         self._takes(script)
         return Relation(f"({script.text})", is_computed=True)
 
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM; None: they cannot be seen."""
+        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
+        try:
+            return naming.columns(f"SELECT * FROM {relation}")
+        except QueryError:
+            return None
+
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
         planner = CallPlanner(self.database, self.context.inside(function))
@@ -448,6 +463,28 @@ class CallPlanner:
         layers = tuple(tap.layer.name for tap in workload.taps)
         return ImageReading(
             workload.images.text, workload.image_key, workload.image_column, layers, spec
+        )
+
+    def image_rows(self, call: Call, function: str) -> ImageRows:
+        """Return the rows of a TRANSFER call as they are before inference."""
+        planner = CallPlanner(self.database, self.context.inside(function))
+        workload, context = workload_of(call, planner), self.context
+        self.transfers.extend(planner.transfers)
+        self.read.add("images")
+        names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
+        spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
+        return ImageRows(
+            relation=f"(\n{joined_rows(workload, names)}\n)",
+            columns=workload.narrow_columns,
+            key=workload.image_key if workload.structured is None else workload.structured_key,
+            key_text=names.key,
+            image=names.image,
+            spec=replace(
+                spec,
+                layers=tuple(tap.layer.name for tap in workload.taps),
+                batch_rows=context.setting("batch_rows", call).value,
+                threads=context.setting("threads", call).value,
+            ),
         )
 
     def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Union
 
 from vista_sql.planning import memory
 from vista_sql.planning.capabilities import Capabilities
@@ -23,6 +24,12 @@ class Transfer:
     limit_bytes: int  # of the memory that it was planned under
     capabilities: Capabilities  # of the host, where the call stands
     run: str = ""  # that the kernels count under
+    made: tuple[Made, ...] = ()  # what its rows stand upon, where that is no text
+
+    @property
+    def name(self) -> str:
+        """The relation of its rows, where they stand apart."""
+        return self.staged.rows_name
 
     @property
     def is_apart(self) -> bool:
@@ -77,7 +84,7 @@ class Scored:
     label_type: str  # DuckDB's name of it
 
 
-Made = Constant | Fed | Scored
+Made = Union["Transfer", Constant, Fed, Scored]
 """What a host makes itself whose engine has no kernels in SQL."""
 
 

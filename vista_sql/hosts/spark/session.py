@@ -217,7 +217,8 @@ def _located(error: AnalysisException, statement: Statement) -> QueryError:
         except QueryError as unread:
             why = unread.message.rpartition(": ")[2]
         return QueryError(
-            f"TRANSFER and VISTA_* cannot be planned, for sqlglot does not read the statement: {why}"
+            "TRANSFER and VISTA_* cannot be planned, for sqlglot does not read the statement: "
+            f"{why}"
         )
     name = (error.getMessageParameters() or {}).get("objectName", "").rpartition(".")[2].strip("`")
     span = parse.word_span(statement.text, name, SPARK) if name else None
@@ -233,8 +234,13 @@ class _Running:
 
     def __init__(self, spark: SparkSession, script: Script, args: Mapping[str, Any] | None) -> None:
         self._spark, self._args = spark, dict(args) if args else None
-        self._parts: dict[str, Transfer | Made] = {made.name: made for made in script.made}
-        self._parts |= {transfer.staged.rows_name: transfer for transfer in script.apart}
+        self._parts: dict[str, Made] = {}
+        waiting: list[Made] = [*script.transfers, *script.made]
+        while waiting:
+            part = waiting.pop()
+            waiting += part.made if isinstance(part, Transfer) else ()
+            if not isinstance(part, Transfer) or part.is_apart:
+                self._parts[part.name] = part
         self._frames: dict[str, DataFrame] = {}
         self.kept: list[tuple[DataFrame, StorageLevel]] = []  # that are to be persisted
 
@@ -253,7 +259,7 @@ class _Running:
             self._frames[name] = self._made(self._parts[name])
         return self._frames[name]
 
-    def _made(self, part: Transfer | Made) -> DataFrame:
+    def _made(self, part: Made) -> DataFrame:
         match part:
             case Transfer():
                 return self._staged(part)
@@ -292,7 +298,8 @@ def _partitioned(
 ) -> DataFrame:
     """Return the narrow rows in the plan's partitions; equal images side by side, where it says."""
     n = distribution.partitions
-    if any(isinstance(stage, Sort) for stage in transfer.plan.chosen.stages):
+    is_sorted = any(isinstance(stage, Sort) for stage in transfer.plan.chosen.stages)
+    if is_sorted or transfer.workload.region is not None:
         digest = functions.xxhash64(functions.col(image))
         rows = rows.repartition(digest) if n is None else rows.repartition(n, digest)
         return rows.sortWithinPartitions(digest)
