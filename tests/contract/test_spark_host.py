@@ -284,10 +284,6 @@ def test_explain_gives_the_decisions_for_the_cluster(db):
             "SELECT * FROM VISTA_MATERIALIZE('lenet5', 'c5', store => 'maps')",
             "VISTA_MATERIALIZE does not read tables of spark",
         ),
-        (
-            "SELECT f6 AS inner FROM TRANSFER('lenet5', 'f6')",
-            "cannot be planned, for sqlglot does not read the statement",
-        ),
         ("", "there is no statement"),
     ],
 )

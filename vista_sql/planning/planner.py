@@ -430,11 +430,15 @@ class CallPlanner:
         self._takes(script)
         return Relation(f"({script.text})", is_computed=True)
 
+    @property
+    def seen(self) -> Naming:
+        """The database, with the rows of the TRANSFERs inside that stand apart."""
+        return self.database.naming(Script("", tuple(self.transfers)).relations)
+
     def columns(self, relation: str) -> Mapping[str, str] | None:
         """Return the columns of what stands after FROM; None: they cannot be seen."""
-        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
         try:
-            return naming.columns(f"SELECT * FROM {relation}")
+            return self.seen.columns(f"SELECT * FROM {relation}")
         except QueryError:
             return None
 
