@@ -23,7 +23,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
         "progress",
     ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
-    ("weights", "store", "train"),  # what is kept, and learned
+    ("weights", "store", "fed_runs", "train"),  # what is kept, and learned
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
@@ -44,6 +44,7 @@ UDFS_MAY_IMPORT = {
     "roster",
     "store",
     "weights",
+    "fed_runs",
     "train",
     "models",
 }
@@ -70,7 +71,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
-        "hosts doctor session result train udfs",
+        "hosts doctor session result fed_runs train udfs",
         "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows

@@ -1,4 +1,4 @@
-"""vista_feed(run, row): give rows to a running training; returns 1 for each."""
+"""vista_feed(run, row[, relation]): give rows to a run, which numbers them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,46 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
+from vista_sql.fed_runs import DATA
 from vista_sql.kernels import Kernel
 
 from .passes.arrow import Column
 from .passes.runtime import Runtime
 
 
-def feed(runtime: Runtime, run: Column, row: Column) -> pa.Array:
+def feed(runtime: Runtime, run: Column, row: Column, relation: Column | None = None) -> pa.Array:
     """Feed a batch; called from several threads at once.
 
     Args:
-        runtime: holds the trainings of the process.
+        runtime: holds the runs of the process.
         run: the id that vista_begin returned, the same in all rows.
         row: a STRUCT of all columns of the data.
+        relation: which of the run's relations the rows are of, the same in all; absent: its only.
+
+    Returns:
+        BIGINT: each row's number in its relation, from 0 on, in the order in which they came.
 
     Raises:
-        ModelError: rows of several runs in one batch, or rows that cannot be trained on.
+        ModelError: rows of several runs in one batch, or rows that the run cannot use.
     """
-    if len(run):
-        names = pc.unique(run).to_pylist()
-        if len(names) != 1 or names[0] is None:
-            raise ModelError("VISTA_TRAIN and VISTA_EVALUATE cannot be correlated with other rows")
-        began = time.perf_counter()
-        statement = runtime.trainings.statement(names[0])
-        runtime.trainings.feed(names[0], row)
-        runtime.count(statement, feed_seconds=time.perf_counter() - began)
-    return pa.array(np.ones(len(run), np.int64))
+    if not len(run):
+        return pa.array([], pa.int64())
+    names = pc.unique(run).to_pylist()
+    if len(names) != 1 or names[0] is None:
+        raise ModelError("VISTA_TRAIN and its like cannot be correlated with other rows")
+    began = time.perf_counter()
+    statement = runtime.fed_runs.statement(names[0])
+    of = DATA if relation is None else relation[0].as_py()
+    first = runtime.fed_runs.feed(names[0], row, of)
+    runtime.count(statement, feed_seconds=time.perf_counter() - began)
+    return pa.array(np.arange(first, first + len(run), dtype=np.int64))
 
 
-def drop(runtime: Runtime, run: Column, row: Column) -> None:
-    """End the training whose feeding was cancelled; the arguments are those of `feed`."""
-    del row
+def drop(runtime: Runtime, run: Column, *others: Column) -> None:
+    """End the run whose feeding was cancelled; the arguments are those of `feed`."""
+    del others
     if len(run):
-        runtime.trainings.drop(run[0].as_py())
+        runtime.fed_runs.drop(run[0].as_py())
 
 
 KERNELS = (Kernel("vista_feed", None, "BIGINT", feed, undo=drop),)

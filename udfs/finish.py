@@ -1,41 +1,52 @@
-"""vista_finish(run, n): train on what was fed and return a row per model."""
+"""vista_finish_<kind>(run, fed): end a run of a kind, and return its rows."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pyarrow as pa
 
+from vista_sql import catalog
+from vista_sql.fed_runs import FedKind
 from vista_sql.kernels import Kernel
-from vista_sql.train.runs import ARROW_TYPE, SQL_TYPE
 
 from .passes.arrow import Column
-from .passes.runtime import Runtime
+from .passes.runtime import FED, Runtime
 
 
-def finish(runtime: Runtime, run: Column, n: Column) -> pa.Array:
-    """Train on the rows that runs were fed, and return what came of it.
+def finish(kind: FedKind, runtime: Runtime, run: Column, fed: Column) -> pa.Array:
+    """End runs that were fed, and return what came of it.
 
     Args:
-        runtime: holds the trainings of the process.
+        kind: of the runs.
+        runtime: holds the runs of the process.
         run: ids that vista_begin returned.
-        n: how many rows each was fed; NULL for none.
+        fed: what each was fed, of the kind's `fed_type`; NULL for nothing.
 
     Returns:
-        Per run a list of structs, the fields of `vista_sql.train.runs.FIELDS`.
+        Per run a list of structs, the kind's fields.
 
     Raises:
-        ModelError: no rows, another number of rows than arrived, or rows nothing can be learned of.
+        ModelError: no rows, another number of rows than arrived, or rows nothing comes of.
     """
+    names = [name for name, _, _ in kind.fields]
     results = []
-    for name, rows in zip(run.to_pylist(), n.to_pylist(), strict=True):
+    for name, told in zip(run.to_pylist(), fed.to_pylist(), strict=True):
         began = time.perf_counter()
-        statement = runtime.trainings.statement(name)
-        results.append(runtime.trainings.finish(name, rows or 0))
+        statement = runtime.fed_runs.statement(name)
+        rows = runtime.fed_runs.finish(name, told)
+        results.append([{field: row.get(field) for field in names} for row in rows])
         runtime.count(statement, train_seconds=time.perf_counter() - began)
-    names = [field.name for field in ARROW_TYPE.value_type]
-    models = [[{name: row.get(name) for name in names} for row in result] for result in results]
-    return pa.array(models, ARROW_TYPE)
+    return pa.array(results, kind.arrow_type)
 
 
-KERNELS = (Kernel("vista_finish", ("VARCHAR", "BIGINT"), SQL_TYPE, finish, is_long=True),)
+def _kernel(name: str) -> Kernel:
+    kind = catalog.load(FED, name, "KIND", FedKind)
+    parameters = ("VARCHAR", kind.fed_type)
+    return Kernel(
+        f"vista_finish_{name}", parameters, kind.sql_type, partial(finish, kind), is_long=True
+    )
+
+
+KERNELS = tuple(map(_kernel, catalog.names(FED)))

@@ -376,7 +376,7 @@ class ProcessRuntime(Protocol):
         """Drop the counts of a run and what it began and did not finish."""
 
     def close(self) -> None:
-        """End trainings and threads."""
+        """End what is fed, and threads."""
 
 
 @dataclass(frozen=True, slots=True)

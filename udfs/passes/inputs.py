@@ -52,7 +52,7 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
         UnknownNameError: there is no such CNN, or there are no such weights.
         WeightsError: the weights are missing or damaged.
     """
-    if spec.gate and runtime.trainings.is_closed(spec.gate):  # it has seen enough: read no more
+    if spec.gate and runtime.fed_runs.is_closed(spec.gate):  # it has seen enough: read no more
         images = pa.nulls(len(images), pa.large_binary())
     opened = runtime.opened(spec)
     texts = one_array(keys)

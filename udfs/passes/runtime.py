@@ -10,12 +10,13 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from vista_sql.kernels import InferSpec, ProcessRuntime
+from vista_sql import catalog
+from vista_sql.fed_runs import FedKind, FedRuns
+from vista_sql.kernels import PACKAGE, InferSpec, ProcessRuntime
 from vista_sql.machine.resources import cores
 from vista_sql.store import Store
 from vista_sql.tfrecord.files import Positions
 from vista_sql.tfrecord.writing import Exports
-from vista_sql.train.runs import Trainings
 
 from ..images.memory import InFlight
 from ..network import hog, networks
@@ -28,6 +29,9 @@ from .threads import Threads
 OUTCOMES = 1 << 16  # decoded images whose outcome is remembered, about 100 bytes each
 CALLS = 3  # inferring or decoding at once, however many threads an engine has: each holds pixels
 
+FED = f"{PACKAGE}.fed"
+"""Where the kinds of runs are that are fed rows."""
+
 Key: TypeAlias = tuple[Hashable, str, str, str]
 """Of a network: what it is, dtype, device, engine."""
 
@@ -37,6 +41,11 @@ def _key(opened: networks.OpenCnn, spec: InferSpec) -> Key:
     pixels = opened.cnn.preprocessing
     what = (opened.identity, pixels.mean, pixels.scale)
     return what, spec.dtype, spec.device, spec.engine
+
+
+def _kind(name: str) -> FedKind:
+    """Return what there is to know of runs that are fed rows, by the name of their kind."""
+    return catalog.load(FED, name, "KIND", FedKind)
 
 
 def _never() -> None:
@@ -70,7 +79,7 @@ class Runtime(ProcessRuntime):
         self.unusable: set[str] = set()  # folders of stores that proved to be
         self.positions = Positions()
         self.exports = Exports()
-        self.trainings = Trainings()
+        self.fed_runs = FedRuns(_kind)
 
     def for_call(self, raise_if_cancelled: Callable[[], None]) -> Runtime:
         """Return this runtime as one call sees it: all is shared but who may cancel the call.
@@ -191,7 +200,7 @@ class Runtime(ProcessRuntime):
     def end(self, run: str) -> None:
         """Drop the counters of `run` and what it began and did not finish."""
         self.forget(run)
-        self.trainings.end(run)
+        self.fed_runs.end(run)
 
     def outcome(self, identity: Hashable) -> tuple[bool, str | None]:
         """Return (known, reason) of an image decoded before; reason None: it decoded well."""
@@ -208,6 +217,6 @@ class Runtime(ProcessRuntime):
                 self._outcomes.popitem(last=False)
 
     def close(self) -> None:
-        """End trainings and threads; networks stay until the runtime is dropped."""
-        self.trainings.close()
+        """End what is fed, and threads; networks stay until the runtime is dropped."""
+        self.fed_runs.close()
         self.threads.close()

@@ -1,4 +1,4 @@
-"""What the VISTA_TRAIN family shares: the statements that stream rows and that score them."""
+"""What the VISTA_TRAIN family shares: the kept model of a call, and its scores."""
 
 from __future__ import annotations
 
@@ -9,24 +9,6 @@ from vista_sql.errors import UnknownNameError
 from vista_sql.models import Model
 from vista_sql.sql.calls import Call, Planner
 from vista_sql.sql.quoting import identifier, text_literal
-
-
-def streamed(spec: str, relation: str, planner: Planner, columns: str = "*") -> str:
-    """Return a SELECT that feeds a relation's rows to the run of a spec, ends it, and shows it.
-
-    The run's id is made when the statement runs; MATERIALIZED and the volatile kernels keep it one.
-    The outer join lets the run end, with an error that says so, when there are no rows.
-    """
-    run, fed, row, n = (planner.fresh_name(role) for role in ("run", "fed", "row", "n"))
-    id_ = planner.fresh_name("id")
-    run, fed, row, n, id_ = (identifier(name) for name in (run, fed, row, n, id_))
-    return (
-        f"WITH {run} AS MATERIALIZED (SELECT vista_begin({text_literal(spec)}) AS {id_}), "
-        f"{fed} AS MATERIALIZED (SELECT {id_}, CAST(sum(vista_feed({id_}, {row})) AS BIGINT) "
-        f"AS {n} FROM {run}, {planner.fenced(relation)} AS {row} GROUP BY {id_}) "
-        f"SELECT {columns} FROM (SELECT unnest(vista_finish({run}.{id_}, {fed}.{n}), "
-        f"recursive := true) FROM {run} LEFT JOIN {fed} ON {run}.{id_} = {fed}.{id_})"
-    )
 
 
 def find_model(call: Call, planner: Planner) -> Model:

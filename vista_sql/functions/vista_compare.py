@@ -7,8 +7,8 @@ from dataclasses import replace
 from vista_sql import roster
 from vista_sql.errors import UnknownNameError
 from vista_sql.functions import _own_transfer, transfer, vista_train
+from vista_sql.functions._fed import streamed
 from vista_sql.functions._own_transfer import Source
-from vista_sql.functions._training import streamed
 from vista_sql.planning import workload
 from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.roster import Cnn
@@ -55,7 +55,7 @@ def expand(call: Call, planner: Planner) -> str:
         gate=gate,
     )
     columns = "*" if spec.folds else "* EXCLUDE (f1_score_std)"
-    return streamed(spec.to_text(), relation, planner, columns)
+    return streamed("train", spec.to_text(), relation, planner, columns)
 
 
 def _transfer(call: Call, *, in_random_order: bool) -> Call:

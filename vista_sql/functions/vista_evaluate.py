@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vista_sql import models, train
 from vista_sql.functions import _own_transfer
-from vista_sql.functions._training import find_model, streamed
+from vista_sql.functions._fed import streamed
+from vista_sql.functions._training import find_model
 from vista_sql.models import Model
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import RelationText, Text
@@ -30,7 +31,7 @@ def expand(call: Call, planner: Planner) -> str:
         return _held_out(model, call, columns)
     data = _own_transfer.relation_for(model, call, planner)
     spec = EvaluateSpec(model.reference, planner.home, planner.new_run())
-    return streamed(spec.to_text(), data, planner, columns)
+    return streamed("evaluate", spec.to_text(), data, planner, columns)
 
 
 def _held_out(model: Model, call: Call, columns: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from vista_sql import models, train
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
 from vista_sql.functions import _own_transfer, _provenance
+from vista_sql.functions._fed import streamed
 from vista_sql.functions._own_transfer import Source
-from vista_sql.functions._training import streamed
 from vista_sql.planning.memory import trainer_bytes
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import (
@@ -179,7 +179,7 @@ def expand(call: Call, planner: Planner) -> str:
     spec = replace(spec_of(source, planner), hog=hog)
     hidden = "confidence" if spec.folds else "f1_score_std, confidence"
     columns = f"* EXCLUDE ({hidden})"
-    return streamed(spec.to_text(), relation, planner, columns)
+    return streamed("train", spec.to_text(), relation, planner, columns)
 
 
 FUNCTION = TableFunction(

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vista_sql import models
 from vista_sql.errors import ModelError
+from vista_sql.fed_runs import DATA
 from vista_sql.train.columns import is_structured, resolve
 from vista_sql.train.metrics import METRICS, Gatherer, NumberGatherer
 from vista_sql.train.rows import columns_of, fits, numbers, text_of
@@ -20,6 +22,8 @@ from vista_sql.train.spec import EvaluateSpec
 class EvaluationRun:
     """One VISTA_EVALUATE: scores rows as they come, counts those without label or features."""
 
+    gate, closed = "", False  # it reads all rows
+
     def __init__(self, spec: EvaluateSpec) -> None:
         self._model = models.find(spec.home, spec.model)
         self._scorer = Scorer(self._model)
@@ -29,8 +33,8 @@ class EvaluationRun:
         self._lock = threading.Lock()
         self._n_fed = self._n_skipped = 0
 
-    def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
-        """Score a batch of rows, each a struct.
+    def feed(self, rows: pa.Array | pa.ChunkedArray, relation: str = DATA) -> int:
+        """Score a batch of rows, each a struct, and return the number of the first.
 
         Raises:
             ModelError: a label that the model does not know, or columns that it cannot read.
@@ -38,8 +42,7 @@ class EvaluationRun:
         batch = columns_of(rows)
         name = resolve(self._model.label, batch, "label", "the data of VISTA_EVALUATE")
         if self._numbers is not None:
-            self._feed_numbers(batch, name, self._numbers)
-            return
+            return self._feed_numbers(batch, name, self._numbers)
         values = batch[name].to_pylist()
         codes = np.array(
             [-1 if v is None else self._code.get(text_of(v), -2) for v in values], np.int64
@@ -54,13 +57,13 @@ class EvaluationRun:
         scored = self._scorer.score(batch)
         used = scored.usable & (codes >= 0)
         with self._lock:
-            self._n_fed += len(values)
-            self._n_skipped += int((~used).sum())
+            first = self._count(used)
             self._gatherer.add(codes[used], scored.margins[used])
+        return first
 
     def _feed_numbers(
         self, batch: Mapping[str, pa.Array], name: str, gatherer: NumberGatherer
-    ) -> None:
+    ) -> int:
         kind = batch[name].type
         if not is_structured(kind) and not pa.types.is_null(kind):
             raise ModelError(
@@ -72,16 +75,24 @@ class EvaluationRun:
         scored = self._scorer.score(batch)
         used = scored.usable & fits(values)
         with self._lock:
-            self._n_fed += len(values)
-            self._n_skipped += int((~used).sum())
+            first = self._count(used)
             gatherer.add_numbers(values[used], scored.margins[used])
+        return first
 
-    def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
-        """Return one row: the metrics, n_test and n_skipped.
+    def _count(self, used: npt.NDArray[np.bool_]) -> int:
+        """Count rows, of which some are used, and return the number of the first."""
+        first = self._n_fed
+        self._n_fed += len(used)
+        self._n_skipped += int((~used).sum())
+        return first
+
+    def finish(self, fed: int | None) -> Sequence[Mapping[str, object]]:
+        """Return one row: the metrics, n_test and n_skipped, of so many rows as were fed.
 
         Raises:
-            ModelError: other than the `n_rows` that were fed came, or none that could be scored.
+            ModelError: other than the rows that were fed came, or none that could be scored.
         """
+        n_rows = fed or 0
         if n_rows != self._n_fed:
             raise ModelError(f"{n_rows} rows were sent to VISTA_EVALUATE and {self._n_fed} came")
         if n_rows == 0:

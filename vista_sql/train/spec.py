@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from vista_sql.fed_runs import order_of
 
 KEY = "id"
 """The default key, as in TRANSFER."""
@@ -45,7 +47,18 @@ class TrainSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return json.dumps({"train": asdict(self)}, sort_keys=True, separators=(",", ":"))
+        return order_of("train", asdict(self))
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> TrainSpec:
+        """Return the spec from the fields of its JSON object.
+
+        >>> spec = TrainSpec("m", "y", reg=(0.1, 0.01))
+        >>> TrainSpec.from_fields(json.loads(spec.to_text())["train"]) == spec
+        True
+        """
+        lists = {name: tuple(v) for name, v in fields.items() if isinstance(v, list)}
+        return cls(**{**fields, **lists})
 
     def identity(self) -> dict[str, Any]:
         """Return the fields that decide what models come of the same rows."""
@@ -72,20 +85,4 @@ class EvaluateSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return json.dumps({"evaluate": asdict(self)}, sort_keys=True, separators=(",", ":"))
-
-
-def from_text(text: str) -> TrainSpec | EvaluateSpec:
-    """Return the spec that `to_text` wrote.
-
-    >>> from_text(TrainSpec("m", "y", reg=(0.1, 0.01)).to_text()).reg
-    (0.1, 0.01)
-    """
-    order = json.loads(text)
-    if "evaluate" in order:
-        return EvaluateSpec(**order["evaluate"])
-    fields = order["train"]
-    for name in ("default_keys", "features", "exclude", "baselines", "reg", "split_by"):
-        if fields[name] is not None:
-            fields[name] = tuple(fields[name])
-    return TrainSpec(**fields)
+        return order_of("evaluate", asdict(self))

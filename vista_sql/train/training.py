@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
+from vista_sql.fed_runs import DATA
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
 from vista_sql.train import Options, cautions
@@ -108,17 +109,25 @@ class TrainingRun:
         self._of_numbers = train.load(spec.trainer).learns == "numbers"
         self._ledger = Ledger(spec.folds, spec.test_fraction)
 
-    def feed(self, rows: pa.Array | pa.ChunkedArray) -> None:
-        """Take a batch of rows, each a struct; only count them where enough were seen.
+    @property
+    def gate(self) -> str:
+        """Under which kernels ask whether further images are wanted."""
+        return self.spec.gate
+
+    def feed(self, rows: pa.Array | pa.ChunkedArray, relation: str = DATA) -> int:
+        """Take a batch of rows, each a struct, and return the number of the first.
+
+        Where enough were seen they are only counted.
 
         Raises:
             ModelError: columns that are no features, or values that nothing can be learned of.
             UnknownNameError: a column that the call names is not among the batch's.
         """
+        with self._lock:
+            first = self._n_fed
+            self._n_fed += len(rows)
         if self.closed:
-            with self._lock:
-                self._n_fed += len(rows)
-            return
+            return first
         batch = columns_of(rows)
         with self._lock:
             if self._reader is None:
@@ -134,13 +143,13 @@ class TrainingRun:
         read = reader.read(batch)
         parts = [] if read is None else self._split(read[0])
         with self._lock:
-            self._n_fed += len(rows)
             if read is not None:
                 self._ledger.add(*read)
             for side, part in parts:
                 self._keep(side, part, reader)
             if self._race is not None and not self.closed:
                 self._round(self._race, reader)
+        return first
 
     def _round(self, race: Race, reader: RowReader) -> None:
         """Close where the budget is used up or the winner is clear on the rows so far."""
@@ -242,16 +251,17 @@ class TrainingRun:
         if self._sides is not None:
             self._sides.close()
 
-    def finish(self, n_rows: int) -> Sequence[Mapping[str, object]]:
+    def finish(self, fed: int | None) -> Sequence[Mapping[str, object]]:
         """Train, keep the models, and return a row per model.
 
         Args:
-            n_rows: how many rows were fed, as the engine counts.
+            fed: how many rows were fed, as the engine counts; None: none.
 
         Raises:
             ModelError: rows went missing, or nothing can be learned of them.
             PlanError: memory does not suffice.
         """
+        n_rows = fed or 0
         if n_rows != self._n_fed:
             raise ModelError(
                 f"{n_rows} rows were sent to VISTA_TRAIN and {self._n_fed} came: run it again"

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
+from vista_sql.udfs.passes.runtime import Runtime
 
 from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call, load
-from vista_sql.train.runs import Trainings
 
 
 class PlannerStub:
@@ -62,8 +62,8 @@ class Sql:
         self.con = duckdb.connect()
         self.home = home
         self.planner = PlannerStub(home)
-        self.trainings = Trainings()
-        runtime = SimpleNamespace(trainings=self.trainings, count=lambda run, **amounts: None)
+        self.fed_runs = Runtime().fed_runs
+        runtime = SimpleNamespace(fed_runs=self.fed_runs, count=lambda run, **amounts: None)
         for module in ("begin", "feed", "finish", "score"):
             for kernel in importlib.import_module(f"vista_sql.udfs.{module}").KERNELS:
                 self._create(kernel, runtime)
@@ -108,7 +108,7 @@ class Sql:
         with pytest.raises(duckdb.Error) as caught:
             self.con.execute(text).fetchall()
         lines = [line for line in str(caught.value).splitlines() if "Error: " in line]
-        assert len(self.trainings) == 0
+        assert len(self.fed_runs) == 0
         return lines[-1]
 
 

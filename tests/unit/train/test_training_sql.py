@@ -160,7 +160,7 @@ def test_planning_a_statement_trains_nothing(digits):
     digits.con.execute(f"PREPARE p AS {text}")
     digits.con.execute(f"CREATE VIEW v AS {text}")
     digits.con.execute(f"SELECT * FROM ({text}) LIMIT 0").fetchall()
-    assert len(digits.trainings) == 0
+    assert len(digits.fed_runs) == 0
     assert digits("vista_models") == []
     digits.con.execute("EXECUTE p").fetchall()
     digits.con.execute("SELECT * FROM v").fetchall()

@@ -28,7 +28,7 @@ def test_batches_are_the_orders_or_the_networks():
 
 def test_images_are_null_once_the_training_they_go_to_has_seen_enough():
     runtime, asked = fake_networks.runtime(), []
-    runtime.trainings.is_closed = lambda gate: asked.append(gate) or len(asked) > 1
+    runtime.fed_runs.is_closed = lambda gate: asked.append(gate) or len(asked) > 1
     assert len(fake_networks.inputs([png(1)], runtime, gate="g").images) == 1
     assert len(fake_networks.inputs([png(1)], runtime, gate="g").images) == 0
     assert asked == ["g", "g"]
