@@ -127,8 +127,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     """
     source = Source(call)
     if not _has_data(call, "images => …"):
-        own = transfer_call(call, _as_trained(model, call, planner))
-        _check_columns(model, own)
+        own = as_trained(model, call, planner)
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -136,6 +135,17 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def as_trained(model: Model, call: Call, planner: Planner) -> Call:
+    """Return the TRANSFER of a call's own that makes features as a kept model's were made.
+
+    Raises:
+        ArgumentError: an argument is not as the model was trained.
+    """
+    own = transfer_call(call, _as_trained(model, call, planner))
+    _check_columns(model, own)
+    return own
 
 
 def _check_columns(model: Model, own: Call) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -97,12 +99,18 @@ class Trainable:
                 own.trainable = True
                 found |= {id(variable): variable for variable in own.trainable_variables}
         self.variables: tuple[Variable, ...] = tuple(found.values())
-        self._initial = tuple(variable.numpy().copy() for variable in self.variables)
+        self.original = tuple(variable.numpy().copy() for variable in self.variables)
         self._head: tuple[Variable, ...] = ()
         self._optimizers: list[tuple[Optimizer, tuple[Variable, ...]]] = []
 
     def begin(
-        self, head: Head, rate: float, inner_rate: float, augment: Sequence[str], seed: int
+        self,
+        head: Head,
+        rate: float,
+        inner_rate: float,
+        augment: Sequence[str],
+        seed: int,
+        initial: Sequence[np.ndarray] | None = None,
     ) -> None:
         """Put weights back to what they were at first, and begin anew from a head.
 
@@ -112,6 +120,7 @@ class Trainable:
             inner_rate: that of the layers.
             augment: as `augmenting.augmented` takes it.
             seed: of what augmenting draws.
+            initial: what the layers' variables begin with; None: as they were at first.
         """
         tf, _ = load()
         with tf.device(self._device):
@@ -119,10 +128,8 @@ class Trainable:
                 self._build(head, augment)
             self._scale.assign(head.scale)
             self._set(self._head, head.arrays)
-            self._set(self.variables, self._initial)
-            for (optimizer, _), own_rate in zip(
-                self._optimizers, (rate, inner_rate), strict=True
-            ):
+            self._set(self.variables, self.original if initial is None else initial)
+            for (optimizer, _), own_rate in zip(self._optimizers, (rate, inner_rate), strict=True):
                 for momentum in optimizer.momentums:
                     momentum.assign(tf.zeros_like(momentum.value))
                 optimizer.learning_rate = own_rate
@@ -141,8 +148,14 @@ class Trainable:
         ]
         for optimizer, variables in self._optimizers:
             optimizer.build(list(variables))
-        self._stepped = tf.function(self._step, autograph=False, reduce_retracing=True)
-        self._scored = tf.function(self._margins, autograph=False, reduce_retracing=True)
+        n_values = prod(side or 1 for side in self._graph.steps[self._start].shape or ())
+        values = tf.TensorSpec((None, n_values), tf.float32)
+        structured = tf.TensorSpec((None, head.structured.shape[0]), tf.float32)
+        of_rows = [tf.TensorSpec((None,), dtype) for dtype in (tf.int64, tf.float32)]
+        seed = tf.TensorSpec((2,), tf.int32)
+        made = partial(tf.function, autograph=False)
+        self._stepped = made(self._step, input_signature=[values, structured, *of_rows, seed])
+        self._scored = made(self._margins, input_signature=[values, structured])
 
     def step(self, batch: Batch) -> float:
         """Take one step down the gradient of a batch's mean loss; return that loss before it."""
@@ -162,9 +175,7 @@ class Trainable:
         """Return float32 (rows, columns), as `vista_sql.train.Trainer.margins` has them."""
         tf, _ = load()
         with tf.device(self._device):
-            found: np.ndarray = self._scored(
-                tf.constant(values), tf.constant(structured)
-            ).numpy()
+            found: np.ndarray = self._scored(tf.constant(values), tf.constant(structured)).numpy()
         return found
 
     def features(self, values: np.ndarray) -> np.ndarray:
@@ -182,6 +193,10 @@ class Trainable:
     def restore(self, weights: Weights) -> None:
         """Put back what `weights` returned."""
         self._set((*self.variables, *self._head), weights)
+
+    def leave(self) -> None:
+        """Put the layers' weights back to what they were at first."""
+        self._set(self.variables, self.original)
 
     def head(self) -> Head:
         """Return the head as it is."""
@@ -269,4 +284,3 @@ def _call(graph: Graph, name: str) -> KerasCall:
     if not isinstance(call, KerasCall):
         raise TypeError(f"step {name!r} was not read from Keras")
     return call
-
