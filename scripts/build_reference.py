@@ -44,6 +44,8 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_confusion": "VISTA_CONFUSION(model => 'healthy', data => 'foods')",
     "vista_evaluate": "VISTA_EVALUATE(model => 'healthy', data => 'foods')",
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
+    "vista_finetune": "VISTA_FINETUNE(model => 'tuned', label => 'healthy', layer => 'fc6', "
+    "unfreeze => 'conv3', cnn => 'lenet5', images => 'images', structured => 'foods')",
     "vista_layers": "VISTA_LAYERS('lenet5')",
     "vista_materialize": "VISTA_MATERIALIZE(cnn => 'lenet5', layer => 'conv3', store => true)",
     "vista_model_sql": "VISTA_MODEL_SQL('healthy')",

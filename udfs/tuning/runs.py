@@ -12,7 +12,6 @@ import numpy as np
 
 from vista_sql.kernels import InferSpec
 from vista_sql.models import Model
-from vista_sql.train import STRUCTURED
 from vista_sql.train.metrics import Gatherer, Metrics, probabilities
 from vista_sql.train.tuning import PATIENCE, FinetuneSpec, Run
 
@@ -242,13 +241,10 @@ class Runs:
 
     def _lift(self, figures: Figures) -> float | None:
         """Return by how much an f1_score is above that of the structured columns alone."""
-        alone = [
-            row["f1_score"]
-            for row in self._model.document["rows"]
-            if row["feature_set"] == STRUCTURED and row["f1_score"] is not None
-        ]
+        row = self._model.row
         own = figures.metrics.f1_score
-        return None if own is None or not alone else own - max(alone)
+        was, lift = row["f1_score"], row.get("lift")
+        return None if own is None or was is None or lift is None else own - (was - lift)
 
     def _add(
         self,

@@ -67,10 +67,8 @@ class Seeds:
 
 
 OF_TRANSFER = tuple(
-    replace(argument, default=None, required=False)
-    for argument in transfer.ARGUMENTS
-    if argument.name
-    in (
+    replace(transfer.FUNCTION.argument(name), default=None, required=False)
+    for name in (
         *("images", "structured", "key", "cnn", "image", "pool", "weights", "resize", "fit"),
         *("engine", "device", "store", "threads"),
     )
@@ -189,7 +187,7 @@ def _of_model(call: Call, planner: Planner) -> Head:
         if call.values.get(name) is not None:
             raise call.error(
                 name,
-                f"{name} is of the regression, and from_model => … brings it: leave {name} out",
+                f"{name} is of the regression, which from_model => … brings: leave it out",
             )
     _check_model(call, model)
     if call.values.get("images") is None:
@@ -267,7 +265,7 @@ def _others(name: str) -> str:
 
 
 def _seedless(call: Call) -> Call:
-    """Return the call without its seeds, which are of the runs; weights and split have their own."""
+    """Return the call without its seeds, which are of the runs: weights have their own."""
     return replace(call, values={k: v for k, v in call.values.items() if k != "seed"})
 
 

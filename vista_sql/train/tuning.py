@@ -67,9 +67,9 @@ class FinetuneSpec:
         >>> FinetuneSpec.from_fields(json.loads(spec.to_text())["finetune"]) == spec
         True
         """
+        lists = ("unfrozen", "shown", "reset")
         runs = (
-            Run(**{name: tuple(v) if isinstance(v, list) else v for name, v in run.items()})
-            for run in fields["runs"]
+            Run(**{**run, **{name: tuple(run[name]) for name in lists}}) for run in fields["runs"]
         )
         return cls(**{**fields, "runs": tuple(runs), "augment": tuple(fields["augment"])})
 
