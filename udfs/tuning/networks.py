@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -84,8 +85,12 @@ class OpenNetwork:
 
     def save(self, path: Path) -> None:
         """Write the network as it is now to a `.keras` file that says what we know of it."""
-        on_thread(self._model.save, path)
-        if not self._described:
-            own = own_network.read(str(path), own_network.can_check())
-            self._described = own_networks.written(own)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Keras reads its variables in a way that NumPy 2 warns of
+            on_thread(self._model.save, path)
+            if not self._described:
+                own = own_network.read(str(path), own_network.can_check())
+                self._described = own_networks.written(own)
         kept_networks.add(path, self.cnn, self._described)
