@@ -35,6 +35,8 @@ FROM VISTA_WRITE_TFRECORD('images', 'f.tfrecord');
 CREATE TABLE foods AS
 SELECT range::INTEGER AS id, (range % 7)::DOUBLE AS price, range % 7 > 3 AS healthy FROM range(40);
 SELECT * FROM VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods');
+SELECT * FROM VISTA_TRAIN(model => 'seen', label => 'healthy', features => 'conv2',
+  data => '(SELECT *, [price, 1]::FLOAT[2] AS conv2 FROM foods)');
 """
 
 CALLS = {  # what is bound, and not run, to have a function's columns
@@ -46,6 +48,7 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
     "vista_finetune": "VISTA_FINETUNE(model => 'tuned', label => 'healthy', layer => 'fc6', "
     "unfreeze => 'conv3', cnn => 'lenet5', images => 'images', structured => 'foods')",
+    "vista_heatmap": "VISTA_HEATMAP(model => 'seen', images => 'images', cnn => 'lenet5')",
     "vista_layers": "VISTA_LAYERS('lenet5')",
     "vista_materialize": "VISTA_MATERIALIZE(cnn => 'lenet5', layer => 'conv3', store => true)",
     "vista_model_sql": "VISTA_MODEL_SQL('healthy')",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
     from shells import Shells
 
     from vista_sql import Session
@@ -85,3 +86,13 @@ def shell() -> Iterator[Shells]:
 
     with shells.shells() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """A Spark session with the foods as views, which tests share and leave as it was."""
+    import sparks
+
+    with sparks.session() as session:
+        sparks.fill(session)
+        yield session

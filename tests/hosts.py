@@ -217,7 +217,10 @@ HOSTS = {
     "shell": Host(_shell),
     "dbt": Host(_dbt),
 }
-"""By the names of `vista_sql.hosts.kinds()`."""
+"""By the names of `vista_sql.hosts.kinds()`; those that speak DuckDB's SQL."""
+
+OTHER_DIALECTS = {"spark": "tests/contract/test_spark_host.py"}
+"""Hosts whose statements are written otherwise, and the tests that show what they do."""
 
 
 class Clients:

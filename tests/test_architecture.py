@@ -76,6 +76,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     ),
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
+    "pyspark": ("hosts", "hosts"),
     "rich": ("", "cli progress"),
     "scipy": ("", "train"),
     "sklearn": ("", "train datasets"),
@@ -166,7 +167,7 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     texts = list(project["dependencies"])
-    named = ("cpu", "gpu", "openvino", "dbt", "polars", "report")
+    named = ("cpu", "gpu", "openvino", "dbt", "polars", "report", "spark")
     texts += [text for name in named for text in extras[name]]
     declared = {re.match(r"[\w-]+", text)[0].lower() for text in texts}
     homes = packages_distributions()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vista_sql import errors
     from vista_sql.errors import VistaError
+    from vista_sql.hosts.spark.session import Spark, spark
     from vista_sql.progress import Progress
     from vista_sql.progress import bar as progress_bar
     from vista_sql.result import Result
@@ -30,6 +31,7 @@ __all__ = [
     "Progress",
     "Result",
     "Session",
+    "Spark",
     "VistaError",
     "__version__",
     "attach",
@@ -37,16 +39,19 @@ __all__ = [
     "errors",
     "progress_bar",
     "query",
+    "spark",
 ]
 
 _HOMES = {
     "Progress": "progress",
     "Result": "result",
     "Session": "session",
+    "Spark": "hosts.spark.session",
     "VistaError": "errors",
     "attach": "session",
     "connect": "session",
     "query": "session",
+    "spark": "hosts.spark.session",
 }
 
 

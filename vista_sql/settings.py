@@ -19,6 +19,12 @@ from vista_sql.units import parse_bytes
 Placement = Literal["before", "after"]
 """Where inference stands: before the join or after it."""
 
+Join = Literal["broadcast", "shuffle"]
+"""How a cluster joins: the structured rows are sent everywhere, or both sides by their keys."""
+
+Persistence = Literal["none", "deserialized", "serialized", "disk"]
+"""How a cluster keeps the rows of a call: not at all, in memory as values or as bytes, on disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -141,6 +147,8 @@ COUNT = "a whole number of at least 1"
 DEVICES: tuple[str, ...] = get_args(Device)
 ENGINES: tuple[str, ...] = ("auto", *get_args(Engine))
 PLACEMENTS: tuple[str, ...] = get_args(Placement)
+JOINS: tuple[str, ...] = get_args(Join)
+PERSISTENCES: tuple[str, ...] = get_args(Persistence)
 
 SETTINGS = (
     Setting("plan", "text", "the plan to use", None, lambda text: _name(text).lower()),
@@ -151,6 +159,16 @@ SETTINGS = (
         None,
         _one_of(*PLACEMENTS),
     ),
+    Setting("join", alternatives(JOINS), "how a cluster joins", None, _one_of(*JOINS)),
+    Setting(
+        "pers",
+        alternatives(PERSISTENCES),
+        "how a cluster keeps a call's rows",
+        None,
+        _one_of(*PERSISTENCES),
+    ),
+    Setting("np", COUNT, "partitions of a cluster", None, _positive),
+    Setting("cpu", COUNT, "tasks at once in an executor of a cluster", None, _positive),
     Setting("batch_rows", COUNT, "most rows in one micro-batch", None, _positive),
     Setting("threads", COUNT, "threads of inference and decoding", None, _positive),
     Setting("memory_limit", "a size, like '4GB'", "most memory to use", None, _size),

@@ -16,7 +16,6 @@ import pytest
 import vista_sql
 
 NEVER = ("tensorflow", "keras", "sklearn", "scipy", "cv2", "h5py", "google.protobuf", "ssl")
-"""pandas is not among them: DuckDB imports it, where it is there, to register narrow rows."""
 
 FEATURES = "TRANSFER(cnn => 'lenet5', layers => ['fc6', 'conv3'], images => '{}', store => '{}')"
 N = 24
@@ -47,7 +46,7 @@ def elsewhere(kept, tmp_path):
     """Run a statement in a process of its own; returns (what was loaded in vain, rows)."""
     folder, _ = kept
 
-    def run(statement):
+    def run(statement, never=NEVER):
         script = tmp_path / "script.py"
         script.write_text(
             textwrap.dedent(f"""
@@ -56,7 +55,7 @@ def elsewhere(kept, tmp_path):
             import vista_sql
             with vista_sql.connect({str(folder / "images.duckdb")!r}) as db:
                 rows = db.query({statement!r}).arrow()
-            print([name for name in {NEVER!r} if name in sys.modules])
+            print([name for name in {never!r} if name in sys.modules])
             pyarrow.feather.write_feather(rows, "rows.arrow", compression="uncompressed")
             """)
         )
@@ -76,8 +75,16 @@ def elsewhere(kept, tmp_path):
 def test_a_second_run_reads_the_store(kept, elsewhere):
     folder, first = kept
     transfer = FEATURES.format("images", folder / "store")
-    loaded, rows = elsewhere(f"SELECT * FROM {transfer} ORDER BY id")
+    loaded, rows = elsewhere(f"SELECT * FROM {transfer} ORDER BY id", (*NEVER, "pandas"))
     assert loaded == []
+    assert rows.equals(first)
+
+
+def test_a_first_inference_imports_no_pandas(kept, elsewhere):
+    folder, first = kept
+    transfer = FEATURES.format("images", "another")
+    loaded, rows = elsewhere(f"SELECT * FROM {transfer} ORDER BY id", ("tensorflow", "pandas"))
+    assert loaded == [], "Arrow imports pandas for pa.array, pa.scalar and to_numpy"
     assert rows.equals(first)
 
 

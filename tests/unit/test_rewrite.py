@@ -130,9 +130,9 @@ def test_kernel_calls_are_data_too(plan):
     columns = [call.column for call in made.kernel_calls]
     for number, call in enumerate(made.kernel_calls):
         if call.spec.start is None:
-            assert call.inputs[0] == "__v_image"
+            assert call.inputs[0].column == "__v_image"
         else:  # a field of what an earlier call added
-            assert call.inputs[0].partition(".")[0] in columns[:number]
+            assert call.inputs[0].column in columns[:number]
 
 
 def test_equal_plans_give_equal_texts():

@@ -119,12 +119,16 @@ def test_a_failed_addition_leaves_the_table(run):
     assert set(kinds()) == {"foods", "seen"}
 
 
-def test_errors_underline_the_place_in_the_file(run):
-    done = run({"a": "-- features\nSELECT fc6\nFROM TRANSFER(cnn => 'lenet', images => 'foods')"})
+@pytest.mark.parametrize("kind", ["view", "table"])
+def test_errors_underline_the_place_in_the_file(run, kind):
+    head = f"{{{{ config(materialized='{kind}') }}}}SELECT fc6, -- features\n\n"
+    done = run({"a": f"{head}FROM TRANSFER(cnn => 'lenet', images => 'foods')"})
     assert done.exit_code == 1
     told = done.stderr.splitlines()
     assert told[0].startswith("vista: models/a.sql: unknown cnn 'lenet'; did you mean 'lenet5'?")
     assert told[1].startswith("LINE 3: FROM TRANSFER(cnn => 'lenet'")
+    alone = run({"a": f"{{{{ config(materialized='{kind}') }}}}FROM TRANSFER(cnn => 'lenet')"})
+    assert "\nLINE 1: FROM TRANSFER(cnn => 'lenet')\n" in alone.stderr
 
 
 def test_only_what_is_selected_runs(run):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ..passes.arrow import to_numpy
 from . import paths, sources
 from .image_column import Images
 
@@ -26,9 +26,9 @@ class DistinctImages:
         blobs, texts = images.blobs.dictionary_encode(), images.texts.dictionary_encode()
         self._blobs, self._texts = blobs.dictionary, texts.dictionary
         self._folder, self._schemes = folder, schemes
-        of_texts = texts.indices.cast(pa.int64()) + len(self._blobs)
-        codes = pc.coalesce(blobs.indices.cast(pa.int64()), of_texts, pa.scalar(-1, pa.int64()))
-        codes = codes.to_numpy(zero_copy_only=False)
+        of_texts = to_numpy(texts.indices).astype(np.int64) + len(self._blobs)
+        codes = np.where(to_numpy(texts.indices.is_valid()), of_texts, -1)
+        codes = np.where(to_numpy(blobs.indices.is_valid()), to_numpy(blobs.indices), codes)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)

@@ -83,9 +83,10 @@ def image_column(column: Column, spec: InferSpec, keys: pa.Array) -> Images:
 
 def _with_inline(blobs: pa.Array, texts: pa.Array) -> Images:
     """Return images where those that stand in the texts themselves are blobs, too."""
-    to_look_at = pc.match_substring_regex(texts, inline.CANDIDATES).fill_null(False)
+    to_look_at = pc.match_substring_regex(texts, inline.CANDIDATES)
     if not to_look_at.true_count:
         return Images(blobs, texts)
+    to_look_at = to_look_at.fill_null(False)
     found_blobs: list[bytes | None] = []
     found_texts: list[str | None] = []
     for text in texts.filter(to_look_at).to_pylist():

@@ -52,6 +52,8 @@ class Reasons:
 
     def column(self) -> pa.Array:
         """Return a string per row: the reason; NULL where the image is fine or there is none."""
+        if not any(self._reasons):
+            return pa.nulls(len(self._reasons), pa.string())
         return pa.array(self._reasons, pa.string())
 
     def _memory_key(self, image: int) -> Hashable:

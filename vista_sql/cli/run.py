@@ -13,6 +13,7 @@ import click
 
 from vista_sql.cli._app import Command, Failure, sentence, show_traceback
 from vista_sql.cli._statement import connected, nothing_in_scope
+from vista_sql.errors import Place, QueryError, VistaError
 from vista_sql.progress import Report, bar
 
 if TYPE_CHECKING:
@@ -131,7 +132,6 @@ def _tell(path: Path, error: Exception) -> None:
 
 def _stored(session: Session, project: Project, name: str, *, full_refresh: bool) -> str:
     """Store one file's rows as its table or view; return the line's end that says how."""
-    from vista_sql.errors import QueryError, VistaError
     from vista_sql.query_files import materializations
     from vista_sql.units import format_count
 
@@ -156,10 +156,14 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
     try:
         with bar(name) as progress:
             _carry_out(session, statements, progress)
-    except VistaError:
-        if file.materialized == "view":
-            session.rewrite(f"CREATE TABLE it AS {sql}")  # DuckDB binds a view; this has the place
-        raise
+    except VistaError as error:
+        found = error
+        try:
+            if file.materialized == "view":  # DuckDB binds a view; this has the place
+                session.rewrite(f"CREATE TABLE it AS {sql}")
+        except VistaError as located:
+            found = located
+        raise _in_file(found, sql) from None
     if file.materialized == "view":
         return "view"
     added = _rows(session, file) - before
@@ -168,6 +172,15 @@ def _stored(session: Session, project: Project, name: str, *, full_refresh: bool
     images = f", {format_count(inferred, 'image')} inferred" if inferred else ""
     kind = "seed" if file.is_seed else file.materialized
     return f"{kind}, {rows}{images}, {time.perf_counter() - clock:.1f} s"
+
+
+def _in_file(error: VistaError, sql: str) -> VistaError:
+    """Return an error about the statement that stores a file's rows as one about the file's own."""
+    place = error.place
+    if not isinstance(error, QueryError) or place is None or not place.text.endswith(sql):
+        return error
+    before = len(place.text) - len(sql)
+    return error.moved(Place(sql, max(place.start - before, 0), max(place.end - before, 0)))
 
 
 def _carry_out(session: Session, statements: Statements, progress: Report) -> None:

@@ -84,6 +84,10 @@ ARGUMENTS = (
     ),
     Argument("scale", "of an .onnx file, as mean", PerChannel(may_be_zero=False)),
     Argument("channels", "of an .onnx file: their order", OneOf(ORDERS)),
+    Argument("join", "a hint for Spark: 'broadcast' or 'shuffle'", SettingValue("join")),
+    Argument("pers", "a hint for Spark: how rows are kept", SettingValue("pers")),
+    Argument("np", "a hint for Spark: partitions", SettingValue("np")),
+    Argument("cpu", "a hint for Spark: tasks at once in an executor", SettingValue("cpu")),
 )
 
 FUNCTION = TableFunction(

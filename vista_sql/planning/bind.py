@@ -159,7 +159,7 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
         columns = database.columns(f"SELECT * FROM {relation}")
     except QueryError as error:
         if not relation.startswith("(") and "does not exist" in error.message:
-            raise UnknownNameError("table", relation.strip('"'), database.tables()) from None
+            raise UnknownNameError("table", relation.strip('"`'), database.tables()) from None
         raise
     return None if columns is None else dict(columns)
 

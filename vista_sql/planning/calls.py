@@ -15,12 +15,13 @@ from vista_sql.planning.rows import (
     filtered,
     indent,
     join,
+    join_hint,
     reads_images,
     used_columns,
 )
 from vista_sql.planning.travel import NO_WAYS, Ways, key_type
 from vista_sql.planning.workload import Tap, Workload, array_type
-from vista_sql.sql.quoting import identifier, text_literal
+from vista_sql.sql.quoting import text_literal
 
 PLANNED_AWAY = "planned away"
 """Text of the error that an unused column raises should a statement use it after all."""
@@ -62,18 +63,47 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """What goes into a call: a column of the rows, or a field of what a call before it added."""
+
+    column: str
+    field: str = ""  # of the column's STRUCT; "": the column itself
+    is_text: bool = False  # it is cast to text
+
+    @property
+    def sql(self) -> str:
+        """The value as an expression."""
+        value = f"{self.column}.{self.field}" if self.field else self.column
+        return f"CAST({value} AS VARCHAR)" if self.is_text else value
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCall:
     """A call of a kernel as data, for hosts that do not call kernels in SQL."""
 
     column: str  # that it adds to the rows: a STRUCT of `l1`, `l2`, … and, from images, `error`
     kernel: str
     spec: InferSpec
-    inputs: tuple[str, ...]  # columns of the rows, and fields of columns that calls before it added
+    inputs: tuple[Input, ...]
+
+    @property
+    def makes_maps(self) -> bool:
+        """Whether it makes raw maps, for a later call."""
+        return self.kernel.startswith(("vista_maps", "vista_resume"))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the STRUCT that it returns, as far as they are used; (): no STRUCT."""
+        if not self.makes_maps and not self.kernel.startswith("vista_infer"):
+            return ()
+        slots = [f"l{slot}" for slot, _ in enumerate(self.spec.layers, 1)]
+        return tuple(slots if self.kernel.startswith("vista_resume") else [*slots, "error"])
 
     @property
     def sql(self) -> str:
         """The call as an expression."""
-        return f"{self.kernel}({text_literal(self.spec.to_text())}, {', '.join(self.inputs)})"
+        inputs = ", ".join(value.sql for value in self.inputs)
+        return f"{self.kernel}({text_literal(self.spec.to_text())}, {inputs})"
 
 
 class Calls:
@@ -99,17 +129,17 @@ class Calls:
         self.spec = replace(spec, batch_rows=batch_rows, threads=plan.threads)
         self.workload, self.names = workload, names
         self.before = chosen.placement == "before" and workload.structured is not None
+        self.join = plan.distribution.join if plan.distribution else None
         self.passes = [s for s in chosen.stages if isinstance(s, Infer) and s.start is None]
         self.results: list[KernelCall] = []  # each may use the columns of those before it
         self.features: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its features
-        self.maps: dict[tuple[str, str], str] = {}  # CNN, layer → expression of its raw map
+        self.maps: dict[tuple[str, str], Input] = {}  # CNN, layer → its raw map
         for stage in chosen.stages:
             match stage:
                 case Infer():
                     self._infer(stage)
                 case Pool(layer, cnn):
-                    raw, spec_text = self.maps[cnn, layer.name], self._spec(cnn, (layer.name,))
-                    self.features[cnn, layer.name] = f"vista_pool({spec_text}, {raw})"
+                    self.features[cnn, layer.name] = self._pooled(cnn, layer.name)
                 case Sort():
                     pass  # of the narrow rows
                 case _:
@@ -118,7 +148,9 @@ class Calls:
         first = self.results[0].column if self.results else None
         # where the statement is not known, the calls may turn out unused: the check stands alone
         self.error = (
-            self.check if first is None or workload.needs.columns is None else f"{first}.error"
+            self.check
+            if first is None or workload.needs.columns is None
+            else self._field(first, "error").sql
         )
 
     def _of(self, cnn: str) -> InferSpec:
@@ -128,15 +160,36 @@ class Calls:
         own = self.workload.weights_of(roster.load(cnn))
         return replace(self.spec, cnn=cnn, weights=own, mean=(), scale=(), channels="")
 
-    def _spec(self, cnn: str, layers: tuple[str, ...]) -> str:
-        return text_literal(replace(self._of(cnn), layers=layers, gate="").to_text())
+    def _pool(self, cnn: str, layer: str) -> KernelCall:
+        """Return the call that pools a layer's raw map."""
+        spec = replace(self._of(cnn), layers=(layer,), gate="")
+        column = self.names.result(len(self.results))
+        return KernelCall(column, "vista_pool", spec, (self.maps[cnn, layer],))
 
-    def _key(self) -> str:
-        return f"CAST({self.names.key} AS VARCHAR)"
+    def _pooled(self, cnn: str, layer: str) -> str:
+        """Return the features of a layer whose raw map is there, as an expression."""
+        return self._pool(cnn, layer).sql
+
+    def _field(self, column: str, field: str) -> Input:
+        """Return a field of what a call added."""
+        return Input(column, field)
+
+    def _added(self) -> list[str]:
+        """Return the columns that the calls add."""
+        return [call.column for call in self.results]
+
+    def _images(self) -> tuple[Input, Input]:
+        return Input(self.names.image), Input(self.names.key, is_text=True)
+
+    def _check_of(self, call: int) -> KernelCall:
+        """Return the call that decodes without inferring."""
+        spec = replace(self.spec, call=call)
+        column = self.names.result(len(self.results))
+        return KernelCall(column, "vista_error", spec, self._images())
 
     def _check(self, call: int) -> str:
-        spec = text_literal(replace(self.spec, call=call).to_text())
-        return f"vista_error({spec}, {self.names.image}, {self._key()})"
+        """Return why an image cannot be read, as an expression."""
+        return self._check_of(call).sql
 
     def _infer(self, stage: Infer) -> None:
         layers = tuple(layer.name for layer in stage.layers)
@@ -145,11 +198,11 @@ class Calls:
         if stage.start is not None:
             spec = replace(spec, start=stage.start.name, gate="")  # images are read before
             kernel = kernels.sized_name("vista_resume", len(layers))
-            inputs: tuple[str, ...] = (self.maps[stage.cnn, stage.start.name],)
+            inputs: tuple[Input, ...] = (self.maps[stage.cnn, stage.start.name],)
         else:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             kernel = kernels.sized_name(base, len(layers))
-            inputs = (self.names.image, self._key())
+            inputs = self._images()
             kept_for, taken = self._pixels(stage)
             spec = replace(
                 spec,
@@ -160,8 +213,11 @@ class Calls:
                 materialize=tuple(layer.name for layer in stage.materialize),
             )
         self.results.append(KernelCall(column, kernel, spec, inputs))
-        values = self.features if stage.form == "features" else self.maps
-        values |= {(stage.cnn, n): f"{column}.l{slot}" for slot, n in enumerate(layers, 1)}
+        made = {(stage.cnn, n): self._field(column, f"l{slot}") for slot, n in enumerate(layers, 1)}
+        if stage.form == "maps":
+            self.maps |= made
+        else:
+            self.features |= {layer: value.sql for layer, value in made.items()}
 
     def _pixels(self, stage: Infer) -> tuple[int, bool]:
         """Return how many later calls need a call's pixels, and whether an earlier one has them.
@@ -185,10 +241,7 @@ class Calls:
             rows: the narrow rows.
             ways: how they came.
         """
-        source = f"{rows} AS {self.names.rows}"
-        for call in self.results:
-            level = f"SELECT *, {call.sql} AS {call.column}\nFROM {source}"
-            source = f"(\n{indent(level)}\n) AS {self.names.rows}"
+        source = self._called(f"{rows} AS {self.names.rows}")
         error = self.error
         if self.before:
             source = self._joined(source, ways)
@@ -200,21 +253,30 @@ class Calls:
         text = f"SELECT\n{indent(self._select_list(shown, ways))}\nFROM {source}"
         return text + (f"\nWHERE {error} IS NULL" if skips else "")
 
+    def _called(self, source: str) -> str:
+        """Return rows with a column more for each call, as a relation."""
+        for call in self.results:
+            level = f"SELECT *, {call.sql} AS {call.column}\nFROM {source}"
+            source = f"(\n{indent(level)}\n) AS {self.names.rows}"
+        return source
+
     def _joined(self, inferred: str, ways: Ways) -> str:
         """Return the structured relation joined with the images' results, as a relation."""
         names, workload = self.names, self.workload
         assert workload.structured is not None  # noqa: S101  (self.before says so)
         error = [f"{self.error} AS {names.error}"] if reads_images(workload) else []
-        columns = [call.column for call in self.results]
+        columns = self._added()
         inner = f"SELECT {', '.join([names.key, *columns, *error])}\nFROM {inferred}"
         results = [*columns, names.error] if error else columns
         shown = ", ".join([f"{names.structured}.*", *(f"{names.joined}.{r}" for r in results)])
         key = f"{names.joined}.{names.key}"
         if ways.key == "as text":
             key = f"CAST({key} AS {key_type(workload, before=True)})"
-        key = f"{names.structured}.{identifier(workload.structured_key)} = {key}"
+        key = f"{names.structured}.{self.quoted(workload.structured_key)} = {key}"
+        hint = join_hint(self.join, names.structured)
         outer = (
-            f"SELECT {shown}\nFROM {filtered(workload.structured, workload, names.structured)}\n"
+            f"SELECT {hint}{shown}\n"
+            f"FROM {filtered(workload.structured, workload, names.structured)}\n"
             f"{join(workload)} (\n{indent(inner)}\n) AS {names.joined}\n  ON {key}"
         )
         sample = f" {workload.needs.sample}" if workload.needs.sample else ""
@@ -225,9 +287,9 @@ class Calls:
         workload = self.workload
         narrow = self._narrow(ways)
         if not workload.error_used:
-            error = _away("VARCHAR")
+            error = self.away("VARCHAR")
         added = self._long() if workload.format == "long" else self._wide()
-        return ",\n".join([*narrow, *added, f"{error} AS {identifier(workload.error_column)}"])
+        return ",\n".join([*narrow, *added, f"{error} AS {self.quoted(workload.error_column)}"])
 
     def _narrow(self, ways: Ways) -> list[str]:
         workload, names = self.workload, self.names
@@ -235,9 +297,9 @@ class Calls:
             kept = used_columns(workload, names) or []
             shown = []
             for column, kind in workload.narrow_columns.items():
-                name = identifier(column)
+                name = self.quoted(column)
                 if name not in kept:
-                    name = f"{_away(kind)} AS {name}"
+                    name = f"{self.away(kind)} AS {name}"
                 elif ways.columns.get(column) == "as text":
                     name = f"CAST({name} AS {kind}) AS {name}"
                 shown.append(name)
@@ -251,8 +313,8 @@ class Calls:
     def _wide(self) -> list[str]:
         used = {tap.column for tap in self.workload.used_taps}
         return [
-            f"{self._value(tap) if tap.column in used else _away(array_type(tap.values))} "
-            f"AS {identifier(tap.column)}"
+            f"{self._value(tap) if tap.column in used else self.away(array_type(tap.values))} "
+            f"AS {self.quoted(tap.column)}"
             for tap in self.workload.taps
         ]
 
@@ -265,15 +327,18 @@ class Calls:
     def _long(self) -> list[str]:
         taps, prefix = self.workload.taps, self.workload.prefix
         layers = ", ".join(text_literal(tap.column.removeprefix(prefix)) for tap in taps)
-        features = _away("FLOAT[]")
+        features = self.away("FLOAT[]")
         if self.workload.used_taps:
             features = f"unnest([{', '.join(map(self._features, taps))}])"
         return [
-            f"unnest([{layers}]) AS {identifier(prefix + 'layer')}",
-            f"{features} AS {identifier(prefix + 'features')}",
+            f"unnest([{layers}]) AS {self.quoted(prefix + 'layer')}",
+            f"{features} AS {self.quoted(prefix + 'features')}",
         ]
 
+    def quoted(self, name: str) -> str:
+        """Return a name as an identifier of the dialect."""
+        return self.names.dialect.identifier(name)
 
-def _away(kind: str) -> str:
-    """Return a column of type `kind` that the statement does not use; it is never evaluated."""
-    return f"CAST(error({text_literal(PLANNED_AWAY)}) AS {kind})"
+    def away(self, kind: str) -> str:
+        """Return a column of type `kind` that the statement does not use; it is never evaluated."""
+        return f"CAST(error({text_literal(PLANNED_AWAY)}) AS {kind})"

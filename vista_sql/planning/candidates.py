@@ -9,12 +9,13 @@ longer than moving them (the store packs what it keeps, without loss, where that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import cost, memory, paper, plans
 from vista_sql.planning.capabilities import Capabilities
+from vista_sql.planning.executors import Executors
 from vista_sql.planning.plans import Infer, Stage
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
@@ -29,13 +30,17 @@ class Hints:
     placement: Value
     batch_rows: Value
     threads: Value
+    join: Value
+    np: Value
+    pers: Value
+    cpu: Value
 
 
 def _unset(name: str) -> Value:
     return Value(name, None, "default")
 
 
-NO_HINTS = Hints(_unset("plan"), _unset("placement"), _unset("batch_rows"), _unset("threads"))
+NO_HINTS = Hints(**{hint.name: _unset(hint.name) for hint in fields(Hints)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Machine:
     capabilities: Capabilities
     hints: Hints = NO_HINTS
     rates: Rates = DEFAULTS
+    executors: Executors | None = None  # of a cluster; None: all runs in one process
 
     @property
     def share_of_cores(self) -> float:

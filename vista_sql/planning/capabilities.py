@@ -15,6 +15,7 @@ class Capabilities:
     dialect: Dialect = DUCKDB  # of the SQL that it reads and prints
     vector_rows: int = 2048  # most rows in one call of a kernel: DuckDB's STANDARD_VECTOR_SIZE
     small_batches: bool = False  # can hand rows to the kernels in batches of the plan's size
+    calls_in_sql: bool = True  # kernels are SQL functions; else its rows go to them as data
     sink: Sink = "rows"  # where the rows of the statement go
     lifts_filters: bool = False  # its optimizer may lift a filter from below kernels and a join
 

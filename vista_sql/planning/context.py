@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from vista_sql.planning import memory
 from vista_sql.planning.candidates import Hints, Machine
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.engines import NO_ENGINES, Engines
+from vista_sql.planning.executors import Executors
 from vista_sql.settings import Settings, Value
 from vista_sql.sql.calls import Call, load
 
@@ -60,6 +61,7 @@ class Context:
     needs_all: bool = False  # what a statement seems not to use is there all the same
     gate: str = ""  # of a training that may say it has seen enough; "": of none
     training_limits: tuple[Value, ...] = ()  # memory_limit of each training that is fed
+    executors: Executors | None = None  # of a cluster; None: all runs in this process
 
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins: the call's argument's, if it has such a one.
@@ -91,13 +93,12 @@ class Context:
 
     def machine(self, call: Call) -> Machine:
         """Return what the plan of a TRANSFER call may use, and the hints that restrict it."""
-        hints = Hints(
-            plan=self.setting("plan", call),
-            placement=self.setting("placement", call),
-            batch_rows=self.setting("batch_rows", call),
-            threads=self.setting("threads", call),
-        )
-        return Machine(self.resources(call), self.capabilities, hints, self.rates)
+        hints = Hints(**{hint.name: self.setting(hint.name, call) for hint in fields(Hints)})
+        resources, executors = self.resources(call), self.executors
+        if executors is not None:
+            executors = executors.running(hints.cpu, hints.plan)
+            resources = executors.task(resources)
+        return Machine(resources, self.capabilities, hints, self.rates, executors)
 
     def located(self, call: Call) -> Call:
         """Return a call whose networks are files: kept ones, and relative paths in `folder`.
@@ -140,8 +141,10 @@ class Context:
 
         A TRANSFER inside of TRANSFER's own arguments is one SELECT, for it is read there.
         """
-        small_batches = self.capabilities.small_batches and function != "transfer"
-        able = replace(self.capabilities, small_batches=small_batches, sink="rows")
+        able = self.capabilities
+        nests = function != "transfer" or not able.calls_in_sql
+        small_batches = able.small_batches and nests
+        able = replace(able, small_batches=small_batches, sink="rows")
         return replace(self, capabilities=able)
 
     def feeding(self, limit: Value, gate: str) -> Context:

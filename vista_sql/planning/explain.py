@@ -14,7 +14,7 @@ from typing import assert_never
 from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
 from vista_sql.planning.candidates import Candidate
-from vista_sql.planning.optimizer import Decision
+from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Facts, Workload, pooled_values

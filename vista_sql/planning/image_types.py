@@ -45,7 +45,7 @@ def as_blobs(kind: str) -> str:
     return f": give it as {BYTES_OF_A_LIST}, if these are the bytes of files"
 
 
-def size_of(column: str, kind: str) -> str | None:
+def size_of(column: str, kind: str, text_bytes: str = "strlen") -> str | None:
     """Return the bytes or letters of an image column's value as an expression; None: it has none.
 
     Example:
@@ -54,7 +54,7 @@ def size_of(column: str, kind: str) -> str | None:
     """
     if _has_blobs(kind):
         return f"octet_length({_bytes(column, kind)})"
-    return f"strlen({column})" if kind in ("VARCHAR", "JSON") else None
+    return f"{text_bytes}({column})" if kind in ("VARCHAR", "JSON") else None
 
 
 def beginnings(column: str, kind: str) -> str:

@@ -101,7 +101,7 @@ class _Keys:
     @property
     def example(self) -> str:
         """A key of the structured relation as text."""
-        return f"CAST(max({self._names[0]}) AS VARCHAR)"
+        return f"CAST(max({self._names[0]}) AS {self.dialect.text_type})"
 
     def joining_images(self) -> Relation:
         """Return the image relation, which fails when it is read and no row of `rows` has one."""

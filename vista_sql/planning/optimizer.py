@@ -9,6 +9,8 @@ from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import candidates, cost, memory, plans
 from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints, Machine
+from vista_sql.planning.decision import Decision
+from vista_sql.planning.distribution import Distribution, distribute
 from vista_sql.planning.plans import Infer, Sort
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
@@ -25,15 +27,6 @@ KEPT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """One choice: what was chosen, and why."""
-
-    what: str
-    chosen: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """How one TRANSFER call runs. Equal inputs give equal plans."""
 
@@ -41,6 +34,7 @@ class Plan:
     threads: int | None  # None: all cores
     decisions: tuple[Decision, ...] = ()
     alternatives: tuple[Candidate, ...] = ()  # all candidates, the chosen one too, cheapest first
+    distribution: Distribution | None = None  # over a cluster; None: it runs in one process
 
     @property
     def name(self) -> str:
@@ -93,20 +87,25 @@ def choose(workload: Workload, machine: Machine) -> Plan:
     unhinted = replace(machine, hints=NO_HINTS)
     free = _best([c for c in every if not _note(c, workload, unhinted)] or [chosen])
     layers, materialization = _materialization(workload, chosen, machine.rates)
+    distribution = None
+    if machine.executors is not None:
+        distribution = distribute(workload, chosen, hints, machine.executors)
     return Plan(
         _materializing(chosen, layers),
-        hints.threads.value,
+        _threads(hints, distribution),
         (
             _plan_decision(workload, chosen, free, len(fitting), hints),
             _placement_decision(workload, chosen, free, hints),
             *_start_decision(workload, chosen),
             *materialization,
             _batch_decision(workload, chosen, hints),
-            _threads_decision(hints),
+            _threads_decision(hints, distribution),
             _memory_decision(resources),
+            *(distribution.decisions if distribution else ()),
             _estimates_decision(workload, machine.rates),
         ),
         tuple(every),
+        distribution,
     )
 
 
@@ -182,13 +181,19 @@ def _nothing(workload: Workload, machine: Machine) -> Plan:
     kind = hints.plan.value or "fused"
     placement = hints.placement.value if workload.structured is not None else None
     rows = hints.batch_rows.value or machine.capabilities.vector_rows
+    distribution = None
+    chosen = Candidate(kind, placement or "after", None, (), rows, 0, cost.Price(0.0, 0, 0))
+    if machine.executors is not None:
+        distribution = distribute(workload, chosen, hints, machine.executors)
     return Plan(
-        Candidate(kind, placement or "after", None, (), rows, 0, cost.Price(0.0, 0, 0)),
-        hints.threads.value,
+        chosen,
+        _threads(hints, distribution),
         (
             Decision("plan", kind, "no layer is used: nothing is inferred"),
             _memory_decision(machine.resources),
+            *(distribution.decisions if distribution else ()),
         ),
+        distribution=distribution,
     )
 
 
@@ -299,9 +304,16 @@ def _batch_decision(workload: Workload, chosen: Candidate, hints: Hints) -> Deci
     return Decision("batch rows", str(batch), why)
 
 
-def _threads_decision(hints: Hints) -> Decision:
+def _threads(hints: Hints, distribution: Distribution | None) -> int | None:
+    given: int | None = hints.threads.value
+    return given or (None if distribution is None else distribution.task_cores)
+
+
+def _threads_decision(hints: Hints, distribution: Distribution | None) -> Decision:
     if hints.threads.value is not None:
         return Decision("threads", str(hints.threads.value), f"as given: {hints.threads.source}")
+    if distribution is not None:
+        return Decision("threads", str(distribution.task_cores), "all cores of a task")
     return Decision("threads", "all cores", "fewer are never faster, and save no memory")
 
 

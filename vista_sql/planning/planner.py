@@ -19,12 +19,12 @@ from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
-from vista_sql.planning.rows import Identifiers
+from vista_sql.planning.rows import Identifiers, joined_rows
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
-from vista_sql.sql.calls import Call, Explained, ImageReading, load
+from vista_sql.sql.calls import Call, Explained, ImageReading, ImageRows, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
@@ -206,7 +206,8 @@ def choose(call: Bound | Expanded) -> Chosen | Expanded:
     if isinstance(call, Expanded):
         return call
     workload, context, database = call.workload, call.context, call.database
-    may_travel = context.capabilities.small_batches and bool(workload.used_taps)
+    able = context.capabilities
+    may_travel = able.small_batches and able.calls_in_sql and bool(workload.used_taps)
     if may_travel and not travel.is_certain(workload, database, database.clause):
         context = context.whole()
     with located(call.call):
@@ -232,6 +233,7 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
         bound.workload,
         call.plan,
         bound.names,
+        calls_in_sql=context.capabilities.calls_in_sql,
         run=run,
         folder=context.folder,
         gate=context.gate,
@@ -239,7 +241,8 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
             bound.workload, call.plan.chosen.peak_bytes, limit_bytes
         ),
     )
-    staged = replace(staged, rows=bound.database.clause + staged.rows)
+    clause = bound.database.clause
+    staged = replace(staged, rows=clause + staged.rows, shape=clause + staged.shape)
     return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
 
 
@@ -389,6 +392,27 @@ class CallPlanner:
         layers = tuple(tap.layer.name for tap in workload.taps)
         return ImageReading(
             workload.images.text, workload.image_key, workload.image_column, layers, spec
+        )
+
+    def image_rows(self, call: Call, function: str) -> ImageRows:
+        """Return the rows of a TRANSFER call as they are before inference."""
+        planner = CallPlanner(self.database, self.context.inside(function))
+        workload, context = workload_of(call, planner), self.context
+        self.transfers.extend(planner.transfers)
+        names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
+        spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
+        return ImageRows(
+            relation=f"(\n{joined_rows(workload, names)}\n)",
+            columns=workload.narrow_columns,
+            key=workload.image_key if workload.structured is None else workload.structured_key,
+            key_text=names.key,
+            image=names.image,
+            spec=replace(
+                spec,
+                layers=tuple(tap.layer.name for tap in workload.taps),
+                batch_rows=context.setting("batch_rows", call).value,
+                threads=context.setting("threads", call).value,
+            ),
         )
 
     def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:

@@ -7,12 +7,15 @@ The rows stand apart from the calls: a host that can hand rows to the kernels in
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vista_sql.planning import travel
 from vista_sql.planning.calls import Calls, KernelCall, base_spec
+from vista_sql.planning.data_calls import DataCalls
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.rows import Identifiers, Marks, image_rows, indent, joined_rows, marked
+from vista_sql.planning.travel import NO_WAYS
 from vista_sql.planning.workload import Workload
 
 
@@ -25,6 +28,7 @@ class Staged:
     calls: str  # SELECT over the relation `rows_name`
     whole: str  # the same as one SELECT
     kernel_calls: tuple[KernelCall, ...]  # those in `calls` that compute layers, in their order
+    shape: str  # SELECT of the columns that the rows have for `calls`; none is computed
 
 
 def stage(
@@ -32,6 +36,7 @@ def stage(
     plan: Plan,
     names: Identifiers,
     *,
+    calls_in_sql: bool = True,
     run: str = "",
     folder: str = "",
     gate: str = "",
@@ -43,6 +48,7 @@ def stage(
         workload: what is computed.
         plan: how.
         names: identifiers that no user's name equals, in the host's dialect.
+        calls_in_sql: whether the host has the kernels as SQL functions.
         run: the run that the kernels count in.
         folder: what relative image paths are relative to.
         gate: of a training that may say it has seen enough; "" of none.
@@ -85,19 +91,23 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     marks, chosen = Marks(), plan.chosen
     workload = marked(workload, marks.of)
     before = chosen.placement == "before" and workload.structured is not None
-    narrow = image_rows if before else joined_rows
-    is_sorted = any(isinstance(s, Sort) for s in chosen.stages)
+    strategy = plan.distribution.join if plan.distribution else None
+    narrow = image_rows if before else partial(joined_rows, strategy=strategy)
+    # a host that hands rows to the calls brings equal images together as it does
+    is_sorted = calls_in_sql and any(isinstance(s, Sort) for s in chosen.stages)
     rows = narrow(workload, names, is_sorted=is_sorted)
-    ways = travel.ways(workload, before=before)
+    ways = travel.ways(workload, before=before) if calls_in_sql else NO_WAYS
     sent = narrow(workload, names, is_sorted=is_sorted, ways=ways)
     spec = base_spec(workload, run=run, folder=folder, gate=gate)
     spec = replace(spec, decoding_bytes=decoding_bytes)
-    calls = Calls(workload, plan, names, spec)
+    calls = (Calls if calls_in_sql else DataCalls)(workload, plan, names, spec)
     whole = calls.select(f"(\n{indent(rows)}\n)")
+    shape = calls.shape(sent) if isinstance(calls, DataCalls) else sent
     return Staged(
         marks.resolved(sent),
         names.rows,
         marks.resolved(calls.select(names.rows, ways)),
         marks.resolved(whole),
         tuple(calls.results),
+        marks.resolved(shape),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from vista_sql.planning.travel import NO_WAYS, Ways
 from vista_sql.planning.workload import Relation, Workload
+from vista_sql.settings import Join
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.semi_joins import ROW
 
@@ -107,7 +108,12 @@ def _sent(text: str, ways: Ways, names: Identifiers) -> str:
 
 
 def joined_rows(
-    workload: Workload, names: Identifiers, *, is_sorted: bool = False, ways: Ways = NO_WAYS
+    workload: Workload,
+    names: Identifiers,
+    *,
+    is_sorted: bool = False,
+    ways: Ways = NO_WAYS,
+    strategy: Join | None = None,
 ) -> str:
     """Return the SELECT of the joined rows that are needed: columns that are used, key and image.
 
@@ -149,7 +155,8 @@ def joined_rows(
     shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
     if reads_images(workload):
         shown.append(f"{alias}.{key} AS {names.key}{_image_value(workload, names)}")
-    text = f"SELECT {', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
+    hint = join_hint(strategy, alias)
+    text = f"SELECT {hint}{', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
     if needs.qualify:
         text = f"{_all_of(text, names.joined)}\nQUALIFY {needs.qualify}"
     if needs.sample:
@@ -160,6 +167,18 @@ def joined_rows(
         text = f"{text}\nLIMIT {needs.limit}"
     text = _sent(text, ways, names)
     return _by_image(text, names) if is_sorted else text
+
+
+def join_hint(strategy: Join | None, alias: str) -> str:
+    """Return the hint that a cluster joins in that way, after SELECT; "" of none.
+
+    Example:
+        >>> join_hint("broadcast", "`structured =>`"), join_hint(None, "t")
+        ('/*+ BROADCAST(`structured =>`) */ ', '')
+    """
+    if strategy is None:
+        return ""
+    return f"/*+ {'BROADCAST' if strategy == 'broadcast' else 'SHUFFLE_HASH'}({alias}) */ "
 
 
 def join(workload: Workload) -> str:

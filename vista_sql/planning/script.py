@@ -27,6 +27,8 @@ class Transfer:
     @property
     def is_apart(self) -> bool:
         """Whether the host hands the narrow rows to the kernels itself, in small batches."""
+        if not self.capabilities.calls_in_sql:
+            return bool(self.staged.kernel_calls)
         return self.plan.infers and self.capabilities.small_batches
 
     @property
@@ -62,7 +64,7 @@ class Script:
     def relations(self) -> Ctes:
         """The relations of `apart` as CTEs: with them the text means the same as one statement."""
         return tuple(
-            (f"{transfer.staged.rows_name} AS (\n{transfer.staged.rows}\n)", False)
+            (f"{transfer.staged.rows_name} AS (\n{transfer.staged.shape}\n)", False)
             for transfer in self.apart
         )
 

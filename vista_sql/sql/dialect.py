@@ -12,6 +12,10 @@ class Dialect:
     name: str  # as sqlglot has it
     quote: str  # stands around identifiers; doubled inside of them
     hash_function: str  # of any value; equal values have equal hashes
+    text_type: str = "VARCHAR"
+    text_bytes: str = "strlen"  # function: the bytes of a text
+    raises: str = "error"  # function that raises its argument, and never returns
+    escape: str = "'"  # stands before a quote within a text
 
     def identifier(self, name: str) -> str:
         """Return a name as a quoted identifier.
@@ -23,6 +27,20 @@ class Dialect:
         doubled = name.replace(self.quote, 2 * self.quote)
         return f"{self.quote}{doubled}{self.quote}"
 
+    def text(self, text: str) -> str:
+        r"""Return a text as a literal.
+
+        Example:
+            >>> print(DUCKDB.text("it's"), SPARK.text("it's"))
+            'it''s' 'it\'s'
+        """
+        if self.escape != "'":
+            text = text.replace(self.escape, 2 * self.escape)
+        return "'" + text.replace("'", f"{self.escape}'") + "'"
+
 
 DUCKDB = Dialect("duckdb", '"', "hash")
 """What a host speaks unless its capabilities say otherwise."""
+
+SPARK = Dialect("spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\")
+"""Spark SQL, with the escapes of texts that it has unless told otherwise."""

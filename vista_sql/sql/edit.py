@@ -45,7 +45,8 @@ def splice(statement: Statement, texts: Sequence[str], removed: Sequence[Span] =
     """
     edits = [(start, end, "") for start, end in removed]
     for found, text in zip(statement.calls, texts, strict=True):
-        alias = "" if found.has_alias else f" AS {identifier(found.call.function)}"
+        name = statement.dialect.identifier(found.call.function)
+        alias = "" if found.has_alias else f" AS {name}"
         edits.append((found.start, found.end, f"(\n{text}\n){alias}"))
     result = statement.text
     for start, end, text in sorted(edits, reverse=True):  # from the end: places before stay valid

@@ -25,7 +25,7 @@ from vista_sql.roster.networks import NetworkData
 from vista_sql.weights import kept_networks
 from vista_sql.weights.checksums import digests
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept; files of another are made anew."""
 
 FOLDER = "networks"
@@ -72,6 +72,11 @@ def of_file(path: str, stamp: tuple[int, ...], as_data: bool) -> OwnNetwork:
         HostError: Keras has to read it, and is not here.
     """
     del stamp  # it tells this file from others of its name
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(
+            f"{path} cannot be loaded as a Keras network: it is no zip archive, as `.keras` files "
+            "are; write it again by model.save of Keras 3"
+        )
     reader = partial(catalog.module, kernels.PACKAGE, "network.own_network")
     layer = _foreign_layer(path)
     if layer is not None:

@@ -1,0 +1,74 @@
+"""Spark in tests: one small session for all of them, with the foods of foods.py as its views."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import foods
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TABLES = ("images", "foods", "other", "cats")
+
+
+@contextmanager
+def session(master: str = "local[2]", **settings: str) -> Iterator[SparkSession]:
+    """Yield a session whose Python workers are this Python, which has the package."""
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        from pyspark.sql import SparkSession
+
+    folder = tempfile.mkdtemp(prefix="vista-spark-")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    given = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(Path(folder, "warehouse")),
+        "spark.log.level": "OFF",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    builder = SparkSession.builder.master(master).appName("vista_sql tests")
+    for name, value in (given | settings).items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    try:
+        yield spark
+    finally:
+        spark.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill(spark: SparkSession) -> None:
+    """Make the tables of foods.py views of a session."""
+    with duckdb.connect() as con:
+        foods.fill(con)
+        for name in TABLES:
+            view(spark, name, con.sql(f"SELECT * FROM {name}").to_arrow_table())
+
+
+def view(spark: SparkSession, name: str, table: Any) -> None:
+    """Make an Arrow table a view of a session."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        spark.createDataFrame(table).createOrReplaceTempView(name)
+
+
+def rows(frame: Any) -> list[tuple[Any, ...]]:
+    """Return a DataFrame's rows, collected as Arrow, whose floats keep their bits."""
+    table = frame.toArrow()
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -1,0 +1,99 @@
+"""Kernel calls as data → a DataFrame: one `mapInArrow` for each pass of a network or a pooling."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    FloatType,
+    StringType,
+    StructType,
+)
+
+from vista_sql.hosts.spark.worker import CallOrder, StageOrder
+from vista_sql.planning.calls import KernelCall
+from vista_sql.planning.data_calls import columns_of, is_text
+
+NOT_INSTALLED = (
+    "a Python worker of Spark cannot import {module!r}: install vista-sql {version} for the Python "
+    "of every executor ({python} on this one), and let PYSPARK_PYTHON name that Python"
+)
+
+
+def staged(
+    rows: DataFrame,
+    calls: Sequence[KernelCall],
+    image: str,
+    batch_rows: int,
+    version: str,
+    profile: Any = None,
+) -> DataFrame:
+    """Return narrow rows with a column more for each call.
+
+    Args:
+        rows: the narrow rows.
+        calls: in their order; each may read what those before it added.
+        image: the column of the images, which goes when no call needs it any more.
+        batch_rows: most rows in one call.
+        version: of this package, which the executors need.
+        profile: of the stages' resources; None: the session's.
+    """
+    inner = {image}
+    for place, call in enumerate(calls):
+        later = {value.column for after in calls[place + 1 :] for value in after.inputs}
+        names = [name for name in rows.columns if name not in inner or name in later]
+        shape = StructType([rows.schema[name] for name in names])
+        for column in columns_of(call):
+            shape = shape.add(column, _type(call, column))
+        if call.makes_maps:
+            inner |= {name for name in columns_of(call) if not is_text(name)}
+        order = StageOrder((_order(call),), tuple(shape.fieldNames()), batch_rows)
+        function = _stage(order, _name(call), version)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+            rows = rows.mapInArrow(function, shape, profile=profile)
+    return rows
+
+
+def _order(call: KernelCall) -> CallOrder:
+    inputs = tuple((value.column, value.is_text) for value in call.inputs)
+    return CallOrder(columns_of(call), call.fields, call.kernel, call.spec.to_text(), inputs)
+
+
+def _stage(order: StageOrder, name: str, version: str) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    """Return what the executors run; it travels by value, and says what they lack."""
+    sentence = NOT_INSTALLED.format(module="{module}", version=version, python="{python}")
+
+    def run(batches: Iterable[Any]) -> Iterator[Any]:
+        import sys
+
+        try:
+            from vista_sql.hosts.spark import worker
+        except ModuleNotFoundError as error:
+            said = sentence.replace("{module!r}", repr(error.name)).replace(
+                "{module}", repr(error.name)
+            )
+            raise RuntimeError(said.replace("{python}", sys.executable)) from None
+        yield from worker.apply(order, batches)
+
+    run.__name__ = run.__qualname__ = name
+    return run
+
+
+def _name(call: KernelCall) -> str:
+    """Return how Spark's plan shows a stage: `infer_conv5_3_avg_pool`, `pool_fc6`."""
+    verb = call.kernel.removeprefix("vista_").rstrip("0123456789_")
+    words = "_".join([verb, *call.spec.layers])
+    return "".join(letter if letter.isalnum() else "_" for letter in words)
+
+
+def _type(call: KernelCall, column: str) -> DataType:
+    if is_text(column):
+        return StringType()
+    return BinaryType() if call.makes_maps else ArrayType(FloatType())
