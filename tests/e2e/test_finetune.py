@@ -15,7 +15,7 @@ from vista_sql import models, weights
 from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 
 OWN = "images => 'images', structured => 'facts'"
-SLOWLY = "learning_rate => 0.01, inner_learning_rate => 0.001"
+ANEW = "unfreeze => 'conv3', reset => 'conv3'"  # so that every epoch is better than the last
 N = 200
 
 
@@ -225,7 +225,7 @@ def test_the_best_epoch_is_kept_when_it_is_interrupted(db, monkeypatch):
 
     monkeypatch.setattr(tuning_runs.Runs, "_pass", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        finetune(db, f"unfreeze => 'conv3', epochs => 9, {SLOWLY}", "broken_off")
+        finetune(db, f"{ANEW}, epochs => 9", "broken_off")
     kept = models.find(home(db), "broken_off")
     assert kept.row["iterations"] == 2
     call = "TRANSFER(cnn => 'model:broken_off', layers => ['fc6'], images => 'images')"
@@ -236,7 +236,7 @@ def test_the_best_epoch_is_kept_when_it_is_interrupted(db, monkeypatch):
 
 def test_a_better_epoch_takes_the_place_of_the_one_kept_before(db, monkeypatch):
     monkeypatch.setattr("vista_sql.udfs.tuning.keeping.EVERY_SECONDS", 0.0)
-    finetune(db, f"unfreeze => 'conv3', epochs => 3, {SLOWLY}", "placed")
+    finetune(db, f"{ANEW}, epochs => 3", "placed")
     assert models.versions(home(db), "placed") == [1]
     assert models.find(home(db), "placed").row["iterations"] == 3
 
