@@ -83,7 +83,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "pynvml": ("", "udfs"),  # with the extra gpu
     "pyspark": ("hosts", "hosts"),
     "rich": ("", "cli progress"),
-    "scipy": ("", "nearest train"),
+    "scipy": ("", "nearest train udfs"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),

@@ -187,7 +187,7 @@ def _check_columns(model: Model, own: Call) -> None:
 def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
     """Return the error about a column that the user did not name, but the model remembers."""
     kept = _provenance.remembered(model)
-    for name in _provenance.DEFAULTS:
+    for name in _provenance.COLUMNS:
         columns = kept.get(name)
         named = columns if isinstance(columns, list) else [columns]
         if (
@@ -286,7 +286,7 @@ def _fitting(kept: Mapping[str, object], call: Call) -> dict[str, object]:
         key = [of_structured, of_images]
     if call.get("structured") is None:
         key = of_images if of_images.lower() in folders.COLUMNS else folders.KEY
-    others = {name: value for name, value in kept.items() if name not in _provenance.DEFAULTS}
+    others = {name: value for name, value in kept.items() if name not in _provenance.COLUMNS}
     return {**others, "key": key}
 
 

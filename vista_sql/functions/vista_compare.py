@@ -26,7 +26,7 @@ OWN = (
     Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
     Argument("label", "the column to learn", Text(), required=True),
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
-    *map(TRANSFER, ("image", "join_type", "pool")),
+    *map(TRANSFER, ("image", "join_type", "pool", "boxes", "region")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
     *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit", *PIXELS)),
 )
