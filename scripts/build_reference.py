@@ -65,6 +65,8 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_outliers": "VISTA_OUTLIERS(data => 'features')",
     "vista_predict": "VISTA_PREDICT(model => 'healthy', data => 'foods')",
     "vista_prepare": "VISTA_PREPARE('lenet5', 'images')",
+    "vista_rank_sources": "VISTA_RANK_SOURCES(cnn => 'lenet5', images => 'images', "
+    "structured => 'foods', label => 'healthy', trained => true)",
     "vista_read_tfrecord": "VISTA_READ_TFRECORD('f.tfrecord')",
     "vista_train": "VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods')",
     "vista_write_tfrecord": "VISTA_WRITE_TFRECORD('images', 'f.tfrecord')",

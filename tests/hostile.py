@@ -50,6 +50,7 @@ CALLS = {  # what each function takes where nothing is amiss
     "vista_model_sql": {"model": "'m'"},
     "vista_optimize": {"cnn": "'alexnet'", "layers": "['fc6']", "n_rows": "100", "structured_columns": "3"},
     "vista_predict": {"model": "'m'", "data": "'known'"},
+    "vista_rank_sources": {"cnn": "['lenet5']", "label": "'cat'", "images": "'images'", "structured": "'foods'"},
     "vista_read_tfrecord": {"files": "'known.tfrecord'"},
     "vista_train": {"model": "'n'", "label": "'y'", "data": "'known'", "max_iterations": "3"},
     "vista_write_tfrecord": {"data": "'known'", "file": "'written.tfrecord'"},

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 REFERENCE = re.compile(r"(?P<name>[^/@]+)(?:/(?P<part>.*?))?(?:@(?P<version>\d+))?")
 DOCUMENT = "model.json"
+SELECTED = "selected"  # what a reference may call models of a fraction of all layers' features
 FORMAT = 1
 
 OWN = "model:"
@@ -56,6 +57,7 @@ class ModelRow(TypedDict):
     dims: int  # features
     reg: float | None  # None: the trainer has no penalty
     l1_ratio: float | None
+    fraction: NotRequired[float | None]  # of the features of all layers; None: no selection
     iterations: int | None
     converged: bool
     objective: float
@@ -307,9 +309,12 @@ def find(home: str, reference: str) -> Model:
     return best
 
 
-def _names(row: ModelRow) -> tuple[str, str, str]:
+def _names(row: ModelRow) -> tuple[str, ...]:
     """Return what a reference may call a row: its part, its feature set, its layer."""
-    return row["part"].lower(), row["feature_set"].lower(), (row["layer"] or "").lower()
+    selected = "" if row.get("fraction") is None else SELECTED
+    return (
+        row["part"].lower(), row["feature_set"].lower(), (row["layer"] or "").lower(), selected
+    )  # fmt: skip
 
 
 def rank(row: ModelRow) -> tuple[float, float, int]:
