@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -12,8 +13,10 @@ import numpy as np
 from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn, kind_of_file
+from vista_sql.weights import WeightsChoice
 
 from . import engine, keras_reader, serial
+from .computations import Computations, computations
 from .deferred import Deferred
 from .engine import Output
 from .foreign import file as onnx_file
@@ -22,6 +25,9 @@ from .graph import Graph
 
 MOST_PARTS = 512
 """Parts of a network that are kept compiled, each with its weights."""
+
+IMAGE = ""
+"""The layer that is the image, as the catalogue has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,15 @@ class OpenCnn:
     load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
     load_data: Callable[[], Graph] | None = None
     """The same without Keras, its weights are arrays; None: as `load` loads it."""
+    weights: str = ""
+    """`WeightsChoice.identity`; "": `identity` tells them, too."""
+    computations: Callable[[str], Computations | None] | None = None
+    """Of an engine's name, what it computes on the way to each layer; None: nobody knows."""
+
+    def computation(self, layer: str, engine_name: str) -> str:
+        """Return a digest of what an engine computes up to a layer; "": nobody knows."""
+        known = None if self.computations is None else self.computations(engine_name)
+        return "" if known is None else known.of(layer)
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
@@ -51,7 +66,7 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
     if wanted != cnn.preprocessing:
         cnn = replace(cnn, preprocessing=wanted)
     if kind_of_file(cnn.name) == "onnx":
-        return _open_onnx_file(cnn, choice.identity)
+        return _open_onnx_file(cnn, choice)
 
     def graph() -> Graph:
         keras_reader.keras(spec.threads)
@@ -62,10 +77,17 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
         return serial.graph(network, arrays)
 
-    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
+    return OpenCnn(
+        cnn,
+        f"{cnn.name}/{choice.identity}",
+        graph,
+        data,
+        choice.identity,
+        partial(computations, cnn, choice),
+    )
 
 
-def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:
+def _open_onnx_file(cnn: Cnn, choice: WeightsChoice) -> OpenCnn:
     def graph() -> Graph:
         raise PlanError(f"{cnn.name} is no Keras network: engine => 'openvino' runs it")
 
@@ -74,7 +96,9 @@ def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:
 
     pixels = cnn.preprocessing
     said = f"{pixels.order} {pixels.mean} {pixels.scale}"
-    return OpenCnn(cnn, f"{cnn.name}/{identity}/{said}", graph, data)
+    known = partial(computations, cnn, choice)
+    whole = f"{cnn.name}/{choice.identity}/{said}"
+    return OpenCnn(cnn, whole, graph, data, choice.identity, known)
 
 
 class Network:
@@ -203,13 +227,19 @@ class Network:
         Args:
             start: None: images are given, as to `features`; else a layer's raw maps, as to
                 `resume`.
-            outputs: each once, in any order; a layer may be there with several poolings.
+            outputs: each once, in any order; a layer may be there with several poolings. The
+                layer "" is the image: its values are the pixels.
             values: the images or the maps.
 
         Raises:
             UnknownNameError: the network has no such layer.
             PlanError: a layer cannot be computed from `start` alone.
         """
+        computed = [output for output in outputs if output[0] != IMAGE]
+        if len(computed) < len(outputs) and start is None:
+            found = iter(self.run(None, computed, values) if computed else ())
+            pixels = values.reshape(len(values), -1).astype(np.float32)
+            return [next(found) if output in computed else pixels for output in outputs]
         start = self.graph.input if start is None else start
         self.check_start(start, [layer for layer, _ in outputs])
         return self.runner.run(start, outputs, values)

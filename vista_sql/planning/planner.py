@@ -346,7 +346,7 @@ class CallPlanner:
 
     def resolved(self, call: Call) -> Call:
         """Return a call found in a text with the values of `getvariable('x')` in its arguments."""
-        return resolved(call, self.database)
+        return self.context.located(resolved(call, self.database))
 
     def feeding(self, call: Call, gate: str = "") -> CallPlanner:
         """Return the planner of what feeds a training: both stay under the call's limit."""
@@ -373,6 +373,14 @@ class CallPlanner:
         script = plan(statement, self.database, self.context.inside(call.function))
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
+
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM; None: they cannot be seen."""
+        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
+        try:
+            return naming.columns(f"SELECT * FROM {relation}")
+        except QueryError:
+            return None
 
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""

@@ -185,8 +185,8 @@ class Cnn:
     fixed_rows: int | None = None
     """Images in each pass of an .onnx file that takes no other number."""
     revision: str = ""
-    """Of how it is computed, where an earlier version gave other values; a part of the store's
-    keys."""
+    """Of how it is computed, where an earlier version gave other values or nothing else says it; a
+    part of the store's keys."""
     only_tensorflow: str | None = None
     """What no other engine can run, as "layer 'up' (Conv2DTranspose)"; None: any may run it."""
 
@@ -194,6 +194,11 @@ class Cnn:
     def layers(self) -> tuple[Layer, ...]:
         """All layers of the network, bottom to top; the input itself is not one of them."""
         return _catalogue(self.name) if self.catalogue is None else self.catalogue
+
+    @property
+    def image(self) -> Layer:
+        """The image as the network is given it, before its preprocessing: values 0 to 255."""
+        return Layer("", self.input_shape, 0, 0, inputs=(), can_start=False)
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
