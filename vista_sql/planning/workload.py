@@ -179,7 +179,8 @@ class Workload:
 
         def place(tap: Tap) -> tuple[int, int]:
             cnn = tap.cnn or self.cnn
-            return cnns.index(tap.cnn.name if tap.cnn else ""), cnn.positions[tap.layer.name]
+            height = cnn.positions.get(tap.layer.name, -1)  # the image lies below all layers
+            return cnns.index(tap.cnn.name if tap.cnn else ""), height
 
         return tuple(sorted(taps, key=place))
 
@@ -349,9 +350,13 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None) 
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
     """Return a layer's CNN and the layer: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
 
+    The layer "" is the image.
+
     Raises:
         UnknownNameError: there is no such layer.
     """
+    if not name:
+        return cnn, cnn.image
     try:
         return cnn, cnn.layer(name)
     except UnknownNameError:
