@@ -119,6 +119,11 @@ class Workload:
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
+    def cnn_named(self, name: str) -> Cnn:
+        """Return the CNN of that name of which layers are asked for; "": the workload's own."""
+        found = (tap.cnn for tap in self.taps if tap.cnn is not None and tap.cnn.name == name)
+        return next(found, self.cnn)
+
     @property
     def error_column(self) -> str:
         """The name of the column that says why an image could not be read."""
@@ -177,7 +182,8 @@ class Workload:
         """
         if cnn.name == self.cnn.name:
             return self.weights
-        shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
+        known = ("random", "imagenet") if cnn.catalogue is None else ("random",)
+        shared = self.weights in known and cnn.name != roster.DESCRIPTOR
         return self.weights if shared else None
 
     def preprocessing_of(self, cnn: Cnn) -> Preprocessing:
@@ -245,6 +251,7 @@ def bind(
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
+    beside = tuple(onnx_files.with_pixels(call, other) for other in load_beside(call))
     cnn = onnx_files.with_pixels(call, cnn)
     structured_key, image_key = call.get("key")
     image_key = images.column(image_key, call, "key", "images")
@@ -256,7 +263,7 @@ def bind(
     types = seen.columns or {}
     workload = Workload(
         cnn=cnn,
-        taps=_taps(call, cnn, pool, prefix),
+        taps=_taps(call, (cnn, *beside), pool, prefix),
         images=images,
         image_key=image_key,
         image_column=image_column,
@@ -292,12 +299,13 @@ def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
     return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
+def _taps(call: Call, cnns: Sequence[Cnn], pool: Pool, prefix: str) -> tuple[Tap, ...]:
     """Return the layers that a call asks for, each with the column that it becomes."""
+    cnn = cnns[0]
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
         try:
-            owner, layer = _layer(cnn, name)
+            owner, layer = _layer_beside(cnns, name) or _layer(cnn, name)
         except (ArgumentError, UnknownNameError) as error:
             raise error.at(call.place("layers")) from None
         if (owner.name, layer.name) in taps:
@@ -310,6 +318,20 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
     return tuple(taps.values())
+
+
+def _layer_beside(cnns: Sequence[Cnn], name: str) -> tuple[Cnn, Layer] | None:
+    """Return a layer `<short name>.<layer>` of one of several CNNs, with that; None: it is none.
+
+    Raises:
+        UnknownNameError: the CNN has no such layer.
+    """
+    if len(cnns) == 1:
+        return None
+    for cnn in cnns:
+        if name.lower().startswith(f"{cnn.short_name.lower()}."):
+            return cnn, cnn.layer(name[len(cnn.short_name) + 1 :])
+    return None
 
 
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
@@ -429,6 +451,15 @@ def load_cnn(call: Call) -> Cnn:
         WeightsError: it is a file that cannot be read.
     """
     return named_cnn(call, call.get("cnn"))
+
+
+def load_beside(call: Call) -> tuple[Cnn, ...]:
+    """Return the CNNs of a call beside the one that it names.
+
+    Raises:
+        UnknownNameError, WeightsError: as `named_cnn`.
+    """
+    return tuple(named_cnn(call, name) for name in call.beside)
 
 
 def named_cnn(call: Call, name: str) -> Cnn:
