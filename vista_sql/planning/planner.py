@@ -374,6 +374,14 @@ class CallPlanner:
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
 
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM; None: they cannot be seen."""
+        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
+        try:
+            return naming.columns(f"SELECT * FROM {relation}")
+        except QueryError:
+            return None
+
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
         planner = CallPlanner(self.database, self.context.inside(function))

@@ -180,6 +180,9 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM, name → type; None: they cannot be seen."""
+
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER as text that can stand after FROM.
 
