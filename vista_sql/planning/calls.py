@@ -216,6 +216,8 @@ class Calls:
                 pixels_taken=taken,
                 base=None if stage.base is None else stage.base.name,
                 materialize=tuple(layer.name for layer in stage.materialize),
+                lends=stage.lends,
+                borrows=stage.borrows,
             )
         self.results.append(KernelCall(column, kernel, spec, inputs))
         made = {(stage.cnn, n): self._field(column, f"l{slot}") for slot, n in enumerate(layers, 1)}
@@ -229,13 +231,16 @@ class Calls:
 
         Only calls of different CNNs share them; the passes of one CNN are what its plan says.
         """
+        if stage.borrows:
+            return 0, False
         inputs: dict[str, tuple[object, ...]] = {}  # CNN → the kind of pixels that it takes
-        for other in self.passes:
+        passes = [other for other in self.passes if not other.borrows]
+        for other in passes:
             cnn = self.workload.cnn_named(other.cnn)
             taken = self.workload.preprocessing_of(cnn)
             inputs[other.cnn] = (cnn.input_shape, taken.order, taken.framing)
         alike = [name for name, kind in inputs.items() if kind == inputs[stage.cnn]]
-        if len(alike) == 1 or len(self.passes) > len(inputs):
+        if len(alike) == 1 or len(passes) > len(inputs):
             return 0, False
         return (len(alike) - 1, False) if alike[0] == stage.cnn else (0, True)
 

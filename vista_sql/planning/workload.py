@@ -67,6 +67,17 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """What a CNN has in common with one that runs before it; CNNs are "" for the workload's own."""
+
+    taker: str
+    layer: Layer  # the taker's, up to which both compute the same
+    lender: str
+    lent: Layer  # the lender's
+    computation: str  # of either, as a digest
+
+
+@dataclass(frozen=True, slots=True)
 class StoredShare:
     """What the feature store holds of a share of the images: layers by the network's names."""
 
@@ -118,6 +129,7 @@ class Workload:
     fit: Fit | None = None  # likewise
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
+    prefixes: tuple[Prefix, ...] = ()
 
     def cnn_named(self, name: str) -> Cnn:
         """Return the CNN of that name of which layers are asked for; "": the workload's own."""
