@@ -26,6 +26,8 @@ def found(workload: Workload) -> tuple[Prefix, ...]:
     """
     prefixes: list[Prefix] = []
     before: list[_Begun] = []
+    if workload.pools_boxes:  # its maps are handed on to be pooled
+        return ()
     for cnn, taps in workload.passes:
         begun = _Begun(workload, cnn, taps)
         shared = [one for other in before if (one := begun.shared_with(other)) is not None]
