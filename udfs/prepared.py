@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from vista_sql.errors import ArgumentError
 from vista_sql.kernels import Kernel
 from vista_sql.roster import Framing
 
@@ -27,6 +28,9 @@ from .passes.runtime import Runtime
 PART_IMAGES = 8  # decoded by a thread, one after the other
 
 JPEG_QUALITY = 95
+
+MOST_BYTES = 1 << 32
+"""Of the raw images that one call returns: DuckDB asks for 2,048, and copies what it gets."""
 
 ARROW_TYPE = pa.struct([("image", pa.large_binary()), ("error", pa.string())])
 
@@ -50,7 +54,8 @@ def prepare(
 
     Raises:
         UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
-        ArgumentError: an image is a prepared one, of another preprocessing.
+        ArgumentError: an image is a prepared one, of another preprocessing; or the images of the
+            call are more than MOST_BYTES.
     """
     order = spec_of(spec)
     if order is None:
@@ -98,6 +103,13 @@ class _Work:
         n_images, height, width, channels = len(inputs.images), *inputs.wanted.shape
         self._item_bytes = prepared.HEAD_BYTES + height * width * channels
         n_kept = n_images if form == "raw" else 0
+        if n_kept * self._item_bytes > MOST_BYTES:
+            size, most = n_images * self._item_bytes, MOST_BYTES // self._item_bytes
+            raise ArgumentError(
+                f"{n_images:,} raw images of {height} × {width} pixels take {size / 1e9:.0f} GB, "
+                f"and DuckDB asks for so many at once: take at most {most:,} images in a "
+                "statement, a smaller size, or format => 'jpeg'"
+            )
         self._raw = np.zeros((n_kept, self._item_bytes), np.uint8)
         self._encoded: list[bytes | None] = [None] * n_images
 

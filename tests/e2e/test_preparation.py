@@ -151,6 +151,13 @@ def test_unreadable_images_keep_their_rows_or_do_not(session):
     assert ("1", "cannot open no.png: no such file") in told
 
 
+def test_more_than_memory_holds_is_refused(session):
+    many = "(SELECT i AS id, CAST(i::VARCHAR AS BLOB) AS image FROM range(100) AS r(i))"
+    statement = f"SELECT count(image) FROM VISTA_PREPARE(size => 4096, images => '{many}')"
+    with pytest.raises(ArgumentError, match=r"100 raw images of 4096 × 4096 pixels take 5 GB"):
+        session.query(statement).fetchall()
+
+
 ODD = {
     "black": (np.zeros((90, 120, 3)), "is_dark is_blurry is_low_information is_gray"),
     "white": (np.full((90, 120, 3), 255), "is_light is_blurry is_low_information is_gray"),

@@ -15,7 +15,7 @@ from vista_sql.sql.quoting import identifier, text_literal
 FORMATS = ("raw", "png", "jpeg")
 
 MOST_SIDE = 4096
-"""Pixels: DuckDB holds thousands of rows at once."""
+"""Pixels. Of raw images so large, DuckDB cannot hold the 2,048 that it asks for at once."""
 
 OF_A_NETWORK = ("weights", "seed", *PIXELS)
 """Arguments that say how a network wants its images; without one they mean nothing."""
