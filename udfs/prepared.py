@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,9 +43,9 @@ def prepare(
 
     Args:
         runtime: shared by the process's kernels.
-        spec: an InferSpec as text, the same in every row: whose preprocessing, and how to read.
-        how: JSON, the same in every row: `format`, 'raw', 'png' or 'jpeg'; and `size`, height and
-            width of images for no network in particular, or null.
+        spec: an InferSpec as text, the same in every row; only how images are read matters.
+        how: JSON, the same in every row: `format`, 'raw', 'png' or 'jpeg'; the `order` of the
+            network's channels, its input's `shape`, and the fields of its `framing`.
         image: BLOBs, or paths and URIs; NULL: no image.
         key: text that names the rows in errors; may be NULL.
 
@@ -62,7 +63,7 @@ def prepare(
         return pa.array([], ARROW_TYPE)
     wish = json.loads(one_array(how)[0].as_py())
     inputs = read_inputs(runtime, order, image, key)
-    inputs = replace(inputs, wanted=_wanted(inputs, wish["size"]))
+    inputs = replace(inputs, wanted=_wanted(wish))
     images, reasons = inputs.images, Reasons(inputs)
     work = _Work(inputs, wish["format"])
     starts = range(0, len(images), PART_IMAGES)
@@ -83,15 +84,10 @@ def prepare(
     )
 
 
-def _wanted(inputs: Inputs, size: Sequence[int] | None) -> Wanted:
-    """Return what images are brought to: what the spec's network takes, or a size in RGB."""
-    if size is None:
-        return inputs.wanted.prepared
-    spec, usual = inputs.spec, Framing()
-    fit = spec.fit or usual.fit
-    border = (0, 0, 0) if fit == "pad" else ()
-    framing = Framing(spec.resize or usual.resize, fit, border=border)
-    return Wanted("rgb", framing, (size[0], size[1], 3))
+def _wanted(how: Mapping[str, Any]) -> Wanted:
+    framing = Framing(**how["framing"] | {"border": tuple(how["framing"]["border"])})
+    height, width, channels = how["shape"]
+    return Wanted(how["order"], framing, (height, width, channels)).prepared
 
 
 class _Work:
