@@ -81,6 +81,15 @@ Resize = Literal["antialias", "triangle", "bicubic", "bilinear"]
 Fit = Literal["stretch", "crop", "pad"]
 """How an image comes into an input of another aspect."""
 
+Region = Literal["crop", "roi_pool", "roi_align"]
+"""How a box of an image becomes features; docs/regions.md says what each is."""
+
+ROI_POOLS: Mapping[Region, tuple[MapPool, ...]] = {
+    "roi_pool": ("max2x2", "gmp"),
+    "roi_align": ("avg2x2", "gap"),
+}
+"""What a box is pooled to that is read off a layer's map; the first is the default."""
+
 REASON = "error"
 """The column of an image relation that says why an image is NULL: VISTA_PREPARE returns it."""
 
@@ -124,6 +133,7 @@ class InferSpec:
     engine: Engine = "tensorflow"
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    region: Region | None = None  # None: of whole images; else calls have a column of boxes
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None

@@ -106,7 +106,7 @@ class _Bill:
         self.workload, self.stages, self.rates = workload, stages, rates
         self.batch_rows, self.share = batch_rows, share_of_cores
         self.sizes = Sizes.of(workload)
-        self.before = placement == "before" and workload.structured is not None
+        self.before = placement == "before" and workload.has_placements
         if self.before:
             self.rows = self.images = self.passing = self.sizes.image_rows
         else:
@@ -209,19 +209,20 @@ class _Bill:
         self._add("store", loaded / self.rates.store_read_bytes_per_second)
 
     def _stored_bytes(self, layer: Layer, form: str) -> int:
-        pool = self.workload.pool if form == "features" else "none"
+        pool = self.workload.kept_pool if form == "features" else "none"
         return memory.FLOAT_BYTES * pooled_values(layer.shape, pool, layer.grid)
 
 
 def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     """Return whether rows that share an image are sure to have it inferred once a pass.
 
-    They are where it is stored, where rows are sorted by image, and where the kernels still have
-    the results of all images at hand.
+    They are where it is stored, where rows come by image (as boxes do, or sorted), and where the
+    kernels still have the results of all images at hand.
     """
     results = Sizes.of(workload).images * memory.feature_bytes(workload)
     return (
         bool(workload.store.folder)
+        or workload.region is not None
         or any(isinstance(stage, Sort) for stage in stages)
         or results <= RECENT_BYTES
     )
