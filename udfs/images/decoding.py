@@ -11,6 +11,8 @@ The decode policy, the same for every CNN and a part of what its features mean:
 * Gray networks get ITU-R 601 luma (a JPEG's own where it has no transparency).
 * Then it comes to the network's size, as `framing` says.
 
+A prepared image (`prepared`) has gone that way already, and is copied.
+
 Not an image, and said so in one line: no bytes, other bytes, an end that is missing (truncated),
 data that OpenCV cannot decode, and what would take more memory than an image may, which is decided
 from the header before any is spent. Damage that the decoder can step over is not seen.
@@ -25,7 +27,7 @@ import pyarrow as pa
 from vista_sql.kernels import DECODING_BYTES, MOST_DECODING_BYTES
 from vista_sql.roster import Framing
 
-from . import framing, headers, memory, paths
+from . import framing, headers, memory, paths, prepared
 from .header import Header
 from .opencv import MAX_PIXELS, Pixels, opencv
 from .silence import silence
@@ -54,6 +56,9 @@ def decode(
 
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
+
+    Raises:
+        ArgumentError: it was prepared for another input.
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
@@ -62,6 +67,8 @@ def decode(
     reason = _refusal(header, len(view), needed, most_bytes)
     if reason is not None:
         return reason
+    if header.format == prepared.FORMAT:
+        return prepared.place(view, prepared.Wanted(order, how, out.shape), out)
     damaged = f"damaged {header.format} ({len(view)} bytes)"
     cv2 = opencv()
     try:

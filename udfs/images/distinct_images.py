@@ -6,10 +6,26 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..passes.arrow import to_numpy
-from . import paths, sources
+from . import paths, prepared, sources
 from .image_column import Images
+
+
+def _told_apart(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Return values among which no two are equal, and for each row its place there; -1: NULL.
+
+    Prepared images are large and told apart by their heads, where these differ: they are not moved.
+    """
+    is_valid = to_numpy(values.is_valid())
+    if pa.types.is_large_binary(values.type) and len(values) > values.null_count:
+        heads = pc.binary_slice(values, 0, prepared.HEAD_BYTES).drop_null()
+        are_prepared = pc.all(pc.starts_with(heads, prepared.MAGIC)).as_py()
+        if are_prepared and pc.count_distinct(heads).as_py() == len(heads):
+            return values, np.where(is_valid, np.arange(len(values)), -1)
+    encoded = values.dictionary_encode()
+    return encoded.dictionary, np.where(is_valid, to_numpy(encoded.indices).astype(np.int64), -1)
 
 
 class DistinctImages:
@@ -23,18 +39,21 @@ class DistinctImages:
             folder: what relative paths are relative to; "" is the process's folder.
             schemes: of URIs that may be read, with commas between; "": all.
         """
-        blobs, texts = images.blobs.dictionary_encode(), images.texts.dictionary_encode()
-        self._blobs, self._texts = blobs.dictionary, texts.dictionary
+        given = images.reasons
+        known = pa.nulls(len(images.blobs), pa.large_string()) if given is None else given
+        kinds = [_told_apart(k) for k in (images.blobs, images.texts, known)]
+        self._blobs, self._texts, self._reasons = (values for values, _ in kinds)
         self._folder, self._schemes = folder, schemes
-        of_texts = to_numpy(texts.indices).astype(np.int64) + len(self._blobs)
-        codes = np.where(to_numpy(texts.indices.is_valid()), of_texts, -1)
-        codes = np.where(to_numpy(blobs.indices.is_valid()), to_numpy(blobs.indices), codes)
+        codes, before = np.full(len(known), -1), 0
+        for values, places in kinds:
+            codes = np.where(places >= 0, places + before, codes)
+            before += len(values)
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
         found, first, at = np.unique(codes[rows], return_index=True, return_inverse=True)
         by_first = np.argsort(first)
-        self._codes = found[by_first]  # of each image: its place in _blobs, then in _texts
+        self._codes = found[by_first]  # of each image: its place in _blobs, _texts, then _reasons
         numbers = np.argsort(by_first)[at]
         order = np.argsort(numbers, kind="stable")
         self._rows = rows[order]
@@ -64,12 +83,22 @@ class DistinctImages:
         n_blobs = len(self._blobs)
         return self._blobs[code] if code < n_blobs else self._texts[code - n_blobs]
 
+    def _reason(self, image: int) -> str | None:
+        """Return why there is no image, where that is known already."""
+        place = int(self._codes[image]) - len(self._blobs) - len(self._texts)
+        return None if place < 0 else str(self._reasons[place])
+
     def identity(self, image: int) -> Hashable:
         """Return what equal images share within a process."""
+        reason = self._reason(image)
+        if reason is not None:
+            return ("reason", reason)
         return sources.identity(self._value(image), self._folder)
 
     def is_remote(self, image: int) -> bool:
         """Return whether one image waits for more than this machine's files."""
+        if self._reason(image) is not None:
+            return False
         value = self._value(image)
         return sources.is_text(value) and paths.local_path(value.as_py(), self._folder) is None
 
@@ -83,4 +112,7 @@ class DistinctImages:
         Raises:
             Unreadable: there is nothing to read; the text says what and why.
         """
+        reason = self._reason(image)
+        if reason is not None:
+            raise paths.Unreadable(reason)
         return sources.read(self._value(image), self._folder, self._schemes, grow)

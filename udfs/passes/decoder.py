@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from vista_sql.errors import ArgumentError
 from vista_sql.kernels import MOST_DECODING_BYTES
 
-from ..images import decoding, sources
+from ..images import decoding, prepared, sources
 from ..images.opencv import Pixels
 from .counts import Amounts
 from .inputs import Inputs
@@ -18,9 +19,9 @@ class Decoder:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        cnn = inputs.opened.cnn
-        self._order, self._framing = cnn.preprocessing.order, cnn.preprocessing.framing
-        self.shape: tuple[int, int, int] = cnn.input_shape
+        wanted = inputs.wanted
+        self._order, self._framing = wanted.order, wanted.framing
+        self.shape: tuple[int, int, int] = wanted.shape
         """Height, width and channels of an image's pixels."""
         self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
@@ -35,6 +36,9 @@ class Decoder:
 
         Returns:
             None, or the reason why there is no image; `out` is then undefined.
+
+        Raises:
+            ArgumentError: it was prepared for another input; with the key of a row that shows it.
         """
         runtime, spec = self._inputs.runtime, self._inputs.spec
         runtime.raise_if_cancelled()
@@ -48,7 +52,11 @@ class Decoder:
                 began = time.perf_counter()
                 reason = decoding.decode(data, self._order, out, self._most_bytes, self._framing)
                 amounts.decode_seconds += time.perf_counter() - began
-                amounts.decoded += 1
+                amounts.decoded += not prepared.is_one(data)
+        except ArgumentError as error:
+            row = int(self._inputs.images.rows(image)[0])
+            key = self._inputs.keys[row].as_py()
+            raise ArgumentError(f"key {key!r}: {error.message}") from None
         finally:
             reader.let_go(image)
         if spec.pixels_kept_for and reason is None and sources.is_stable(identity):

@@ -11,6 +11,7 @@ from vista_sql.kernels import InferSpec
 
 from ..images.distinct_images import DistinctImages
 from ..images.image_column import image_column
+from ..images.prepared import Wanted
 from ..network import hog
 from ..network.networks import Network, OpenCnn
 from .arrow import Column, one_array
@@ -24,6 +25,7 @@ class Inputs:
     runtime: Runtime
     spec: InferSpec
     opened: OpenCnn
+    wanted: Wanted  # what images are decoded to
     images: DistinctImages
     identities: Sequence[Hashable]  # of each image: what equal ones share within a process
     keys: pa.Array  # text that names each row in errors; may be NULL
@@ -64,10 +66,13 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
 
     with runtime.clock(spec.run).waiting():  # as for the batches that follow, which say what for
         identities = list(runtime.threads.decoders().map(identity, range(len(distinct))))
+    cnn = opened.cnn
+    pixels = cnn.preprocessing
     return Inputs(
         runtime=runtime,
         spec=spec,
         opened=opened,
+        wanted=Wanted(pixels.order, pixels.framing, cnn.input_shape),
         images=distinct,
         identities=identities,
         keys=texts,

@@ -18,9 +18,7 @@ class Reasons:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        cnn = inputs.opened.cnn
-        wanted = (cnn.preprocessing.order, cnn.preprocessing.framing, cnn.input_shape)
-        self._scope = (*wanted, inputs.spec.decoding_bytes)
+        self._scope = (inputs.wanted, inputs.spec.decoding_bytes)
         self._reasons = np.full(inputs.images.n_rows, None, object)
         self.present: np.ndarray = inputs.images.not_null.copy()
         """bool (rows,): which rows have an image of which nothing bad is known."""

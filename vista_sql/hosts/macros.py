@@ -82,10 +82,11 @@ def kept(columns: Sequence[str], added: Sequence[str], hidden: Sequence[str]) ->
     """
     found = []
     for name, adds, hides in zip(columns, added, hidden, strict=True):
-        if name.lower() in (n.lower() for n in json.loads(adds)):
+        is_hidden = name.lower() in (n.lower() for n in json.loads(hides))
+        if name.lower() in (n.lower() for n in json.loads(adds)) and not is_hidden:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the relation has already; "
                 "give prefix => '…' for the columns that TRANSFER adds"
             )
-        found.append(name.lower() not in (n.lower() for n in json.loads(hides)))
+        found.append(not is_hidden)
     return found

@@ -70,8 +70,8 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     if call.get("structured") is not None:
         structured = _relation(call, "structured", nested)
     glimpsed = None
-    if structured is None and images.columns is None and call.get("image") is None:
-        glimpsed = database.glimpse(images.text)  # the image column is to be left out by its name
+    if images.columns is None and (structured is None or call.get("image") is not None):
+        glimpsed = database.glimpse(images.text)  # some columns are to be left out by their names
     bound = workload.bind(
         call,
         cnn,

@@ -307,6 +307,9 @@ class Calls:
         hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
         if workload.structured is None and workload.image_column != workload.image_key:
             hidden.append(workload.image_column or ASSUMED_IMAGE)
+        is_row = workload.image_column is None
+        if workload.structured is None and not workload.prefix:
+            hidden += [kernels.REASON] if is_row or workload.reason_column else []
         added = text_literal(json.dumps(list(workload.added_columns)))
         return [f"COLUMNS(lambda c: vista_kept(c, {added}, {text_literal(json.dumps(hidden))}))"]
 

@@ -182,7 +182,7 @@ class _Bill:
                 self._load(n, [stage.base], "maps")
                 self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
             else:
-                self._add("decode", n * decode_seconds(self.sizes.image_bytes, rates) / self.share)
+                self._add("decode", n * pixels_seconds(workload, rates) / self.share)
                 self._add("infer", n * top)
             n_inferred += n
             self.evaluations += n * len(missing)
@@ -191,7 +191,9 @@ class _Bill:
                 written += n * sum(memory.map_bytes(layer) for layer in stage.materialize)
                 self._add("store", written / rates.store_write_bytes_per_second)
         if workload.store.folder:
-            self._add("store", self.images * self.sizes.image_bytes / rates.hash_bytes_per_second)
+            encoded = 1 - workload.facts.prepared_share  # a prepared image has its digest with it
+            hashed = self.images * encoded * self.sizes.image_bytes
+            self._add("store", hashed / rates.hash_bytes_per_second)
             self._add("store", self.passing / rates.store_images_per_second)
         self._add("infer", ceil(n_inferred / self.batch_rows) * rates.network_call_seconds)
         self._maps(stage)
@@ -225,6 +227,21 @@ def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     )
 
 
+def start_name(workload: Workload) -> str:
+    """Return what inference starts from that does not start from stored maps, in words."""
+    return "prepared image" if workload.facts.prepared_share == 1 else "image"
+
+
+def pixels_seconds(workload: Workload, rates: Rates) -> float:
+    """Return the seconds until an image is pixels: decoded, or of a prepared one copied.
+
+    A prepared image is the raw map of a layer 0 that is stored, and moves as raw maps do.
+    """
+    image_bytes, share = Sizes.of(workload).image_bytes, workload.facts.prepared_share
+    copied = image_bytes / rates.maps_bytes_per_second
+    return (1 - share) * decode_seconds(image_bytes, rates) + share * copied
+
+
 def decode_seconds(image_bytes: float, rates: Rates) -> float:
     """Return the seconds that reading pixels from one encoded image takes, all cores at it."""
     return rates.decode_seconds + image_bytes / rates.decode_bytes_per_second
@@ -252,7 +269,7 @@ def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates
     disks than to compute again, and VGG16's fully connected layers far cheaper.
     """
     key = network_key_of(workload, cnn)
-    computed = decode_seconds(Sizes.of(workload).image_bytes, rates)
+    computed = pixels_seconds(workload, rates)
     computed += rates.infer_seconds(key, base)
     return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second
 

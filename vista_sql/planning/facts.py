@@ -16,6 +16,7 @@ from typing import Any
 
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
+from vista_sql.kernels import AtHand
 from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
@@ -49,10 +50,12 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
         return workload
     facts = gather(workload, database, names)
     if facts.rows is not None:
-        image_bytes, decoding_bytes = at_hand(workload, database, names)
+        seen = at_hand(workload, database, names)
         if facts.image_bytes is None:
-            facts = replace(facts, image_bytes=image_bytes)
-        facts = replace(facts, decoding_bytes=decoding_bytes)
+            facts = replace(facts, image_bytes=seen.image_bytes)
+        facts = replace(
+            facts, decoding_bytes=seen.decoding_bytes, prepared_share=seen.prepared_share
+        )
         facts = replace(facts, stored=stored_shares(workload, database, names))
     return replace(workload, facts=facts)
 
@@ -94,7 +97,7 @@ AS image FROM photos LIMIT 64))
         blobs = is_inline = image_bytes > image_types.LONGEST_PATH
         image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
-    compared = workload if exact else replace(workload, image_column=workload.image_key)
+    compared = workload if exact else _with_keys(workload)
     shown = "0, 0"
     if reads_images(workload):
         shown = f"count({names.image}), count(DISTINCT {names.hash_of_image})"
@@ -113,6 +116,11 @@ AS image FROM photos LIMIT 64))
         is_inline=is_inline,
         image_rows=None if image_rows is None else int(image_rows),
     )
+
+
+def _with_keys(workload: Workload) -> Workload:
+    """Return a workload whose images are their keys: no image is read to tell rows apart."""
+    return replace(workload, image_column=workload.image_key, reason_column=None)
 
 
 def _is_computed(workload: Workload) -> bool:
@@ -318,14 +326,12 @@ def stored_shares(
     )
 
 
-def at_hand(
-    workload: Workload, database: Database, names: Identifiers
-) -> tuple[float | None, int | None]:
-    """Return the mean bytes of some images, and the most that decoding one takes; None: unknown."""
+def at_hand(workload: Workload, database: Database, names: Identifiers) -> AtHand:
+    """Return what is known of some images."""
     column = workload.image_column or ""
     kind = (workload.images.columns or {}).get(column, "")
     if names.dialect is not DUCKDB or kind == '"NULL"':  # slices are DuckDB's
-        return None, None
+        return AtHand()
     some = (
         f"(SELECT {names.dialect.identifier(column)} AS image FROM {workload.images.text} "
         f"LIMIT {SAMPLE_IMAGES})"
@@ -384,7 +390,7 @@ def _is_here(workload: Workload) -> bool:
 
 def _sample(workload: Workload, names: Identifiers) -> str:
     """Return the SELECT of some images of the rows that are to be inferred."""
-    keys = replace(workload, image_column=workload.image_key)
+    keys = _with_keys(workload)
     image, key = (
         names.dialect.identifier(workload.image_column or ""),
         names.dialect.identifier(workload.image_key),

@@ -239,8 +239,10 @@ def _placement_decision(
 
 
 def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ...]:
+    share, image = workload.facts.prepared_share, cost.start_name(workload)
+    copied = f"{share:.0%} of the images are prepared: these are copied, not decoded"
     if not workload.store.folder:
-        return ()
+        return (Decision("start", image, copied),) if share else ()
     used = {tap.layer.name for tap in workload.used_taps if tap.cnn is None}
     stored = sum(k.share for k in workload.facts.stored if used <= k.features)
     if chosen.base is not None:
@@ -250,7 +252,7 @@ def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ..
     told = f"the store holds all layers of {stored:.0%} of the images"
     if not workload.facts.stored:
         told = "what the store holds of these images is not known yet: it is looked up as they come"
-    return (Decision("start", "image", told),)
+    return (Decision("start", image, f"{copied}; {told}" if share else told),)
 
 
 def _materialization(

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vista_sql.kernels import REASON
 from vista_sql.planning.travel import NO_WAYS, Ways
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Join
@@ -217,7 +218,14 @@ def _image_value(workload: Workload, names: Identifiers) -> str:
         return ""
     if workload.image_column is None:
         return f", {names.images} AS {names.image}"
-    return f", {names.images}.{names.dialect.identifier(workload.image_column)} AS {names.image}"
+    image = f"{names.images}.{names.dialect.identifier(workload.image_column)}"
+    if workload.reason_column is not None:  # both, as a STRUCT
+        reason = f"{names.images}.{names.dialect.identifier(workload.reason_column)}"
+        if names.dialect is DUCKDB:
+            image = f"struct_pack(image := {image}, {REASON} := {reason})"
+        else:
+            image = f"named_struct('image', {image}, '{REASON}', {reason})"
+    return f", {image} AS {names.image}"
 
 
 def _by_image(text: str, names: Identifiers) -> str:

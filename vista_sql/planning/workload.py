@@ -87,6 +87,7 @@ class Facts:
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
     decoding_bytes: int | None = None  # the most that one of some images takes, if they are here
+    prepared_share: float = 0.0  # of some images, those that are prepared and never decoded
     is_inline: bool = False  # the column is of text that holds the images themselves
 
 
@@ -116,6 +117,8 @@ class Workload:
     engine: EngineChoice = UNASKED
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    reason_column: str | None = None
+    """The image relation's column that says why an image is NULL, as VISTA_PREPARE has it."""
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
 
@@ -131,8 +134,10 @@ class Workload:
             return self.structured.columns
         if self.images.columns is None:
             return None
-        hidden = None if self.image_column == self.image_key else self.image_column
-        return {name: kind for name, kind in self.images.columns.items() if name != hidden}
+        hidden = {None if self.image_column == self.image_key else self.image_column}
+        if not self.prefix:
+            hidden.add(self.reason_column)
+        return {name: kind for name, kind in self.images.columns.items() if name not in hidden}
 
     @property
     def added_columns(self) -> dict[str, str]:
@@ -250,10 +255,14 @@ def bind(
     image_key = images.column(image_key, call, "key", "images")
     if structured is not None:
         structured_key = structured.column(structured_key, call, "key", "structured")
-    seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
+    columns = images.columns if glimpsed is None else glimpsed
+    is_found = structured is None and call.get("image") is None
+    seen = Relation(images.text, columns if is_found else images.columns)
     pool, prefix = call.get("pool"), call.get("prefix")
     image_column = _image_column(call, seen, image_key)
     types = seen.columns or {}
+    used = (image_column, image_key)
+    others = (n for n, t in (columns or {}).items() if t == "VARCHAR" and n not in used)
     workload = Workload(
         cnn=cnn,
         taps=_taps(call, cnn, pool, prefix),
@@ -273,6 +282,7 @@ def bind(
         dtype=call.get("dtype"),
         resize=call.get("resize"),
         fit=call.get("fit"),
+        reason_column=next((name for name in others if name.lower() == kernels.REASON), None),
         on_error=call.get("on_error"),
         **given,
     )
