@@ -81,6 +81,15 @@ Resize = Literal["antialias", "triangle", "bicubic", "bilinear"]
 Fit = Literal["stretch", "crop", "pad"]
 """How an image comes into an input of another aspect."""
 
+Region = Literal["crop", "roi_pool", "roi_align"]
+"""How a box of an image becomes features; docs/regions.md says what each is."""
+
+ROI_POOLS: Mapping[Region, tuple[MapPool, ...]] = {
+    "roi_pool": ("max2x2", "gmp"),
+    "roi_align": ("avg2x2", "gap"),
+}
+"""What a box is pooled to that is read off a layer's map; the first is the default."""
+
 REASON = "error"
 """The column of an image relation that says why an image is NULL: VISTA_PREPARE returns it."""
 
@@ -101,6 +110,15 @@ class AtHand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Lending:
+    """A layer whose raw maps a call lends to later calls upon the same rows."""
+
+    layer: str  # the network's own name
+    computation: str  # a digest: equal ones compute equal values
+    takers: int  # how many calls take them
+
+
+@dataclass(frozen=True, slots=True)
 class InferSpec:
     """One pass over a part of a CNN: from the image (or a layer's raw map) to some layers.
 
@@ -111,6 +129,9 @@ class InferSpec:
     are, the others are. What is inferred is kept before the call returns. `base` is a layer whose
     stored raw map an image starts from where there is one, and `materialize` are layers whose raw
     maps are kept beside the features of every image that is inferred.
+
+    Calls upon the same rows, of CNNs that begin alike, infer what they have in common once: the
+    first one lends raw maps, and a later one takes those of its `base`.
     """
 
     cnn: str  # a roster name, or the path of a file that holds a network
@@ -124,6 +145,7 @@ class InferSpec:
     engine: Engine = "tensorflow"
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    region: Region | None = None  # None: of whole images; else calls have a column of boxes
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None
@@ -135,6 +157,10 @@ class InferSpec:
     image_name: str = ""  # … and the only column that may be the image, if only one may
     pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
     pixels_taken: bool = False  # an earlier call keeps the pixels for this one
+    lends: tuple[Lending, ...] = ()  # bottom to top, each from the one below it
+    borrows: str = (
+        ""  # the computation of the base, whose maps an earlier call lends; "": none does
+    )
     store: str = ""  # the feature store's folder; "": not a byte is read or written
     store_bytes: int = 0  # most bytes of it; 0: the store's own choice
     store_required: bool = False  # a store that cannot be used is an error
@@ -158,7 +184,8 @@ class InferSpec:
         """Return the spec that `to_text` wrote."""
         changed = json.loads(text)
         lists = {n: tuple(changed.get(n, ())) for n in ("layers", "materialize", "mean", "scale")}
-        return InferSpec(**changed | lists)
+        lends = tuple(Lending(**one) for one in changed.get("lends", ()))
+        return InferSpec(**changed | lists | {"lends": lends})
 
 
 Topic = Literal[

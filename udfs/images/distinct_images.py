@@ -10,7 +10,10 @@ import pyarrow.compute as pc
 
 from ..passes.arrow import to_numpy
 from . import paths, prepared, sources
+from .digests import crop_digest
+from .framing import Box
 from .image_column import Images
+from .regions import Boxes
 
 
 def _told_apart(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -31,13 +34,17 @@ def _told_apart(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
 class DistinctImages:
     """The distinct images of one column, numbered in the order in which they first occur."""
 
-    def __init__(self, images: Images, folder: str, schemes: str = "") -> None:
+    def __init__(
+        self, images: Images, folder: str, schemes: str = "", crops: Boxes | None = None
+    ) -> None:
         """Number the images of a column.
 
         Args:
             images: bytes, or paths and URIs.
             folder: what relative paths are relative to; "" is the process's folder.
             schemes: of URIs that may be read, with commas between; "": all.
+            crops: what is cut out of each row's image, which makes it an image of its own; None:
+                nothing is.
         """
         given = images.reasons
         known = pa.nulls(len(images.blobs), pa.large_string()) if given is None else given
@@ -51,9 +58,13 @@ class DistinctImages:
         self.not_null: np.ndarray = codes >= 0
         """bool (rows,): which rows have an image."""
         rows = np.flatnonzero(self.not_null)
-        found, first, at = np.unique(codes[rows], return_index=True, return_inverse=True)
+        told_apart = codes[rows] if crops is None else _apart(codes[rows], crops.values[rows])
+        found, first, at = np.unique(told_apart, return_index=True, return_inverse=True)
         by_first = np.argsort(first)
-        self._codes = found[by_first]  # of each image: its place in _blobs, _texts, then _reasons
+        self._codes = codes[rows[first[by_first]]]
+        """Of each image, or of what it is cut out of: its place in _blobs, _texts, _reasons."""
+        self._crops = None if crops is None else Boxes(crops.values[rows[first[by_first]]])
+        self._whole: dict[int, Hashable] = {}  # identities of what crops are cut out of
         numbers = np.argsort(by_first)[at]
         order = np.argsort(numbers, kind="stable")
         self._rows = rows[order]
@@ -78,6 +89,14 @@ class DistinctImages:
         """Return the rows that show one image, ascending."""
         return self._rows[self._starts[image] : self._starts[image + 1]]
 
+    def source(self, image: int) -> int:
+        """Return what one image is read from: a number that its other crops have too."""
+        return int(self._codes[image])
+
+    def crop(self, image: int) -> Box | None:
+        """Return what an image is cut out of its source; None: it is all of it."""
+        return None if self._crops is None else self._crops.of(image)
+
     def _value(self, image: int) -> pa.Scalar:
         code = int(self._codes[image])
         n_blobs = len(self._blobs)
@@ -90,6 +109,18 @@ class DistinctImages:
 
     def identity(self, image: int) -> Hashable:
         """Return what equal images share within a process."""
+        if self._crops is None:
+            return self._identity(image)
+        source = self.source(image)
+        if source not in self._whole:
+            self._whole[source] = self._identity(image)
+        whole = self._whole[source]
+        if isinstance(whole, bytes):
+            return crop_digest(whole, self._crops.of(image))
+        return sources.Crop(whole, self._crops.values[image].tobytes())
+
+    def _identity(self, image: int) -> Hashable:
+        """Return what equal images share that an image is, or is cut out of."""
         reason = self._reason(image)
         if reason is not None:
             return ("reason", reason)
@@ -116,3 +147,9 @@ class DistinctImages:
         if reason is not None:
             raise paths.Unreadable(reason)
         return sources.read(self._value(image), self._folder, self._schemes, grow)
+
+
+def _apart(codes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return a number for each row, equal where images and boxes are, to the bit."""
+    pairs = np.column_stack([codes, np.ascontiguousarray(boxes).view(np.int64)])
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)

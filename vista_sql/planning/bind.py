@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import engines, keys, workload
+from vista_sql.planning import boxes, engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.engines import AUTO, EngineChoice, Engines
@@ -69,6 +69,16 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     structured = None
     if call.get("structured") is not None:
         structured = _relation(call, "structured", nested)
+    box_column = ""
+    if call.get("boxes") is not None:
+        box_column = context.names.fresh("box")
+        structured = boxes.beside(
+            call,
+            structured,
+            _relation(call, "boxes", nested),
+            box_column,
+            context.capabilities.dialect,
+        )
     glimpsed = None
     if images.columns is None and (structured is None or call.get("image") is not None):
         glimpsed = database.glimpse(images.text)  # some columns are to be left out by their names
@@ -83,6 +93,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         engine=engine_of(call, context, cnn),
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
+        box_column=box_column,
     )
     return keys.checked(call, bound, database, context.capabilities.dialect)
 
@@ -172,7 +183,16 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
     """
     dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
     asked, known = context.setting("engine", call), context.engines
-    if roster.kind_of_file(cnn.name) == "onnx":
+    cnns = (cnn, *workload.load_beside(call))
+    only_tensorflow = next((one for one in cnns if one.only_tensorflow is not None), None)
+    onnx_file = next((one for one in cnns if roster.kind_of_file(one.name) == "onnx"), None)
+    if onnx_file is not None and only_tensorflow is not None:
+        raise call.error(
+            "cnn",
+            f"{onnx_file.name} is run by OpenVINO alone, and {only_tensorflow.name} by TensorFlow: "
+            "name them in statements of their own",
+        )
+    if onnx_file is not None:
         if asked.value not in (AUTO, "openvino"):
             raise call.error(
                 "engine",
@@ -181,7 +201,8 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
             )
         if asked.value == AUTO:
             return EngineChoice("openvino", "it runs .onnx files")
-    return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
+    reason = None if only_tensorflow is None else only_tensorflow.only_tensorflow
+    return engines.choose(asked, known, dtype, str(device), reason)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields, replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
-from vista_sql.planning import cost, memory, paper, plans
+from vista_sql.planning import boxes, cost, memory, paper, plans, prefixes
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.executors import Executors
 from vista_sql.planning.plans import Infer, Stage
-from vista_sql.planning.workload import Workload
+from vista_sql.planning.workload import Prefix, Workload
 from vista_sql.roster import Layer
 from vista_sql.settings import Placement, Value
 
@@ -99,13 +99,20 @@ def every(workload: Workload, machine: Machine) -> Iterator[Candidate]:
             where the hint does not name it.
     """
     placements = _placements(workload, machine.hints)
+
+    def pays(prefix: Prefix) -> bool:
+        return cost.handing_on_pays(workload, prefix, machine.rates)
+
     for name in plans.names():
         kind = plans.load(name)
         if kind.only_by_hint:
             if machine.hints.plan.value == name:
                 yield _papers(workload, machine)
             continue
-        for base, stages in _starts(workload, kind.stages(workload)):
+        if not boxes.can_run(workload, kind.stages(workload)):
+            continue
+        whole = prefixes.lending(workload, kind.stages(workload), pays)
+        for base, stages in _starts(workload, whole):
             rows = _batch_rows(workload, stages, machine)
             for placement in placements:
                 yield _priced(workload, machine, name, placement, stages, rows, base)
@@ -145,7 +152,7 @@ def _placements(workload: Workload, hints: Hints) -> tuple[Placement, ...]:
     Before the join it reads images that the join removes: one of them must not fail the statement,
     unless that placement was asked for.
     """
-    if workload.structured is None:
+    if not workload.has_placements:
         return ("after",)
     if workload.on_error == "raise" and hints.placement.value != "before":
         return ("after",)

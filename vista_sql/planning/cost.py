@@ -15,7 +15,7 @@ from vista_sql.kernels import RECENT_BYTES
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.planning import memory
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
-from vista_sql.planning.workload import StoredShare, Workload, pooled_values
+from vista_sql.planning.workload import Prefix, StoredShare, Workload, pooled_values
 from vista_sql.roster import Cnn, Layer
 from vista_sql.settings import Placement
 
@@ -106,7 +106,7 @@ class _Bill:
         self.workload, self.stages, self.rates = workload, stages, rates
         self.batch_rows, self.share = batch_rows, share_of_cores
         self.sizes = Sizes.of(workload)
-        self.before = placement == "before" and workload.structured is not None
+        self.before = placement == "before" and workload.has_placements
         if self.before:
             self.rows = self.images = self.passing = self.sizes.image_rows
         else:
@@ -178,7 +178,11 @@ class _Bill:
             if not missing:
                 continue
             top = max(self._seconds_to(cnn, layer) for layer in missing)
-            if starts_stored(stage, known, cnn, missing) and stage.base is not None:
+            if stage.borrows and stage.base is not None:
+                moved = n * memory.map_bytes(stage.base)
+                self._add("maps", moved / rates.maps_bytes_per_second)
+                self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
+            elif starts_stored(stage, known, cnn, missing) and stage.base is not None:
                 self._load(n, [stage.base], "maps")
                 self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
             else:
@@ -209,19 +213,20 @@ class _Bill:
         self._add("store", loaded / self.rates.store_read_bytes_per_second)
 
     def _stored_bytes(self, layer: Layer, form: str) -> int:
-        pool = self.workload.pool if form == "features" else "none"
+        pool = self.workload.kept_pool if form == "features" else "none"
         return memory.FLOAT_BYTES * pooled_values(layer.shape, pool, layer.grid)
 
 
 def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     """Return whether rows that share an image are sure to have it inferred once a pass.
 
-    They are where it is stored, where rows are sorted by image, and where the kernels still have
-    the results of all images at hand.
+    They are where it is stored, where rows come by image (as boxes do, or sorted), and where the
+    kernels still have the results of all images at hand.
     """
     results = Sizes.of(workload).images * memory.feature_bytes(workload)
     return (
         bool(workload.store.folder)
+        or workload.region is not None
         or any(isinstance(stage, Sort) for stage in stages)
         or results <= RECENT_BYTES
     )
@@ -274,12 +279,20 @@ def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates
     return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second
 
 
+def handing_on_pays(workload: Workload, prefix: Prefix, rates: Rates) -> bool:
+    """Return whether a raw map is cheaper to hand on to another CNN than to compute in it."""
+    key = network_key_of(workload, workload.cnn_named(prefix.taker))
+    moving = memory.map_bytes(prefix.layer) / rates.maps_bytes_per_second
+    return rates.infer_seconds(key, prefix.layer) > moving
+
+
 def flops_per_image(stages: tuple[Stage, ...]) -> int:
     """Return the floating-point operations that the stages spend on one image."""
     total = 0
     for stage in stages:
         if isinstance(stage, Infer):
-            below = stage.start.flops if stage.start else 0
+            given = stage.base if stage.borrows else stage.start
+            below = given.flops if given else 0
             total += max(layer.flops for layer in stage.layers) - below
     return total
 

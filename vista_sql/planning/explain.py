@@ -13,7 +13,7 @@ from typing import assert_never
 
 from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
-from vista_sql.planning import cost
+from vista_sql.planning import boxes, cost
 from vista_sql.planning.candidates import Candidate
 from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
@@ -82,6 +82,10 @@ def _workload(workload: Workload) -> Iterator[Fact]:
         asked = [name for name in ("resize", "fit") if getattr(workload, name) is not None]
         why = f"as given: {', '.join(asked)}" if asked else "as the weights were published"
         yield Fact(topic="transfer", item="resize", why=why, detail=framing.words)
+    if workload.region is not None:
+        yield Fact(
+            topic="transfer", item="region", detail=workload.region, why=boxes.words(workload)
+        )
     if workload.weights == "random":
         yield Fact(
             topic="transfer",
@@ -176,13 +180,16 @@ def describe(stage: Stage, pool: kernels.Pool, image: str = "image") -> str:
         case Infer():
             start = stage.start.name if stage.start else image
             if stage.base is not None:
-                start = f"stored {stage.base.name}, else {start}"
+                at_hand = "shared" if stage.borrows else "stored"
+                start = f"{at_hand} {stage.base.name}, else {start}"
             if stage.cnn:
                 start = f"{stage.cnn}: {start}"
             layers = ", ".join(layer.name for layer in stage.layers)
             text = f"infer {start} → {layers} as {stage.form}"
             if stage.materialize:
                 text += f"; keep raw maps of {', '.join(layer.name for layer in stage.materialize)}"
+            if stage.lends:
+                text += f"; share raw maps of {', '.join(one.layer for one in stage.lends)}"
             return text
         case _:
             assert_never(stage)
@@ -238,6 +245,8 @@ def _transfer(number: int, rows: Sequence[Fact]) -> str:
         lines.append(f"  engine: {about['engine'].detail} ({about['engine'].why})")
     if "resize" in about:
         lines.append(f"  resize: {about['resize'].detail} ({about['resize'].why})")
+    if "region" in about:
+        lines.append(f"  region: {about['region'].detail} ({about['region'].why})")
     lines.append("  stages:")
     lines += [f"    {'' if s.item == 'none' else f'{s.item}. '}{s.detail}" for s in stages]
     lines += _estimate_lines(next((fact for fact in candidates if fact.chosen), None))

@@ -17,7 +17,7 @@ from typing import Any
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.kernels import AtHand
-from vista_sql.planning import image_types
+from vista_sql.planning import image_types, prefixes
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
@@ -57,7 +57,7 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
             facts, decoding_bytes=seen.decoding_bytes, prepared_share=seen.prepared_share
         )
         facts = replace(facts, stored=stored_shares(workload, database, names))
-    return replace(workload, facts=facts)
+    return replace(workload, facts=facts, prefixes=prefixes.found(workload))
 
 
 def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
@@ -97,6 +97,7 @@ AS image FROM photos LIMIT 64))
         blobs = is_inline = image_bytes > image_types.LONGEST_PATH
         image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
+    exact = exact and workload.region is None  # a key stands for its image: of each, many rows
     compared = workload if exact else _with_keys(workload)
     shown = "0, 0"
     if reads_images(workload):
@@ -105,7 +106,9 @@ AS image FROM photos LIMIT 64))
     rows, images, distinct = (int(value or 0) for value in counted)
     if not exact and workload.structured is None:
         images = distinct = rows
-    elif not exact:
+    elif workload.region == "crop":
+        distinct = images  # each is an image of its own
+    elif not exact and keys is not None:
         distinct = min(images, round(distinct * (image_rows or 0) / max(keys or 0, 1)))
     return Facts(
         rows=rows,
@@ -304,6 +307,8 @@ def stored_shares(
     """Return what the store holds of the images; () where nothing, or nothing is known."""
     if not workload.store.folder or workload.image_column is None or not workload.used_taps:
         return ()
+    if workload.region == "crop":  # by digests of their own
+        return ()
     store = Store(workload.store.folder, workload.store.limit_bytes)
     try:
         features, maps = _spaces(workload, {held.space for held in store.held()})
@@ -343,7 +348,7 @@ def at_hand(workload: Workload, database: Database, names: Identifiers) -> AtHan
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
     """Return the spaces of used layers' features, and of raw maps, that hold anything."""
     cnn = workload.cnn
-    if not held or cnn.name == roster.DESCRIPTOR or not _is_here(workload):
+    if not held or cnn.name == roster.DESCRIPTOR or not prefixes.are_here(workload, cnn):
         return {}, {}
     cnn = replace(cnn, preprocessing=workload.preprocessing_of(cnn))
     choice = weights.resolve(cnn, workload.weights, workload.seed)
@@ -365,7 +370,7 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
         )
 
     used = [tap.layer for tap in workload.used_taps if tap.cnn is None]
-    features = {layer.name: of(layer.name, workload.pool) for layer in used}
+    features = {layer.name: of(layer.name, workload.kept_pool) for layer in used}
     maps = {}
     if used and any(_is_raw_beside(one, of(used[0].name, "none")) for one in held):
         starts = [x for x in cnn.layers if any(cnn.determines(x, layer) for layer in used)]
@@ -379,13 +384,6 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
 def _is_raw_beside(one: Space, other: Space) -> bool:
     """Return whether a space is of raw maps that are made as another's, but for the computation."""
     return replace(one, computation=other.computation) == other
-
-
-def _is_here(workload: Workload) -> bool:
-    """Return whether the weights can be told apart without downloading them."""
-    cnn = workload.cnn
-    chosen = (workload.weights or cnn.default_weights).lower()
-    return chosen not in cnn.weights or chosen in weights.available(cnn)
 
 
 def _sample(workload: Workload, names: Identifiers) -> str:

@@ -62,7 +62,10 @@ SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
 
 SHARED_PIXELS_BYTES = 128 * MIB
-"""Pixels that are kept for a second CNN of the same call (`udfs/passes/decoded.py`)."""
+"""Pixels that are kept for a second CNN of the same call (`udfs/passes/lent.py`)."""
+
+SHARED_MAPS_BYTES = 256 * MIB
+"""Raw maps that are kept for CNNs which begin alike (`udfs/passes/lent.py`)."""
 
 WAITING_BATCHES = 6
 """Micro-batches of pixels at once: `udfs/passes/runtime.py` lets so few calls be on their way."""
@@ -193,6 +196,19 @@ def _raw_bytes(stages: tuple[Stage, ...]) -> int:
     )
 
 
+def _lent_bytes(stages: tuple[Stage, ...]) -> int:
+    """Return the bytes of one image's raw maps that stages hand on to those of other CNNs."""
+    lent = {stage.borrows: stage.base for stage in stages if isinstance(stage, Infer)}
+    return sum(map_bytes(base) for key, base in lent.items() if key and base is not None)
+
+
+def _pooled_bytes(workload: Workload) -> int:
+    """Return the bytes of the maps of one image that boxes are pooled from: made, and handed on."""
+    if not workload.pools_boxes:
+        return 0
+    return 2 * sum(map_bytes(tap.layer) for tap in workload.used_taps)
+
+
 def granule(workload: Workload) -> int:
     """Return what the lengths of a workload's batches are multiples of."""
     cnns = (cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR)
@@ -235,7 +251,7 @@ def _batch_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         "images": _column_bytes(workload),
         "decode": waiting * _pixel_bytes(workload),
         "activations": _activations(workload),
-        "maps": FEATURE_COPIES * _raw_bytes(stages),
+        "maps": FEATURE_COPIES * _raw_bytes(stages) + _pooled_bytes(workload),
         "features": FEATURE_COPIES * feature_bytes(workload),
     }
 
@@ -360,7 +376,8 @@ def breakdown(
         **_fixed_parts(workload, stages),
         **parts,
         shared=min(SHARED_BYTES, there * (feature_bytes(workload) + _raw_bytes(stages)))
-        + (pixels if len(workload.passes) > 1 else 0),
+        + (pixels if len(workload.passes) > 1 else 0)
+        + min(SHARED_MAPS_BYTES, there * _lent_bytes(stages)),
         store=min(MAX_COMMIT_BYTES, kept) if workload.store.folder else 0,
         engine=_engine_bytes(workload, min(max(batch_rows, vector_rows), there), sink),
         beside=_beside_bytes(workload, sink),
@@ -530,7 +547,7 @@ def _changes(workload: Workload, sink: Sink) -> Iterator[tuple[Workload, Sink, s
         kept = tuple(tap for tap in workload.taps if tap.column not in left_out)
         names = ", ".join(sorted(left_out))
         yield replace(workload, taps=kept), sink, f"leave out {names}"
-    if workload.pool == "none":
+    if workload.pool == "none":  # never of boxes on maps
         pooled = tuple(
             replace(tap, values=pooled_values(tap.layer.shape, "max2x2", tap.layer.grid))
             for tap in workload.taps

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from vista_sql import kernels, roster, weights
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.kernels import Device, Dtype, Fit, Pool, Resize
-from vista_sql.planning import image_types, onnx_files
+from vista_sql.kernels import ROI_POOLS, Device, Dtype, Fit, Pool, Region, Resize
+from vista_sql.planning import image_types, onnx_files, regions
 from vista_sql.planning.engines import UNASKED, EngineChoice
 from vista_sql.roster import Cnn, Layer, Preprocessing
 from vista_sql.sql.calls import Call
@@ -67,6 +67,17 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """What a CNN has in common with one that runs before it; CNNs are "" for the workload's own."""
+
+    taker: str
+    layer: Layer  # the taker's, up to which both compute the same
+    lender: str
+    lent: Layer  # the lender's
+    computation: str  # of either, as a digest
+
+
+@dataclass(frozen=True, slots=True)
 class StoredShare:
     """What the feature store holds of a share of the images: layers by the network's names."""
 
@@ -117,10 +128,33 @@ class Workload:
     engine: EngineChoice = UNASKED
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    region: Region | None = None  # None: rows are images; else `structured` is of their boxes
+    box_column: str = ""  # that `structured` has beside its columns: STRUCT(x, y, width, height)
     reason_column: str | None = None
     """The image relation's column that says why an image is NULL, as VISTA_PREPARE has it."""
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
+    prefixes: tuple[Prefix, ...] = ()
+
+    def cnn_named(self, name: str) -> Cnn:
+        """Return the CNN of that name of which layers are asked for; "": the workload's own."""
+        found = (tap.cnn for tap in self.taps if tap.cnn is not None and tap.cnn.name == name)
+        return next(found, self.cnn)
+
+    @property
+    def pools_boxes(self) -> bool:
+        """Whether a layer's map is pooled by the boxes on its image, one map for all of them."""
+        return self.region in ROI_POOLS
+
+    @property
+    def kept_pool(self) -> Pool:
+        """What the feature store has of an image's layers: maps where boxes are pooled."""
+        return "none" if self.pools_boxes else self.pool
+
+    @property
+    def has_placements(self) -> bool:
+        """Whether inference could also stand before the join: images alone are read there."""
+        return self.structured is not None and self.region is None
 
     @property
     def error_column(self) -> str:
@@ -162,7 +196,8 @@ class Workload:
 
         def place(tap: Tap) -> tuple[int, int]:
             cnn = tap.cnn or self.cnn
-            return cnns.index(tap.cnn.name if tap.cnn else ""), cnn.positions[tap.layer.name]
+            height = cnn.positions.get(tap.layer.name, -1)  # the image lies below all layers
+            return cnns.index(tap.cnn.name if tap.cnn else ""), height
 
         return tuple(sorted(taps, key=place))
 
@@ -182,7 +217,8 @@ class Workload:
         """
         if cnn.name == self.cnn.name:
             return self.weights
-        shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
+        known = ("random", "imagenet") if cnn.catalogue is None else ("random",)
+        shared = self.weights in known and cnn.name != roster.DESCRIPTOR
         return self.weights if shared else None
 
     def preprocessing_of(self, cnn: Cnn) -> Preprocessing:
@@ -250,22 +286,26 @@ def bind(
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
+    beside = tuple(onnx_files.with_pixels(call, other) for other in load_beside(call))
     cnn = onnx_files.with_pixels(call, cnn)
+    region, pool = regions.of(call)
     structured_key, image_key = call.get("key")
     image_key = images.column(image_key, call, "key", "images")
+    if region is not None and call.get("structured") is None:
+        structured_key = image_key  # of the boxes
     if structured is not None:
         structured_key = structured.column(structured_key, call, "key", "structured")
     columns = images.columns if glimpsed is None else glimpsed
     is_found = structured is None and call.get("image") is None
     seen = Relation(images.text, columns if is_found else images.columns)
-    pool, prefix = call.get("pool"), call.get("prefix")
+    prefix = call.get("prefix")
     image_column = _image_column(call, seen, image_key)
     types = seen.columns or {}
     used = (image_column, image_key)
     others = (n for n, t in (columns or {}).items() if t == "VARCHAR" and n not in used)
     workload = Workload(
         cnn=cnn,
-        taps=_taps(call, cnn, pool, prefix),
+        taps=_taps(call, (cnn, *beside), pool, prefix, region),
         images=images,
         image_key=image_key,
         image_column=image_column,
@@ -284,6 +324,7 @@ def bind(
         fit=call.get("fit"),
         reason_column=next((name for name in others if name.lower() == kernels.REASON), None),
         on_error=call.get("on_error"),
+        region=region,
         **given,
     )
     _refuse_collisions(call, workload)
@@ -302,12 +343,15 @@ def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
     return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
+def _taps(
+    call: Call, cnns: Sequence[Cnn], pool: Pool, prefix: str, region: Region | None
+) -> tuple[Tap, ...]:
     """Return the layers that a call asks for, each with the column that it becomes."""
+    cnn = cnns[0]
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
         try:
-            owner, layer = _layer(cnn, name)
+            owner, layer = _layer_beside(cnns, name) or _layer(cnn, name)
         except (ArgumentError, UnknownNameError) as error:
             raise error.at(call.place("layers")) from None
         if (owner.name, layer.name) in taps:
@@ -315,19 +359,39 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
             raise call.error("layers", f"layers {other!r} and {name!r} are the same layer")
         onnx_files.check_pool(call, owner, layer, pool)
         foreign = None if owner.name == cnn.name else owner
-        values = pooled_values(layer.shape, pool, layer.grid)
+        if region is not None and region in ROI_POOLS:
+            values = regions.pooled_values(call, region, owner, layer, pool)
+        else:
+            values = pooled_values(layer.shape, pool, layer.grid)
         taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
     return tuple(taps.values())
 
 
+def _layer_beside(cnns: Sequence[Cnn], name: str) -> tuple[Cnn, Layer] | None:
+    """Return a layer `<short name>.<layer>` of a call's CNNs, with its CNN; None: it is none.
+
+    Raises:
+        UnknownNameError: the CNN has no such layer.
+    """
+    for cnn in cnns:
+        if name.lower().startswith(f"{cnn.short_name.lower()}."):
+            is_whole = len(cnns) == 1 and any(layer.name == name for layer in cnn.layers)
+            return None if is_whole else (cnn, cnn.layer(name[len(cnn.short_name) + 1 :]))
+    return None
+
+
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
     """Return a layer's CNN and the layer: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
+
+    The layer "" is the image.
 
     Raises:
         UnknownNameError: there is no such layer.
     """
+    if not name:
+        return cnn, cnn.image
     try:
         return cnn, cnn.layer(name)
     except UnknownNameError:
@@ -407,10 +471,16 @@ def _refuse_collisions(call: Call, workload: Workload) -> None:
         if name.lower() in narrow:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the "
-                f"{'structured' if workload.structured else 'image'} relation has already; "
+                f"{_narrow_words(call, workload)} has already; "
                 "give prefix => '…' for the columns that TRANSFER adds",
                 call.place("layers"),
             )
+
+
+def _narrow_words(call: Call, workload: Workload) -> str:
+    if workload.region is not None:
+        return "relation of boxes" if call.get("structured") is None else "join with the boxes"
+    return "structured relation" if workload.structured else "image relation"
 
 
 def _refuse_equal_columns(call: Call, workload: Workload) -> None:
@@ -439,6 +509,15 @@ def load_cnn(call: Call) -> Cnn:
         WeightsError: it is a file that cannot be read.
     """
     return named_cnn(call, call.get("cnn"))
+
+
+def load_beside(call: Call) -> tuple[Cnn, ...]:
+    """Return the CNNs of a call beside the one that it names.
+
+    Raises:
+        UnknownNameError, WeightsError: as `named_cnn`.
+    """
+    return tuple(named_cnn(call, name) for name in call.beside)
 
 
 def named_cnn(call: Call, name: str) -> Cnn:
