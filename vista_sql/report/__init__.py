@@ -52,7 +52,7 @@ def render(
         raise VistaError(remedy)
     from vista_sql.report import _page, _pictures, _reasons
 
-    look = (partial(_pictures.thumbnails, con), partial(_reasons.reasons, con)) if con else ()
+    look = (partial(_pictures.thumbnails, con), partial(_reasons.reasons, con, home)) if con else ()
     about = find(home, reference, comments or {}, *look)
     return _page.page(about), file_name(about.subject)
 

@@ -139,7 +139,8 @@ def find(
             run = next((record for record in records if record.run_id == document["run"]), None)
     missed = keys(document, "mistakes") if document else []
     shown = [*missed, *(keys(document, "surest") if document else [])]
-    pictures, unseen, why = {}, "", Reasons()
+    pictures: Mapping[str, str] = {}
+    unseen, why = "", Reasons()
     if document and run is not None and shown and run.images > 0:
         pictures, unseen = look(run.statement, shown)
         why = explain(document, run.statement, shown, missed, run.images)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vista_sql import catalog, kernels
+from vista_sql import catalog, kernels, session
 from vista_sql.errors import VistaError
 from vista_sql.functions import transfer
 from vista_sql.report._pictures import thumbnails, transfers
@@ -44,6 +44,7 @@ class Reasons:
 
 def reasons(
     con: duckdb.DuckDBPyConnection,
+    home: str,
     document: Mapping[str, Any],
     statement: str,
     keys: Sequence[str],
@@ -52,8 +53,11 @@ def reasons(
 ) -> Reasons:
     """Return heat maps of rows, and the neighbours of those that were missed.
 
+    They are sought on a cursor, so that nothing that fails ends a transaction of the caller's.
+
     Args:
-        con: of the database where the model was trained, with the functions of vista_sql.
+        con: of the database where the model was trained.
+        home: the folder of models.
         document: of the model's version.
         statement: that trained it.
         keys: of the rows, as text.
@@ -73,17 +77,20 @@ def reasons(
     maps: dict[str, str] = {}
     neighbours: dict[str, list[Neighbour]] = {}
     lacking = []
-    try:
-        maps = _maps(con, rows, reference, keys)
-    except (VistaError, duckdb.Error) as error:
-        lacking.append(_said(error))
-    try:
-        if n_images > MOST_ROWS:
-            lacking.append(f"neighbours are not sought among more than {MOST_ROWS:,} images")
-        elif misses:
-            neighbours = _neighbours(con, rows, best["layers"][0][0], statement, misses)
-    except (VistaError, duckdb.Error) as error:
-        lacking.append(_said(error))
+    with con.cursor() as cursor:
+        session.attach(cursor)
+        cursor.execute("SET VARIABLE vista_home = ?", [home])
+        try:
+            maps = _maps(cursor, rows, reference, keys)
+        except (VistaError, duckdb.Error) as error:
+            lacking.append(_said(error))
+        try:
+            if n_images > MOST_ROWS:
+                lacking.append(f"neighbours are not sought among more than {MOST_ROWS:,} images")
+            elif misses:
+                neighbours = _neighbours(cursor, rows, best["layers"][0][0], statement, misses)
+        except (VistaError, duckdb.Error) as error:
+            lacking.append(_said(error))
     return Reasons(maps, neighbours, "; ".join(dict.fromkeys(lacking)))
 
 

@@ -17,6 +17,7 @@ from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
+from vista_sql.train.mistakes import Mistake
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
@@ -30,8 +31,8 @@ class Tested:
     row: ModelRow
     arrays: Arrays
     hits: Array  # (test rows,) bool: was the row's class predicted? Rows in one order for all
-    mistakes: list[mistakes.Mistake]  # the worst
-    surest: list[mistakes.Mistake]  # of the hits
+    mistakes: list[Mistake]  # the worst
+    surest: list[Mistake]  # of the hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class _Figures:
     metrics: Metrics
     f1_score_std: float | None  # over folds
     hits: Array
-    mistakes: list[mistakes.Mistake]
-    surest: list[mistakes.Mistake]
+    mistakes: list[Mistake]
+    surest: list[Mistake]
 
 
 def fit_and_test(
@@ -119,8 +120,8 @@ def _test(
         NumberGatherer(options.values) if numbers else Gatherer(options.n_classes) for _ in fits
     ]
     hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
-    wrong: list[list[mistakes.Mistake]] = [[] for _ in fits]
-    surest: list[list[mistakes.Mistake]] = [[] for _ in fits]
+    wrong: list[list[Mistake]] = [[] for _ in fits]
+    surest: list[list[Mistake]] = [[] for _ in fits]
     for chunk, margins in trainer.score(rows, fits):
         folds = fold_of(chunk.unit, options.folds)
         for i, (fit, gatherer, hit, z) in enumerate(
