@@ -43,7 +43,8 @@ FEWEST_PASSES = 10  # the iterations of the paper's experiments: with less time,
 
 RANKING_TOLERANCE = 1e-3  # by then the order of features hardly changes
 RANKING_ITERATIONS = 50
-RANKING_SHARE = 0.25  # of the others' work
+RANKING_PASSES = 5  # at least: fewer tell little more than correlations
+RANKING_SHARE = 0.2  # of the others' work
 DENSE = 0.25  # of weights that are not 0: from here on SQL takes a product with all
 
 Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats] | None, Minimum]
@@ -152,7 +153,7 @@ class _RankingBudget:
         work, of_others = (sum(d.n_columns * len(d.mean) for d in ds) for ds in (ranking, others))
         self.others += of_others
         pays = self.ranking + work <= RANKING_SHARE * self.others
-        if pays or self.passes < FEWEST_PASSES:
+        if pays or self.passes < RANKING_PASSES:
             self.passes, self.ranking = self.passes + 1, self.ranking + work
             return list(left)
         self.is_left = bool(others)
