@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vista_sql import roster
@@ -22,8 +23,12 @@ TRANSFER = transfer.FUNCTION.argument
 OWN = (
     replace(TRANSFER("images"), default=None, required=True),
     *map(TRANSFER, ("structured", "key")),
-    Argument("cnn", "the CNNs", Names(), required=True),
-    Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
+    Argument("cnn", "the CNNs: names and files", Names(), required=True),
+    Argument(
+        "layers",
+        "also 'vgg16.fc6', or 'own.top' of own.keras; default: each CNN's own choice",
+        LayerNames(),
+    ),
     Argument("label", "the column to learn", Text(), required=True),
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
     *map(TRANSFER, ("image", "join_type", "pool", "boxes", "region")),
@@ -41,9 +46,7 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that transfers, trains and compares, a row per model."""
     budget_seconds = call.get("budget_seconds") or 0.0
     transferred = _transfer(call, in_random_order=bool(budget_seconds))
-    values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
-    values |= {"model": "comparison", "label": call.get("label")}
-    training = Call("vista_train", values, call.places)
+    training = training_call(call)
     source, hog = vista_train.with_hog(Source(training, transferred), planner)
     gate = planner.fresh_name("gate") if budget_seconds else ""
     relation = source.relation(planner.feeding(training, gate))
@@ -58,18 +61,40 @@ def expand(call: Call, planner: Planner) -> str:
     return streamed("train", spec.to_text(), relation, planner, columns)
 
 
+def training_call(call: Call) -> Call:
+    """Return the VISTA_TRAIN that a call's arguments ask for; what it trains is not kept."""
+    values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
+    return Call(
+        "vista_train", {**values, "model": "comparison", "label": call.get("label")}, call.places
+    )
+
+
+def transfer_of(call: Call, cnns: Sequence[Cnn], columns: Sequence[str], **more: object) -> Call:
+    """Return one TRANSFER of layers: one join, one stream for all CNNs.
+
+    Args:
+        call: its arguments are passed on.
+        cnns: whose layers they are.
+        columns: the layers, as `column_of` names them.
+        more: arguments in place of the call's.
+    """
+    arguments = _own_transfer.passed_on(call) | more
+    arguments |= {"cnn": cnns[0].name, "layers": list(columns)}
+    beside = tuple(cnn.name for cnn in cnns[1:])
+    return replace(_own_transfer.transfer_call(call, arguments), beside=beside)
+
+
 def _transfer(call: Call, *, in_random_order: bool) -> Call:
-    """Return one TRANSFER of all layers: one join, one stream for all CNNs."""
-    cnns = _cnns(call)
-    arguments = _own_transfer.passed_on(call)
-    arguments |= {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
-    transferred = _own_transfer.transfer_call(call, arguments)
+    """Return the TRANSFER of all layers that are compared."""
+    cnns = cnns_of(call)
+    columns = [column_of(cnn, name, cnns) for cnn, name in layers_of(call, cnns)]
+    transferred = transfer_of(call, cnns, columns)
     if not in_random_order:
         return transferred
     structured_key, image_key = transferred.get("key")
     shuffled = {"plan": "fused"}  # no plan that brings rows of one image together
     for name, column in (("images", image_key), ("structured", structured_key)):
-        if name in arguments:
+        if name in transferred.values:
             shuffled[name] = _shuffled(call.get(name), column, call)
     return replace(transferred, values={**transferred.values, **shuffled})
 
@@ -81,7 +106,7 @@ def _shuffled(relation: str, key: str, call: Call) -> str:
     return f"(SELECT * FROM {cleaned} AS rows ORDER BY {order})"
 
 
-def _cnns(call: Call) -> list[Cnn]:
+def cnns_of(call: Call) -> list[Cnn]:
     """Return the CNNs to compare, in the order they are named."""
     cnns: dict[str, Cnn] = {}
     for name in call.get("cnn"):
@@ -91,28 +116,36 @@ def _cnns(call: Call) -> list[Cnn]:
         cnns[cnn.name] = cnn
     if not cnns:
         raise call.error("cnn", "cnn => names no CNN")
-    files = [name for name in cnns if name not in (*roster.names(), roster.DESCRIPTOR)]
-    if len(cnns) > 1 and files:
-        raise call.error(
-            "cnn",
-            f"cnn => {files[0]!r} is a file: compare it alone, or several CNNs of the roster",
-        )
+    called: dict[str, str] = {}
+    for cnn in cnns.values():
+        other = called.setdefault(cnn.short_name.lower(), cnn.name)
+        if other != cnn.name:
+            raise call.error(
+                "cnn",
+                f"cnn => {other!r} and {cnn.name!r} are both called {cnn.short_name!r} here, where "
+                f"layers are {cnn.short_name + '.…'!r}: rename one of the files",
+            )
     return list(cnns.values())
 
 
-def _layers(call: Call, cnns: list[Cnn]) -> list[str]:
-    """Return the layers to compare, as TRANSFER names them."""
+def layers_of(call: Call, cnns: Sequence[Cnn]) -> list[tuple[Cnn, str]]:
+    """Return the layers to compare, each with its CNN."""
     layers = call.get("layers")
     if layers is None:
-        pairs = [(cnn, name) for cnn in cnns for name in cnn.feature_layers]
-    else:
-        pairs = [pair for layer in layers for pair in _named(call, cnns, layer)]
+        return [(cnn, name) for cnn in cnns for name in cnn.feature_layers]
+    return [pair for layer in layers for pair in _named(call, cnns, layer)]
+
+
+def column_of(cnn: Cnn, name: str, cnns: Sequence[Cnn]) -> str:
+    """Return how TRANSFER names a layer, and its column, where the layers are of several CNNs."""
     plain = (cnns[0].name if len(cnns) == 1 else "", roster.DESCRIPTOR)
-    return [name if cnn.name in plain else f"{cnn.name}.{name}" for cnn, name in pairs]
+    return name if cnn.name in plain else f"{cnn.short_name}.{name}"
 
 
-def _named(call: Call, cnns: list[Cnn], layer: str | int) -> list[tuple[Cnn, str]]:
+def _named(call: Call, cnns: Sequence[Cnn], layer: str | int) -> list[tuple[Cnn, str]]:
     """Return the CNNs that a layer in `layers` is of, each with its name there.
+
+    A whole name goes before one in two parts, of a CNN and its layer.
 
     Raises:
         UnknownNameError: no CNN that is compared has the layer.
@@ -120,17 +153,17 @@ def _named(call: Call, cnns: list[Cnn], layer: str | int) -> list[tuple[Cnn, str
     if isinstance(layer, int):
         return [(cnn, workload.counted(call, cnn, layer)) for cnn in cnns]
     place = call.place("layers")
-    head, dot, tail = layer.partition(".")
-    for cnn in cnns:
-        if dot and cnn.name == head.lower():
+    having = [cnn for cnn in cnns if _has(cnn, layer)]
+    for cnn in () if having else cnns:
+        if layer.lower().startswith(f"{cnn.short_name.lower()}."):
+            tail = layer[len(cnn.short_name) + 1 :]
             if not _has(cnn, tail):
-                where = f"cnn {cnn.name!r}"
+                where = f"cnn {cnn.short_name!r}"
                 raise UnknownNameError("layer", tail, cnn.feature_layers, place, where)
             return [(cnn, tail)]
-    having = [cnn for cnn in cnns if _has(cnn, layer)]
     if not having:
         known = [name for cnn in cnns for name in cnn.feature_layers]
-        where = f"cnn {', '.join(repr(cnn.name) for cnn in cnns)}"
+        where = f"cnn {', '.join(repr(cnn.short_name) for cnn in cnns)}"
         raise UnknownNameError("layer", layer, known, place, where)
     return [(cnn, layer) for cnn in having]
 

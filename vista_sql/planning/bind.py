@@ -183,7 +183,16 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
     """
     dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
     asked, known = context.setting("engine", call), context.engines
-    if roster.kind_of_file(cnn.name) == "onnx":
+    cnns = (cnn, *workload.load_beside(call))
+    only_tensorflow = next((one for one in cnns if one.only_tensorflow is not None), None)
+    onnx_file = next((one for one in cnns if roster.kind_of_file(one.name) == "onnx"), None)
+    if onnx_file is not None and only_tensorflow is not None:
+        raise call.error(
+            "cnn",
+            f"{onnx_file.name} is run by OpenVINO alone, and {only_tensorflow.name} by TensorFlow: "
+            "name them in statements of their own",
+        )
+    if onnx_file is not None:
         if asked.value not in (AUTO, "openvino"):
             raise call.error(
                 "engine",
@@ -192,7 +201,8 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
             )
         if asked.value == AUTO:
             return EngineChoice("openvino", "it runs .onnx files")
-    return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
+    reason = None if only_tensorflow is None else only_tensorflow.only_tensorflow
+    return engines.choose(asked, known, dtype, str(device), reason)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

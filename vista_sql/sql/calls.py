@@ -44,12 +44,14 @@ class Call:
     """A call as the user wrote it: argument values as Python values, and where each stands.
 
     Values are None, bool, int, float, str, or lists or mappings of them; a relation is its text.
-    Places are by argument; the call's own is that of "".
+    Places are by argument; the call's own is that of "". A TRANSFER that another call makes can be
+    of several CNNs: those `beside` the argument `cnn`. Layers are then `<Cnn.short_name>.<layer>`.
     """
 
     function: str
     values: Mapping[str, object]
     places: Mapping[str, Place]
+    beside: tuple[str, ...] = ()
 
     def get(self, name: str) -> Any:
         """Return the value of an argument, of the Python type that its kind reads.
