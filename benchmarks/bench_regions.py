@@ -2,7 +2,7 @@
 
 Photographs of the web with boxes on them through ResNet50 with random weights, one layer, without a
 store: each box as an image of its own (`crop`), and all boxes of an image from one map
-(`roi_align`, `roi_pool`), in interleaved rounds. Of crops at most MOST_CROPS are inferred: each costs
+(`roi_align`, `roi_pool`), in interleaved rounds. At most MOST_CROPS crops are inferred: each costs
 the same.
 """
 
