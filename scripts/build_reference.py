@@ -52,6 +52,8 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_duplicates": "VISTA_DUPLICATES(data => 'features')",
     "vista_evaluate": "VISTA_EVALUATE(model => 'healthy', data => 'foods')",
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
+    "vista_finetune": "VISTA_FINETUNE(model => 'tuned', label => 'healthy', layer => 'fc6', "
+    "unfreeze => 'conv3', cnn => 'lenet5', images => 'images', structured => 'foods')",
     "vista_heatmap": "VISTA_HEATMAP(model => 'seen', images => 'images', cnn => 'lenet5')",
     "vista_image_issues": "VISTA_IMAGE_ISSUES('images')",
     "vista_layers": "VISTA_LAYERS('lenet5')",

@@ -44,6 +44,7 @@ CALLS = {  # what each function takes where nothing is amiss
     "vista_confusion": {"model": "'m'", "data": "'known'"},
     "vista_evaluate": {"model": "'m'", "data": "'known'"},
     "vista_explain": {"sql": f"$${WRITTEN[0]}$$"},
+    "vista_finetune": {"model": "'n'", "from_model": "'m'", "images": "'images'", "unfreeze": "'fc6'"},  # never trains
     "vista_layers": {"cnn": "'lenet5'"},
     "vista_materialize": {"cnn": "'lenet5'", "layer": "'conv2'", "images": "'images'"},
     "vista_model_sql": {"model": "'m'"},

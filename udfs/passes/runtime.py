@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from vista_sql import catalog
@@ -22,7 +24,7 @@ from ..images.memory import InFlight
 from ..network import hog, networks
 from .clock import Clock
 from .counts import MAX_ERRORS, RunCounts, Tally
-from .decoded_pixels import DecodedPixels
+from .lent import MOST_MAP_BYTES, MOST_PIXEL_BYTES, Lent
 from .sharing import Sharing
 from .threads import Threads
 
@@ -43,9 +45,10 @@ def _key(opened: networks.OpenCnn, spec: InferSpec) -> Key:
     return what, spec.dtype, spec.device, spec.engine
 
 
-def _kind(name: str) -> FedKind:
+def _kind(runtime: Runtime, name: str) -> FedKind:
     """Return what there is to know of runs that are fed rows, by the name of their kind."""
-    return catalog.load(FED, name, "KIND", FedKind)
+    kind = catalog.load(FED, name, "KIND", FedKind)
+    return replace(kind, begin=partial(kind.begin, runtime)) if kind.takes_runtime else kind
 
 
 def _never() -> None:
@@ -74,12 +77,13 @@ class Runtime(ProcessRuntime):
         self.calls = threading.BoundedSemaphore(CALLS)
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
-        self.decoded = DecodedPixels()
+        self.decoded = Lent(MOST_PIXEL_BYTES)
+        self.maps = Lent(MOST_MAP_BYTES)
         self.in_flight = InFlight()
         self.unusable: set[str] = set()  # folders of stores that proved to be
         self.positions = Positions()
         self.exports = Exports()
-        self.fed_runs = FedRuns(_kind)
+        self.fed_runs = FedRuns(partial(_kind, self))
 
     def for_call(self, raise_if_cancelled: Callable[[], None]) -> Runtime:
         """Return this runtime as one call sees it: all is shared but who may cancel the call.

@@ -84,7 +84,7 @@ class Source:
         """
         if self.own is None:
             data, column = edit.with_layer(
-                self.call.get("data"), layer, planner.resolved, _layer_names
+                self.call.get("data"), layer, planner.resolved, _layer_names, planner.dialect
             )
             call = replace(self.call, values={**self.call.values, "data": data})
             return replace(self, call=call), column
@@ -128,8 +128,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     """
     source = Source(call)
     if not _has_data(call, "images => …"):
-        own = transfer_call(call, _as_trained(model, call, planner))
-        _check_columns(model, own)
+        own = as_trained(model, call, planner)
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -137,6 +136,17 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def as_trained(model: Model, call: Call, planner: Planner) -> Call:
+    """Return the TRANSFER of a call's own that makes features as a kept model's were made.
+
+    Raises:
+        ArgumentError: an argument is not as the model was trained.
+    """
+    own = transfer_call(call, _as_trained(model, call, planner))
+    _check_columns(model, own)
+    return own
 
 
 def image_rows_for(model: Model, call: Call, planner: Planner) -> ImageRows:
@@ -148,8 +158,7 @@ def image_rows_for(model: Model, call: Call, planner: Planner) -> ImageRows:
         ArgumentError: an argument is not as the model was trained, or lacks what it needs.
         ModelError: the features would be made in another way than the model's.
     """
-    own = transfer_call(call, _as_trained(model, call, planner))
-    _check_columns(model, own)
+    own = as_trained(model, call, planner)
     try:
         rows = planner.image_rows(own, call.function)
     except UnknownNameError as error:

@@ -22,7 +22,7 @@ from vista_sql.sql.kinds import (
 ARGUMENTS = (
     Argument(
         "cnn",
-        "a roster name, or the path of a .keras or .onnx file",
+        "a roster name, the path of a .keras or .onnx file, or 'model:NAME': one that was tuned",
         Text("a name"),
         required=True,
     ),
