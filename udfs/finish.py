@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import accumulate
 
 import pyarrow as pa
 
 from vista_sql import catalog
-from vista_sql.fed_runs import FedKind
+from vista_sql.fed_runs import FedKind, Rows
 from vista_sql.kernels import Kernel
 
 from .passes.arrow import Column
@@ -30,15 +31,24 @@ def finish(kind: FedKind, runtime: Runtime, run: Column, fed: Column) -> pa.Arra
     Raises:
         ModelError: no rows, another number of rows than arrived, or rows nothing comes of.
     """
-    names = [name for name, _, _ in kind.fields]
     results = []
     for name, told in zip(run.to_pylist(), fed.to_pylist(), strict=True):
         began = time.perf_counter()
         statement = runtime.fed_runs.statement(name)
-        rows = runtime.fed_runs.finish(name, told)
-        results.append([{field: row.get(field) for field in names} for row in rows])
+        results.append(_rows(kind, runtime.fed_runs.finish(name, told)))
         runtime.count(statement, train_seconds=time.perf_counter() - began)
-    return pa.array(results, kind.arrow_type)
+    offsets = [0, *accumulate(map(len, results))]
+    rows = pa.concat_arrays([pa.array([], kind.row_type), *results])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), rows)
+
+
+def _rows(kind: FedKind, rows: Rows) -> pa.StructArray:
+    """Return a run's result rows as the kind has them; a field that they lack is NULL."""
+    if not isinstance(rows, pa.Array):
+        names = [name for name, _, _ in kind.fields]
+        return pa.array([{name: row.get(name) for name in names} for row in rows], kind.row_type)
+    columns = [rows.field(name).cast(field) for name, _, field in kind.fields]
+    return pa.StructArray.from_arrays(columns, fields=list(kind.row_type))
 
 
 def _kernel(name: str) -> Kernel:

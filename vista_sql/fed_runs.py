@@ -14,7 +14,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
@@ -26,6 +26,10 @@ MAX_RUNS = 64
 
 DATA = "data"
 """The relation that a run is fed, where it is fed one alone."""
+
+
+Rows: TypeAlias = Sequence[Mapping[str, object]] | pa.StructArray
+"""What a run returns."""
 
 
 class FedRun(Protocol):
@@ -51,11 +55,14 @@ class FedRun(Protocol):
             from 0 on.
         """
 
-    def finish(self, fed: Any) -> Sequence[Mapping[str, object]]:
+    def finish(self, fed: Any) -> Rows:
         """End the run and return its result rows.
 
         Args:
             fed: what the engine says that it fed, as the kind's `fed_type` has it; None: nothing.
+
+        Returns:
+            Mappings from field to value, or all of them as one struct array.
         """
 
     def spool(self) -> None:
@@ -74,13 +81,13 @@ class FedKind:
     fed_type: str = "BIGINT"  # the SQL type of what `finish` is told: how many rows were fed
 
     @property
-    def arrow_type(self) -> pa.DataType:
-        """A list of result rows."""
-        return pa.list_(pa.struct([(name, kind) for name, _, kind in self.fields]))
+    def row_type(self) -> pa.DataType:
+        """A result row."""
+        return pa.struct([(name, kind) for name, _, kind in self.fields])
 
     @property
     def sql_type(self) -> str:
-        """The same in SQL."""
+        """A list of result rows, in SQL."""
         return "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind, _ in self.fields) + ")[]"
 
 
@@ -153,7 +160,7 @@ class FedRuns:
             self.drop(name)
             raise
 
-    def finish(self, name: str, fed: Any) -> Sequence[Mapping[str, object]]:
+    def finish(self, name: str, fed: Any) -> Rows:
         """End a run and return its result rows."""
         with self._lock:
             run = self._find(name).run

@@ -297,12 +297,12 @@ def _calibrated(settings: Settings) -> bool:
 
 def _record(journal: Runs, run: str, script: Script, settings: Settings) -> None:
     """Write the record of a run that has ended, and what it tells of how long networks take."""
-    if not script.transfers:
-        return
     runtime = process().runtime
     counts = runtime.counters(run)
+    if not script.transfers and not counts.images:
+        return
     plans = ", ".join(transfer.plan.name for transfer in script.transfers)
-    journal.close(run, plans, counts, _estimate(script))
+    journal.close(run, plans, counts, _estimate(script) if script.transfers else None)
     if counts.errors:
         message = unreadable(counts.errors, counts.images, counts.reasons)
         warnings.warn(message, UnreadableImagesWarning, stacklevel=2)

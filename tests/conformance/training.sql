@@ -26,6 +26,22 @@ FROM VISTA_PREDICT(model => 'even/fc6', images => 'shots', structured => 'labell
 WHERE id < 8
 ORDER BY id;
 
+SELECT id, class, round(score, 2) AS score, abs(score - from_image - from_columns) < 1e-9 AS adds_up,
+       abs(from_image - list_sum(flatten(heatmap)))
+         <= 1e-5 * list_sum(list_transform(flatten(heatmap), lambda v: abs(v))) AS is_exact,
+       round(heatmap[2][3], 1) AS place, len(heatmap) AS height, octet_length(picture) > 100 AS is_drawn,
+       error
+FROM VISTA_HEATMAP(model => 'even/conv2', images => 'shots', structured => 'labelled', class => true)
+WHERE id < 4
+ORDER BY id;
+
+SELECT id, class, round(score, 2) AS score, round(heatmap[2][3], 2) AS place, len(heatmap) AS height,
+       error
+FROM VISTA_HEATMAP(model => 'even/fc6', images => 'shots', structured => 'labelled',
+                   method => 'occlusion')
+WHERE id < 2
+ORDER BY id;
+
 SELECT n, accuracy, log_loss
 FROM VISTA_EVALUATE(model => 'even/fc6',
   data => $$SELECT * FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 'shots',

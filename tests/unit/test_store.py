@@ -78,6 +78,33 @@ def test_spaces_do_not_meet(kept, other):
     assert read(kept, 1, other) is None
 
 
+def test_networks_that_compute_alike_share_a_space_under_the_first_ones_names(kept):
+    alike = {"computation": "1234", "weights": "random:1"}
+    first, second = space("f6", **alike), space("c5", **alike)
+    assert (first, first.key, hash(first)) == (second, second.key, hash(second))
+    assert first not in (space("f6", weights="random:1"), space("f6", computation="5678"))
+    kept.keep(entries([1], first))
+    kept.keep(entries([2], second))
+    (held,) = kept.held()
+    assert (held.space.layer, held.images) == ("f6", 2)
+    assert read(kept, 1, second)
+
+
+def test_what_an_earlier_version_kept_is_the_first_to_go(tmp_path):
+    kept = Store(str(tmp_path), limit_bytes=800_000)
+    kept.keep(entries(range(60), SPACE, 8000))
+    with kept._files.transaction(write=True) as opened:
+        text = json.loads(bytes(opened.txn.get(SPACE.key, db=opened.spaces))[8:])
+        del text["space"]["computation"]
+        opened.txn.put(SPACE.key, json.dumps(text).encode(), db=opened.spaces)
+    other = space("conv3")
+    kept.keep(entries(range(20), other, 8000))
+    assert [held.space.layer for held in kept.held()] == ["conv3"]
+    kept.keep(entries(range(20, 60), other, 8000))
+    assert coverage(kept, other, [key(i) for i in range(60)]) == 60
+    assert coverage(kept, SPACE, [key(i) for i in range(60)]) == 0
+
+
 def test_vectors_are_the_same_whatever_the_pooling():
     assert space("f6", "gap") == space("f6", "none")
     assert space("conv3", "gap") != space("conv3", "none")

@@ -30,6 +30,21 @@ Output: TypeAlias = tuple[str, str]
 """A layer, and how its maps are pooled: one of vista_sql.kernels.POOLS."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an engine computes at once on the way to a layer."""
+
+    source: str | None  # the step whose value is given; None: the image
+    targets: tuple[str, ...]  # steps that are its results, bottom to top
+    note: str = ""  # what else decides how it is computed
+
+
+Parts: TypeAlias = "Callable[[Cnn, Graph, str], Sequence[Part]]"
+"""(facts, graph, layer) → what computes the layer's value from the image: each from the image, or
+from a target of one before. Asked for while planning: it takes weights' shapes, not their numbers.
+"""
+
+
 class Runner(Protocol):
     """A network open in an engine: one graph, one set of weights, one arithmetic, one device.
 
@@ -89,6 +104,8 @@ class Engine:
             its weights from others, `read` reads its graph and weights, `device` is 'auto', 'cpu'
             or 'gpu', `threads` are of one operation, None: one per core. A device that is not here
             is a SettingError, a network that the engine cannot run a PlanError.
+        parts: what it computes on the way to a layer; equal parts of equal steps give equal bits,
+            whatever lies above them.
         packages: distributions, of which one is enough to have it installed.
         has_gpu: whether it can use one.
         needs_keras: whether it reads networks from Keras, and their weights as its variables.
@@ -97,6 +114,7 @@ class Engine:
     name: str
     identity: Callable[[], str]
     open: Callable[[Cnn, str, Callable[[], Graph], Dtype, str, int | None], Runner]
+    parts: Parts
     packages: tuple[str, ...]
     has_gpu: bool
     needs_keras: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -11,8 +12,10 @@ import numpy as np
 from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
 from vista_sql.roster import Cnn, kind_of_file
+from vista_sql.weights import WeightsChoice
 
 from . import engine, keras_reader, serial
+from .computations import Computations, computations
 from .deferred import Deferred
 from .engine import Output
 from .foreign import file as onnx_file
@@ -29,6 +32,15 @@ class OpenCnn:
     load: Callable[[], Graph]  # through Keras: its weights are variables of the current device
     load_data: Callable[[], Graph] | None = None
     """The same without Keras, its weights are arrays; None: as `load` loads it."""
+    weights: str = ""
+    """`WeightsChoice.identity`; "": `identity` tells them, too."""
+    computations: Callable[[str], Computations | None] | None = None
+    """Of an engine's name, what it computes on the way to each layer; None: nobody knows."""
+
+    def computation(self, layer: str, engine_name: str) -> str:
+        """Return a digest of what an engine computes up to a layer; "": nobody knows."""
+        known = None if self.computations is None else self.computations(engine_name)
+        return "" if known is None else known.of(layer)
 
 
 def open_cnn(spec: InferSpec) -> OpenCnn:
@@ -47,7 +59,7 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
     if wanted != cnn.preprocessing:
         cnn = replace(cnn, preprocessing=wanted)
     if kind_of_file(cnn.name) == "onnx":
-        return _open_onnx_file(cnn, choice.identity)
+        return _open_onnx_file(cnn, choice)
 
     def graph() -> Graph:
         keras_reader.keras(spec.threads)
@@ -58,10 +70,17 @@ def open_cnn(spec: InferSpec) -> OpenCnn:
         arrays = Deferred(network.variables, lambda: weights.load_arrays(cnn, choice))
         return serial.graph(network, arrays)
 
-    return OpenCnn(cnn, f"{cnn.name}/{choice.identity}", graph, data)
+    return OpenCnn(
+        cnn,
+        f"{cnn.name}/{choice.identity}",
+        graph,
+        data,
+        choice.identity,
+        partial(computations, cnn, choice),
+    )
 
 
-def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:
+def _open_onnx_file(cnn: Cnn, choice: WeightsChoice) -> OpenCnn:
     def graph() -> Graph:
         raise PlanError(f"{cnn.name} is no Keras network: engine => 'openvino' runs it")
 
@@ -70,7 +89,9 @@ def _open_onnx_file(cnn: Cnn, identity: str) -> OpenCnn:
 
     pixels = cnn.preprocessing
     said = f"{pixels.order} {pixels.mean} {pixels.scale}"
-    return OpenCnn(cnn, f"{cnn.name}/{identity}/{said}", graph, data)
+    known = partial(computations, cnn, choice)
+    whole = f"{cnn.name}/{choice.identity}/{said}"
+    return OpenCnn(cnn, whole, graph, data, choice.identity, known)
 
 
 class Network:

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
 from vista_sql.roster.networks import NetworkData, StepRow, Variable
 
-from .deferred import Deferred
 from .graph import Graph
 from .steps import Operation, Step
+
+Weights: TypeAlias = Mapping[str, Any]
+"""Float32 arrays, or what has their shape and can be reshaped as they can, by variables' paths."""
 
 OPERATIONS: Mapping[str, type[Operation]] = {kind.__name__: kind for kind in get_args(Operation)}
 
 
-def graph(network: NetworkData, weights: Mapping[str, np.ndarray] | Deferred) -> Graph:
+def graph(network: NetworkData, weights: Weights) -> Graph:
     """Return a network's graph.
 
     Args:
         network: its steps.
-        weights: float32 values by the paths of the network's variables; the graph refers to them.
+        weights: of the network; the graph refers to them.
     """
     steps = (
         Step(row.name, _operation(row, weights), row.inputs, row.shape) for row in network.steps
@@ -43,12 +45,12 @@ def rows(network: Graph, variables: Mapping[int, Variable]) -> tuple[StepRow, ..
     return tuple(_row(step, variables) for step in network.steps.values())
 
 
-def _operation(row: StepRow, weights: Mapping[str, np.ndarray] | Deferred) -> Operation:
+def _operation(row: StepRow, weights: Weights) -> Operation:
     values = {name: _read(value, weights) for name, value in row.fields.items()}
     return OPERATIONS[row.kind](**values)
 
 
-def _read(value: Any, weights: Mapping[str, np.ndarray] | Deferred) -> Any:
+def _read(value: Any, weights: Weights) -> Any:
     match value:
         case {"of": path, "shape": shape}:
             return weights[path].reshape(shape)

@@ -68,10 +68,16 @@ class StoreView:
 
     def _space(self, output: Output) -> Space:
         layer, pool = output
-        cnn, weights = self._opened.cnn, self._opened.identity.rpartition("/")[2]
-        spec = self._spec
+        opened, spec = self._opened, self._spec
         return store.space(
-            cnn, weights, layer, pool, spec.dtype, device=self._device, engine=spec.engine
+            opened.cnn,
+            opened.weights or opened.identity,
+            layer,
+            pool,
+            spec.dtype,
+            device=self._device,
+            engine=spec.engine,
+            computation=opened.computation(layer, spec.engine) if layer else "",
         )
 
     @cached_property

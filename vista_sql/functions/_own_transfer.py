@@ -1,8 +1,9 @@
 """TRANSFER's own arguments in place of `data`: where the rows of a call come from.
 
 A function that takes them says `*beside(…)` in its arguments and asks for `source_of(call)`, or
-`relation_for(model, call)` where a kept model remembers how its features are made. The TRANSFER is
-planned as a call, not written as text: its arguments stand where the user wrote them.
+`relation_for(model, call)` where a kept model remembers how its features are made; what reads the
+images itself asks for `image_rows_for(model, call)`. The TRANSFER is planned as a call, not written
+as text: its arguments stand where the user wrote them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vista_sql.models import Model
 from vista_sql.planning import workload
 from vista_sql.planning.engines import AUTO
 from vista_sql.sql import edit, folders
-from vista_sql.sql.calls import Argument, Call, Planner
+from vista_sql.sql.calls import Argument, Call, ImageRows, Planner
 from vista_sql.sql.kinds import KeyNames
 
 FIRST = ("images", "structured", "key")
@@ -138,6 +139,25 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     return relation
 
 
+def image_rows_for(model: Model, call: Call, planner: Planner) -> ImageRows:
+    """Return the rows before inference of the TRANSFER that makes a kept model's features.
+
+    The call takes no `data`.
+
+    Raises:
+        ArgumentError: an argument is not as the model was trained, or lacks what it needs.
+        ModelError: the features would be made in another way than the model's.
+    """
+    own = transfer_call(call, _as_trained(model, call, planner))
+    _check_columns(model, own)
+    try:
+        rows = planner.image_rows(own, call.function)
+    except UnknownNameError as error:
+        raise _about_default(error, model, call) or error from None
+    _provenance.check(model, [own], planner)
+    return rows
+
+
 def _check_columns(model: Model, own: Call) -> None:
     """Check that a model of structured columns is not applied to a folder alone.
 
@@ -161,7 +181,11 @@ def _about_default(error: UnknownNameError, model: Model, call: Call) -> Argumen
     for name in _provenance.DEFAULTS:
         columns = kept.get(name)
         named = columns if isinstance(columns, list) else [columns]
-        if call.get("data") is None and call.values.get(name) is None and error.name in named:
+        if (
+            call.values.get("data") is None
+            and call.values.get(name) is None
+            and error.name in named
+        ):
             return call.error(
                 "",
                 f"model {model.reference!r} was trained with {name} => {columns!r}, and "

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from vista_sql import roster, weights
+from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
@@ -337,24 +337,42 @@ def at_hand(
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
     """Return the spaces of used layers' features, and of raw maps, that hold anything."""
     cnn = workload.cnn
-    if cnn.name == roster.DESCRIPTOR or not _is_here(workload):
+    if not held or cnn.name == roster.DESCRIPTOR or not _is_here(workload):
         return {}, {}
     cnn = replace(cnn, preprocessing=workload.preprocessing_of(cnn))
-    identity = weights.resolve(cnn, workload.weights, workload.seed).identity
+    choice = weights.resolve(cnn, workload.weights, workload.seed)
     engine = workload.engine.name
     device = device_class(workload.device, engine)
+    computed = catalog.module(kernels.PACKAGE, "network.computations").computations
+    known = computed(cnn, choice, engine)
 
     def of(layer: str, pool: str) -> Space:
-        return space(cnn, identity, layer, pool, workload.dtype, device=device, engine=engine)
+        return space(
+            cnn,
+            choice.identity,
+            layer,
+            pool,
+            workload.dtype,
+            device=device,
+            engine=engine,
+            computation="" if known is None else known.of(layer),
+        )
 
-    used = [tap.layer.name for tap in workload.used_taps if tap.cnn is None]
-    features = {layer: of(layer, workload.pool) for layer in used}
-    named = {one.layer for one in held if one.cnn == of(used[0], "none").cnn} if used else set()
-    maps = {layer.name: of(layer.name, "none") for layer in cnn.layers if layer.name in named}
+    used = [tap.layer for tap in workload.used_taps if tap.cnn is None]
+    features = {layer.name: of(layer.name, workload.pool) for layer in used}
+    maps = {}
+    if used and any(_is_raw_beside(one, of(used[0].name, "none")) for one in held):
+        starts = [x for x in cnn.layers if any(cnn.determines(x, layer) for layer in used)]
+        maps = {layer.name: of(layer.name, "none") for layer in starts}
     return (
         {layer: there for layer, there in features.items() if there in held},
         {layer: there for layer, there in maps.items() if there in held},
     )
+
+
+def _is_raw_beside(one: Space, other: Space) -> bool:
+    """Return whether a space is of raw maps that are made as another's, but for the computation."""
+    return replace(one, computation=other.computation) == other
 
 
 def _is_here(workload: Workload) -> bool:

@@ -19,12 +19,12 @@ from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
-from vista_sql.planning.rows import Identifiers
+from vista_sql.planning.rows import Identifiers, joined_rows
 from vista_sql.planning.script import Script, Transfer
 from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
-from vista_sql.sql.calls import Call, Explained, ImageReading, load
+from vista_sql.sql.calls import Call, Explained, ImageReading, ImageRows, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
@@ -374,6 +374,14 @@ class CallPlanner:
         self.transfers.extend(script.transfers)
         return Relation(f"({script.text})", is_computed=True)
 
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM; None: they cannot be seen."""
+        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
+        try:
+            return naming.columns(f"SELECT * FROM {relation}")
+        except QueryError:
+            return None
+
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER that a call of `function` makes, as text after FROM."""
         planner = CallPlanner(self.database, self.context.inside(function))
@@ -392,6 +400,27 @@ class CallPlanner:
         layers = tuple(tap.layer.name for tap in workload.taps)
         return ImageReading(
             workload.images.text, workload.image_key, workload.image_column, layers, spec
+        )
+
+    def image_rows(self, call: Call, function: str) -> ImageRows:
+        """Return the rows of a TRANSFER call as they are before inference."""
+        planner = CallPlanner(self.database, self.context.inside(function))
+        workload, context = workload_of(call, planner), self.context
+        self.transfers.extend(planner.transfers)
+        names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
+        spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
+        return ImageRows(
+            relation=f"(\n{joined_rows(workload, names)}\n)",
+            columns=workload.narrow_columns,
+            key=workload.image_key if workload.structured is None else workload.structured_key,
+            key_text=names.key,
+            image=names.image,
+            spec=replace(
+                spec,
+                layers=tuple(tap.layer.name for tap in workload.taps),
+                batch_rows=context.setting("batch_rows", call).value,
+                threads=context.setting("threads", call).value,
+            ),
         )
 
     def explained(self, call: Call, argument: str, *, runs: bool) -> Explained:

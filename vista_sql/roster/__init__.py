@@ -185,8 +185,8 @@ class Cnn:
     fixed_rows: int | None = None
     """Images in each pass of an .onnx file that takes no other number."""
     revision: str = ""
-    """Of how it is computed, where an earlier version gave other values; a part of the store's
-    keys."""
+    """Of how it is computed, where an earlier version gave other values or nothing else says it; a
+    part of the store's keys."""
     only_tensorflow: str | None = None
     """What no other engine can run, as "layer 'up' (Conv2DTranspose)"; None: any may run it."""
 

@@ -135,6 +135,18 @@ class ImageReading:
     spec: InferSpec  # without layers
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRows:
+    """The rows of a TRANSFER call before inference, and what it asks of the kernels."""
+
+    relation: str  # the structured columns, `key_text` and `image`, as text after FROM
+    columns: Mapping[str, str] | None  # the structured ones with their types; None: not known
+    key: str  # the one of them that identifies a row
+    key_text: str  # the column that names a row in errors
+    image: str  # the column of the image
+    spec: InferSpec  # of all layers
+
+
 class Planner(Protocol):
     """What the expansion of a call may ask: settings, names, and plans of the texts inside."""
 
@@ -166,6 +178,9 @@ class Planner(Protocol):
         A name stays a (quoted) name, a query comes back in parentheses; comments and `;` are gone.
         """
 
+    def columns(self, relation: str) -> Mapping[str, str] | None:
+        """Return the columns of what stands after FROM, name → type; None: they cannot be seen."""
+
     def transferred(self, call: Call, function: str, *, features: bool) -> str:
         """Return the rows of a TRANSFER as text that can stand after FROM.
 
@@ -181,6 +196,17 @@ class Planner(Protocol):
 
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels.
+
+        Raises:
+            QueryError: an argument is wrong, or names something that is not there.
+        """
+
+    def image_rows(self, call: Call, function: str) -> ImageRows:
+        """Return the rows of a TRANSFER call as they are before inference.
+
+        Args:
+            call: the TRANSFER, with its arguments' places in the call that makes it.
+            function: whose call makes it.
 
         Raises:
             QueryError: an argument is wrong, or names something that is not there.

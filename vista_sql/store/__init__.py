@@ -1,9 +1,10 @@
 """The feature store: what was inferred once, by content, for every process of a user.
 
 An entry is one image's values in one *space*. A space says all that the values depend on but the
-image: network, weights, layer, pooling, arithmetic, preprocessing, the versions and the processor
-that made them (float32 features are bit-equal within those). The image is a digest of its bytes:
-a file that is renamed is known, one whose bytes changed is not.
+image: what a network computes up to a layer, with the weights on the way to it, pooling,
+arithmetic, preprocessing, the versions and the processor that made them (float32 features are
+bit-equal within those). So networks that begin alike share what they compute alike. The image is a
+digest of its bytes: a file that is renamed is known, one whose bytes changed is not.
 
 Entries lie in LMDB, in `<folder>/features`; many threads and processes read and write at once.
 Every value carries a checksum of itself and its key: one that is damaged counts as absent and is
@@ -240,7 +241,7 @@ class Store:
         with self._files.transaction(write=False) as transaction:
             if transaction is None:
                 return []
-            held = [row for _, row in SpaceRows(transaction).rows() if row.space.layer]
+            held = [row for _, row in SpaceRows(transaction).rows() if row.space.computation]
         return sorted(held, key=lambda row: (row.space.cnn, row.space.layer, astuple(row.space)))
 
     def size_bytes(self) -> int:

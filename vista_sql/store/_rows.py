@@ -53,7 +53,7 @@ class SpaceRows:
         """Count entries that were written."""
         key = space.key
         row = self.row(key) or Held(space, 0, 0, time.time())  # evicted a moment ago
-        self._changed[key] = Held(space, row.images + images, row.bytes + n_bytes, row.used)
+        self._changed[key] = replace(row, images=row.images + images, bytes=row.bytes + n_bytes)
 
     def _written(self) -> list[tuple[bytes, Held | None]]:
         with self._txn.cursor(self._spaces) as cursor:

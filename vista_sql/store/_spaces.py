@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +17,7 @@ from vista_sql.kernels import Engine
 from vista_sql.machine.resources import own_version, package_version, processor
 from vista_sql.roster import DESCRIPTOR, Cnn, kind_of_file
 
-VERSION = 2
+VERSION = 3
 """Of decoding, preprocessing, lowering and pooling: raised when a change alters a bit of features
 within one version of the package."""
 
@@ -26,11 +26,16 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All that an image's stored values depend on, but the image."""
+    """All that an image's stored values depend on, but the image.
 
-    cnn: str
-    weights: str  # sha256 of the file in hexadecimal, 'random:<seed>' or 'computed:<…>'
-    layer: str  # "": no values, the images that can be decoded
+    Spaces are equal where the values are: networks that compute a layer alike share its space,
+    whatever they and it are called. The names are those of who wrote to it first.
+    """
+
+    cnn: str = field(compare=False)
+    weights: str = field(compare=False)  # sha256 of the file, 'random:<seed>' or 'computed:<…>'
+    layer: str = field(compare=False)
+    computation: str  # from a network's input to the layer; "": images that can be decoded
     pool: str  # 'none': raw maps, and vectors, which no pooling changes
     dtype: str  # the arithmetic's
     preprocessing: str
@@ -56,6 +61,7 @@ def space(
     *,
     device: str,
     engine: Engine = "tensorflow",
+    computation: str = "",
 ) -> Space:
     """Return the space of a layer's features.
 
@@ -67,18 +73,22 @@ def space(
         dtype: 'float32' or 'bfloat16'.
         device: what `device_class` returned.
         engine: who runs the network: features of two engines never mix.
+        computation: equal ones compute equal values; "": it is not known, and told by the names
+            of the network and the layer, and the weights.
     """
     pre = cnn.preprocessing
     size = "x".join(map(str, cnn.input_shape))
     framed = pre.framing.words
     if not layer:  # decoding knows of the network only this
-        return Space("", "", "", "", "", f"{pre.order} {size} {framed}", _decoder())
+        return Space("", "", "", "", "", "", f"{pre.order} {size} {framed}", _decoder())
     arithmetic = "" if cnn.name == DESCRIPTOR else _arithmetic(engine)  # HOG needs none
     shape = next((known.shape for known in cnn.layers if known.name == layer), None)
+    name = cnn.title if kind_of_file(cnn.name) else cnn.name
     return Space(
-        cnn=cnn.title if kind_of_file(cnn.name) else cnn.name,
+        cnn=name,
         weights=weights,
         layer=layer,
+        computation=computation or f"{name} {weights} {layer}",
         pool="none" if shape is not None and len(shape) == 1 else pool,
         dtype=dtype,
         preprocessing=f"{pre.order} {size} {framed} -{list(pre.mean)} *{list(pre.scale)}",
@@ -132,4 +142,5 @@ def _entry(engine: Engine) -> Any:
 
 @lru_cache(maxsize=4096)
 def _space_key(space: Space) -> bytes:
-    return blake2b(json.dumps(astuple(space)).encode(), digest_size=8).digest()
+    deciding = [getattr(space, one.name) for one in fields(space) if one.compare]
+    return blake2b(json.dumps(deciding).encode(), digest_size=8).digest()

@@ -141,6 +141,7 @@ class Trainer:
     is_baseline: bool = False  # baselines => ['<name>'] fits it to the structured columns
     reads_layers: bool = True  # else it is fitted to structured columns only
     has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`
+    is_linear: bool = False  # margins are x · coefᵀ + intercept, arrays of these names
     as_sql: Callable[[Arrays, Sequence[str], Mapping[str, int]], str] | None = None
     as_onnx: Callable[[Nodes, Arrays, str], str] | None = None
 

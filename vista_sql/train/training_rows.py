@@ -8,14 +8,13 @@ hands out rows; then memory holds two such files and no more, however many rows 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import IO
 
 import numpy as np
 
+from vista_sql.spool import Spool
 from vista_sql.train.chunks import (
     MAX_CHUNK_ROWS,
     Array,
@@ -39,7 +38,7 @@ class TrainingRows:
         self.n_rows = 0
         self.memory_bytes = 0
         self._pieces: list[Chunk] = []
-        self._files: dict[int, IO[bytes]] = {}
+        self._files: dict[int, Spool] = {}
         self._spooled = False
         self._sorted: Chunk | None = None
         self._codes = np.arange(0)
@@ -88,10 +87,9 @@ class TrainingRows:
         records, buckets = records[order], buckets[order]
         for bucket in np.unique(buckets).tolist():
             if bucket not in self._files:
-                # no name in the file system: gone with the process, however it ends
-                self._files[bucket] = tempfile.TemporaryFile()  # noqa: SIM115
+                self._files[bucket] = Spool()
             first, end = np.searchsorted(buckets, (bucket, bucket + 1))
-            self._files[bucket].write(records[first:end].view(np.uint8).data)
+            self._files[bucket].write(records[first:end])
 
     def take_out(self, hashes: Array) -> Chunk:
         """Remove the rows whose hash is among `hashes` (n,) uint64, and return copies of them."""
@@ -104,13 +102,13 @@ class TrainingRows:
                 self.memory_bytes -= piece.n_bytes - self._pieces[i].n_bytes
         buckets = np.unique((hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64))
         for file in [self._files[b] for b in buckets.tolist() if b in self._files]:
-            file.seek(0)
-            records = np.frombuffer(file.read(), layout.dtype)
+            whole = np.empty(file.n_bytes, np.uint8)
+            file.read(whole)
+            records = whole.view(layout.dtype)
             out = np.isin(records["hash"], hashes)
             removed.append(_rows_of(records[out], len(layout.layer_sizes)))
-            file.seek(0)
-            file.truncate()
-            file.write(records[~out].view(np.uint8).data)
+            file.clear()
+            file.write(records[~out])
         taken = _joined(removed)
         self.n_rows -= len(taken)
         return taken
@@ -136,8 +134,6 @@ class TrainingRows:
         """
         self._codes = codes
         if self._spooled:
-            for file in self._files.values():
-                file.flush()
             return
         hashes = np.concatenate([p.hash for p in self._pieces] or [np.zeros(0, np.uint64)])
         rank = np.empty(self.n_rows, np.int64)
@@ -274,20 +270,13 @@ class TrainingRows:
     def _buckets(self) -> Iterator[Array]:
         """Yield each file's rows, (rows,) as stored; while one is used the next is read."""
         files = [self._files[bucket] for bucket in sorted(self._files)]
-        largest = max((file.seek(0, 2) for file in files), default=0)
+        largest = max((file.n_bytes for file in files), default=0)
         buffers = [np.empty(largest, np.uint8) for _ in range(2)]
 
         def read(i: int) -> Array:
-            file = files[i]
-            n_bytes, start = file.seek(0, 2), 0
-            view = memoryview(buffers[i % 2].data)[:n_bytes]
-            file.seek(0)
-            while start < n_bytes:
-                n_read = file.readinto(view[start:])  # type: ignore[attr-defined]
-                if not n_read:
-                    raise OSError("a spool file of a training is shorter than what was written")
-                start += n_read
-            return buffers[i % 2][:n_bytes].view(self._stored.dtype)
+            filled = buffers[i % 2][: files[i].n_bytes]
+            files[i].read(filled)
+            return filled.view(self._stored.dtype)
 
         with ThreadPoolExecutor(1, thread_name_prefix="vista-spool") as reader:
             ahead = reader.submit(read, 0) if files else None

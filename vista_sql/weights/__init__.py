@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
 from vista_sql.roster import Cnn, Network, WeightsFile, networks
 from vista_sql.roster.networks import NetworkData, Variable
-from vista_sql.weights import described, onnx_files, own_networks, safetensors
+from vista_sql.weights import described, onnx_files, own_networks, safetensors, variables
 from vista_sql.weights.checksums import Digests, digests, read_digests
 from vista_sql.weights.described import Array, Description
 from vista_sql.weights.onnx_files import UNSAID, Pixels
@@ -250,6 +250,28 @@ def load_arrays(cnn: Cnn, choice: WeightsChoice) -> dict[str, Array]:
         kept = np.asarray(found.pop(one) if one in found else one.initial, np.float32)
         arrays[one.path] = np.ascontiguousarray(np.broadcast_to(kept, one.shape))
     return arrays
+
+
+def variable_digests(cnn: Cnn, choice: WeightsChoice) -> Mapping[str, str]:
+    """Return digests of what a network's variables hold, by `Variable.path`; no array is kept.
+
+    Equal ones are of equal values. A file is read for them once.
+
+    Raises:
+        PlanError, WeightsError: as `load_arrays`.
+    """
+    network = network_data(cnn)
+    name = "" if roster.kind_of_file(cnn.name) else cnn.name
+    if choice.path is None:
+        return variables.named(network.variables, f"{name} {choice.identity}")
+    kept = variables.Kept(name, choice.identity, network.variables)
+    found = kept.read()
+    if found is None:
+        values = _values(described.of_data(network), cnn, choice)
+        found = variables.of_values(network.variables, values)
+        if choice.identity.startswith(digests(choice.path).sha256):  # not written anew meanwhile
+            kept.write(found)
+    return found
 
 
 def _values(

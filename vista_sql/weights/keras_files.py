@@ -6,6 +6,7 @@ import inspect
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from zlib import crc32
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Network
@@ -89,10 +90,20 @@ def read_network(path: str) -> Network:
 
 
 def revision(network: Network) -> str:
-    """Return `Cnn.revision` of a user's network: what of it earlier versions computed otherwise."""
+    """Return `Cnn.revision` of a user's network.
+
+    That is what of it earlier versions computed otherwise; and, where Keras computes any layer in
+    another arithmetic than float32, a checksum of all layers' arithmetic, which data do not say.
+    """
     found, _ = uses(network)
     inner = any(use.node is None for use in found)  # its layers are fused as those around it are
-    changed = {"inference": trains_by_default(network), "inner layers": inner}
+    layers = network._flatten_layers(include_self=False)
+    arithmetic = [getattr(layer, "compute_dtype", "float32") for layer in layers]
+    changed = {
+        "inference": trains_by_default(network),
+        "inner layers": inner,
+        f"arithmetic {crc32(' '.join(arithmetic).encode()):08x}": {*arithmetic} != {"float32"},
+    }
     return ", ".join(name for name, applies in changed.items() if applies)
 
 

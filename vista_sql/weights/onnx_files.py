@@ -11,6 +11,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -30,7 +31,7 @@ Told: TypeAlias = dict[str, Any]
 
 READER = f"{kernels.PACKAGE}.network.foreign.facts"
 NEEDED = ("openvino", "onnx")  # packages
-VERSION = 1  # of what is kept
+VERSION = 2  # of what is kept
 SIDE = 224  # pixels, of images for a network of any size that says none
 MOST_SECONDS = 900  # of reading a file
 
@@ -94,6 +95,16 @@ def identity(cnn: Cnn) -> str:
             )
         found.update(digests(file).sha256.encode())
     return found.hexdigest()
+
+
+def computations(cnn: Cnn) -> Mapping[str, str]:
+    """Return digests of what computes layers of a network in an `.onnx` file, by their names.
+
+    Equal ones are of equal operations and weights; a layer that takes branches or loops has none.
+    """
+    path = _place(cnn.name)
+    told = _told(path, files.stamp(Path(path).stat()), _sides(published(path)))
+    return dict(told["computations"])
 
 
 def _place(path: str) -> str:

@@ -24,7 +24,7 @@ from vista_sql.roster import Cnn, Layer, Preprocessing, networks
 from vista_sql.roster.networks import NetworkData
 from vista_sql.weights.checksums import digests
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept; files of another are made anew."""
 
 FOLDER = "networks"

@@ -22,6 +22,7 @@ from vista_sql.roster import Layer
 from vista_sql.units import format_bytes
 
 from ..engines.openvino import process
+from .digests import digests
 from .file import OnnxFile, bytes_beside, checked, parsed
 from .layers import Tensor, layers_of, offered
 
@@ -76,6 +77,7 @@ def facts(file: OnnxFile, sides: tuple[int, int]) -> dict[str, Any]:
             f"the network in {path} cannot give features of an image: it computes over the images "
             "of a batch; let it compute over axes of each image (axis 1 and above)"
         )
+    computed = digests(file)
     return {
         "input": [height, width, image.channels],
         "takes_bytes": image.takes_bytes,
@@ -83,6 +85,7 @@ def facts(file: OnnxFile, sides: tuple[int, int]) -> dict[str, Any]:
         "parameters": sum(prod(one.dims) for one in file.model.graph.initializer),
         "layers": list(map(_row, layers)),
         "offered": names,
+        "computations": {x.name: computed[x.name] for x in layers if x.name in computed},
         "external": list(file.beside),
     }
 

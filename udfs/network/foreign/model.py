@@ -33,12 +33,16 @@ class Wanted:
     pool: str
 
 
-def graph_of(cnn: Cnn, file: OnnxFile) -> Graph:
+def graph_of(cnn: Cnn, file: OnnxFile | None = None) -> Graph:
     """Return a file's network as a graph that tells its layers; its image has the file as origin.
 
     What its steps compute only the file says: an engine that runs it takes it from there.
+
+    Args:
+        cnn: the facts about it.
+        file: None: it is not run.
     """
-    image = Step(file.image.name, Image(), (), cnn.input_shape, file)
+    image = Step("" if file is None else file.image.name, Image(), (), cnn.input_shape, file)
     steps = [
         Step(
             layer.name,

@@ -106,6 +106,7 @@ TRAINER = Trainer(
     meaning="linear regression of a number with elastic net, full gradients over a stream",
     learns="numbers",
     has_penalty=True,
+    is_linear=True,
     as_sql=as_sql,
     as_onnx=elastic_net.margins_as_onnx,
 )

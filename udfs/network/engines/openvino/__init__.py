@@ -11,6 +11,7 @@ from vista_sql.errors import SettingError
 from vista_sql.machine.resources import package_version
 
 from ...engine import Dtype, Engine
+from .stops import parts
 
 if TYPE_CHECKING:
     from vista_sql.roster import Cnn
@@ -59,4 +60,12 @@ def open_network(
     return OpenVinoRunner(cnn, identity, graph, dtype, threads)
 
 
-ENGINE = Engine("openvino", identity, open_network, ("openvino",), has_gpu=False, needs_keras=False)
+ENGINE = Engine(
+    "openvino",
+    identity,
+    open_network,
+    parts,
+    packages=("openvino",),
+    has_gpu=False,
+    needs_keras=False,
+)

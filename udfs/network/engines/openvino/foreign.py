@@ -9,7 +9,6 @@ a residual block, or one that is offered by default. Any other layer has a model
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -27,6 +26,7 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled
+from .stops import stops_of_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -66,7 +66,7 @@ class ForeignRunner:
         self.batch_rows = rows_at_once(graph.widest_values, cnn.granule)
         self._cnn, self._file, self._dtype, self._threads = cnn, file, dtype, threads
         self._places = kept.Places(cnn, identity, graph.output, dtype, threads)
-        self._stops = self._find_stops()
+        self._stops = stops_of_file(cnn, graph)
         self._requests: dict[Key, Request] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()
@@ -97,13 +97,6 @@ class ForeignRunner:
             yield tuple(sorted([*together, *beside]))
         for layer in sorted({layer for layer, _ in outputs}.difference(x for x, _ in together)):
             yield tuple(sorted(output for output in outputs if output[0] == layer))
-
-    def _find_stops(self) -> list[str]:
-        """Return the layers that a model has outputs at in any case, bottom to top."""
-        users = Counter(name for layer in self._cnn.layers for name in layer.inputs)
-        cuts = {name for name in self.graph.cuts if users[name] > 1}
-        chosen = cuts.union(self._cnn.feature_layers)
-        return [layer.name for layer in self._cnn.layers if layer.name in chosen and layer.can_pool]
 
     def _topmost(self, outputs: Sequence[Output]) -> str:
         flops = {layer: self._cnn.layer(layer).flops for layer, _ in outputs}

@@ -26,6 +26,7 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled
+from .stops import stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class OpenVinoRunner:
         self.batch_rows = rows_at_once(self.graph.widest_values, cnn.granule)
         self._cnn, self._dtype, self._threads = cnn, dtype, threads
         self._places = kept.Places(cnn, identity, graph.output, dtype, threads)
-        features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
-        self._stops = [cut for cut in self.graph.cuts if cut in features]
+        self._stops = stops(cnn, graph)
         self._compiled_models: dict[ModelKey, Compiled] = {}
         self._stopwatch = Stopwatch()
         self._lock = threading.Lock()

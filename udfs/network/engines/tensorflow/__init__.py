@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vista_sql.machine.resources import package_version
 
-from ...engine import Dtype, Engine
+from ...engine import Dtype, Engine, Part
 
 if TYPE_CHECKING:
     from vista_sql.roster import Cnn
@@ -53,4 +53,24 @@ def open_network(
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 
 
-ENGINE = Engine("tensorflow", identity, open_network, DISTRIBUTIONS, has_gpu=True, needs_keras=True)
+def parts(cnn: Cnn, graph: Graph, layer: str) -> list[Part]:
+    """Return the functions that compute a layer as one: it is the same however it is cut."""
+    from ...steps import Dense
+    from .batch_lengths import block_rows
+
+    del cnn
+    groups = map(graph.group_of, graph.order([layer], None))
+    has_product = any(group is not None and isinstance(group.operation, Dense) for group in groups)
+    note = f"products of {block_rows(graph)} rows" if has_product else ""
+    return [Part(None, (layer,), note)]
+
+
+ENGINE = Engine(
+    "tensorflow",
+    identity,
+    open_network,
+    parts,
+    packages=DISTRIBUTIONS,
+    has_gpu=True,
+    needs_keras=True,
+)

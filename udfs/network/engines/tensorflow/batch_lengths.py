@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vista_sql.kernels import BATCH_LENGTHS, GRANULE, padded_rows
+from vista_sql.kernels import BATCH_LENGTHS, GRANULE, padded_rows, rows_at_once
 
 from ...graph import Graph
 from ...steps import (
@@ -36,6 +36,11 @@ def granule(graph: Graph) -> int:
     """Return what the length of a batch is padded to a multiple of, for its rows' bits to stay."""
     uneven = (step for step in graph.steps.values() if not is_even(step))
     return GRANULE if any(len(step.shape or ()) != 1 for step in uneven) else BATCH_LENGTHS[0]
+
+
+def block_rows(graph: Graph) -> int:
+    """Return how many rows a dense layer of a network multiplies at once."""
+    return rows_at_once(graph.widest_values, BATCH_LENGTHS[0], MOST_BLOCK_ROWS)
 
 
 def is_even(step: Step) -> bool:

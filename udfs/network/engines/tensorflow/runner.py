@@ -17,7 +17,7 @@ from ...engine import Dtype, Output
 from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import gpu, pooling
-from .batch_lengths import MOST_BLOCK_ROWS, granule, padded
+from .batch_lengths import block_rows, granule, padded
 from .lower import Function, Lowered
 from .process import Tensor, load, on_thread
 
@@ -42,8 +42,8 @@ class TensorFlowRunner:
         widest, shortest = self.graph.widest_values, BATCH_LENGTHS[0]
         self._granule = shortest if self.on_gpu else granule(self.graph)
         self.batch_rows = rows_at_once(widest, self._granule)
-        block_rows = rows_at_once(widest, shortest, MOST_BLOCK_ROWS)
-        self.lowered = Lowered(self.graph, cnn.preprocessing, dtype, place, block_rows)
+        rows = block_rows(self.graph)
+        self.lowered = Lowered(self.graph, cnn.preprocessing, dtype, place, rows)
         steps = [
             (step.name, step.inputs, prod(side or 1 for side in step.shape or ()))
             for step in self.graph.steps.values()

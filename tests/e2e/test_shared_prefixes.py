@@ -1,0 +1,103 @@
+"""Networks that begin alike share what the store keeps; others of the same names share nothing."""
+
+from __future__ import annotations
+
+import shutil
+
+import onnx
+import onnx_nets
+import pytest
+import variants
+from inferences import Count, N, images_db
+
+from vista_sql.machine import calibration
+from vista_sql.machine.calibration import DEFAULTS
+
+# Keras 3.15 reads its own variables so when it saves them; we only read.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nets")
+    return {kind: variants.save(kind, folder) for kind in ("plain", "renamed", "tuned")}
+
+
+@pytest.fixture(params=["query", "attach"])
+def run(request, tmp_path):
+    with images_db(tmp_path, request.param) as session:
+        yield Count(session)
+
+
+def call(cnn, *layers, **arguments):
+    shown = "".join(f", {name} => {value}" for name, value in arguments.items())
+    columns = ", ".join(layers)
+    return f"SELECT id, {columns} FROM TRANSFER(cnn => '{cnn}', layers => {list(layers)}{shown})"
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_a_layer_that_two_networks_compute_alike_is_inferred_once(nets, run, engine):
+    chosen = {"engine": f"'{engine}'"}
+    first = run(call(nets["plain"], "block", "late", **chosen))
+    assert run.images_inferred == N
+    assert run(call(nets["tuned"], "block", **chosen)) == [row[:2] for row in first]
+    assert (run.images_inferred, run.images_from_store) == (0, N)
+    assert run(call(nets["renamed"], "our_block", "our_late", **chosen)) == first
+    assert run.images_inferred == 0
+    tuned = run(call(nets["tuned"], "late", **chosen))
+    assert run.images_inferred == N
+    assert [row[1] for row in tuned] != [row[2] for row in first]
+
+
+def test_only_what_differs_is_inferred_from_what_is_shared(nets, tmp_path, monkeypatch):
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
+    calibration.save(tmp_path / "rates.json", DEFAULTS)
+    with images_db(tmp_path, "query") as session:  # what is planned whole knows the store
+        run = Count(session)
+        session.query(f"FROM VISTA_MATERIALIZE('{nets['plain']}', 'block')").fetchall()
+        assert "start: block (the store holds its raw maps of 100%" in session.explain(
+            call(nets["tuned"], "top")
+        )
+        for kind, top in (("tuned", "top"), ("renamed", "our_top")):
+            want = run(call(nets[kind], top, store="false"))
+            assert run(call(nets[kind], top)) == want
+            assert (run.images_inferred, run.images_resumed, run.decoded) == (N, N, 0)
+        (found,) = session.query(
+            "SELECT cnn, layer, images FROM VISTA_STORE() WHERE layer LIKE '%block'"
+        ).fetchall()
+        assert found == ("plain", "block", N)
+
+
+def test_weights_files_of_a_known_network_share_too(run, tmp_path):
+    """LeNet-5 with another classifier: all below it is the bundled one's."""
+    h5py = pytest.importorskip("h5py")
+    from vista_sql import roster, weights
+
+    path = weights.resolve(roster.load("lenet5"), "bundled").path
+    tuned = tmp_path / "tuned.weights.h5"
+    shutil.copy(path, tuned)
+    with h5py.File(tuned, "r+") as file:
+        file["layers/dense/vars/1"][...] += 1
+    run(call("lenet5", "conv3", "fc6"))
+    assert run.images_inferred == N
+    run(call("lenet5", "conv3", weights=f"'{tuned}'"))
+    assert run.images_inferred == 0
+    run(call("lenet5", "fc6", weights=f"'{tuned}'"))
+    assert run.images_inferred == N
+
+
+def test_files_of_one_name_do_not_share_what_they_compute_otherwise(run, tmp_path):
+    path = tmp_path / "net.onnx"
+    pixels = {"mean": "0", "scale": "0.01"}
+    onnx_nets.saved(onnx_nets.residual(), path)
+    first = run(call(path, "conv1", "logits", **pixels))
+    model = onnx.load(path)
+    by_name = {one.name: one for one in model.graph.initializer}
+    (bias,) = (by_name[x.input[2]] for x in model.graph.node if x.output[0] == "logits")
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
+    onnx.save(model, path)
+    assert run(call(path, "conv1", **pixels)) == [row[:2] for row in first]
+    assert run.images_inferred == 0
+    second = run(call(path, "logits", **pixels))
+    assert run.images_inferred == N
+    assert [row[1] for row in second] != [row[2] for row in first]

@@ -1,0 +1,46 @@
+"""Where models of a network begin and end, for a layer's bits to depend on the layer alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from vista_sql.roster import kind_of_file
+
+from ...engine import Part
+
+if TYPE_CHECKING:
+    from vista_sql.roster import Cnn
+
+    from ...graph import Graph
+
+
+def stops(cnn: Cnn, graph: Graph) -> list[str]:
+    """Return the feature layers that all ways to the top pass, bottom to top."""
+    features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
+    return [cut for cut in graph.cuts if cut in features]
+
+
+def stops_of_file(cnn: Cnn, graph: Graph) -> list[str]:
+    """Return the layers of an `.onnx` file that a model has outputs at in any case, bottom to top.
+
+    They are offered by default; or all ways to the top pass them, and several operations read them.
+    """
+    users = Counter(name for layer in cnn.layers for name in layer.inputs)
+    cuts = {name for name in graph.cuts if users[name] > 1}
+    chosen = cuts.union(cnn.feature_layers)
+    return [layer.name for layer in cnn.layers if layer.name in chosen and layer.can_pool]
+
+
+def parts(cnn: Cnn, graph: Graph, layer: str) -> list[Part]:
+    """Return the models that compute a layer: with all stops below it, or from the last of them."""
+    is_file = kind_of_file(cnn.name) == "onnx"
+    every = stops_of_file(cnn, graph) if is_file else stops(cnn, graph)
+    if layer in every:
+        return [Part(None, tuple(every[: every.index(layer) + 1]))]
+    if is_file:  # always from the image
+        return [Part(None, (layer,))]
+    home = next((stop for stop in reversed(every) if graph.reachable(stop, layer)), None)
+    if home is None:
+        return [Part(None, (layer,))]
+    return [Part(None, tuple(every[: every.index(home) + 1])), Part(home, (layer,))]

@@ -1,0 +1,1 @@
+"""Which vectors are near to which: exact distances from blocked matrix products."""
