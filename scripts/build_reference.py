@@ -19,6 +19,7 @@ import click
 import vista_sql
 from vista_sql import errors, roster, settings, train
 from vista_sql.cli import app
+from vista_sql.functions._iou import IOU
 from vista_sql.planning import plans
 from vista_sql.sql import calls
 from vista_sql.sql.calls import Argument, TableFunction
@@ -33,6 +34,9 @@ SET VARIABLE vista_calibration = 'false';
 CREATE TABLE images AS SELECT 1 AS id, '1.jpg' AS path;
 FROM VISTA_WRITE_TFRECORD('images', 'f.tfrecord');
 CREATE TABLE features AS SELECT 1 AS id, [1, 2]::FLOAT[2] AS fc6;
+CREATE TABLE boxes AS
+SELECT 1 AS id, 0.0::DOUBLE AS x, 0.0::DOUBLE AS y, 9.0::DOUBLE AS width, 9.0::DOUBLE AS height,
+    0.5::DOUBLE AS score;
 CREATE TABLE foods AS
 SELECT range::INTEGER AS id, (range % 7)::DOUBLE AS price, range % 7 > 3 AS healthy FROM range(40);
 SELECT * FROM VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods');
@@ -48,14 +52,21 @@ CALLS = {  # what is bound, and not run, to have a function's columns
     "vista_duplicates": "VISTA_DUPLICATES(data => 'features')",
     "vista_evaluate": "VISTA_EVALUATE(model => 'healthy', data => 'foods')",
     "vista_explain": "VISTA_EXPLAIN('SELECT * FROM foods')",
+    "vista_finetune": "VISTA_FINETUNE(model => 'tuned', label => 'healthy', layer => 'fc6', "
+    "unfreeze => 'conv3', cnn => 'lenet5', images => 'images', structured => 'foods')",
     "vista_heatmap": "VISTA_HEATMAP(model => 'seen', images => 'images', cnn => 'lenet5')",
+    "vista_image_issues": "VISTA_IMAGE_ISSUES('images')",
     "vista_layers": "VISTA_LAYERS('lenet5')",
     "vista_materialize": "VISTA_MATERIALIZE(cnn => 'lenet5', layer => 'conv3', store => true)",
     "vista_model_sql": "VISTA_MODEL_SQL('healthy')",
     "vista_neighbors": "VISTA_NEIGHBORS(data => 'features')",
+    "vista_nms": "VISTA_NMS('boxes')",
     "vista_optimize": "VISTA_OPTIMIZE(cnn => 'resnet50', n_rows => 20129)",
     "vista_outliers": "VISTA_OUTLIERS(data => 'features')",
     "vista_predict": "VISTA_PREDICT(model => 'healthy', data => 'foods')",
+    "vista_prepare": "VISTA_PREPARE('lenet5', 'images')",
+    "vista_rank_sources": "VISTA_RANK_SOURCES(cnn => 'lenet5', images => 'images', "
+    "structured => 'foods', label => 'healthy', trained => true)",
     "vista_read_tfrecord": "VISTA_READ_TFRECORD('f.tfrecord')",
     "vista_train": "VISTA_TRAIN(model => 'healthy', label => 'healthy', data => 'foods')",
     "vista_write_tfrecord": "VISTA_WRITE_TFRECORD('images', 'f.tfrecord')",
@@ -108,7 +119,14 @@ def sql_functions() -> str:
     ]
     with tempfile.TemporaryDirectory() as folder, chdir(folder), vista_sql.connect() as db:
         db.query(TABLES).arrow()
-        for name in calls.names():
+        for name in sorted({*calls.names(), IOU.name}):
+            if name == IOU.name:
+                shown = ", ".join(f"{parameter} STRUCT" for parameter in IOU.parameters)
+                parts.append(
+                    f"### {name.upper()}\n\n{_sentence(IOU.meaning)}\n\n"
+                    f"A value, not a table: `{name.upper()}({shown}) → DOUBLE`\n"
+                )
+                continue
             function = calls.load(name)
             call = CALLS.get(name, f"{name.upper()}()")
             bound = db.query(f"SELECT * FROM {call}")

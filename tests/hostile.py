@@ -44,11 +44,13 @@ CALLS = {  # what each function takes where nothing is amiss
     "vista_confusion": {"model": "'m'", "data": "'known'"},
     "vista_evaluate": {"model": "'m'", "data": "'known'"},
     "vista_explain": {"sql": f"$${WRITTEN[0]}$$"},
+    "vista_finetune": {"model": "'n'", "from_model": "'m'", "images": "'images'", "unfreeze": "'fc6'"},  # never trains
     "vista_layers": {"cnn": "'lenet5'"},
     "vista_materialize": {"cnn": "'lenet5'", "layer": "'conv2'", "images": "'images'"},
     "vista_model_sql": {"model": "'m'"},
     "vista_optimize": {"cnn": "'alexnet'", "layers": "['fc6']", "n_rows": "100", "structured_columns": "3"},
     "vista_predict": {"model": "'m'", "data": "'known'"},
+    "vista_rank_sources": {"cnn": "['lenet5']", "label": "'cat'", "images": "'images'", "structured": "'foods'"},
     "vista_read_tfrecord": {"files": "'known.tfrecord'"},
     "vista_train": {"model": "'n'", "label": "'y'", "data": "'known'", "max_iterations": "3"},
     "vista_write_tfrecord": {"data": "'known'", "file": "'written.tfrecord'"},

@@ -13,6 +13,7 @@ from typing import Any
 from goldens import ANSWERS, ENGINE, EXPLAINS, MEMORY_LIMIT, REWRITES, SALT, statement_of
 
 from vista_sql.errors import QueryError
+from vista_sql.kernels import AtHand
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
@@ -85,6 +86,8 @@ class Recorded:
             answer = answers[question]
             if isinstance(answer, dict) and [*answer] == ["error"]:
                 raise QueryError(answer["error"])
+            if method == "images_at_hand":
+                return AtHand(*answer)
             return tuple(answer) if isinstance(answer, list) else answer
 
         return asked

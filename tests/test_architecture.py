@@ -24,7 +24,7 @@ TIERS = (  # a part imports itself, parts on lines above, and parts to its left;
     ),  # words that all parts use
     ("settings", "tfrecord", "machine", "roster", "models", "runs"),  # what is known
     ("weights", "store", "fed_runs", "spool"),  # what is kept, and fed
-    ("nearest", "train", "neighbors"),  # what is computed of rows
+    ("nearest", "train", "neighbors", "ranking"),  # what is computed of rows
     ("sql",),  # a statement's text, read and written
     ("planning", "udfs"),  # a statement → its plan; rows → features
     ("functions",),  # what users call in SQL, a file each
@@ -48,6 +48,7 @@ UDFS_MAY_IMPORT = {
     "fed_runs",
     "neighbors",
     "train",
+    "ranking",
     "models",
 }
 """The kernels stand beside the planner: they know what they are sent, not how it was planned."""
@@ -67,7 +68,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
     "numpy": (
-        "hosts doctor spool nearest train neighbors udfs",
+        "hosts doctor spool nearest train neighbors ranking udfs",
         "models result roster weights datasets",
     ),
     "pandas": ("", "result"),
@@ -76,14 +77,14 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "openvino": ("", "udfs"),
     "polars": ("", "result"),
     "pyarrow": (
-        "hosts doctor session result fed_runs train neighbors udfs",
+        "hosts doctor session result fed_runs train neighbors ranking udfs",
         "values cli datasets doctor tfrecord",
     ),
     "psutil": ("", "machine"),  # on Windows
     "pynvml": ("", "udfs"),  # with the extra gpu
     "pyspark": ("hosts", "hosts"),
     "rich": ("", "cli progress"),
-    "scipy": ("", "nearest train"),
+    "scipy": ("", "nearest train ranking udfs"),
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),

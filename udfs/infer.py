@@ -13,7 +13,14 @@ from .passes.flow import infer_images
 from .passes.runtime import Runtime
 
 
-def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.StructArray:
+def infer(
+    slots: int,
+    runtime: Runtime,
+    spec: Column,
+    image: Column,
+    key: Column,
+    box: Column | None = None,
+) -> pa.StructArray:
     """Infer the layers of the spec for each image.
 
     Args:
@@ -22,11 +29,14 @@ def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column
         spec: an InferSpec as text, the same in every row; `start` is None.
         image: BLOBs, or paths and URIs; NULL: no image.
         key: text that names the rows in errors; may be NULL.
+        box: where the spec has a region, STRUCT(x, y, width, height) of DOUBLEs: what of its image
+            a row is, in pixels.
 
     Returns:
         STRUCT(l1 FLOAT[], …, l<slots> FLOAT[], error VARCHAR), row i for row i. Layers are in the
         order of the spec and NULL beyond it. A row whose image is NULL has NULL features and a NULL
-        error; one whose image cannot be read has NULL features and the reason.
+        error; one whose image cannot be read, or whose box shows nothing of it, has NULL features
+        and the reason.
 
     Raises:
         UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
@@ -36,7 +46,7 @@ def infer(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_list(pa.float32()))], slots, pa.nulls(0, pa.string()))
-    inferred = infer_images(runtime, order, image, key, "features", order.pool)
+    inferred = infer_images(runtime, order, image, key, box, "features", order.pool)
     lists = [feature_lists(matrix, inferred.present) for matrix in inferred.matrices]
     return struct(lists, slots, inferred.errors)
 

@@ -13,7 +13,14 @@ from .passes.flow import infer_images
 from .passes.runtime import Runtime
 
 
-def maps(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column) -> pa.StructArray:
+def maps(
+    slots: int,
+    runtime: Runtime,
+    spec: Column,
+    image: Column,
+    key: Column,
+    box: Column | None = None,
+) -> pa.StructArray:
     """Infer the raw maps of the spec's layers for each image.
 
     Args:
@@ -22,6 +29,8 @@ def maps(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column)
         spec: an InferSpec as text, the same in every row; `start` is None, `pool` is not used.
         image: BLOBs, or paths and URIs; NULL: no image.
         key: text that names the rows in errors; may be NULL.
+        box: where the spec has a region, STRUCT(x, y, width, height) of DOUBLEs: what of its image
+            a row is, in pixels.
 
     Returns:
         STRUCT(l1 BLOB, …, l<slots> BLOB, error VARCHAR), row i for row i. A BLOB is little-endian
@@ -36,7 +45,7 @@ def maps(slots: int, runtime: Runtime, spec: Column, image: Column, key: Column)
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_binary())], slots, pa.nulls(0, pa.string()))
-    inferred = infer_images(runtime, order, image, key, "maps", "none")
+    inferred = infer_images(runtime, order, image, key, box, "maps", "none")
     blobs = [map_blobs(matrix, inferred.present) for matrix in inferred.matrices]
     return struct(blobs, slots, inferred.errors)
 

@@ -76,9 +76,10 @@ class FedRun(Protocol):
 class FedKind:
     """A kind of run: how it begins, and what it returns."""
 
-    begin: Callable[[dict[str, Any]], FedRun]  # from the fields of its order
+    begin: Callable[..., FedRun]  # from the fields of its order
     fields: tuple[tuple[str, str, pa.DataType], ...]  # of a result row: name, SQL and Arrow type
     fed_type: str = "BIGINT"  # the SQL type of what `finish` is told: how many rows were fed
+    takes_runtime: bool = False  # `begin` is given the process's runtime first: it runs networks
 
     @property
     def row_type(self) -> pa.DataType:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, get_args, get_type_hints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,12 +81,32 @@ Resize = Literal["antialias", "triangle", "bicubic", "bilinear"]
 Fit = Literal["stretch", "crop", "pad"]
 """How an image comes into an input of another aspect."""
 
+Region = Literal["crop", "roi_pool", "roi_align"]
+"""How a box of an image becomes features; docs/regions.md says what each is."""
+
+ROI_POOLS: Mapping[Region, tuple[MapPool, ...]] = {
+    "roi_pool": ("max2x2", "gmp"),
+    "roi_align": ("avg2x2", "gap"),
+}
+"""What a box is pooled to that is read off a layer's map; the first is the default."""
+
+REASON = "error"
+"""The column of an image relation that says why an image is NULL: VISTA_PREPARE returns it."""
+
 IMAGE_SUFFIXES = (
     *("avif", "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm"),
     *("ppm", "tif", "tiff", "webp"),
     *("heic", "heif", "jp2", "jxl"),  # refused one by one, each with its reason
 )
 """What the names of image files end in, in any case."""
+
+
+class AtHand(NamedTuple):
+    """What is known of some images beforehand; None: of none of them."""
+
+    image_bytes: float | None = None  # mean, encoded
+    decoding_bytes: int | None = None  # the most that decoding one takes
+    prepared_share: float = 0.0  # of them, those that are never decoded (VISTA_PREPARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +133,7 @@ class InferSpec:
     engine: Engine = "tensorflow"
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    region: Region | None = None  # None: of whole images; else calls have a column of boxes
     on_error: Literal["null", "raise"] = "null"
     batch_rows: int | None = None
     threads: int | None = None

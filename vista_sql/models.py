@@ -2,6 +2,7 @@
 
     <home>/models/<name>/<version>/model.json    what was trained, on what, how well: a row a model
                                   /<row>.npz     the row's arrays
+                                  /<name>.keras  the network, where one was tuned
 
 A version is written beside its place and renamed into it, so that readers see all of it or nothing.
 References: `healthy` (newest version, best row by f1_score or r2), `healthy/avg_pool`, `healthy@3`,
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 REFERENCE = re.compile(r"(?P<name>[^/@]+)(?:/(?P<part>.*?))?(?:@(?P<version>\d+))?")
 DOCUMENT = "model.json"
+SELECTED = "selected"  # what a reference may call models of a fraction of all layers' features
 FORMAT = 1
+
+OWN = "model:"
+"""What `cnn => 'model:NAME'` begins with; alone, in a record, the network of the same version."""
 
 
 class ModelRow(TypedDict):
@@ -52,6 +57,7 @@ class ModelRow(TypedDict):
     dims: int  # features
     reg: float | None  # None: the trainer has no penalty
     l1_ratio: float | None
+    fraction: NotRequired[float | None]  # of the features of all layers; None: no selection
     iterations: int | None
     converged: bool
     objective: float
@@ -137,8 +143,21 @@ class Model:
         """The record of the TRANSFER that made all of its layers; None: there is none."""
         for transfer in self.document["provenance"].get("transfers", ()):
             if set(self.layers) <= set(transfer.get("columns", ())):
-                return dict(transfer)
+                return self._at_home(transfer)
         return None
+
+    def _at_home(self, transfer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a record with the path of the version's own network, which may have moved."""
+        arguments = dict(transfer["arguments"])
+        for name in ("cnn", "weights"):
+            if arguments.get(name) == OWN:
+                arguments[name] = str(self.network)
+        return {**transfer, "arguments": arguments}
+
+    @property
+    def network(self) -> Path:
+        """Where the network lies that was tuned with the model, if one was."""
+        return network_in(self.folder, self.name)
 
     @property
     def trainer(self) -> str:
@@ -156,6 +175,33 @@ class Model:
 
         with np.load(self.folder / self.row["file"]) as file:
             return {name: file[name] for name in file.files}
+
+
+def network_in(folder: Path, name: str) -> Path:
+    """Return where a version's folder holds the network that was tuned."""
+    return folder.absolute() / f"{name.lower()}.keras"
+
+
+def network_of(home: str, reference: str) -> Path:
+    """Return the file of the network that was tuned with a model.
+
+    Args:
+        home: the folder of the registry.
+        reference: `healthy`, `healthy@3`; a part is not looked at.
+
+    Raises:
+        UnknownNameError: there is no such model or version; known ones are offered.
+        ModelError: it has no network of its own.
+    """
+    whole = version_of(home, reference)
+    folder = _root(home) / str(whole["name"]).lower() / str(whole["version"])
+    path = network_in(folder, whole["name"])
+    if not path.is_file():
+        raise ModelError(
+            f"model {reference!r} has no network of its own, for VISTA_FINETUNE did not make it: "
+            "cnn => 'model:NAME' takes one that it made"
+        )
+    return path
 
 
 def is_name(name: str) -> bool:
@@ -263,9 +309,12 @@ def find(home: str, reference: str) -> Model:
     return best
 
 
-def _names(row: ModelRow) -> tuple[str, str, str]:
+def _names(row: ModelRow) -> tuple[str, ...]:
     """Return what a reference may call a row: its part, its feature set, its layer."""
-    return row["part"].lower(), row["feature_set"].lower(), (row["layer"] or "").lower()
+    selected = "" if row.get("fraction") is None else SELECTED
+    return (
+        row["part"].lower(), row["feature_set"].lower(), (row["layer"] or "").lower(), selected
+    )  # fmt: skip
 
 
 def rank(row: ModelRow) -> tuple[float, float, int]:
@@ -322,6 +371,8 @@ def publish(
     name: str,
     facts: Mapping[str, Any],
     arrays: Sequence[Mapping[str, npt.NDArray[Any]]],
+    network: Path | None = None,
+    replaced: int | None = None,
 ) -> int:
     """Keep a new version and return its number.
 
@@ -333,13 +384,15 @@ def publish(
         facts: what model.json holds, `rows` among it; `name`, `version`, `format` and each row's
             `file` are added here.
         arrays: of each row.
+        network: the file of the network that was tuned; it is moved.
+        replaced: a version of the same training, in whose place the new one stands.
 
     Raises:
         ModelError: the folder cannot be written, or is full.
     """
     folder = _root(home) / name.lower()
     try:
-        return _published(folder, home, name, facts, arrays)
+        return _published(folder, home, name, facts, arrays, network, replaced)
     except OSError as error:
         raise ModelError(
             f"model {name!r} cannot be kept in {folder}: {error.strerror or error}; make room "
@@ -353,6 +406,8 @@ def _published(
     name: str,
     facts: Mapping[str, Any],
     arrays: Sequence[Mapping[str, npt.NDArray[Any]]],
+    network: Path | None,
+    replaced: int | None,
 ) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
@@ -363,13 +418,17 @@ def _published(
             file = f"{index:03d}.npz"
             _save(draft / file, values)
             rows.append({**row, "file": file})
-        version = max(versions(home, name), default=0) + 1
+        if network is not None:
+            shutil.move(network, network_in(draft, name))
+        version = replaced or max(versions(home, name), default=0) + 1
         while True:
             whole = {**facts, "rows": rows, "name": name, "version": version, "format": FORMAT}
             with (draft / DOCUMENT).open("w", encoding="utf-8") as file_:
                 json.dump(whole, file_, sort_keys=True, indent=1)
                 file_.flush()
                 os.fsync(file_.fileno())
+            if replaced is not None:
+                shutil.rmtree(folder / str(version), ignore_errors=True)
             try:
                 draft.rename(folder / str(version))
             except OSError:

@@ -63,3 +63,27 @@ SELECT feature_set, layer, n_train, accuracy, f1_score
 FROM VISTA_COMPARE(images => 'shots', structured => 'labelled', cnn => 'lenet5', layers => [-1, -2],
                    label => 'even', max_iterations => 10)
 ORDER BY feature_set;
+
+-- a fraction of all layers' features, ranked and trained anew; and what its model predicts
+SELECT model, feature_set, layer, fraction, n_train, dims, accuracy, f1_score, log_loss, lift
+FROM VISTA_TRAIN(model => 'chosen', label => 'even', cnn => 'lenet5', images => 'shots',
+  structured => 'labelled', seed => 7, select_fraction => [0.02, 0.1])
+ORDER BY feature_set, fraction;
+
+SELECT id, predicted_label, probability
+FROM VISTA_PREDICT(model => 'chosen/selected', images => 'shots', structured => 'labelled')
+WHERE id < 8
+ORDER BY id;
+
+-- networks and layers ranked without training, and beside it
+SELECT cnn, weights, layer, knn_accuracy, h_score, logme, leep, nce, p2l, n, warning
+FROM VISTA_RANK_SOURCES(cnn => ['lenet5', 'hog'], weights => ['bundled', 'random'],
+  images => 'shots', structured => 'labelled', key => 'id', label => 'even', seed => 3,
+  sources => $$SELECT 'lenet5' AS cnn, w AS weights, [x / 84 FOR x IN range(84)] AS mean, n
+               FROM (VALUES ('bundled', 901), ('random', 1)) AS sources(w, n)$$)
+ORDER BY cnn, weights, layer;
+
+SELECT layer, knn_accuracy, f1_score, regret['knn_accuracy'] AS by_knn, regret['leep'] AS by_leep
+FROM VISTA_RANK_SOURCES(cnn => 'lenet5', layers => ['conv2', 'fc6'], images => 'shots',
+  structured => 'labelled', label => 'even', trained => true, max_iterations => 10)
+ORDER BY layer;

@@ -334,3 +334,56 @@ def test_errors_underline_what_the_user_wrote(db, call, underlined):
     assert place is not None
     assert place.text == f"SELECT * FROM {call}"
     assert place.text[place.start :].startswith(underlined)
+
+
+def test_selected_features_make_a_model_like_any_other(db):
+    found = train(db, "s", ", select_fraction => [0.01, 0.1]")
+    chosen = [row for row in found if row["fraction"] is not None]
+    assert [(row["feature_set"], row["fraction"]) for row in chosen] == [
+        ("structured+selected", 0.01), ("structured+selected", 0.1),
+    ]  # fmt: skip
+    assert [row["dims"] for row in chosen] == [1 + 3, 1 + 33]  # of 64 + 64 + 120 + 84
+    assert [row["model"].rpartition("@")[0] for row in chosen] == [
+        "s/selected_0.01",
+        "s/selected_0.1",
+    ]
+    others = [row for row in found if row["fraction"] is None]
+    hidden = ("model", "seconds", "is_best", "fraction")
+    assert [{k: v for k, v in row.items() if k not in hidden} for row in others] == [
+        {k: pytest.approx(v, rel=1e-6) if isinstance(v, float) else v
+         for k, v in row.items() if k not in hidden}
+        for row in train(db)
+    ]  # fmt: skip
+    over_data, over_images = (
+        rows(db, f"SELECT id, predicted_label, probability FROM VISTA_PREDICT({how}) ORDER BY id")
+        for how in (
+            f"'s/selected', $${DATA}$$",
+            "model => 's/selected', images => 'images', structured => 'facts'",
+        )
+    )
+    assert over_images == over_data
+    (macro,) = rows(db, "SELECT * FROM VISTA_MODEL_SQL('s/selected')")
+    db.con.execute(macro["sql"])
+    columns = ", ".join(macro["arguments"])
+    scored = rows(db, f"SELECT id, {macro['macro']}({columns}) AS s FROM ({DATA}) ORDER BY id")
+    for row, expected in zip(scored, over_data, strict=True):
+        if expected["probability"] is not None:
+            assert row["s"]["predicted_label"] == expected["predicted_label"]
+            assert row["s"]["probability"] == pytest.approx(expected["probability"], abs=1e-9)
+    (evaluated,) = rows(db, "SELECT * FROM VISTA_EVALUATE('s/selected_0.01')")
+    assert evaluated["f1_score"] == chosen[0]["f1_score"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (", select_fraction => 0", r"a number in \[1e-06, 1\]"),
+        (", select_fraction => [0.1, 2]", r"a number in \[1e-06, 1\]"),
+        (", select_fraction => 'all'", r"a number in \[1e-06, 1\]"),
+        (", select_fraction => 0.1, trainer => 'tree'", "'linear' or 'logistic'"),
+        (", select_fraction => 0.1, features => ['ink']", "selects features of layers"),
+    ],
+)
+def test_a_fraction_that_cannot_be_selected_is_refused(db, more, said):
+    with pytest.raises(vista_sql.errors.VistaError, match=said):
+        train(db, "s", more)

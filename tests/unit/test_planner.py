@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
+from vista_sql.kernels import AtHand
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.database import Unseen
@@ -52,7 +53,7 @@ class Foods:
 
     def images_at_hand(self, query, schemes):
         self.asked.append(query)
-        return None, None
+        return AtHand()
 
     def image_digests(self, query, schemes):
         self.asked.append(query)

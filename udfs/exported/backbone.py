@@ -9,7 +9,7 @@ from typing import Any
 
 from vista_sql import weights
 from vista_sql.errors import EngineWarning, ModelError
-from vista_sql.kernels import InferSpec
+from vista_sql.kernels import ROI_POOLS, InferSpec
 from vista_sql.models import Model
 from vista_sql.roster import DESCRIPTOR, Cnn, Preprocessing, kind_of_file
 
@@ -77,6 +77,13 @@ def _record(model: Model) -> Mapping[str, Any]:
         raise ModelError(
             f"{what} does not know how its features were made: train it on a TRANSFER, "
             "VISTA_TRAIN(cnn => …, images => …), and not on a table of features"
+        )
+    region = record["arguments"].get("region")
+    if region in ROI_POOLS:
+        raise ModelError(
+            f"{what} reads boxes off a map of a whole image (region => {region!r}), and a file "
+            "takes the pixels of one image: score with VISTA_PREDICT, or train with region => "
+            "'crop'"
         )
     if record["arguments"]["cnn"] == DESCRIPTOR:
         raise ModelError(

@@ -21,6 +21,7 @@ FIELDS = (
     ("dims", "INTEGER", pa.int32()),
     ("reg", "DOUBLE", pa.float64()),
     ("l1_ratio", "DOUBLE", pa.float64()),
+    ("fraction", "DOUBLE", pa.float64()),
     ("iterations", "INTEGER", pa.int32()),
     ("converged", "BOOLEAN", pa.bool_()),
     ("accuracy", "DOUBLE", pa.float64()),

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from vista_sql.kernels import MOST_DECODING_BYTES
+from vista_sql.kernels import MOST_DECODING_BYTES, AtHand
 
-from . import digests, headers, inline, paths
+from . import digests, headers, inline, paths, prepared
 from .paths import Unreadable
 
 MOST_BYTES = 1 << 24
@@ -26,17 +26,14 @@ Value: TypeAlias = bytes | str | Mapping[str, bytes | str | None] | None
 """What an image column holds in one row, as Python has it."""
 
 
-def sizes(rows: Iterable[Row], schemes: str) -> tuple[float | None, int | None]:
-    """Return the mean bytes of images, encoded, and the most bytes that decoding one takes.
+def at_hand(rows: Iterable[Row], schemes: str) -> AtHand:
+    """Return what is known of the images at hand: that are in their column, or in files here.
 
     Args:
         rows: some images.
         schemes: of URIs that may be read, with commas between; "": all.
-
-    Returns:
-        Of those at hand; None where none is, or none that would be decoded.
     """
-    encoded, decoding = [], []
+    encoded, decoding, n_prepared = [], [], 0
     for n_bytes, head, text in rows:
         size, begin = n_bytes, head
         if begin is None and text is not None:
@@ -46,9 +43,13 @@ def sizes(rows: Iterable[Row], schemes: str) -> tuple[float | None, int | None]:
         encoded.append(float(size))
         header = headers.header(memoryview(begin))
         takes = header.takes()
+        n_prepared += header.format == prepared.FORMAT
         if header.format and not header.refused and takes <= MOST_DECODING_BYTES:
             decoding.append(takes)
-    return (sum(encoded) / len(encoded) if encoded else None, max(decoding, default=None))
+    if not encoded:
+        return AtHand()
+    n_images = len(encoded)
+    return AtHand(sum(encoded) / n_images, max(decoding, default=None), n_prepared / n_images)
 
 
 def found_digests(values: Iterable[Value], schemes: str) -> list[bytes]:

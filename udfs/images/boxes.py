@@ -60,6 +60,7 @@ def header(data: memoryview) -> Header:
         refused="cropped AVIF (clap)" if is_cropped else refused, changed=True,
         whole=width is not None,
         pixel_bytes=33 if bits == 8 else 40,
+        mode=("LA" if has_alpha else "L") if is_gray else ("RGBA" if has_alpha else "RGB"),
     )  # fmt: skip
 
 

@@ -11,12 +11,16 @@ The decode policy, the same for every CNN and a part of what its features mean:
 * Gray networks get ITU-R 601 luma (a JPEG's own where it has no transparency).
 * Then it comes to the network's size, as `framing` says.
 
+A prepared image (`prepared`) has gone that way already, and is copied.
+
 Not an image, and said so in one line: no bytes, other bytes, an end that is missing (truncated),
 data that OpenCV cannot decode, and what would take more memory than an image may, which is decided
 from the header before any is spent. Damage that the decoder can step over is not seen.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +29,7 @@ import pyarrow as pa
 from vista_sql.kernels import DECODING_BYTES, MOST_DECODING_BYTES
 from vista_sql.roster import Framing
 
-from . import framing, headers, memory, paths
+from . import framing, headers, memory, paths, prepared, regions
 from .header import Header
 from .opencv import MAX_PIXELS, Pixels, opencv
 from .silence import silence
@@ -54,10 +58,85 @@ def decode(
 
     Returns:
         None, or the reason why there is no image; `out` is then undefined.
+
+    Raises:
+        ArgumentError: it was prepared for another input.
+    """
+    shape = out.shape[0], out.shape[1]
+
+    def framed(image: Pixels, sides: framing.Sides) -> None:
+        framing.frame(image, sides, how, out)
+
+    if prepared.is_one(data):
+        view = memoryview(data).cast("B")
+        reason = _refusal(headers.header(view), len(view), 0, most_bytes)
+        return reason or prepared.place(view, prepared.Wanted(order, how, out.shape), out)
+    return _decoded(data, order, most_bytes, framed, lambda h: framing.reduction(h, shape, how))
+
+
+def decode_crops(
+    data: pa.Buffer | bytes,
+    order: str,
+    crops: Sequence[tuple[framing.Box, Pixels]],
+    most_bytes: int = MOST_DECODING_BYTES,
+    how: Framing = USUAL,
+) -> list[str | None]:
+    """Decode one image and cut boxes out of it, each an image of its own.
+
+    An image is decoded at its full size, whatever is cut out of it: a crop does not depend on what
+    others there are.
+
+    Args:
+        data: the encoded image.
+        order: of the channels.
+        crops: boxes, each with the array that its pixels come to; as `decode`'s `out`.
+        most_bytes: as `decode`'s.
+        how: each comes to the size of its array.
+
+    Returns:
+        For each crop None, or the reason why there is none.
+
+    Raises:
+        ArgumentError: it is a prepared image.
+    """
+    regions.refuse_prepared(data)
+    reasons: list[str | None] = [None] * len(crops)
+
+    def cut(image: Pixels, sides: framing.Sides) -> None:
+        for place, (box, out) in enumerate(crops):
+            part = None if regions.fault(box) else framing.cut_out(box, sides)
+            if part is None:
+                reasons[place] = regions.fault(box) or regions.outside(box, sides)
+                continue
+            crop = image[part]
+            framing.frame(crop, (crop.shape[0], crop.shape[1]), how, out)
+
+    reason = _decoded(data, order, most_bytes, cut)
+    return reasons if reason is None else [reason] * len(crops)
+
+
+def _decoded(
+    data: pa.Buffer | bytes,
+    order: str,
+    most_bytes: int,
+    use: Callable[[Pixels, framing.Sides], None],
+    reduced: Callable[[Header], int] = lambda header: 1,
+) -> str | None:
+    """Decode one image and hand it over while there is memory for it.
+
+    Args:
+        data: the encoded image.
+        order: of the channels.
+        most_bytes: what it may take.
+        use: takes the upright pixels, and the sides of an image that was not reduced.
+        reduced: returns by how much its sides are smaller as it is decoded.
+
+    Returns:
+        None, or the reason why there is no image.
     """
     view = memoryview(data).cast("B")  # an Arrow buffer counts its bytes as signed
     header = headers.header(view)
-    reduction = framing.reduction(header, (out.shape[0], out.shape[1]), how)
+    reduction = reduced(header)
     needed = header.takes(reduction)
     reason = _refusal(header, len(view), needed, most_bytes)
     if reason is not None:
@@ -71,7 +150,7 @@ def decode(
             if image is None:
                 return f"{damaged}: it cannot be decoded"
             height, width = image.shape[:2] if reduction == 1 else header.upright
-            framing.frame(image, (height, width), how, out)
+            use(image, (height, width))
     except (cv2.error, MemoryError) as error:
         said = " ".join((getattr(error, "err", "") or str(error)).split())
         return paths.shortened(f"{damaged}: {said}")

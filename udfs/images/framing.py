@@ -7,6 +7,7 @@ filters of Pillow are in `filters`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import TYPE_CHECKING, TypeAlias
 
 from vista_sql.kernels import Fit
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Sides: TypeAlias = tuple[int, int]
 """(height, width), in pixels."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, width and height, in pixels of the upright image; finite, and not of no area."""
 
 LONGEST = 16
 """How often one side may hold the other where an image is cropped: of a longer one, its middle."""
@@ -117,6 +121,53 @@ def frame(image: Pixels, sides: Sides, framing: Framing, out: Pixels) -> None:
     above, beside = max(-lies.top, 0), max(-lies.left, 0)
     into = target[above : above + lies.sides[0], beside : beside + lies.sides[1]]
     into[:] = _resized(_cut(image, framing.fit), lies.sides, part, framing)
+
+
+def in_input(
+    box: Box, image: Sides, shape: Sides, framing: Framing
+) -> tuple[float, float, float, float] | None:
+    """Return where a box of an image lies in a network's input: left, top, right, bottom, pixels.
+
+    What lies outside of the image, or of what the framing leaves of it, is cut off; None: all does.
+
+    Args:
+        box: of the upright image.
+        image: height and width of that image.
+        shape: of the input.
+        framing: the network's.
+
+    Example: half of a photo of 4 : 3, in a square
+        >>> in_input((1000, 0, 2000, 9000), (3000, 4000), (224, 224), Framing(fit="pad"))
+        (56.0, 28.0, 168.0, 196.0)
+        >>> in_input((1000, 0, 2000, 9000), (3000, 4000), (224, 224), Framing(fit="stretch"))
+        (56.0, 0.0, 168.0, 224.0)
+    """
+    middle = _middle(image, framing.fit)
+    lies = place(middle, shape, framing.fit, framing.crop_pct)
+    x, y, width, height = box
+
+    def along(axis: int, start: float, length: float, offset: int) -> tuple[float, float]:
+        first = (image[axis] - middle[axis]) // 2  # pixel of the image that is resized
+        scale = lies.sides[axis] / middle[axis]
+        ends = [(end - first) * scale - offset for end in (start, start + length)]
+        least, most = max(-offset, 0), min(lies.sides[axis] - offset, shape[axis])
+        return max(ends[0], float(least)), min(ends[1], float(most))
+
+    (left, right), (top, bottom) = along(1, x, width, lies.left), along(0, y, height, lies.top)
+    return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+def cut_out(box: Box, image: Sides) -> tuple[slice, slice] | None:
+    """Return the pixels that a box touches: rows and columns of the image; None: there are none.
+
+    Example:
+        >>> cut_out((-3, 1.5, 5, 2), (10, 10)), cut_out((10, 0, 5, 5), (10, 10))
+        ((slice(1, 4, None), slice(0, 2, None)), None)
+    """
+    x, y, width, height = box
+    left, right = max(floor(x), 0), min(ceil(x + width), image[1])
+    top, bottom = max(floor(y), 0), min(ceil(y + height), image[0])
+    return None if left >= right or top >= bottom else (slice(top, bottom), slice(left, right))
 
 
 def _resized(image: Pixels, sides: Sides, part: tuple[slice, slice], framing: Framing) -> Pixels:

@@ -24,6 +24,7 @@ class Header:
     pixel_bytes: int = 6  # that decoding holds at once for a pixel; measured with OpenCV 5.0
     kept_bytes: int = 0  # of these, what a smaller DCT scale does not save: coefficients
     changed: bool = False  # earlier versions read other pixels, or did not refuse it
+    mode: str = ""  # of its pixels as stored, by Pillow's names: 'L', 'RGB', 'P' …; "": not known
 
     @property
     def refusal(self) -> str:

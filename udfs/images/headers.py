@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import boxes, foreign, tiff
+from . import boxes, foreign, prepared, tiff
 from .header import Header
 
 PNG_GRAY, PNG_RGB = 0, 2  # colour types
@@ -21,6 +21,10 @@ BMP_MASKS = {
     (32, 0xFF0000, 0xFF00, 0xFF): "888",
 }
 
+_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by channels
+_PNG_MODES = {2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by colour type
+_GRAY_MODES = {1: "1", 16: "I;16"}  # of a gray PNG, by bits; else 'L'
+
 _BEGINNINGS = (
     (b"\xff\xd8", "JPEG"),
     (b"PNG", "PNG"),
@@ -30,6 +34,7 @@ _BEGINNINGS = (
     (b"II", "TIFF"),
     (b"MM", "TIFF"),
     (b"ftyp", "AVIF"),
+    (b"VISTA", prepared.FORMAT),
     (b"P", "PNM"),
 )
 
@@ -59,13 +64,17 @@ def header(data: memoryview) -> Header:
         if start.startswith((b"GIF87a", b"GIF89a")):
             width, height = struct.unpack_from("<HH", data, 6)
             whole_gif = data[-1] == ord(";")
-            return Header("GIF", width, height, alpha=True, changed=not whole_gif, pixel_bytes=11)
+            return Header(
+                "GIF", width, height, alpha=True, changed=not whole_gif, pixel_bytes=11, mode="P"
+            )
         if start.startswith(b"BM"):
             return _bmp(data)
         if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
             return _webp(data)
         if start.startswith(tiff.BEGINNINGS):
             return tiff.header(data)
+        if prepared.is_one(start):
+            return prepared.header(data)
         if start[4:8] == b"ftyp" and boxes.is_avif(data):
             return boxes.header(data)
         if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
@@ -114,6 +123,7 @@ def _jpeg(data: memoryview) -> Header:
                 lacks="its end marker (FF D9)", changed=strays or bool(refused),
                 pixel_bytes=3 + 3 * n_channels if progressive else 6,
                 kept_bytes=3 * n_channels if progressive else 0,
+                mode=_JPEG_MODES.get(n_channels, ""),
             )  # fmt: skip
         if marker == 0xF7:
             refused = "JPEG-LS"
@@ -168,6 +178,7 @@ def _png(data: memoryview) -> Header:
         orientation=turned, bits=depth, key=key,
         changed=alpha and (late or key is not None),
         pixel_bytes=6 if not has_alpha else (20 if depth == 16 else 12),
+        mode=_GRAY_MODES.get(depth, "L") if kind == PNG_GRAY else _PNG_MODES.get(kind, ""),
     )  # fmt: skip
 
 
@@ -175,7 +186,7 @@ def _bmp(data: memoryview) -> Header:
     size = struct.unpack_from("<I", data, 14)[0]
     if size == 12:  # OS/2
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-        return Header("BMP", width, height, bits=bits, changed=True)
+        return Header("BMP", width, height, bits=bits, changed=True, mode=_bmp_mode(bits))
     width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     made = {"width": abs(width), "height": abs(height)}
     if bits not in (1, 4, 8, 16, 24, 32) or compression not in BMP_COMPRESSIONS:
@@ -183,7 +194,8 @@ def _bmp(data: memoryview) -> Header:
         return Header("BMP", **made, refused=refused, changed=True)
     if compression not in (3, 6):
         layout = "555" if bits == 16 else "888"
-        return Header("BMP", **made, bits=bits, layout=layout, changed=bits == 16)
+        mode = _bmp_mode(bits)
+        return Header("BMP", **made, bits=bits, layout=layout, changed=bits == 16, mode=mode)
     masks = struct.unpack_from("<IIII" if size >= 56 or compression == 6 else "<III", data, 54)
     layout = BMP_MASKS.get((bits, *masks[:3]), "")
     alpha = len(masks) == 4 and masks[3] != 0
@@ -192,8 +204,12 @@ def _bmp(data: memoryview) -> Header:
         return Header("BMP", **made, refused=refused, changed=True)
     return Header(
         "BMP", **made, alpha=alpha, bits=bits, layout=layout, changed=not alpha,
-        pixel_bytes=12 if alpha else 6,
+        pixel_bytes=12 if alpha else 6, mode="RGBA" if alpha else "RGB",
     )  # fmt: skip
+
+
+def _bmp_mode(bits: int) -> str:
+    return {1: "1", 4: "P", 8: "P"}.get(bits, "RGB")
 
 
 def _webp(data: memoryview) -> Header:
@@ -210,15 +226,16 @@ def _webp(data: memoryview) -> Header:
             at += 8 + length + length % 2
         return Header(
             "WebP", width, height, whole, alpha=True, orientation=turned,
-            changed=turned > 1, pixel_bytes=12,
+            changed=turned > 1, pixel_bytes=12, mode="RGBA" if data[20] & 0x10 else "RGB",
         )  # fmt: skip
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", data, 21)[0]
         return Header(
-            "WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), whole, True, pixel_bytes=12
-        )
+            "WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), whole, True, pixel_bytes=12,
+            mode="RGBA" if bits >> 28 & 1 else "RGB",
+        )  # fmt: skip
     width, height = struct.unpack_from("<HH", data, 26)
-    return Header("WebP", width & 0x3FFF, height & 0x3FFF, whole, pixel_bytes=7)
+    return Header("WebP", width & 0x3FFF, height & 0x3FFF, whole, pixel_bytes=7, mode="RGB")
 
 
 def _pnm(data: memoryview) -> Header:
@@ -232,7 +249,10 @@ def _pnm(data: memoryview) -> Header:
     name = {ord("4"): "PBM", ord("5"): "PGM", ord("6"): "PPM"}[data[1]]
     most = numbers[2] if name != "PBM" else 255
     refused = "" if most == 255 else f"{name} of values up to {most}"
-    return Header(name, numbers[0], numbers[1], refused=refused, changed=bool(refused))
+    return Header(
+        name, numbers[0], numbers[1], refused=refused, changed=bool(refused),
+        mode={"PBM": "1", "PGM": "L", "PPM": "RGB"}[name],
+    )  # fmt: skip
 
 
 def _u16(data: memoryview, at: int) -> int:

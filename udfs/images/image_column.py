@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vista_sql.errors import ArgumentError
-from vista_sql.kernels import BYTES_OF_A_LIST, IMAGE_SUFFIXES, InferSpec
+from vista_sql.kernels import BYTES_OF_A_LIST, IMAGE_SUFFIXES, REASON, InferSpec
 
 from ..passes.arrow import Column, one_array
 from . import inline, paths
@@ -19,11 +19,13 @@ LOOKED_AT = 16  # keys that stand for all
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """The images of a column, row i for row i; NULL in both: no image."""
+    """The images of a column, row i for row i; NULL in all: no image."""
 
     blobs: pa.Array  # large_binary: images' bytes
     texts: pa.Array
     """large_string: paths, URIs, and text of images that is malformed; where there is no blob."""
+    reasons: pa.Array | None = None
+    """large_string: why there is no image, where that is known already; None: nowhere."""
 
 
 def image_column(column: Column, spec: InferSpec, keys: pa.Array) -> Images:
@@ -32,7 +34,8 @@ def image_column(column: Column, spec: InferSpec, keys: pa.Array) -> Images:
     Args:
         column: BLOBs; text, as such or of an ENUM: paths, URIs, base64 or `data:` URLs, or one of
             these as a JSON string; STRUCTs of `bytes` (which win) and `path`; or NULLs of no type.
-            Where the spec has an `image_key`, a STRUCT is a row of the image relation.
+            Where the spec has an `image_key`, a STRUCT is a row of the image relation. A STRUCT of
+            `image`, any of these, and `error`: the latter says why the former is NULL.
         spec: says which column is the key where nobody named the image, and which the image must be
             if only one may.
         keys: (rows,) text that names the rows.
@@ -47,11 +50,23 @@ def image_column(column: Column, spec: InferSpec, keys: pa.Array) -> Images:
             the only text holds labels, and the keys are paths.
     """
     kind = column.type
+    reason = _reason_field(kind, spec)
+    if reason is not None:
+        name = "image" if not spec.image_key else _image_field(kind, spec)
+        rows = one_array(column)
+        image = pc.struct_field(rows, [kind.get_field_index(name)])
+        reasons = _plain(pc.struct_field(rows, [kind.get_field_index(reason)]))
+        reasons = pc.if_else(image.is_null(), reasons, pa.scalar(None, reasons.type))
+        return replace(_images(image, spec, keys), reasons=reasons)
     if spec.image_key and pa.types.is_struct(kind):
         rows = one_array(column)
-        name = _image_field(kind, spec)
-        column = pc.struct_field(rows, [kind.get_field_index(name)])
-        kind = column.type
+        column = pc.struct_field(rows, [kind.get_field_index(_image_field(kind, spec))])
+    return _images(column, spec, keys)
+
+
+def _images(column: Column, spec: InferSpec, keys: pa.Array) -> Images:
+    """Return the images of a column of images."""
+    kind = column.type
     if _is_pair(kind):
         pairs = one_array(column)
         fields = {field.name.lower(): i for i, field in enumerate(kind)}
@@ -127,6 +142,22 @@ def _image_field(rows: pa.StructType, spec: InferSpec) -> str:
             f"was planned: give image => '{candidates[0]}'"
         )
     return str(candidates[0])
+
+
+def _reason_field(kind: pa.DataType, spec: InferSpec) -> str | None:
+    """Return the name of the field that says why an image is NULL; None: there is none."""
+    if not pa.types.is_struct(kind):
+        return None
+    fields = {field.name.lower(): field for field in kind}
+    found = fields.get(REASON)
+    if found is None or not _is_text(found.type) or spec.image_key.lower() == REASON:
+        return None
+    is_both = fields.keys() == {"image", REASON}
+    if not spec.image_key and not is_both:
+        return None
+    if spec.image_key and _image_field(kind, spec).lower() == REASON:
+        return None
+    return str(found.name)
 
 
 def _refuse_labels(texts: pa.Array, keys: pa.Array, spec: InferSpec) -> None:

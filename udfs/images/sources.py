@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -17,6 +18,14 @@ from vista_sql import files
 from . import inline, paths, uris
 from .digests import digest
 from .paths import ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What equal crops of a file share."""
+
+    whole: Hashable  # of the file
+    box: bytes
 
 
 def identity(value: pa.Scalar, folder: str) -> Hashable:
@@ -77,4 +86,6 @@ def is_text(value: pa.Scalar) -> bool:
 
 def is_stable(identity: Hashable) -> bool:
     """Return whether equal identities mean equal bytes, also in a later call."""
+    if isinstance(identity, Crop):
+        return is_stable(identity.whole)
     return isinstance(identity, bytes) or (isinstance(identity, tuple) and len(identity) > 2)

@@ -45,7 +45,16 @@ def header(data: memoryview) -> Header:
         "TIFF", width, height, alpha=alpha, refused=refused, bits=bits,
         premultiplied=not straight, changed=bool(refused) or is_big or odd,
         pixel_bytes=(20 if alpha else 16) if bits == 16 else (12 if alpha else 10),
+        mode=_mode(found.get(0x0106, (GRAY,))[0], bits, samples),
     )  # fmt: skip
+
+
+def _mode(photometric: int, bits: int, samples: int) -> str:
+    """Return the mode of the pixels by Pillow's names; "": none of those."""
+    if photometric in (MIN_IS_WHITE, GRAY):
+        return {1: "1", 16: "I;16"}.get(bits, "L" if samples == 1 else "LA")
+    names = {RGB: "RGB", PALETTE: "P", CMYK: "CMYK", YCBCR: "YCbCr"}
+    return "RGBA" if photometric == RGB and samples == 4 else names.get(photometric, "")
 
 
 def _refused(data: memoryview, found: Mapping[int, tuple[int, ...]]) -> str:

@@ -22,6 +22,9 @@ from .foreign import file as onnx_file
 from .foreign import model as foreign
 from .graph import Graph
 
+IMAGE = ""
+"""The layer that is the image, as the catalogue has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCnn:
@@ -187,13 +190,19 @@ class Network:
         Args:
             start: None: images are given, as to `features`; else a layer's raw maps, as to
                 `resume`.
-            outputs: each once, in any order; a layer may be there with several poolings.
+            outputs: each once, in any order; a layer may be there with several poolings. The
+                layer "" is the image: its values are the pixels.
             values: the images or the maps.
 
         Raises:
             UnknownNameError: the network has no such layer.
             PlanError: a layer cannot be computed from `start` alone.
         """
+        computed = [output for output in outputs if output[0] != IMAGE]
+        if len(computed) < len(outputs) and start is None:
+            found = iter(self.run(None, computed, values) if computed else ())
+            pixels = values.reshape(len(values), -1).astype(np.float32)
+            return [next(found) if output in computed else pixels for output in outputs]
         start = self.graph.input if start is None else start
         self.check_start(start, [layer for layer, _ in outputs])
         return self.runner.run(start, outputs, values)

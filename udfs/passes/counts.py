@@ -36,7 +36,7 @@ class Amounts:
     images_resumed: int = 0  # of those inferred: from a stored raw map, not from the image
     batches: int = 0  # micro-batches
     layer_evaluations: int = 0  # images inferred × layers returned
-    decoded: int = 0  # images whose bytes were handed to the decoder
+    decoded: int = 0  # images whose bytes were handed to the decoder; prepared ones are copied
     rows_seconds: float = 0.0  # until the engine handed out rows, where that can be seen
     read_seconds: float = 0.0  # summed over threads, as all that follow
     decode_seconds: float = 0.0

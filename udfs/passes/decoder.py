@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+import pyarrow as pa
+
+from vista_sql.errors import ArgumentError
 from vista_sql.kernels import MOST_DECODING_BYTES
 
-from ..images import decoding, sources
+from ..images import decoding, prepared, sources
+from ..images.framing import Box
 from ..images.opencv import Pixels
 from .counts import Amounts
 from .inputs import Inputs
@@ -18,9 +23,9 @@ class Decoder:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        cnn = inputs.opened.cnn
-        self._order, self._framing = cnn.preprocessing.order, cnn.preprocessing.framing
-        self.shape: tuple[int, int, int] = cnn.input_shape
+        wanted = inputs.wanted
+        self._order, self._framing = wanted.order, wanted.framing
+        self.shape: tuple[int, int, int] = wanted.shape
         """Height, width and channels of an image's pixels."""
         self._most_bytes = inputs.spec.decoding_bytes or MOST_DECODING_BYTES
 
@@ -35,22 +40,74 @@ class Decoder:
 
         Returns:
             None, or the reason why there is no image; `out` is then undefined.
+
+        Raises:
+            ArgumentError: it was prepared for another input; with the key of a row that shows it.
+        """
+        (reason,) = self.decode_together([image], [out], reader, amounts)
+        return reason
+
+    def decode_together(
+        self, images: Sequence[int], outs: Sequence[Pixels], reader: Reader, amounts: Amounts
+    ) -> list[str | None]:
+        """Write the pixels of images of one source: one image, or what is cut out of it.
+
+        Args:
+            images: the images; their source is decoded once.
+            outs: for each, as `decode`'s.
+            reader: reads the source.
+            amounts: seconds and images are added to.
+
+        Returns:
+            For each None, or the reason why there is no image.
+
+        Raises:
+            ArgumentError: as `decode`.
         """
         runtime, spec = self._inputs.runtime, self._inputs.spec
         runtime.raise_if_cancelled()
-        identity = self._inputs.identities[image]
-        key = (identity, self._order, self._framing, self.shape)
-        if spec.pixels_taken and runtime.decoded.take(key, out):
-            return None
+        reasons: list[str | None] = [None] * len(images)
+        keys = [
+            (self._inputs.identities[image], self._order, self._framing, self.shape)
+            for image in images
+        ]
+        places = [
+            place
+            for place, (key, out) in enumerate(zip(keys, outs, strict=True))
+            if not (spec.pixels_taken and runtime.decoded.take(key, out))
+        ]
+        if not places:
+            return reasons
         try:
-            data, reason = reader.take(image)
-            if data is not None:
+            data, reason = reader.take(images[places[0]])
+            if data is None:
+                found = [reason] * len(places)
+            else:
                 began = time.perf_counter()
-                reason = decoding.decode(data, self._order, out, self._most_bytes, self._framing)
+                found = self._pixels(
+                    data, [(self._inputs.images.crop(images[i]), outs[i]) for i in places]
+                )
                 amounts.decode_seconds += time.perf_counter() - began
-                amounts.decoded += 1
+                amounts.decoded += not prepared.is_one(data)
+        except ArgumentError as error:
+            row = int(self._inputs.images.rows(images[places[0]])[0])
+            key = self._inputs.keys[row].as_py()
+            raise ArgumentError(f"key {key!r}: {error.message}") from None
         finally:
-            reader.let_go(image)
-        if spec.pixels_kept_for and reason is None and sources.is_stable(identity):
-            runtime.decoded.put(key, out, spec.pixels_kept_for)
-        return reason
+            reader.let_go(images[places[0]])
+        for place, reason in zip(places, found, strict=True):
+            reasons[place] = reason
+            stable = sources.is_stable(self._inputs.identities[images[place]])
+            if spec.pixels_kept_for and reason is None and stable:
+                runtime.decoded.put(keys[place], outs[place], spec.pixels_kept_for)
+        return reasons
+
+    def _pixels(
+        self, data: pa.Buffer | bytes, wanted: Sequence[tuple[Box | None, Pixels]]
+    ) -> list[str | None]:
+        """Decode a source: all of it to the one array, or what boxes cut out of it to each."""
+        crops = [(box, out) for box, out in wanted if box is not None]
+        if crops:
+            return decoding.decode_crops(data, self._order, crops, self._most_bytes, self._framing)
+        ((_, out),) = wanted
+        return [decoding.decode(data, self._order, out, self._most_bytes, self._framing)]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vista_sql.kernels import InferSpec
+from vista_sql.kernels import ROI_POOLS, InferSpec
 
 from ..network.engine import Output
 from .arrow import Column
@@ -27,6 +27,7 @@ from .inputs import Inputs, read_inputs
 from .lookup import Lookup
 from .outputs import Outputs
 from .reasons import Reasons
+from .regions import RegionResults, tell_boxes
 from .results import Results
 from .runtime import Runtime
 from .store_view import StoreView, store_view
@@ -44,7 +45,13 @@ class Inferred:
 
 
 def infer_images(
-    runtime: Runtime, spec: InferSpec, images: Column, keys: Column, kind: str, pool: str
+    runtime: Runtime,
+    spec: InferSpec,
+    images: Column,
+    keys: Column,
+    boxes: Column | None,
+    kind: str,
+    pool: str,
 ) -> Inferred:
     """Infer a column of images, or take from the store what it has; row i stays row i.
 
@@ -53,6 +60,8 @@ def infer_images(
         spec: the order.
         images: BLOBs, or paths and URIs; NULL: no image, which is no error.
         keys: text that names the rows in errors; may be NULL.
+        boxes: where the spec has a region, STRUCT(x, y, width, height): what of its image each row
+            is; else None.
         kind: of result ('features', 'maps'); results of different kinds are never exchanged.
         pool: of the results, one of vista_sql.kernels.POOLS.
 
@@ -60,14 +69,16 @@ def infer_images(
         UnreadableImageError: an image cannot be read and the spec asks to fail then.
         StoreError: the store cannot be used and the spec says that it must.
     """
+    if spec.region in ROI_POOLS:  # each map is pooled by its boxes, not as a whole
+        kind, pool = "maps with sides", "none"
     by_slot: list[Output] = [(layer, pool) for layer in spec.layers]
     beside: list[Output] = [(layer, "none") for layer in spec.materialize]
     with runtime.calls:
-        inputs = read_inputs(runtime, spec, images, keys)
+        inputs = read_inputs(runtime, spec, images, keys, boxes)
         opened = inputs.opened
         made_by = (opened.identity, opened.cnn.preprocessing, spec.dtype, spec.device, spec.engine)
         # what another call gives was stored by it: only calls with one store exchange results
-        scope = (kind, spec.layers, spec.pool, made_by, spec.store)
+        scope = (kind, spec.layers, pool, made_by, spec.store)
         view = store_view(inputs, by_slot)
         return infer(inputs, Outputs(inputs, by_slot, beside), view, scope)
 
@@ -86,7 +97,10 @@ def infer(inputs: Inputs, outputs: Outputs, view: StoreView | None, scope: Hasha
         StoreError: the store cannot be used and the spec says that it must.
     """
     runtime, spec, images = inputs.runtime, inputs.spec, inputs.images
-    results, reasons = Results(images, len(spec.layers)), Reasons(inputs)
+    reasons = Reasons(inputs)
+    results = Results(images, len(spec.layers))
+    if inputs.boxes is not None and spec.region is not None:
+        results = RegionResults(inputs, spec.region)
     lookup, decoder = Lookup(inputs, outputs, view, results), Decoder(inputs)
     digests: list[bytes | None] = [None] * len(images)
     keys = [(scope, identity) for identity in inputs.identities]
@@ -117,5 +131,6 @@ def infer(inputs: Inputs, outputs: Outputs, view: StoreView | None, scope: Hasha
             inferrer.add(window)
             inferrer.infer(all_waiting=False)
         inferrer.infer(all_waiting=True)
+    tell_boxes(inputs, reasons)
     runtime.tally(spec.run, spec.call, images.n_rows, images.n_not_null)
     return Inferred(results.matrices, reasons.present, reasons.column(), digests)

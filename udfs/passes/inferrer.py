@@ -146,7 +146,8 @@ class Inferrer:
                 matrices = network.run(start, outputs, values)
             seconds = time.perf_counter() - began
             if is_whole:  # before another call, which waits here, infers the same
-                self._exchange.publish(images, matrices[: len(slots)])
+                shared = self._results.shared(images, matrices[: len(slots)])
+                self._exchange.publish(images, shared)
         runtime.count(
             inputs.spec.run,
             images_inferred=len(images),
@@ -156,8 +157,8 @@ class Inferrer:
             infer_seconds=seconds,
         )
         self._results.put(images, slots, matrices)
-        if not is_whole and self._results.n_layers:
-            self._exchange.publish(images, self._results.of(images))
+        if not is_whole and (known := self._results.of(images)):
+            self._exchange.publish(images, known)
         self._keep(batch, outputs, matrices, on_gpu=network.on_gpu)
 
     def _still_waiting(self, batch: Sequence[Waiting]) -> list[Waiting]:

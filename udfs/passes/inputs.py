@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from vista_sql.kernels import InferSpec
 
+from ..images import headers
 from ..images.distinct_images import DistinctImages
+from ..images.framing import Sides
 from ..images.image_column import image_column
+from ..images.prepared import Wanted
+from ..images.regions import Boxes, box_column, refuse_prepared
 from ..network import hog
 from ..network.networks import Network, OpenCnn
 from .arrow import Column, one_array
@@ -24,9 +28,24 @@ class Inputs:
     runtime: Runtime
     spec: InferSpec
     opened: OpenCnn
+    wanted: Wanted  # what images are decoded to
     images: DistinctImages
     identities: Sequence[Hashable]  # of each image: what equal ones share within a process
     keys: pa.Array  # text that names each row in errors; may be NULL
+    boxes: Boxes | None = None  # of each row, where they are read off its image's maps
+    sides: dict[int, Sides] = field(default_factory=dict)
+    """Height and width of upright images, of those that were read; where there are boxes."""
+
+    def see(self, image: int, data: pa.Buffer | bytes | None) -> None:
+        """Note what there is to know of an image that was read.
+
+        Raises:
+            ArgumentError: it is a prepared image, and boxes are of the original.
+        """
+        if self.boxes is not None and data is not None:
+            refuse_prepared(data)
+            header = headers.header(memoryview(data).cast("B"))
+            self.sides[image] = header.upright if header.pixels else (0, 0)
 
     def network(self) -> Network | hog.Hog:
         """Return the network; the first call of a process waits until it is loaded."""
@@ -37,7 +56,9 @@ class Inputs:
         return self.spec.batch_rows or self.network().batch_rows
 
 
-def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column) -> Inputs:
+def read_inputs(
+    runtime: Runtime, spec: InferSpec, images: Column, keys: Column, boxes: Column | None = None
+) -> Inputs:
     """Return what a kernel was called with, its images told apart.
 
     Args:
@@ -45,6 +66,7 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
         spec: the order.
         images: as `image_column` takes them.
         keys: text that names the rows in errors; may be NULL.
+        boxes: as `box_column` takes them, where the order has a region; else None.
 
     Raises:
         ArgumentError: no field of the rows may be the image, or several; or what was found to be
@@ -56,7 +78,10 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
         images = pa.nulls(len(images), pa.large_binary())
     opened = runtime.opened(spec)
     texts = one_array(keys)
-    distinct = DistinctImages(image_column(images, spec, texts), spec.folder, spec.schemes)
+    found = None if boxes is None else box_column(boxes)
+    crops = found if spec.region == "crop" else None
+    column = image_column(images, spec, texts)
+    distinct = DistinctImages(column, spec.folder, spec.schemes, crops)
 
     def identity(image: int) -> Hashable:
         runtime.raise_if_cancelled()
@@ -64,11 +89,15 @@ def read_inputs(runtime: Runtime, spec: InferSpec, images: Column, keys: Column)
 
     with runtime.clock(spec.run).waiting():  # as for the batches that follow, which say what for
         identities = list(runtime.threads.decoders().map(identity, range(len(distinct))))
+    cnn = opened.cnn
+    pixels = cnn.preprocessing
     return Inputs(
         runtime=runtime,
         spec=spec,
         opened=opened,
+        wanted=Wanted(pixels.order, pixels.framing, cnn.input_shape),
         images=distinct,
         identities=identities,
         keys=texts,
+        boxes=None if crops else found,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vista_sql import store
 
-from ..images.digests import digest
+from ..images.digests import crop_digest, digest
 from .counts import Amounts
 from .inputs import Inputs
 from .outputs import Outputs
@@ -58,8 +58,9 @@ class Lookup:
             return [Sought(missing=every_slot)] * len(images)
         encoded = {image: reader.fetch(image) for image in images}
         began = time.perf_counter()
+        wholes: dict[int, bytes] = {}  # by source
         digests = {
-            image: self._digest(image, data)
+            image: self._digest(image, data, wholes)
             for image, (data, _) in encoded.items()
             if data is not None
         }
@@ -84,6 +85,11 @@ class Lookup:
             )
         return sought
 
-    def _digest(self, image: int, data: store.Buffer) -> bytes:
-        identity = self._inputs.identities[image]  # of a BLOB: its digest
-        return identity if isinstance(identity, bytes) else digest(data)
+    def _digest(self, image: int, data: store.Buffer, wholes: dict[int, bytes]) -> bytes:
+        identity, images = self._inputs.identities[image], self._inputs.images
+        if isinstance(identity, bytes):
+            return identity  # of a BLOB: its digest
+        source, box = images.source(image), images.crop(image)
+        if source not in wholes:
+            wholes[source] = digest(data)
+        return wholes[source] if box is None else crop_digest(wholes[source], box)

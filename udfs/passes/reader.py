@@ -29,9 +29,10 @@ class Ahead:
         readers = inputs.runtime.threads.readers()
         self._reads: dict[int, tuple[Share, Future[Data]]] = {}
         for image in images:
-            if inputs.images.is_remote(image):
+            source = inputs.images.source(image)
+            if source not in self._reads and inputs.images.is_remote(image):
                 share = inputs.runtime.in_flight.share()
-                self._reads[image] = share, readers.submit(self._read, inputs, image, share)
+                self._reads[source] = share, readers.submit(self._read, inputs, image, share)
 
     @staticmethod
     def _read(inputs: Inputs, image: int, share: Share) -> Data:
@@ -45,29 +46,32 @@ class Ahead:
     def __len__(self) -> int:
         return len(self._reads)
 
-    def take(self, image: int, holder: object) -> tuple[Share, Data] | None:
-        """Return what an image holds and its bytes; None: nobody has begun to read it.
+    def take(self, source: int, holder: object) -> tuple[Share, Data] | None:
+        """Return what a source holds and its bytes; None: nobody has begun to read it.
 
         Raises:
             Unreadable: there are none.
         """
-        share, future = self._reads.pop(image, (None, None))
+        share, future = self._reads.pop(source, (None, None))
         if share is None or future is None or future.cancel():
             return None
         share.want(holder)
         return share, future.result()
 
-    def drop(self, images: Iterable[int]) -> None:
-        """Let go of images that nobody took."""
-        for image in images:
-            share, future = self._reads.pop(image, (None, None))
+    def drop(self, sources: Iterable[int]) -> None:
+        """Let go of what nobody took."""
+        for source in sources:
+            share, future = self._reads.pop(source, (None, None))
             if share is not None and future is not None:
                 future.cancel()
                 share.release()
 
 
 class Reader:
-    """Reads images, each once; used by one thread. It holds bytes until they are taken."""
+    """Reads images, each once; used by one thread. It holds bytes until they are taken.
+
+    Crops of an image are read from one source, and share its bytes.
+    """
 
     def __init__(self, inputs: Inputs, ahead: Ahead | None = None) -> None:
         """Note what is read.
@@ -77,8 +81,8 @@ class Reader:
             ahead: images that are being read already.
         """
         self._inputs, self._ahead = inputs, ahead
-        self._encoded: dict[int, Encoded] = {}
-        self._shares: dict[int, Share] = {}
+        self._encoded: dict[int, Encoded] = {}  # by source
+        self._shares: dict[int, Share] = {}  # likewise
         self.seconds = 0.0
         """How long the thread waited for bytes."""
 
@@ -106,43 +110,48 @@ class Reader:
         finally:
             self._let_go_of_all()
             if self._ahead is not None:
-                self._ahead.drop(images)
+                self._ahead.drop(map(self._inputs.images.source, images))
 
     def fetch(self, image: int) -> Encoded:
         """Return an image's bytes and hold them."""
-        if image not in self._encoded:
+        source = self._inputs.images.source(image)
+        if source not in self._encoded:
             self._inputs.runtime.raise_if_cancelled()
             began = time.perf_counter()
-            self._encoded[image] = self._read(image)
+            self._encoded[source] = found = self._read(image, source)
             self.seconds += time.perf_counter() - began
-        return self._encoded[image]
+            self._inputs.see(image, found[0])
+        return self._encoded[source]
 
     def take(self, image: int) -> Encoded:
         """Return an image's bytes, which count as held until `let_go`."""
         self.fetch(image)
-        return self._encoded.pop(image)
+        return self._encoded.pop(self._inputs.images.source(image))
 
     def let_go(self, image: int) -> None:
         """Count an image's bytes as held no longer: it is decoded."""
-        self._encoded.pop(image, None)
-        share = self._shares.pop(image, None)
+        self._let_go_of(self._inputs.images.source(image))
+
+    def _let_go_of(self, source: int) -> None:
+        self._encoded.pop(source, None)
+        share = self._shares.pop(source, None)
         if share is not None:
             share.release()
 
     def _let_go_of_all(self) -> None:
-        for image in list(self._shares):
-            self.let_go(image)
+        for source in list(self._shares):
+            self._let_go_of(source)
         self._encoded.clear()
 
-    def _read(self, image: int) -> Encoded:
+    def _read(self, image: int, source: int) -> Encoded:
         """Read an image."""
         try:
-            taken = None if self._ahead is None else self._ahead.take(image, self)
+            taken = None if self._ahead is None else self._ahead.take(source, self)
             if taken is not None:
-                self._shares[image], data = taken
+                self._shares[source], data = taken
                 return data, None
             share = self._inputs.runtime.in_flight.share(self)
-            self._shares[image] = share
+            self._shares[source] = share
             return self._inputs.images.read(image, share.grow), None
         except Unreadable as error:
             return None, str(error)

@@ -18,9 +18,7 @@ class Reasons:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
-        cnn = inputs.opened.cnn
-        wanted = (cnn.preprocessing.order, cnn.preprocessing.framing, cnn.input_shape)
-        self._scope = (*wanted, inputs.spec.decoding_bytes)
+        self._scope = (inputs.wanted, inputs.spec.decoding_bytes)
         self._reasons = np.full(inputs.images.n_rows, None, object)
         self.present: np.ndarray = inputs.images.not_null.copy()
         """bool (rows,): which rows have an image of which nothing bad is known."""
@@ -40,15 +38,25 @@ class Reasons:
         Raises:
             UnreadableImageError: the order's `on_error` is 'raise'.
         """
-        runtime, spec = self._inputs.runtime, self._inputs.spec
         rows = self._inputs.images.rows(image)
         self.present[rows] = False
         self._reasons[rows] = reason
         for row in rows:
-            key = self._inputs.keys[int(row)].as_py()
-            runtime.unreadable(spec.run, "" if key is None else str(key), reason, spec.call)
-            if spec.on_error == "raise":
-                raise UnreadableImageError("NULL" if key is None else str(key), reason)
+            self.tell_row(int(row), reason)
+
+    def tell_row(self, row: int, reason: str) -> None:
+        """Give one row the reason why there is nothing to see.
+
+        Raises:
+            UnreadableImageError: the order's `on_error` is 'raise'.
+        """
+        runtime, spec = self._inputs.runtime, self._inputs.spec
+        self.present[row] = False
+        self._reasons[row] = reason
+        key = self._inputs.keys[row].as_py()
+        runtime.unreadable(spec.run, "" if key is None else str(key), reason, spec.call)
+        if spec.on_error == "raise":
+            raise UnreadableImageError("NULL" if key is None else str(key), reason)
 
     def column(self) -> pa.Array:
         """Return a string per row: the reason; NULL where the image is fine or there is none."""

@@ -68,6 +68,15 @@ class Results:
         rows = [int(self._images.rows(image)[0]) for image in batch]
         return [matrix[rows] for matrix in self.matrices if matrix is not None]
 
+    def shared(self, batch: Sequence[int], matrices: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return what other calls need of images, float32 (images, values) each.
+
+        Args:
+            batch: the images.
+            matrices: float32 (images, values), one per layer.
+        """
+        return matrices
+
     def _matrix(self, slot: int, n_values: int) -> np.ndarray:
         with self._making:
             out = self.matrices[slot]

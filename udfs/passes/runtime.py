@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from vista_sql import catalog
@@ -43,9 +45,10 @@ def _key(opened: networks.OpenCnn, spec: InferSpec) -> Key:
     return what, spec.dtype, spec.device, spec.engine
 
 
-def _kind(name: str) -> FedKind:
+def _kind(runtime: Runtime, name: str) -> FedKind:
     """Return what there is to know of runs that are fed rows, by the name of their kind."""
-    return catalog.load(FED, name, "KIND", FedKind)
+    kind = catalog.load(FED, name, "KIND", FedKind)
+    return replace(kind, begin=partial(kind.begin, runtime)) if kind.takes_runtime else kind
 
 
 def _never() -> None:
@@ -79,7 +82,7 @@ class Runtime(ProcessRuntime):
         self.unusable: set[str] = set()  # folders of stores that proved to be
         self.positions = Positions()
         self.exports = Exports()
-        self.fed_runs = FedRuns(_kind)
+        self.fed_runs = FedRuns(partial(_kind, self))
 
     def for_call(self, raise_if_cancelled: Callable[[], None]) -> Runtime:
         """Return this runtime as one call sees it: all is shared but who may cancel the call.

@@ -26,7 +26,7 @@ Given: TypeAlias = dict[Hashable, Vectors]
 
 
 class Recent:
-    """The latest results up to a number of bytes; not safe in several threads by itself."""
+    """The latest results up to a number of bytes, one at least; not safe in several threads."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes, self._bytes = limit_bytes, 0
@@ -37,13 +37,13 @@ class Recent:
         return self._vectors.get(key)
 
     def put(self, key: Hashable, vectors: Vectors) -> None:
-        """Hold copies of `vectors`; the oldest go where they do not fit."""
+        """Hold copies of `vectors`; older ones go where they do not fit."""
         if key in self._vectors:
             self._vectors.move_to_end(key)
             return
         self._vectors[key] = tuple(vector.copy() for vector in vectors)
         self._bytes += sum(vector.nbytes for vector in vectors)
-        while self._bytes > self._limit_bytes:
+        while self._bytes > self._limit_bytes and len(self._vectors) > 1:
             _, dropped = self._vectors.popitem(last=False)
             self._bytes -= sum(vector.nbytes for vector in dropped)
 

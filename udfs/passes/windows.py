@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -39,6 +40,26 @@ class _Pending:
     images: Sequence[int]
     pixels: Pixels
     parts: Sequence[Future[tuple[list[Sought], Amounts]]]
+
+
+def parts(sources: Sequence[int], rows: int) -> list[slice]:
+    """Cut a window into parts of at least so many rows, none of them within one source.
+
+    Args:
+        sources: of the images.
+        rows: of a part.
+
+    Example: three crops of an image, then two of another
+        >>> parts([4, 4, 4, 7, 7], 2), parts([1, 2, 3], 2)
+        ([slice(0, 3, None), slice(3, 5, None)], [slice(0, 2, None), slice(2, 3, None)])
+    """
+    cuts, start = [], 0
+    for end in range(1, len(sources) + 1):
+        is_whole = end == len(sources) or sources[end] != sources[end - 1]
+        if is_whole and (end - start >= rows or end == len(sources)):
+            cuts.append(slice(start, end))
+            start = end
+    return cuts
 
 
 class Windows:
@@ -105,10 +126,10 @@ class Windows:
         pixels = np.empty((len(images), *self._decoder.shape), np.uint8)
         ahead = Ahead(self._inputs, images)
         part_rows = max(1, -(-len(images) // (4 * threads.n_decoders)))
-        cuts = [slice(start, start + part_rows) for start in range(0, len(images), part_rows)]
+        cuts = parts([self._inputs.images.source(image) for image in images], part_rows)
         decoders = threads.decoders()
-        parts = [decoders.submit(self._part, images[cut], pixels[cut], ahead) for cut in cuts]
-        return _Pending(images, pixels, parts)
+        under_way = [decoders.submit(self._part, images[cut], pixels[cut], ahead) for cut in cuts]
+        return _Pending(images, pixels, under_way)
 
     def _part(
         self, images: Sequence[int], pixels: Pixels, ahead: Ahead
@@ -118,14 +139,17 @@ class Windows:
         sought: list[Sought] = []
         with closing(reader.portions(images, fetched=self._has_store)) as portions:
             for portion in portions:
-                for image, found in zip(
-                    portion, self._lookup.look(portion, reader, amounts), strict=True
-                ):
-                    looked_up = found
-                    if found.missing and not found.from_base:
-                        reason = self._decoder.decode(image, pixels[len(sought)], reader, amounts)
-                        looked_up = replace(found, reason=reason)
-                    sought.append(looked_up)
+                found = self._lookup.look(portion, reader, amounts)
+                needed = [i for i, one in enumerate(found) if one.missing and not one.from_base]
+                origins = [self._inputs.images.source(image) for image in portion]
+                for _, group in groupby(needed, origins.__getitem__):
+                    some = list(group)
+                    outs = [pixels[len(sought) + i] for i in some]
+                    of_one = [portion[i] for i in some]
+                    reasons = self._decoder.decode_together(of_one, outs, reader, amounts)
+                    for i, reason in zip(some, reasons, strict=True):
+                        found[i] = replace(found[i], reason=reason)
+                sought += found
         amounts.read_seconds = reader.seconds
         amounts.images_from_store = len([s for s in sought if s.reason is None and not s.missing])
         self._inputs.runtime.count(self._inputs.spec.run, **amounts.by_name())

@@ -128,8 +128,7 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
     """
     source = Source(call)
     if not _has_data(call, "images => …"):
-        own = transfer_call(call, _as_trained(model, call, planner))
-        _check_columns(model, own)
+        own = as_trained(model, call, planner)
         source = Source(call, own, features=bool(model.layers))
     try:
         relation = source.relation(planner)
@@ -137,6 +136,17 @@ def relation_for(model: Model, call: Call, planner: Planner) -> str:
         raise _about_default(error, model, call) or error from None
     _provenance.check(model, source.transfers(planner), planner)
     return relation
+
+
+def as_trained(model: Model, call: Call, planner: Planner) -> Call:
+    """Return the TRANSFER of a call's own that makes features as a kept model's were made.
+
+    Raises:
+        ArgumentError: an argument is not as the model was trained.
+    """
+    own = transfer_call(call, _as_trained(model, call, planner))
+    _check_columns(model, own)
+    return own
 
 
 def image_rows_for(model: Model, call: Call, planner: Planner) -> ImageRows:
@@ -148,8 +158,7 @@ def image_rows_for(model: Model, call: Call, planner: Planner) -> ImageRows:
         ArgumentError: an argument is not as the model was trained, or lacks what it needs.
         ModelError: the features would be made in another way than the model's.
     """
-    own = transfer_call(call, _as_trained(model, call, planner))
-    _check_columns(model, own)
+    own = as_trained(model, call, planner)
     try:
         rows = planner.image_rows(own, call.function)
     except UnknownNameError as error:
@@ -178,7 +187,7 @@ def _check_columns(model: Model, own: Call) -> None:
 def _about_default(error: UnknownNameError, model: Model, call: Call) -> ArgumentError | None:
     """Return the error about a column that the user did not name, but the model remembers."""
     kept = _provenance.remembered(model)
-    for name in _provenance.DEFAULTS:
+    for name in _provenance.COLUMNS:
         columns = kept.get(name)
         named = columns if isinstance(columns, list) else [columns]
         if (
@@ -277,7 +286,7 @@ def _fitting(kept: Mapping[str, object], call: Call) -> dict[str, object]:
         key = [of_structured, of_images]
     if call.get("structured") is None:
         key = of_images if of_images.lower() in folders.COLUMNS else folders.KEY
-    others = {name: value for name, value in kept.items() if name not in _provenance.DEFAULTS}
+    others = {name: value for name, value in kept.items() if name not in _provenance.COLUMNS}
     return {**others, "key": key}
 
 

@@ -27,12 +27,15 @@ PACKAGES = ("vista-sql", "duckdb", "keras", "tensorflow-cpu", "tensorflow", "ope
 """Packages whose versions belong to a model's record, where they are installed."""
 
 REMEMBERED = (
-    *("cnn", "pool", "weights", "dtype", "engine", "resize", "fit", "prefix", "seed"),
+    *("cnn", "pool", "weights", "dtype", "engine", "resize", "fit", "region", "prefix", "seed"),
     *PIXELS,
 )
 """Arguments of TRANSFER that say what its features are: a model's own stay as they are."""
 
-DEFAULTS = ("key", "image")
+COLUMNS = ("key", "image")
+"""Arguments of TRANSFER that name columns of its relations."""
+
+DEFAULTS = (*COLUMNS, "boxes")
 """Arguments of TRANSFER that a model remembers, and a call may give anew."""
 
 FILES = ("cnn", "weights")
@@ -93,6 +96,7 @@ def _transfers(call: Call, planner: Planner) -> list[dict[str, Any]]:
     read = {
         "key": image_key if same else [structured_key, image_key],
         "image": call.get("image"),
+        "boxes": call.get("boxes") or "",
     }
     return [
         _transfer(bound, owner, taps, seed, _engine(call, owner, planner) | read)
@@ -114,6 +118,7 @@ def _transfer(
         "cnn": _absolute(cnn.name) if kind_of_file(cnn.name) else cnn.name,
         "weights": _absolute(chosen) if is_file else chosen.lower(),
         "pool": bound.pool,
+        "region": bound.region or "",
         "dtype": bound.dtype,
         "prefix": bound.prefix,
         **read,
@@ -252,6 +257,8 @@ def _facts(transfer: dict[str, object], model: Model) -> dict[str, object]:
         if arguments.get("cnn") != arguments.get("weights"):
             names.append("cnn")  # else it is a file, which may have moved
         facts |= {n: arguments[n] for n in names if arguments.get(n) is not None}
+        if arguments.get("region") is not None:
+            facts["region"] = arguments["region"] or "none"
     if isinstance(columns, dict):
         facts |= {f"layer of {name}": columns[name] for name in model.layers if name in columns}
     return facts

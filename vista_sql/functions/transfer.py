@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Resize
+from vista_sql.kernels import POOLS, TOKEN_POOLS, Dtype, Fit, Region, Resize
 from vista_sql.planning.workload import Format, JoinType, OnError
 from vista_sql.roster import ORDERS
 from vista_sql.sql.calls import Argument, TableFunction
@@ -22,7 +22,7 @@ from vista_sql.sql.kinds import (
 ARGUMENTS = (
     Argument(
         "cnn",
-        "a roster name, or the path of a .keras or .onnx file",
+        "a roster name, the path of a .keras or .onnx file, or 'model:NAME': one that was tuned",
         Text("a name"),
         required=True,
     ),
@@ -75,6 +75,17 @@ ARGUMENTS = (
         "fit",
         "how it comes to another aspect; default: as the weights want it",
         OneOf(get_args(Fit)),
+    ),
+    Argument(
+        "boxes",
+        "a relation of the image key, x, y, width, height, in pixels: rows are boxes, not images",
+        RelationText(),
+    ),
+    Argument(
+        "region",
+        "how boxes become features: 'crop', the default, each as an image; 'roi_pool' and "
+        "'roi_align' from a map of the whole image",
+        OneOf(get_args(Region)),
     ),
     Argument("seed", "seed of weights => 'random'", SettingValue("seed")),
     Argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vista_sql import roster
@@ -26,7 +27,7 @@ OWN = (
     Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
     Argument("label", "the column to learn", Text(), required=True),
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
-    *map(TRANSFER, ("image", "join_type", "pool")),
+    *map(TRANSFER, ("image", "join_type", "pool", "boxes", "region")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
     *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit", *PIXELS)),
 )
@@ -41,9 +42,7 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT that transfers, trains and compares, a row per model."""
     budget_seconds = call.get("budget_seconds") or 0.0
     transferred = _transfer(call, in_random_order=bool(budget_seconds))
-    values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
-    values |= {"model": "comparison", "label": call.get("label")}
-    training = Call("vista_train", values, call.places)
+    training = training_call(call)
     source, hog = vista_train.with_hog(Source(training, transferred), planner)
     gate = planner.fresh_name("gate") if budget_seconds else ""
     relation = source.relation(planner.feeding(training, gate))
@@ -58,18 +57,39 @@ def expand(call: Call, planner: Planner) -> str:
     return streamed("train", spec.to_text(), relation, planner, columns)
 
 
+def training_call(call: Call) -> Call:
+    """Return the VISTA_TRAIN that a call's arguments ask for; what it trains is not kept."""
+    values = {argument.name: call.values.get(argument.name) for argument in TRAINING}
+    return Call(
+        "vista_train", {**values, "model": "comparison", "label": call.get("label")}, call.places
+    )
+
+
+def transfer_of(call: Call, cnns: Sequence[Cnn], columns: Sequence[str], **more: object) -> Call:
+    """Return one TRANSFER of layers: one join, one stream for all CNNs.
+
+    Args:
+        call: its arguments are passed on.
+        cnns: whose layers they are.
+        columns: the layers, as `column_of` names them.
+        more: arguments in place of the call's.
+    """
+    arguments = _own_transfer.passed_on(call) | more
+    arguments |= {"cnn": cnns[0].name, "layers": list(columns)}
+    return _own_transfer.transfer_call(call, arguments)
+
+
 def _transfer(call: Call, *, in_random_order: bool) -> Call:
-    """Return one TRANSFER of all layers: one join, one stream for all CNNs."""
-    cnns = _cnns(call)
-    arguments = _own_transfer.passed_on(call)
-    arguments |= {"cnn": cnns[0].name, "layers": _layers(call, cnns)}
-    transferred = _own_transfer.transfer_call(call, arguments)
+    """Return the TRANSFER of all layers that are compared."""
+    cnns = cnns_of(call)
+    columns = [column_of(cnn, name, cnns) for cnn, name in layers_of(call, cnns)]
+    transferred = transfer_of(call, cnns, columns)
     if not in_random_order:
         return transferred
     structured_key, image_key = transferred.get("key")
     shuffled = {"plan": "fused"}  # no plan that brings rows of one image together
     for name, column in (("images", image_key), ("structured", structured_key)):
-        if name in arguments:
+        if name in transferred.values:
             shuffled[name] = _shuffled(call.get(name), column, call)
     return replace(transferred, values={**transferred.values, **shuffled})
 
@@ -81,7 +101,7 @@ def _shuffled(relation: str, key: str, call: Call) -> str:
     return f"(SELECT * FROM {cleaned} AS rows ORDER BY {order})"
 
 
-def _cnns(call: Call) -> list[Cnn]:
+def cnns_of(call: Call) -> list[Cnn]:
     """Return the CNNs to compare, in the order they are named."""
     cnns: dict[str, Cnn] = {}
     for name in call.get("cnn"):
@@ -100,18 +120,21 @@ def _cnns(call: Call) -> list[Cnn]:
     return list(cnns.values())
 
 
-def _layers(call: Call, cnns: list[Cnn]) -> list[str]:
-    """Return the layers to compare, as TRANSFER names them."""
+def layers_of(call: Call, cnns: Sequence[Cnn]) -> list[tuple[Cnn, str]]:
+    """Return the layers to compare, each with its CNN."""
     layers = call.get("layers")
     if layers is None:
-        pairs = [(cnn, name) for cnn in cnns for name in cnn.feature_layers]
-    else:
-        pairs = [pair for layer in layers for pair in _named(call, cnns, layer)]
+        return [(cnn, name) for cnn in cnns for name in cnn.feature_layers]
+    return [pair for layer in layers for pair in _named(call, cnns, layer)]
+
+
+def column_of(cnn: Cnn, name: str, cnns: Sequence[Cnn]) -> str:
+    """Return how TRANSFER names a layer, and its column, where the layers are of several CNNs."""
     plain = (cnns[0].name if len(cnns) == 1 else "", roster.DESCRIPTOR)
-    return [name if cnn.name in plain else f"{cnn.name}.{name}" for cnn, name in pairs]
+    return name if cnn.name in plain else f"{cnn.name}.{name}"
 
 
-def _named(call: Call, cnns: list[Cnn], layer: str | int) -> list[tuple[Cnn, str]]:
+def _named(call: Call, cnns: Sequence[Cnn], layer: str | int) -> list[tuple[Cnn, str]]:
     """Return the CNNs that a layer in `layers` is of, each with its name there.
 
     Raises:

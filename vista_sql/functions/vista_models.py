@@ -63,7 +63,7 @@ def _values(model: Model) -> tuple[Any, ...]:
         "label": model.label,
         "classes": model.classes,
         "seed": document["options"]["seed"],
-        "cnn": arguments.get("cnn"),
+        "cnn": _cnn(model, arguments.get("cnn")),
         "cnn_layer": ", ".join(str(layer) for layer in layers) or None,
         "weights_sha256": made.get("weights_sha256"),
         "dtype": arguments.get("dtype"),
@@ -72,6 +72,11 @@ def _values(model: Model) -> tuple[Any, ...]:
         "provenance": json.dumps(document["provenance"], sort_keys=True),
     }
     return tuple(known.get(name) for name in COLUMNS)
+
+
+def _cnn(model: Model, cnn: str | None) -> str | None:
+    """Return what names a network: that which was tuned with the model has the model's name."""
+    return f"{models.OWN}{model.name}@{model.version}" if cnn == models.OWN else cnn
 
 
 FUNCTION = TableFunction(

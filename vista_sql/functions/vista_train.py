@@ -60,6 +60,11 @@ OPTIONS = (
     ),
     Argument("reg", "strength of the penalty", Numbers(Number(0)), 0.01),
     Argument("l1_ratio", "share of the L1 norm in the penalty", SHARE, 0.5),
+    Argument(
+        "select_fraction",
+        "also a model of this share of all layers' features, the most relevant (Head2Toe)",
+        Numbers(Number(1e-6, 1)),
+    ),
     Argument("class_weight", "classes count alike, and not by their rows", OneOf(("balanced",))),
     Argument("standardize", "columns to mean 0, deviation 1 over training rows", Flag(), True),
     Argument(
@@ -107,6 +112,12 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
         raise call.error(
             "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
         )
+    if call.get("select_fraction") and not train.load(call.get("trainer")).ranks:
+        raise call.error(
+            "select_fraction",
+            f"trainer => {call.get('trainer')!r} does not rank the features of layers: "
+            f"select_fraction goes with {' or '.join(map(repr, train.ranking()))}",
+        )
     test_fraction = call.get("test_fraction")
     if test_fraction == 1:
         raise call.error("test_fraction", "test_fraction => 1 leaves no rows to train on")
@@ -132,6 +143,7 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
         l1_ratio=call.get("l1_ratio"),
         class_weight=call.get("class_weight"),
         standardize=call.get("standardize"),
+        select_fraction=call.get("select_fraction") or (),
         folds=folds,
         max_iterations=call.get("max_iterations"),
         tolerance=call.get("tolerance"),

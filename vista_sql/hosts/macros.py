@@ -1,4 +1,4 @@
-"""Our table functions as TEMP macros over `query(vista_plan(…))`: the text that makes them."""
+"""Our functions as TEMP macros, most over `query(vista_plan(…))`: the text that makes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from vista_sql.errors import ArgumentError
+from vista_sql.functions._iou import IOU
 from vista_sql.settings import SETTINGS
 from vista_sql.sql import calls
 from vista_sql.sql.calls import Call
@@ -18,7 +19,8 @@ VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
 
 
 def macros() -> Iterator[str]:
-    """Yield a statement for each of our table functions."""
+    """Yield a statement for each of our functions."""
+    yield IOU.macro
     variables = ", ".join(f"'{name}': getvariable('{name}')" for name in VARIABLES)
     for name in calls.names():
         # with no parameter at all, DuckDB would plan the call as soon as it makes the macro
@@ -82,10 +84,11 @@ def kept(columns: Sequence[str], added: Sequence[str], hidden: Sequence[str]) ->
     """
     found = []
     for name, adds, hides in zip(columns, added, hidden, strict=True):
-        if name.lower() in (n.lower() for n in json.loads(adds)):
+        is_hidden = name.lower() in (n.lower() for n in json.loads(hides))
+        if name.lower() in (n.lower() for n in json.loads(adds)) and not is_hidden:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the relation has already; "
                 "give prefix => '…' for the columns that TRANSFER adds"
             )
-        found.append(name.lower() not in (n.lower() for n in json.loads(hides)))
+        found.append(not is_hidden)
     return found

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import engines, keys, workload
+from vista_sql.planning import boxes, engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.engines import AUTO, EngineChoice, Engines
@@ -69,9 +69,19 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     structured = None
     if call.get("structured") is not None:
         structured = _relation(call, "structured", nested)
+    box_column = ""
+    if call.get("boxes") is not None:
+        box_column = context.names.fresh("box")
+        structured = boxes.beside(
+            call,
+            structured,
+            _relation(call, "boxes", nested),
+            box_column,
+            context.capabilities.dialect,
+        )
     glimpsed = None
-    if structured is None and images.columns is None and call.get("image") is None:
-        glimpsed = database.glimpse(images.text)  # the image column is to be left out by its name
+    if images.columns is None and (structured is None or call.get("image") is not None):
+        glimpsed = database.glimpse(images.text)  # some columns are to be left out by their names
     bound = workload.bind(
         call,
         cnn,
@@ -83,6 +93,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         engine=engine_of(call, context, cnn),
         store=store_of(call, context),
         schemes=context.setting("schemes", call).value or "",
+        box_column=box_column,
     )
     return keys.checked(call, bound, database, context.capabilities.dialect)
 

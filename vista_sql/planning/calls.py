@@ -44,6 +44,7 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         dtype=workload.dtype,
         device=workload.device,
         engine=workload.engine.name,
+        region=workload.region,
         resize=workload.resize,
         fit=workload.fit,
         on_error="raise" if workload.on_error == "raise" else "null",
@@ -128,7 +129,7 @@ class Calls:
         batch_rows = chosen.batch_rows if plan.infers else None
         self.spec = replace(spec, batch_rows=batch_rows, threads=plan.threads)
         self.workload, self.names = workload, names
-        self.before = chosen.placement == "before" and workload.structured is not None
+        self.before = chosen.placement == "before" and workload.has_placements
         self.join = plan.distribution.join if plan.distribution else None
         self.passes = [s for s in chosen.stages if isinstance(s, Infer) and s.start is None]
         self.results: list[KernelCall] = []  # each may use the columns of those before it
@@ -178,8 +179,10 @@ class Calls:
         """Return the columns that the calls add."""
         return [call.column for call in self.results]
 
-    def _images(self) -> tuple[Input, Input]:
-        return Input(self.names.image), Input(self.names.key, is_text=True)
+    def _images(self) -> tuple[Input, ...]:
+        """Return the columns of the rows that say what is seen: image, key, and box."""
+        box = () if self.workload.region is None else (Input(self.names.box),)
+        return Input(self.names.image), Input(self.names.key, is_text=True), *box
 
     def _check_of(self, call: int) -> KernelCall:
         """Return the call that decodes without inferring."""
@@ -305,8 +308,13 @@ class Calls:
                 shown.append(name)
             return shown
         hidden = [names.image, names.key, names.error, *(call.column for call in self.results)]
+        if workload.region is not None:
+            hidden += [names.box, workload.box_column]
         if workload.structured is None and workload.image_column != workload.image_key:
             hidden.append(workload.image_column or ASSUMED_IMAGE)
+        is_row = workload.image_column is None
+        if workload.structured is None and not workload.prefix:
+            hidden += [kernels.REASON] if is_row or workload.reason_column else []
         added = text_literal(json.dumps(list(workload.added_columns)))
         return [f"COLUMNS(lambda c: vista_kept(c, {added}, {text_literal(json.dumps(hidden))}))"]
 

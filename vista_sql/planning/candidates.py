@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
-from vista_sql.planning import cost, memory, paper, plans
+from vista_sql.planning import boxes, cost, memory, paper, plans
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.executors import Executors
 from vista_sql.planning.plans import Infer, Stage
@@ -105,6 +105,8 @@ def every(workload: Workload, machine: Machine) -> Iterator[Candidate]:
             if machine.hints.plan.value == name:
                 yield _papers(workload, machine)
             continue
+        if not boxes.can_run(workload, kind.stages(workload)):
+            continue
         for base, stages in _starts(workload, kind.stages(workload)):
             rows = _batch_rows(workload, stages, machine)
             for placement in placements:
@@ -145,7 +147,7 @@ def _placements(workload: Workload, hints: Hints) -> tuple[Placement, ...]:
     Before the join it reads images that the join removes: one of them must not fail the statement,
     unless that placement was asked for.
     """
-    if workload.structured is None:
+    if not workload.has_placements:
         return ("after",)
     if workload.on_error == "raise" and hints.placement.value != "before":
         return ("after",)

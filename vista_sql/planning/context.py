@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from vista_sql import models
+from vista_sql.errors import ModelError, UnknownNameError
 from vista_sql.machine import resources
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
@@ -99,16 +101,36 @@ class Context:
         return Machine(resources, self.capabilities, hints, self.rates, executors)
 
     def located(self, call: Call) -> Call:
-        """Return a call whose relative paths of networks and weights are those of `folder`."""
-        if not self.folder:
-            return call
+        """Return a call whose networks are files: kept ones, and relative paths in `folder`.
+
+        Raises:
+            UnknownNameError: it names a kept network, and there is no such model.
+            ArgumentError: that model has no network of its own.
+        """
         values = dict(call.values)
+        if "cnn" in values:
+            values["cnn"] = self._at_home(call, values["cnn"])
+        if not self.folder:
+            return replace(call, values=values)
         for name in ("cnn", "weights"):
             value = values.get(name)
             if isinstance(value, str):
                 path = Path(self.folder, value)
                 values[name] = str(path) if path.suffix and path.is_file() else value
         return replace(call, values=values)
+
+    def _at_home(self, call: Call, cnn: object) -> object:
+        """Return what `cnn => …` says with the files of kept networks, `'model:NAME'`, in it."""
+        if isinstance(cnn, list | tuple):
+            return [self._at_home(call, one) for one in cnn]
+        if not isinstance(cnn, str) or not cnn.lower().startswith(models.OWN):
+            return cnn
+        try:
+            return str(models.network_of(self.home, cnn[len(models.OWN) :]))
+        except UnknownNameError as error:
+            raise error.at(call.place("cnn")) from None
+        except ModelError as error:
+            raise call.error("cnn", str(error)) from None
 
     def whole(self) -> Context:
         """Return the context of a call whose rows the host does not hand out: one SELECT."""

@@ -106,7 +106,7 @@ class _Bill:
         self.workload, self.stages, self.rates = workload, stages, rates
         self.batch_rows, self.share = batch_rows, share_of_cores
         self.sizes = Sizes.of(workload)
-        self.before = placement == "before" and workload.structured is not None
+        self.before = placement == "before" and workload.has_placements
         if self.before:
             self.rows = self.images = self.passing = self.sizes.image_rows
         else:
@@ -182,7 +182,7 @@ class _Bill:
                 self._load(n, [stage.base], "maps")
                 self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
             else:
-                self._add("decode", n * decode_seconds(self.sizes.image_bytes, rates) / self.share)
+                self._add("decode", n * pixels_seconds(workload, rates) / self.share)
                 self._add("infer", n * top)
             n_inferred += n
             self.evaluations += n * len(missing)
@@ -191,7 +191,9 @@ class _Bill:
                 written += n * sum(memory.map_bytes(layer) for layer in stage.materialize)
                 self._add("store", written / rates.store_write_bytes_per_second)
         if workload.store.folder:
-            self._add("store", self.images * self.sizes.image_bytes / rates.hash_bytes_per_second)
+            encoded = 1 - workload.facts.prepared_share  # a prepared image has its digest with it
+            hashed = self.images * encoded * self.sizes.image_bytes
+            self._add("store", hashed / rates.hash_bytes_per_second)
             self._add("store", self.passing / rates.store_images_per_second)
         self._add("infer", ceil(n_inferred / self.batch_rows) * rates.network_call_seconds)
         self._maps(stage)
@@ -207,22 +209,38 @@ class _Bill:
         self._add("store", loaded / self.rates.store_read_bytes_per_second)
 
     def _stored_bytes(self, layer: Layer, form: str) -> int:
-        pool = self.workload.pool if form == "features" else "none"
+        pool = self.workload.kept_pool if form == "features" else "none"
         return memory.FLOAT_BYTES * pooled_values(layer.shape, pool, layer.grid)
 
 
 def infers_each_once(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     """Return whether rows that share an image are sure to have it inferred once a pass.
 
-    They are where it is stored, where rows are sorted by image, and where the kernels still have
-    the results of all images at hand.
+    They are where it is stored, where rows come by image (as boxes do, or sorted), and where the
+    kernels still have the results of all images at hand.
     """
     results = Sizes.of(workload).images * memory.feature_bytes(workload)
     return (
         bool(workload.store.folder)
+        or workload.region is not None
         or any(isinstance(stage, Sort) for stage in stages)
         or results <= RECENT_BYTES
     )
+
+
+def start_name(workload: Workload) -> str:
+    """Return what inference starts from that does not start from stored maps, in words."""
+    return "prepared image" if workload.facts.prepared_share == 1 else "image"
+
+
+def pixels_seconds(workload: Workload, rates: Rates) -> float:
+    """Return the seconds until an image is pixels: decoded, or of a prepared one copied.
+
+    A prepared image is the raw map of a layer 0 that is stored, and moves as raw maps do.
+    """
+    image_bytes, share = Sizes.of(workload).image_bytes, workload.facts.prepared_share
+    copied = image_bytes / rates.maps_bytes_per_second
+    return (1 - share) * decode_seconds(image_bytes, rates) + share * copied
 
 
 def decode_seconds(image_bytes: float, rates: Rates) -> float:
@@ -252,7 +270,7 @@ def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates
     disks than to compute again, and VGG16's fully connected layers far cheaper.
     """
     key = network_key_of(workload, cnn)
-    computed = decode_seconds(Sizes.of(workload).image_bytes, rates)
+    computed = pixels_seconds(workload, rates)
     computed += rates.infer_seconds(key, base)
     return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second
 

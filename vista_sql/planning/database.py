@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vista_sql.errors import QueryError
+from vista_sql.kernels import AtHand
 from vista_sql.sql.parse import Ctes
 
 
@@ -43,15 +44,12 @@ class Database(Protocol):
     def texts(self, query: str) -> Sequence[str | None]:
         """Return the values of a query's one column, which is text."""
 
-    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
-        """Return the mean bytes of some images, and the most bytes that decoding one takes.
+    def images_at_hand(self, query: str, schemes: str) -> AtHand:
+        """Return what is known of some images: of those in the column, or in files here.
 
         Args:
             query: columns as `image_types.beginnings` has them.
             schemes: of URIs that may be read, with commas between; "": all.
-
-        Returns:
-            Of those in the column or in files here; None where there are none.
 
         Raises:
             QueryError: it fails.
@@ -111,9 +109,9 @@ class Unseen:
         """Return no texts."""
         return ()
 
-    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+    def images_at_hand(self, query: str, schemes: str) -> AtHand:
         """Return nothing: no image is at hand."""
-        return None, None
+        return AtHand()
 
     def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
         """Return no digests."""
@@ -172,8 +170,8 @@ class Naming:
         """Return the values of a query's one column."""
         return self.database.texts(self.clause + query)
 
-    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
-        """Return the mean bytes of some images, and the most bytes that decoding one takes."""
+    def images_at_hand(self, query: str, schemes: str) -> AtHand:
+        """Return what is known of some images."""
         return self.database.images_at_hand(self.clause + query, schemes)
 
     def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:

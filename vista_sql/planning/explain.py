@@ -13,6 +13,7 @@ from typing import assert_never
 
 from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
+from vista_sql.planning import boxes, cost
 from vista_sql.planning.candidates import Candidate
 from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
@@ -60,7 +61,8 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
     for decision in plan.decisions:
         yield _decision(decision)
     for number, stage in enumerate(plan.chosen.stages, 1):
-        yield Fact(topic="stage", item=str(number), detail=describe(stage, workload.pool))
+        text = describe(stage, workload.pool, cost.start_name(workload))
+        yield Fact(topic="stage", item=str(number), detail=text)
     if not plan.chosen.stages:
         yield Fact(topic="stage", item="none", detail="nothing is inferred")
 
@@ -80,6 +82,10 @@ def _workload(workload: Workload) -> Iterator[Fact]:
         asked = [name for name in ("resize", "fit") if getattr(workload, name) is not None]
         why = f"as given: {', '.join(asked)}" if asked else "as the weights were published"
         yield Fact(topic="transfer", item="resize", why=why, detail=framing.words)
+    if workload.region is not None:
+        yield Fact(
+            topic="transfer", item="region", detail=workload.region, why=boxes.words(workload)
+        )
     if workload.weights == "random":
         yield Fact(
             topic="transfer",
@@ -137,7 +143,10 @@ def _candidate(alternative: Candidate, reason: str | None, workload: Workload) -
         images_inferred=alternative.price.images_inferred,
         layer_evaluations=alternative.price.layer_evaluations,
         estimated_seconds=alternative.price.seconds,
-        detail="; ".join(describe(stage, workload.pool) for stage in alternative.stages),
+        detail="; ".join(
+            describe(stage, workload.pool, cost.start_name(workload))
+            for stage in alternative.stages
+        ),
     )
 
 
@@ -145,8 +154,13 @@ def _decision(decision: Decision) -> Fact:
     return Fact(topic="decision", item=decision.what, why=decision.why, detail=decision.chosen)
 
 
-def describe(stage: Stage, pool: kernels.Pool) -> str:
+def describe(stage: Stage, pool: kernels.Pool, image: str = "image") -> str:
     """Return a stage, and the pooling of the features it gives, as one line of text.
+
+    Args:
+        stage: the stage.
+        pool: of its features.
+        image: what it starts from where nothing is stored, in words.
 
     Example:
         >>> from vista_sql import roster
@@ -164,7 +178,7 @@ def describe(stage: Stage, pool: kernels.Pool) -> str:
             values = pooled_values(layer.shape, pool, layer.grid)
             return f"pool {layer.name} ({pool}) to {values:,} values"
         case Infer():
-            start = stage.start.name if stage.start else "image"
+            start = stage.start.name if stage.start else image
             if stage.base is not None:
                 start = f"stored {stage.base.name}, else {start}"
             if stage.cnn:
@@ -228,6 +242,8 @@ def _transfer(number: int, rows: Sequence[Fact]) -> str:
         lines.append(f"  engine: {about['engine'].detail} ({about['engine'].why})")
     if "resize" in about:
         lines.append(f"  resize: {about['resize'].detail} ({about['resize'].why})")
+    if "region" in about:
+        lines.append(f"  region: {about['region'].detail} ({about['region'].why})")
     lines.append("  stages:")
     lines += [f"    {'' if s.item == 'none' else f'{s.item}. '}{s.detail}" for s in stages]
     lines += _estimate_lines(next((fact for fact in candidates if fact.chosen), None))

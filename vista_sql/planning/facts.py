@@ -16,6 +16,7 @@ from typing import Any
 
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
+from vista_sql.kernels import AtHand
 from vista_sql.planning import image_types
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
@@ -49,10 +50,12 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
         return workload
     facts = gather(workload, database, names)
     if facts.rows is not None:
-        image_bytes, decoding_bytes = at_hand(workload, database, names)
+        seen = at_hand(workload, database, names)
         if facts.image_bytes is None:
-            facts = replace(facts, image_bytes=image_bytes)
-        facts = replace(facts, decoding_bytes=decoding_bytes)
+            facts = replace(facts, image_bytes=seen.image_bytes)
+        facts = replace(
+            facts, decoding_bytes=seen.decoding_bytes, prepared_share=seen.prepared_share
+        )
         facts = replace(facts, stored=stored_shares(workload, database, names))
     return replace(workload, facts=facts)
 
@@ -94,7 +97,8 @@ AS image FROM photos LIMIT 64))
         blobs = is_inline = image_bytes > image_types.LONGEST_PATH
         image_bytes = image_types.BASE64_BYTES * image_bytes if is_inline else None
     exact = not blobs or (image_bytes or 0.0) * (image_rows or 0) <= EXACT_BYTES
-    compared = workload if exact else replace(workload, image_column=workload.image_key)
+    exact = exact and workload.region is None  # a key stands for its image: of each, many rows
+    compared = workload if exact else _with_keys(workload)
     shown = "0, 0"
     if reads_images(workload):
         shown = f"count({names.image}), count(DISTINCT {names.hash_of_image})"
@@ -102,7 +106,9 @@ AS image FROM photos LIMIT 64))
     rows, images, distinct = (int(value or 0) for value in counted)
     if not exact and workload.structured is None:
         images = distinct = rows
-    elif not exact:
+    elif workload.region == "crop":
+        distinct = images  # each is an image of its own
+    elif not exact and keys is not None:
         distinct = min(images, round(distinct * (image_rows or 0) / max(keys or 0, 1)))
     return Facts(
         rows=rows,
@@ -113,6 +119,11 @@ AS image FROM photos LIMIT 64))
         is_inline=is_inline,
         image_rows=None if image_rows is None else int(image_rows),
     )
+
+
+def _with_keys(workload: Workload) -> Workload:
+    """Return a workload whose images are their keys: no image is read to tell rows apart."""
+    return replace(workload, image_column=workload.image_key, reason_column=None)
 
 
 def _is_computed(workload: Workload) -> bool:
@@ -296,6 +307,8 @@ def stored_shares(
     """Return what the store holds of the images; () where nothing, or nothing is known."""
     if not workload.store.folder or workload.image_column is None or not workload.used_taps:
         return ()
+    if workload.region == "crop":  # by digests of their own
+        return ()
     store = Store(workload.store.folder, workload.store.limit_bytes)
     try:
         features, maps = _spaces(workload, {held.space for held in store.held()})
@@ -318,14 +331,12 @@ def stored_shares(
     )
 
 
-def at_hand(
-    workload: Workload, database: Database, names: Identifiers
-) -> tuple[float | None, int | None]:
-    """Return the mean bytes of some images, and the most that decoding one takes; None: unknown."""
+def at_hand(workload: Workload, database: Database, names: Identifiers) -> AtHand:
+    """Return what is known of some images."""
     column = workload.image_column or ""
     kind = (workload.images.columns or {}).get(column, "")
     if names.dialect is not DUCKDB or kind == '"NULL"':  # slices are DuckDB's
-        return None, None
+        return AtHand()
     some = (
         f"(SELECT {names.dialect.identifier(column)} AS image FROM {workload.images.text} "
         f"LIMIT {SAMPLE_IMAGES})"
@@ -359,7 +370,7 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
         )
 
     used = [tap.layer for tap in workload.used_taps if tap.cnn is None]
-    features = {layer.name: of(layer.name, workload.pool) for layer in used}
+    features = {layer.name: of(layer.name, workload.kept_pool) for layer in used}
     maps = {}
     if used and any(_is_raw_beside(one, of(used[0].name, "none")) for one in held):
         starts = [x for x in cnn.layers if any(cnn.determines(x, layer) for layer in used)]
@@ -384,7 +395,7 @@ def _is_here(workload: Workload) -> bool:
 
 def _sample(workload: Workload, names: Identifiers) -> str:
     """Return the SELECT of some images of the rows that are to be inferred."""
-    keys = replace(workload, image_column=workload.image_key)
+    keys = _with_keys(workload)
     image, key = (
         names.dialect.identifier(workload.image_column or ""),
         names.dialect.identifier(workload.image_key),

@@ -193,6 +193,13 @@ def _raw_bytes(stages: tuple[Stage, ...]) -> int:
     )
 
 
+def _pooled_bytes(workload: Workload) -> int:
+    """Return the bytes of the maps of one image that boxes are pooled from: made, and handed on."""
+    if not workload.pools_boxes:
+        return 0
+    return 2 * sum(map_bytes(tap.layer) for tap in workload.used_taps)
+
+
 def granule(workload: Workload) -> int:
     """Return what the lengths of a workload's batches are multiples of."""
     cnns = (cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR)
@@ -235,7 +242,7 @@ def _batch_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         "images": _column_bytes(workload),
         "decode": waiting * _pixel_bytes(workload),
         "activations": _activations(workload),
-        "maps": FEATURE_COPIES * _raw_bytes(stages),
+        "maps": FEATURE_COPIES * _raw_bytes(stages) + _pooled_bytes(workload),
         "features": FEATURE_COPIES * feature_bytes(workload),
     }
 
@@ -530,7 +537,7 @@ def _changes(workload: Workload, sink: Sink) -> Iterator[tuple[Workload, Sink, s
         kept = tuple(tap for tap in workload.taps if tap.column not in left_out)
         names = ", ".join(sorted(left_out))
         yield replace(workload, taps=kept), sink, f"leave out {names}"
-    if workload.pool == "none":
+    if workload.pool == "none":  # never of boxes on maps
         pooled = tuple(
             replace(tap, values=pooled_values(tap.layer.shape, "max2x2", tap.layer.grid))
             for tap in workload.taps

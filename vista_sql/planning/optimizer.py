@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from vista_sql.errors import PlanError, UnknownNameError
 from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Resources
-from vista_sql.planning import candidates, cost, memory, plans
+from vista_sql.planning import boxes, candidates, cost, memory, plans
 from vista_sql.planning.candidates import NO_HINTS, Candidate, Hints, Machine
 from vista_sql.planning.decision import Decision
 from vista_sql.planning.distribution import Distribution, distribute
@@ -74,6 +74,7 @@ def choose(workload: Workload, machine: Machine) -> Plan:
         _known(hints.plan)  # an unknown one is said before anything else
     if not workload.used_taps:
         return _nothing(workload, machine)
+    boxes.check_plan(workload, hints.plan)
     every = [
         replace(candidate, note=_note(candidate, workload, machine))
         for candidate in sorted(candidates.every(workload, machine), key=candidates.order)
@@ -129,7 +130,7 @@ def _against(candidate: Candidate, workload: Workload, hints: Hints) -> str:
     if hints.plan.value not in (None, candidate.kind):
         return hints.plan.source
     # without a join there is one placement, whatever is asked for
-    if workload.structured is not None and hints.placement.value not in (None, candidate.placement):
+    if workload.has_placements and hints.placement.value not in (None, candidate.placement):
         return hints.placement.source
     return ""
 
@@ -144,6 +145,8 @@ def _note(candidate: Candidate, workload: Workload, machine: Machine) -> str:
         return ""
     if plans.load(candidate.kind).only_by_hint:
         return "only by hint"
+    if workload.region is not None and any(isinstance(s, Sort) for s in candidate.stages):
+        return "boxes of an image come together as it is"
     if not cost.infers_each_once(workload, candidate.stages):
         sizes = cost.Sizes.of(workload)
         if sizes.distinct < sizes.images:
@@ -179,7 +182,7 @@ def _nothing(workload: Workload, machine: Machine) -> Plan:
     """Return the plan of a statement that uses no layer."""
     hints = machine.hints
     kind = hints.plan.value or "fused"
-    placement = hints.placement.value if workload.structured is not None else None
+    placement = hints.placement.value if workload.has_placements else None
     rows = hints.batch_rows.value or machine.capabilities.vector_rows
     distribution = None
     chosen = Candidate(kind, placement or "after", None, (), rows, 0, cost.Price(0.0, 0, 0))
@@ -227,6 +230,8 @@ def _placement_decision(
 ) -> Decision:
     if workload.structured is None:
         return Decision("placement", "after", "there is no join")
+    if not workload.has_placements:
+        return Decision("placement", "after", "an image without boxes is never read")
     if hints.placement.value is not None:
         without = f"; without it {free.placement}" if free.placement != chosen.placement else ""
         why = f"as given: {hints.placement.source}{without}"
@@ -239,8 +244,10 @@ def _placement_decision(
 
 
 def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ...]:
+    share, image = workload.facts.prepared_share, cost.start_name(workload)
+    copied = f"{share:.0%} of the images are prepared: these are copied, not decoded"
     if not workload.store.folder:
-        return ()
+        return (Decision("start", image, copied),) if share else ()
     used = {tap.layer.name for tap in workload.used_taps if tap.cnn is None}
     stored = sum(k.share for k in workload.facts.stored if used <= k.features)
     if chosen.base is not None:
@@ -250,7 +257,7 @@ def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ..
     told = f"the store holds all layers of {stored:.0%} of the images"
     if not workload.facts.stored:
         told = "what the store holds of these images is not known yet: it is looked up as they come"
-    return (Decision("start", "image", told),)
+    return (Decision("start", image, f"{copied}; {told}" if share else told),)
 
 
 def _materialization(
@@ -263,7 +270,7 @@ def _materialization(
     """
     own = [tap.layer for tap in workload.used_taps if tap.cnn is None]
     form_fits = any(isinstance(s, Infer) and s.form == "features" for s in chosen.stages)
-    if not workload.store.folder or not own or not form_fits:
+    if not workload.store.folder or not own or not form_fits or workload.pools_boxes:
         return (), ()
     cnn, top = workload.cnn, own[-1]
     above = [cnn.layer(name) for name in cnn.feature_layers]

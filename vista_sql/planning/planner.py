@@ -346,7 +346,7 @@ class CallPlanner:
 
     def resolved(self, call: Call) -> Call:
         """Return a call found in a text with the values of `getvariable('x')` in its arguments."""
-        return resolved(call, self.database)
+        return self.context.located(resolved(call, self.database))
 
     def feeding(self, call: Call, gate: str = "") -> CallPlanner:
         """Return the planner of what feeds a training: both stay under the call's limit."""

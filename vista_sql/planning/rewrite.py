@@ -90,7 +90,7 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     """
     marks, chosen = Marks(), plan.chosen
     workload = marked(workload, marks.of)
-    before = chosen.placement == "before" and workload.structured is not None
+    before = chosen.placement == "before" and workload.has_placements
     strategy = plan.distribution.join if plan.distribution else None
     narrow = image_rows if before else partial(joined_rows, strategy=strategy)
     # a host that hands rows to the calls brings equal images together as it does

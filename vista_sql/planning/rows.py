@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vista_sql.kernels import REASON
 from vista_sql.planning.travel import NO_WAYS, Ways
 from vista_sql.planning.workload import Relation, Workload
 from vista_sql.settings import Join
@@ -38,6 +39,16 @@ class Identifiers:
     def error(self) -> str:
         """The column with the reason why an image could not be read."""
         return f"{self.base}error"
+
+    @property
+    def box(self) -> str:
+        """The column of the narrow rows that holds the box, where rows are boxes."""
+        return f"{self.base}box"
+
+    @property
+    def boxes(self) -> str:
+        """The list of an image's rows, where rows are boxes."""
+        return f"{self.base}boxes"
 
     @property
     def rows(self) -> str:
@@ -87,13 +98,14 @@ def image_rows(
     return _by_image(text, names) if is_sorted else text
 
 
-def _sent(text: str, ways: Ways, names: Identifiers) -> str:
+def _sent(text: str, ways: Ways, names: Identifiers, *, with_boxes: bool = False) -> str:
     """Return the SELECT of rows as they travel: columns that only text can bring are text.
 
     Args:
         text: the SELECT of the rows.
         ways: how its structured columns and the key travel.
         names: of the generated columns.
+        with_boxes: whether there is a box in each row.
     """
     if "as text" not in (*ways.columns.values(), ways.key):
         return text
@@ -104,7 +116,8 @@ def _sent(text: str, ways: Ways, names: Identifiers) -> str:
     ]
     key = f"CAST({names.key} AS VARCHAR) AS {names.key}"
     shown.append(key if ways.key == "as text" else names.key)
-    return f"SELECT {', '.join([*shown, names.image])}\nFROM (\n{indent(text)}\n) AS {names.joined}"
+    shown += [names.image, names.box] if with_boxes else [names.image]
+    return f"SELECT {', '.join(shown)}\nFROM (\n{indent(text)}\n) AS {names.joined}"
 
 
 def joined_rows(
@@ -155,8 +168,12 @@ def joined_rows(
     shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
     if reads_images(workload):
         shown.append(f"{alias}.{key} AS {names.key}{_image_value(workload, names)}")
+        if workload.region is not None:
+            shown.append(f"{alias}.{workload.box_column} AS {names.box}")
     hint = join_hint(strategy, alias)
     text = f"SELECT {hint}{', '.join(shown) or f'1 AS {names.key}'}\nFROM {source}"
+    if workload.region is not None and reads_images(workload) and names.dialect is DUCKDB:
+        text = _boxes_by_image(workload, names)
     if needs.qualify:
         text = f"{_all_of(text, names.joined)}\nQUALIFY {needs.qualify}"
     if needs.sample:
@@ -165,8 +182,33 @@ def joined_rows(
         text = f"{_all_of(text, names.joined)}\nORDER BY {', '.join(needs.order)}"
     if needs.limit is not None:
         text = f"{text}\nLIMIT {needs.limit}"
-    text = _sent(text, ways, names)
+    text = _sent(text, ways, names, with_boxes=workload.region is not None)
     return _by_image(text, names) if is_sorted else text
+
+
+def _boxes_by_image(workload: Workload, names: Identifiers) -> str:
+    """Return the SELECT of the rows that are boxes: those of an image come one after the other.
+
+    An image is joined once, with the list of its boxes: it is neither sorted nor copied for each.
+    """
+    assert workload.structured is not None  # noqa: S101 - boxes are in it
+    alias, key = names.structured, names.dialect.identifier(workload.structured_key)
+    columns = used_columns(workload, names)
+    shown = [f"{alias}.*"] if columns is None else [f"{alias}.{column}" for column in columns]
+    shown += [f"{alias}.{key} AS {names.key}", f"{alias}.{workload.box_column} AS {names.box}"]
+    rows = f"SELECT {', '.join(shown)}\nFROM {filtered(workload.structured, workload, alias)}"
+    lists = (
+        f"SELECT {names.key}, list({alias}) AS {names.boxes}\n"
+        f"FROM (\n{indent(rows)}\n) AS {alias}\nGROUP BY {names.key}"
+    )
+    image_key = names.dialect.identifier(workload.image_key)
+    joined = (
+        f"SELECT unnest({names.boxes}) AS {names.joined}{_image_value(workload, names)}\n"
+        f"FROM (\n{indent(lists)}\n) AS {alias}\n"
+        f"{join(workload)} {workload.images.text} AS {names.images}\n"
+        f"  ON {alias}.{names.key} = {names.images}.{image_key}"
+    )
+    return f"SELECT {names.joined}.*, {names.image}\nFROM (\n{indent(joined)}\n)"
 
 
 def join_hint(strategy: Join | None, alias: str) -> str:
@@ -217,7 +259,14 @@ def _image_value(workload: Workload, names: Identifiers) -> str:
         return ""
     if workload.image_column is None:
         return f", {names.images} AS {names.image}"
-    return f", {names.images}.{names.dialect.identifier(workload.image_column)} AS {names.image}"
+    image = f"{names.images}.{names.dialect.identifier(workload.image_column)}"
+    if workload.reason_column is not None:  # both, as a STRUCT
+        reason = f"{names.images}.{names.dialect.identifier(workload.reason_column)}"
+        if names.dialect is DUCKDB:
+            image = f"struct_pack(image := {image}, {REASON} := {reason})"
+        else:
+            image = f"named_struct('image', {image}, '{REASON}', {reason})"
+    return f", {image} AS {names.image}"
 
 
 def _by_image(text: str, names: Identifiers) -> str:

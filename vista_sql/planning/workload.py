@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from vista_sql import kernels, roster, weights
 from vista_sql.errors import ArgumentError, UnknownNameError
-from vista_sql.kernels import Device, Dtype, Fit, Pool, Resize
-from vista_sql.planning import image_types, onnx_files
+from vista_sql.kernels import ROI_POOLS, Device, Dtype, Fit, Pool, Region, Resize
+from vista_sql.planning import image_types, onnx_files, regions
 from vista_sql.planning.engines import UNASKED, EngineChoice
 from vista_sql.roster import Cnn, Layer, Preprocessing
 from vista_sql.sql.calls import Call
@@ -87,6 +87,7 @@ class Facts:
     image_rows: int | None = None  # of the image relation
     stored: tuple[StoredShare, ...] = ()  # shares add up to 1; none where nothing is known
     decoding_bytes: int | None = None  # the most that one of some images takes, if they are here
+    prepared_share: float = 0.0  # of some images, those that are prepared and never decoded
     is_inline: bool = False  # the column is of text that holds the images themselves
 
 
@@ -116,8 +117,27 @@ class Workload:
     engine: EngineChoice = UNASKED
     resize: Resize | None = None  # None: as the weights want their images
     fit: Fit | None = None  # likewise
+    region: Region | None = None  # None: rows are images; else `structured` is of their boxes
+    box_column: str = ""  # that `structured` has beside its columns: STRUCT(x, y, width, height)
+    reason_column: str | None = None
+    """The image relation's column that says why an image is NULL, as VISTA_PREPARE has it."""
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
+
+    @property
+    def pools_boxes(self) -> bool:
+        """Whether a layer's map is pooled by the boxes on its image, one map for all of them."""
+        return self.region in ROI_POOLS
+
+    @property
+    def kept_pool(self) -> Pool:
+        """What the feature store has of an image's layers: maps where boxes are pooled."""
+        return "none" if self.pools_boxes else self.pool
+
+    @property
+    def has_placements(self) -> bool:
+        """Whether inference could also stand before the join: images alone are read there."""
+        return self.structured is not None and self.region is None
 
     @property
     def error_column(self) -> str:
@@ -131,8 +151,10 @@ class Workload:
             return self.structured.columns
         if self.images.columns is None:
             return None
-        hidden = None if self.image_column == self.image_key else self.image_column
-        return {name: kind for name, kind in self.images.columns.items() if name != hidden}
+        hidden = {None if self.image_column == self.image_key else self.image_column}
+        if not self.prefix:
+            hidden.add(self.reason_column)
+        return {name: kind for name, kind in self.images.columns.items() if name not in hidden}
 
     @property
     def added_columns(self) -> dict[str, str]:
@@ -157,7 +179,8 @@ class Workload:
 
         def place(tap: Tap) -> tuple[int, int]:
             cnn = tap.cnn or self.cnn
-            return cnns.index(tap.cnn.name if tap.cnn else ""), cnn.positions[tap.layer.name]
+            height = cnn.positions.get(tap.layer.name, -1)  # the image lies below all layers
+            return cnns.index(tap.cnn.name if tap.cnn else ""), height
 
         return tuple(sorted(taps, key=place))
 
@@ -246,17 +269,24 @@ def bind(
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
     cnn = onnx_files.with_pixels(call, cnn)
+    region, pool = regions.of(call)
     structured_key, image_key = call.get("key")
     image_key = images.column(image_key, call, "key", "images")
+    if region is not None and call.get("structured") is None:
+        structured_key = image_key  # of the boxes
     if structured is not None:
         structured_key = structured.column(structured_key, call, "key", "structured")
-    seen = Relation(images.text, images.columns if glimpsed is None else glimpsed)
-    pool, prefix = call.get("pool"), call.get("prefix")
+    columns = images.columns if glimpsed is None else glimpsed
+    is_found = structured is None and call.get("image") is None
+    seen = Relation(images.text, columns if is_found else images.columns)
+    prefix = call.get("prefix")
     image_column = _image_column(call, seen, image_key)
     types = seen.columns or {}
+    used = (image_column, image_key)
+    others = (n for n, t in (columns or {}).items() if t == "VARCHAR" and n not in used)
     workload = Workload(
         cnn=cnn,
-        taps=_taps(call, cnn, pool, prefix),
+        taps=_taps(call, cnn, pool, prefix, region),
         images=images,
         image_key=image_key,
         image_column=image_column,
@@ -273,7 +303,9 @@ def bind(
         dtype=call.get("dtype"),
         resize=call.get("resize"),
         fit=call.get("fit"),
+        reason_column=next((name for name in others if name.lower() == kernels.REASON), None),
         on_error=call.get("on_error"),
+        region=region,
         **given,
     )
     _refuse_collisions(call, workload)
@@ -292,7 +324,7 @@ def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
     return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
+def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None) -> tuple[Tap, ...]:
     """Return the layers that a call asks for, each with the column that it becomes."""
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
@@ -305,7 +337,10 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
             raise call.error("layers", f"layers {other!r} and {name!r} are the same layer")
         onnx_files.check_pool(call, owner, layer, pool)
         foreign = None if owner.name == cnn.name else owner
-        values = pooled_values(layer.shape, pool, layer.grid)
+        if region is not None and region in ROI_POOLS:
+            values = regions.pooled_values(call, region, owner, layer, pool)
+        else:
+            values = pooled_values(layer.shape, pool, layer.grid)
         taps[owner.name, layer.name] = Tap(prefix + name, layer, values, foreign)
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
@@ -315,9 +350,13 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str) -> tuple[Tap, ...]:
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
     """Return a layer's CNN and the layer: `fc6` of the call's CNN, `vgg16.fc6` of any, or `hog`.
 
+    The layer "" is the image.
+
     Raises:
         UnknownNameError: there is no such layer.
     """
+    if not name:
+        return cnn, cnn.image
     try:
         return cnn, cnn.layer(name)
     except UnknownNameError:
@@ -397,10 +436,16 @@ def _refuse_collisions(call: Call, workload: Workload) -> None:
         if name.lower() in narrow:
             raise ArgumentError(
                 f"TRANSFER adds a column {name!r}, which the "
-                f"{'structured' if workload.structured else 'image'} relation has already; "
+                f"{_narrow_words(call, workload)} has already; "
                 "give prefix => '…' for the columns that TRANSFER adds",
                 call.place("layers"),
             )
+
+
+def _narrow_words(call: Call, workload: Workload) -> str:
+    if workload.region is not None:
+        return "relation of boxes" if call.get("structured") is None else "join with the boxes"
+    return "structured relation" if workload.structured else "image relation"
 
 
 def _refuse_equal_columns(call: Call, workload: Workload) -> None:

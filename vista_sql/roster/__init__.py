@@ -195,6 +195,11 @@ class Cnn:
         """All layers of the network, bottom to top; the input itself is not one of them."""
         return _catalogue(self.name) if self.catalogue is None else self.catalogue
 
+    @property
+    def image(self) -> Layer:
+        """The image as the network is given it, before its preprocessing: values 0 to 255."""
+        return Layer("", self.input_shape, 0, 0, inputs=(), can_start=False)
+
     @cached_property
     def positions(self) -> Mapping[str, int]:
         """The layers' places in `layers` by the network's own names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,6 +17,7 @@ class Dialect:
     text_bytes: str = "strlen"  # function: the bytes of a text
     raises: str = "error"  # function that raises its argument, and never returns
     escape: str = "'"  # stands before a quote within a text
+    struct_function: str = ""  # of names and values, one after the other; "": a literal has them
 
     def identifier(self, name: str) -> str:
         """Return a name as a quoted identifier.
@@ -38,9 +40,23 @@ class Dialect:
             text = text.replace(self.escape, 2 * self.escape)
         return "'" + text.replace("'", f"{self.escape}'") + "'"
 
+    def struct(self, fields: Mapping[str, str]) -> str:
+        """Return a STRUCT of expressions, by the fields' names.
+
+        Example:
+            >>> print(DUCKDB.struct({"x": "a + 1"}), SPARK.struct({"x": "a + 1"}))
+            {'x': a + 1} named_struct('x', a + 1)
+        """
+        if not self.struct_function:
+            return f"{{{', '.join(f'{self.text(name)}: {v}' for name, v in fields.items())}}}"
+        named = ", ".join(f"{self.text(name)}, {value}" for name, value in fields.items())
+        return f"{self.struct_function}({named})"
+
 
 DUCKDB = Dialect("duckdb", '"', "hash")
 """What a host speaks unless its capabilities say otherwise."""
 
-SPARK = Dialect("spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\")
+SPARK = Dialect(
+    "spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\", "named_struct"
+)
 """Spark SQL, with the escapes of texts that it has unless told otherwise."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from vista_sql import catalog
+from vista_sql import catalog, models
 
 if TYPE_CHECKING:
     from vista_sql.train.as_onnx import Nodes
@@ -25,6 +25,9 @@ DEFAULT_TRAINER = "logistic"
 
 STRUCTURED, HOG = "structured", "hog"
 """Baselines that are feature sets: no layer; descriptors read off the images."""
+
+SELECTED = models.SELECTED
+"""The feature set of some features of all layers."""
 
 Learns: TypeAlias = Literal["classes", "numbers"]
 
@@ -40,10 +43,14 @@ class FeatureSet:
     layer: str | None  # the layer that gives the set its name, if it is one
     structured: bool
     layers: tuple[int, ...]  # indexes of layer columns, ascending
+    fraction: float | None = None  # of the layers' features, the most relevant; None: all
+    n_kept: int | None = None  # how many these are, once they are known
 
     @property
     def part(self) -> str:
         """The set's name within a model's: `avg_pool` in `healthy/avg_pool@3`."""
+        if self.fraction is not None:
+            return f"{SELECTED}_{self.fraction:g}"
         return self.layer or self.name
 
     @property
@@ -65,6 +72,7 @@ class Task:
     reg: float = 0.0
     l1_ratio: float = 0.0
     fold: int | None = None
+    ranks: bool = False  # it says which features matter, and is no model: see `Trainer.ranks`
 
 
 def _never() -> bool:
@@ -141,6 +149,7 @@ class Trainer:
     is_baseline: bool = False  # baselines => ['<name>'] fits it to the structured columns
     reads_layers: bool = True  # else it is fitted to structured columns only
     has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`
+    ranks: bool = False  # it fits tasks that rank: their array `relevance` (features,) says so
     is_linear: bool = False  # margins are x · coefᵀ + intercept, arrays of these names
     as_sql: Callable[[Arrays, Sequence[str], Mapping[str, int]], str] | None = None
     as_onnx: Callable[[Nodes, Arrays, str], str] | None = None
@@ -163,3 +172,8 @@ def load(name: str) -> Trainer:
 def baselines() -> tuple[str, ...]:
     """Return the names that `baselines => […]` takes: two feature sets, then trainers."""
     return (STRUCTURED, HOG, *(name for name in names() if load(name).is_baseline))
+
+
+def ranking() -> tuple[str, ...]:
+    """Return the names of the trainers that rank features."""
+    return tuple(name for name in names() if load(name).ranks)

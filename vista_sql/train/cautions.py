@@ -90,7 +90,9 @@ def shared(row: ModelRow, spec: TrainSpec, images: int, shown: int) -> list[str]
     ]
 
 
-def all_skipped(spec: TrainSpec, reader: RowReader, n_fed: int) -> str:
+def all_skipped(
+    spec: TrainSpec, reader: RowReader, n_fed: int, function: str = "VISTA_TRAIN"
+) -> str:
     """Return the message where no row is usable: what skips most of them, and a remedy."""
     skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])
     remedy = f"; {excluding([skip.column])} leaves it out" if skip.part == "feature" else ""
@@ -105,4 +107,4 @@ def all_skipped(spec: TrainSpec, reader: RowReader, n_fed: int) -> str:
             f", for its images cannot be read, the first: {reader.reason}; relative paths "
             f"start at {Path.cwd()}"
         )
-    return f"VISTA_TRAIN skipped all {n_fed} rows: in {n_rows} of them {skip}{remedy}"
+    return f"{function} skipped all {n_fed} rows: in {n_rows} of them {skip}{remedy}"

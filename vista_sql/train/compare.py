@@ -11,7 +11,7 @@ import numpy as np
 
 from vista_sql import models
 from vista_sql.models import ModelRow
-from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer, mistakes
+from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer, mistakes, selection
 from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
@@ -88,7 +88,7 @@ def _fit_group(
         for task in tasks
         for fold in range(folds)
     ]
-    fits = trainer.fit(train_rows, [*tasks, *of_folds], options)
+    fits = selection.fit(trainer, train_rows, [*tasks, *of_folds], options)
     of_all_rows, left_out = fits[: len(tasks)], fits[len(tasks) :]
     if not left_out:
         return list(zip(of_all_rows, _test(trainer, of_all_rows, test_rows, options), strict=True))
@@ -148,6 +148,9 @@ def _row(
         of_texts = zip(columns.texts, encoding.levels, strict=True)
         levels = {name: list(of_text.names) for name, of_text in of_texts}
     several = trainer.has_penalty and len(spec.reg) > 1
+    n_values = sum(reader.sizes[name] for name in layers)
+    if features.n_kept is not None:
+        n_values = features.n_kept
     return {
         "part": f"{features.part}:{fit.task.reg:g}" if several else features.part,
         "trainer": trainer.name,
@@ -160,9 +163,10 @@ def _row(
         "n_train": train_rows.n_rows,
         "n_test": metrics.n_rows,
         "n_skipped": sum(reader.skipped.values()),
-        "dims": (encoding.width if encoding else 0) + sum(reader.sizes[name] for name in layers),
+        "dims": (encoding.width if encoding else 0) + n_values,
         "reg": fit.task.reg if trainer.has_penalty else None,
         "l1_ratio": fit.task.l1_ratio if trainer.has_penalty else None,
+        "fraction": features.fraction,
         "iterations": fit.iterations,
         "converged": fit.converged,
         "objective": fit.objective,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vista_sql import train
 from vista_sql.errors import ModelError
-from vista_sql.train import HOG, STRUCTURED, FeatureSet, Trainer
+from vista_sql.train import HOG, SELECTED, STRUCTURED, FeatureSet, Trainer
 from vista_sql.train.columns import Columns
 from vista_sql.train.spec import TrainSpec
 
@@ -37,9 +37,11 @@ def contenders(columns: Columns, spec: TrainSpec) -> list[Contender]:
     [('structured', 'logistic'), ('structured+fc6', 'logistic'), ('structured+fc7', 'logistic')]
     >>> shown(baselines=("tree",), by_layer=False)
     [('tree', 'tree'), ('all', 'logistic')]
+    >>> shown(baselines=(), by_layer=False, select_fraction=(0.1,))
+    [('all', 'logistic'), ('structured+selected', 'logistic')]
 
     Raises:
-        ModelError: a baseline needs structured columns and there are none.
+        ModelError: a baseline needs structured columns, or a selection layers, and there are none.
     """
     structured = bool(columns.structured)
     layers = {i: name for i, name in enumerate(columns.layers) if name != spec.hog}
@@ -76,4 +78,13 @@ def contenders(columns: Columns, spec: TrainSpec) -> list[Contender]:
             models.append(Contender(FeatureSet(name, layer, structured, (i,)), default))
     elif layers:
         models.append(Contender(FeatureSet("all", None, structured, tuple(layers)), default))
+    if spec.select_fraction and not layers:
+        raise ModelError(
+            "select_fraction => … selects features of layers, and the data has none: a layer is a "
+            "column of FLOAT arrays, as TRANSFER returns them"
+        )
+    for fraction in spec.select_fraction:
+        name = f"structured+{SELECTED}" if structured else SELECTED
+        features = FeatureSet(name, None, structured, tuple(layers), fraction)
+        models.append(Contender(features, default))
     return models

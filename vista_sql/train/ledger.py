@@ -38,6 +38,14 @@ class Ledger:
             return fold_of(unit, self.folds)
         return np.asarray((unit < self.test_fraction).astype(np.int64))
 
+    def split(self, chunk: Chunk) -> list[tuple[int, Chunk]]:
+        """Return copies of the rows of each side of the split: 0 trains, 1 tests."""
+        if self.folds or not self.test_fraction:
+            return [(0, chunk.take(slice(None)))]
+        side = self.side(chunk.unit)
+        numbers = ((of, np.flatnonzero(side == of)) for of in (0, 1))
+        return [(of, chunk.take(rows)) for of, rows in numbers if len(rows)]
+
     def stratify(self) -> dict[int, float]:
         """Give rows of small classes their places, and return hash → place of those that move."""
         if not self._pieces or not (self.folds or self.test_fraction):

@@ -1,4 +1,4 @@
-"""OWL-QN: limited-memory quasi-Newton for a smooth loss plus Σ λⱼ|xⱼ| (Andrew and Gao, 2007).
+"""OWL-QN: limited-memory quasi-Newton for a smooth loss plus a norm (Andrew and Gao, 2007).
 
 Written as a generator that asks for the loss and gradient at a point and is sent them, so that
 one pass over the data can answer many optimizers at once.
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Vector: TypeAlias = npt.NDArray[np.float64]
+from vista_sql.train.penalties import Penalty, Vector
 
 MEMORY = 10  # pairs kept, as in Spark MLlib's optimizers
 ARMIJO = 1e-4  # sufficient decrease; Nocedal and Wright, Numerical Optimization, section 3.1
@@ -27,22 +25,16 @@ class Minimum:
     """Where an optimizer stopped: the point, its objective, and why."""
 
     x: Vector
+    gradient: Vector  # of the loss and the squares, without the norm
     objective: float
     iterations: int
     converged: bool
 
 
-def pseudo_gradient(x: Vector, gradient: Vector, l1: Vector) -> Vector:
-    """Return (n,) the steepest one-sided derivatives of loss + Σ l1ⱼ|xⱼ|, 0 where both point up."""
-    down, up = gradient - l1, gradient + l1
-    at_zero = np.where(up < 0, up, np.where(down > 0, down, 0.0))
-    return np.where(x > 0, up, np.where(x < 0, down, at_zero))
-
-
 def _direction(
-    pseudo: Vector, l1: Vector, pairs: deque[tuple[Vector, Vector, float]], first_step: float
+    pseudo: Vector, pairs: deque[tuple[Vector, Vector, float]], first_step: float
 ) -> Vector:
-    """Return -H·pseudo by the two-loop recursion, 0 where it would leave the descending orthant.
+    """Return -H·pseudo by the two-loop recursion.
 
     H is approximated from `pairs` of steps s, changes of gradient y and 1 / s·y, the newest last.
     """
@@ -59,18 +51,17 @@ def _direction(
         q *= first_step
     for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
         q += (alpha - rho * float(y @ q)) * s
-    q = -q
-    q[(q * pseudo >= 0) & (l1 > 0)] = 0.0
-    return q
+    return -q
 
 
 def minimize(
-    x: Vector, l1: Vector, l2: Vector, max_iterations: int, tolerance: float, noise: float
+    x: Vector, penalty: Penalty, l2: Vector, max_iterations: int, tolerance: float, noise: float
 ) -> Generator[Vector, tuple[float, Vector] | None, Minimum]:
-    """Minimize loss(x) + Σ l1ⱼ|xⱼ| + ½ Σ l2ⱼxⱼ².
+    """Minimize loss(x) + penalty(x) + ½ Σ l2ⱼxⱼ².
 
+    >>> from vista_sql.train.penalties import Absolute
     >>> target = np.array([3.0, 0.1])
-    >>> optimizer = minimize(np.zeros(2), np.full(2, 0.5), np.zeros(2), 100, 1e-9, 0.0)
+    >>> optimizer = minimize(np.zeros(2), Absolute(np.full(2, 0.5)), np.zeros(2), 100, 1e-9, 0.0)
     >>> point = next(optimizer)
     >>> try:
     ...     while True:  # the loss is ½‖x - target‖², its gradient x - target
@@ -81,7 +72,7 @@ def minimize(
 
     Args:
         x: (n,) where to start.
-        l1: (n,) weights of |x|.
+        penalty: a norm with a corner at zero.
         l2: (n,) weights of x².
         max_iterations: after so many it is not converged.
         tolerance: converged is where no entry of the pseudo-gradient exceeds it.
@@ -94,30 +85,28 @@ def minimize(
     """
 
     def penalised(point: Vector, loss: float, slope: Vector) -> tuple[float, Vector]:
-        total = loss + float(l1 @ np.abs(point)) + 0.5 * float(l2 @ (point * point))
+        total = loss + penalty.value(point) + 0.5 * float(l2 @ (point * point))
         return total, slope + l2 * point
 
     answer = yield x
     if answer is None:
-        return Minimum(x, float("inf"), 0, False)
+        return Minimum(x, np.zeros_like(x), float("inf"), 0, False)
     objective, gradient = penalised(x, *answer)
     pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
     stalled = 0
     for iteration in range(max_iterations):
-        pseudo = pseudo_gradient(x, gradient, l1)
+        pseudo = penalty.pseudo_gradient(x, gradient)
         if float(np.abs(pseudo).max(initial=0.0)) <= tolerance or stalled >= STALLED:
-            return Minimum(x, objective, iteration, True)
+            return Minimum(x, gradient, objective, iteration, True)
         norm = float(np.linalg.norm(pseudo))
-        orthant = np.where(x != 0, np.sign(x), -np.sign(pseudo))
         step, descends = 1.0, False
-        direction = _direction(pseudo, l1, pairs, 1.0 / norm)
+        direction = penalty.descending(_direction(pseudo, pairs, 1.0 / norm), pseudo)
         for _ in range(MAX_HALVINGS):
-            point = x + step * direction
             # a coordinate that would change its sign stops at zero; unpenalised ones may cross
-            point[(point * orthant < 0) & (l1 > 0)] = 0.0
+            point = penalty.stopped(x + step * direction, x, pseudo)
             answer = yield point
             if answer is None:
-                return Minimum(x, objective, iteration, False)
+                return Minimum(x, gradient, objective, iteration, False)
             new_objective, new_gradient = penalised(point, *answer)
             descent = float(pseudo @ (point - x))
             if new_objective <= objective + ARMIJO * descent + noise * abs(objective):
@@ -129,14 +118,14 @@ def minimize(
                 pairs.clear()
                 stalled += 1
                 continue
-            return Minimum(x, objective, iteration, bool(np.isfinite(objective)))
-        s, y = point - x, new_gradient - gradient
+            return Minimum(x, gradient, objective, iteration, bool(np.isfinite(objective)))
+        s, y = point - x, new_gradient - gradient + penalty.change(x, point)
         curvature = float(s @ y)
         if curvature > 1e-10 * float(s @ s):
             pairs.append((s, y, 1.0 / curvature))
         gained = objective - new_objective
         stalled = stalled + 1 if gained <= 10 * noise * abs(objective) else 0
         x, objective, gradient = point, new_objective, new_gradient
-    pseudo = pseudo_gradient(x, gradient, l1)
+    pseudo = penalty.pseudo_gradient(x, gradient)
     done = float(np.abs(pseudo).max(initial=0.0)) <= tolerance or stalled >= STALLED
-    return Minimum(x, objective, max_iterations, done)
+    return Minimum(x, gradient, objective, max_iterations, done)

@@ -147,11 +147,17 @@ class RowReader:
     reason: str | None = None  # TRANSFER's, of the first row that is skipped with one
     of_numbers: bool = False  # the label is one: each value has a code, however many there are
     keys: Keys = field(default_factory=Keys)  # of classes only
+    carried: tuple[str, ...] = ()  # columns of lists beside the features, no part of what a row is
+
+    @property
+    def _lists(self) -> tuple[str, ...]:
+        """The columns that are a chunk's layers."""
+        return (*self.columns.layers, *self.carried)
 
     @property
     def layout(self) -> Layout:
         """How wide a row is, as it is stored; known once a row has been read."""
-        sizes = tuple(self.sizes[name] for name in self.columns.layers)
+        sizes = tuple(self.sizes[name] for name in self._lists)
         n_dense = len(self.columns.numbers) * (2 if self.fills else 1)
         return Layout(n_dense + len(self.columns.texts), sizes)
 
@@ -196,7 +202,7 @@ class RowReader:
                 structured[:, k + i] = np.isnan(structured[:, i])
             need(name, fits(structured[:, i]) | (self.fills and np.isnan(structured[:, i])))
         layers: list[Array | None] = []
-        for name in self.columns.layers:
+        for name in self._lists:
             x, good, size = matrix(name, batch[name], self.sizes.get(name))
             if size is not None and self.sizes.setdefault(name, size) != size:
                 raise ModelError(
@@ -238,7 +244,7 @@ class RowReader:
             structured = structured[usable]
             layers = [x[usable] for x in layers]
         label = column(columns.label)
-        images = [hashing.hash_matrix(x) for x in layers]
+        images = [hashing.hash_matrix(x) for x in layers[: len(columns.layers)]]
         texts = [column(name) for name in columns.texts]
         content = [
             hashing.hash_column(label),

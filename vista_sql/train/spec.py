@@ -43,6 +43,7 @@ class TrainSpec:
     trainer: str = "logistic"
     missing: str = "skip"  # or 'mean'
     categorical: str | None = None  # or 'one_hot'
+    select_fraction: tuple[float, ...] = ()  # of all layers' features; a model each
     default_keys: tuple[str, ...] = (KEY,)  # which of them is the key, the fingerprint has
 
     def to_text(self) -> str:
@@ -54,7 +55,7 @@ class TrainSpec:
         """Return the spec from the fields of its JSON object.
 
         >>> spec = TrainSpec("m", "y", reg=(0.1, 0.01))
-        >>> TrainSpec.from_fields(json.loads(spec.to_text())["train"]) == spec
+        >>> TrainSpec.from_fields(asdict(spec)) == spec
         True
         """
         lists = {name: tuple(v) for name, v in fields.items() if isinstance(v, list)}
@@ -67,6 +68,7 @@ class TrainSpec:
             "trainer": "logistic",
             "missing": "skip",
             "categorical": None,
+            "select_fraction": (),
         }  # at its default it is no part: fingerprints stay
         return {
             name: value

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from vista_sql.fed_runs import DATA
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
 from vista_sql.train import Options, cautions
-from vista_sql.train.chunks import Chunk, Layout
+from vista_sql.train.chunks import Chunk
 from vista_sql.train.columns import choose
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
@@ -30,54 +30,12 @@ from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.race import Race, in_order, judge
 from vista_sql.train.rows import RowReader, columns_of, text_of
+from vista_sql.train.sides import Sides
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import TrainingRows
 
 FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """The two sides of the split; with folds all rows are on the first."""
-
-    train: TrainingRows
-    test: TrainingRows
-
-    @classmethod
-    def empty(cls, layout: Layout) -> _Sides:
-        """Return sides for rows of a layout."""
-        return cls(TrainingRows(layout), TrainingRows(layout))
-
-    def __getitem__(self, number: int) -> TrainingRows:
-        """Return side 0, that trains, or 1, that tests."""
-        return (self.train, self.test)[number]
-
-    def copy(self) -> _Sides:
-        """Return the rows so far; see `TrainingRows.copy`."""
-        return _Sides(self.train.copy(), self.test.copy())
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of both."""
-        return self.train.n_rows + self.test.n_rows
-
-    @property
-    def memory_bytes(self) -> int:
-        """Memory of both."""
-        return self.train.memory_bytes + self.test.memory_bytes
-
-    def spool(self) -> None:
-        """Move the rows out of memory, unless filling has ended."""
-        for rows in (self.train, self.test):
-            if not rows.sealed:
-                rows.spool()
-
-    def close(self) -> None:
-        """Free memory and disk."""
-        self.train.close()
-        self.test.close()
 
 
 def _mistakes(tested: Sequence[Tested], reader: RowReader) -> list[dict[str, Any]]:
@@ -101,7 +59,7 @@ class TrainingRun:
         self.memory_bytes = spec.memory_bytes or resources.machine().memory_bytes // 4
         self._lock = threading.Lock()
         self._reader: RowReader | None = None
-        self._sides: _Sides | None = None  # None: no row was usable yet
+        self._sides: Sides | None = None  # None: no row was usable yet
         self._race = Race(spec.budget_seconds, clock) if spec.budget_seconds else None
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
@@ -141,7 +99,7 @@ class TrainingRun:
                 )
             reader = self._reader
         read = reader.read(batch)
-        parts = [] if read is None else self._split(read[0])
+        parts = [] if read is None else self._ledger.split(read[0])
         with self._lock:
             if read is not None:
                 self._ledger.add(*read)
@@ -182,7 +140,7 @@ class TrainingRun:
             return False
         return True
 
-    def _fit(self, sides: _Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
+    def _fit(self, sides: Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
         """Seal the rows, and fit and test what is asked for and was not dropped.
 
         Args:
@@ -223,17 +181,9 @@ class TrainingRun:
         ]
         return fit_and_test(sides.train, sides.test, left, spec, options, reader)
 
-    def _split(self, chunk: Chunk) -> list[tuple[int, Chunk]]:
-        """Return copies of the rows of each side of the split: 0 trains, 1 tests."""
-        if self.spec.folds or not self.spec.test_fraction:
-            return [(0, chunk.take(slice(None)))]
-        tests = chunk.unit < self.spec.test_fraction
-        numbers = ((0, np.flatnonzero(~tests)), (1, np.flatnonzero(tests)))
-        return [(side, chunk.take(rows)) for side, rows in numbers if len(rows)]
-
     def _keep(self, side: int, chunk: Chunk, reader: RowReader) -> None:
         if self._sides is None:
-            self._sides = _Sides.empty(reader.layout)
+            self._sides = Sides.empty(reader.layout)
         self._sum = (self._sum + int(chunk.hash.sum(dtype=np.uint64))) % 2**64
         self._xor ^= int(np.bitwise_xor.reduce(chunk.hash))
         self._sides[side].append(chunk)
@@ -272,7 +222,7 @@ class TrainingRun:
         if sides is None:
             raise ModelError(cautions.all_skipped(spec, reader, self._n_fed))
         if not spec.split_by and not self._of_numbers:
-            self._stratify(sides)
+            sides.stratify(self._ledger)
         values = self._classes(reader)
         contenders(reader.columns, spec)  # at odds with the columns? then before all else
         fingerprint = self._fingerprint(reader)
@@ -312,21 +262,6 @@ class TrainingRun:
             return result_rows({**facts, "rows": [*in_order(rows), *in_order(losers)]})
         version = models.publish(spec.home, spec.model, facts, [model.arrays for model in tested])
         return result_rows(models.document(spec.home, spec.model, version))
-
-    def _stratify(self, sides: _Sides) -> None:
-        """Move rows of small classes so that each class has its share of either side."""
-        places = self._ledger.stratify()
-        if not places:
-            return
-        hashes = np.array(sorted(places), np.uint64)
-        for chunk in [rows.take_out(hashes) for rows in (sides.train, sides.test)]:
-            chunk.unit[:] = [places[row_hash] for row_hash in chunk.hash.tolist()]
-            if self.spec.folds:  # another fold, but all rows stay on the first side
-                sides.train.append(chunk)
-            else:
-                side = self._ledger.side(chunk.unit)
-                sides.train.append(chunk.take(np.flatnonzero(side == 0)))
-                sides.test.append(chunk.take(np.flatnonzero(side == 1)))
 
     def _warn(
         self,

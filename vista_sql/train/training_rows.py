@@ -221,6 +221,55 @@ class TrainingRows:
             return placed
         return self._encoding.expand(placed, self._tables)
 
+    def select(self, features: Sequence[Array], memory_bytes: int) -> TrainingRows:
+        """Return these rows with some of the layers' features in place of all.
+
+        Args:
+            features: per layer of the result (features,) int64: places among the values of all
+                layers here, side by side, ascending.
+            memory_bytes: spooled rows of which the result would take more stay on disk.
+        """
+        other = TrainingRows(Layout(self._stored.n_structured, tuple(map(len, features))))
+        other.layout = Layout(self.layout.n_structured, other._stored.layer_sizes)
+        other._codes, other._moments, other.dtype = self._codes, self._moments, self.dtype
+        other._encoding, other._tables, other._shifts = self._encoding, self._tables, self._shifts
+        if self._sorted is not None:
+            layers = tuple(self._columns(self._sorted.layers, places) for places in features)
+            other._sorted = replace(self._sorted, layers=layers)
+            other.n_rows = self.n_rows
+            return other
+        other._spooled = self.n_rows * other._stored.dtype.itemsize > memory_bytes
+        parts = [self._as_sorted(_no_rows(other._stored))]
+        for records in self._buckets():
+            rows = _rows_of(records, len(self._stored.layer_sizes))
+            rows = replace(
+                rows, layers=tuple(self._columns(rows.layers, places) for places in features)
+            )
+            other.n_rows += len(rows)
+            if other._spooled:
+                other._write(rows)
+            else:  # rows are in a buffer that the next but one is read into
+                parts.append(self._as_sorted(rows.take(np.argsort(rows.hash, kind="stable"))))
+        if other._spooled:
+            other.seal(self._codes)
+        else:
+            other._sorted = _joined(parts)
+        return other
+
+    def _as_sorted(self, rows: Chunk) -> Chunk:
+        """Return rows as they are stored as rows in memory are kept, once they are rescaled."""
+        structured = self._scaled(self.encoding.place(rows.structured))
+        layers = tuple(layer.astype(self.dtype, copy=False) for layer in rows.layers)
+        return replace(rows, code=self._codes[rows.code], structured=structured, layers=layers)
+
+    def _columns(self, layers: Sequence[Array], places: Array) -> Array:
+        """Return (rows, places) of the values of layers, each (rows, values), side by side."""
+        starts = np.cumsum([0, *self._stored.layer_sizes])
+        parts = [np.zeros((len(layers[0]), 0), layers[0].dtype)]
+        for layer, start, end in zip(layers, starts[:-1], starts[1:], strict=True):
+            parts.append(layer[:, places[(places >= start) & (places < end)] - start])
+        return np.concatenate(parts, axis=1)
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
         if self._spooled:

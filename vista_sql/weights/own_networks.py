@@ -22,6 +22,7 @@ from vista_sql import catalog, files, kernels, roster
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Cnn, Layer, Preprocessing, networks
 from vista_sql.roster.networks import NetworkData
+from vista_sql.weights import kept_networks
 from vista_sql.weights.checksums import digests
 
 FORMAT = 2
@@ -81,7 +82,7 @@ def of_file(path: str, stamp: tuple[int, ...], as_data: bool) -> OwnNetwork:
     if layer is not None:
         return _read_with_its_code(reader(), path, layer)
     kept = files.user_cache() / FOLDER / f"{digests(path).sha256}.txt"
-    found = _kept(kept, path)
+    found = _said_by(path) or _kept(kept, path)
     if found is None or (as_data and found.data and not found.is_checked and reader().can_check()):
         found = reader().read_anywhere(path, as_data)
         with suppress(OSError):
@@ -104,7 +105,7 @@ def facts(path: str, stamp: tuple[int, ...]) -> Cnn:
     channels = own.input_shape[-1]
     outermost = [x.name for x in own.layers if x.parameters and not {"/", "#"} & set(x.name)]
     offered = tuple(outermost[-OFFERED_LAYERS:]) or (own.layers[-1].name,)
-    return Cnn(
+    cnn = Cnn(
         name=path,
         title=Path(path).stem,
         paper="",
@@ -125,6 +126,8 @@ def facts(path: str, stamp: tuple[int, ...]) -> Cnn:
         revision=own.revision,
         only_tensorflow=own.only_tensorflow,
     )
+    said = kept_networks.read(path)
+    return cnn if said is None else replace(cnn, **kept_networks.facts(said))
 
 
 def foreign(config: object, within: tuple[str, ...] = ()) -> str | None:
@@ -189,6 +192,15 @@ def _read_with_its_code(reader: Any, path: str, layer: str) -> OwnNetwork:
         ) from error
     reason = f"layer {layer!r}, which has code of its own"
     return replace(found, data=None, only_tensorflow=reason)
+
+
+def _said_by(path: str) -> OwnNetwork | None:
+    """Return what a file that VISTA_FINETUNE kept says of itself; None: it is no such file."""
+    known = kept_networks.read(path)
+    try:
+        return None if known is None else parsed(known["network"], path)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _kept(path: Path, name: str) -> OwnNetwork | None:

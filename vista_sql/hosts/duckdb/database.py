@@ -11,6 +11,7 @@ import duckdb
 
 from vista_sql import catalog, kernels
 from vista_sql.errors import QueryError
+from vista_sql.kernels import AtHand
 from vista_sql.sql.quoting import text_literal
 
 
@@ -81,13 +82,13 @@ class Seen:
         """Return the values of a query's one column."""
         return [text for (text,) in self._con.execute(query).fetchall()]
 
-    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
-        """Return the mean bytes of some images, and the most bytes that decoding one takes."""
+    def images_at_hand(self, query: str, schemes: str) -> AtHand:
+        """Return what is known of some images."""
         try:
             rows = self._con.execute(query).fetchall()
         except duckdb.Error as error:
             raise QueryError(str(error).splitlines()[0]) from error
-        found: tuple[float | None, int | None] = _at_hand().sizes(rows, schemes)
+        found: AtHand = _at_hand().at_hand(rows, schemes)
         return found
 
     def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:

@@ -1,18 +1,23 @@
 """What the worker asks a shell: the columns of a relation, answered while the shell binds.
 
 The worker cannot see the shell's database. The text that a call stands for may hold one more call,
-of the same planner: DuckDB evaluates its arguments first, and one of them is the answer.
+of the same planner: DuckDB evaluates its arguments first, and one of them is the answer. Planning
+asks for the same relations in the same order each time: answers are told apart by their order.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from vista_sql.hosts.binding import Look
 from vista_sql.sql.calls import Call
 from vista_sql.sql.quoting import identifier, text_literal
+
+Known: TypeAlias = Sequence[Mapping[str, str] | None]
+"""The columns (name → type) of the relations that were asked for, in their order."""
 
 ANSWERED = "answered"
 """Stands for a function's name where an answer comes back."""
@@ -31,30 +36,43 @@ def ask(relation: str) -> Mapping[str, str] | None:
     raise Unanswered(relation)
 
 
-def question(call: Call, variables: Mapping[str, Any], relation: str) -> str:
+def question(call: Call, variables: Mapping[str, Any], relation: str, known: Known = ()) -> str:
     """Return the SELECT that asks for a relation's columns and then plans a call.
+
+    Args:
+        call: as the macro has it.
+        variables: of the user's connection.
+        relation: what is asked about.
+        known: what was answered before.
 
     Example:
         >>> print(question(Call("transfer", {}, {}), {}, "t"))  # doctest: +ELLIPSIS
         FROM query(vista_plan('answered', '[...]', json_serialize_plan('SELECT * FROM t')))
     """
-    asked = text_literal(json.dumps([call.function, dict(call.values), dict(variables)]))
+    words = [call.function, dict(call.values), dict(variables), list(known)]
+    asked = text_literal(json.dumps(words))
     described = text_literal(f"SELECT * FROM {relation}")
     return f"FROM query(vista_plan('{ANSWERED}', {asked}, json_serialize_plan({described})))"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A call that was asked about, with the columns of the relation; None: they cannot be seen."""
+    """A call that was asked about, with the columns of each relation; None: they are not seen."""
 
     call: Call
     variables: Mapping[str, Any]
-    columns: Mapping[str, str] | None
+    known: Known
 
-    def look(self, relation: str) -> Mapping[str, str] | None:
-        """Return the columns of the one relation that was asked for."""
-        del relation
-        return self.columns
+    def looking(self) -> Look:
+        """Return what answers in the order of the questions, and then raises Unanswered."""
+        answers = iter(self.known)
+
+        def look(relation: str) -> Mapping[str, str] | None:
+            for columns in answers:
+                return columns
+            return ask(relation)
+
+        return look
 
 
 def answer(asked: str, plan: str) -> Answer:
@@ -64,12 +82,12 @@ def answer(asked: str, plan: str) -> Answer:
         asked: its second argument.
         plan: DuckDB's own account of the SELECT, as JSON; of an error where it does not bind.
     """
-    function, values, variables = json.loads(asked)
+    function, values, variables, known = json.loads(asked)
     plans = json.loads(plan).get("plans") or [{}]
     columns = {
         shown["alias"]: kind(shown["return_type"]) for shown in plans[0].get("expressions", ())
     }
-    return Answer(Call(function, values, {}), variables, columns or None)
+    return Answer(Call(function, values, {}), variables, (*known, columns or None))
 
 
 def kind(shown: Mapping[str, Any]) -> str:

@@ -84,13 +84,13 @@ class Shell:
         for name, given, more in zip(*(c.to_pylist() for c in request.columns), strict=True):
             if name == asking.ANSWERED:
                 answer = asking.answer(given, more)
-                yield self._planned(request, answer.call, answer.variables, answer.look)
-                continue
-            call = macros.call_of(name, given)
+            else:
+                answer = asking.Answer(macros.call_of(name, given), more, ())
+            call, variables = answer.call, answer.variables
             try:
-                yield self._planned(request, call, more, asking.ask)
+                yield self._planned(request, call, variables, answer.looking())
             except asking.Unanswered as unanswered:
-                yield asking.question(call, more, unanswered.relation)
+                yield asking.question(call, variables, unanswered.relation, answer.known)
 
     def _planned(
         self, request: Request, call: Call, variables: Mapping[str, Any], look: Look

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from vista_sql.errors import QueryError
 from vista_sql.hosts.spark.types import duckdb_type
+from vista_sql.kernels import AtHand
 
 Answer = TypeVar("Answer")
 
@@ -48,9 +49,9 @@ class SparkDatabase:
         """Return the values of a query's one column."""
         return [row[0] for row in asked(lambda: self._sql(query).collect())]
 
-    def images_at_hand(self, query: str, schemes: str) -> tuple[float | None, int | None]:
+    def images_at_hand(self, query: str, schemes: str) -> AtHand:
         """Return nothing: images are the executors' to read."""
-        return None, None
+        return AtHand()
 
     def image_digests(self, query: str, schemes: str) -> Sequence[bytes]:
         """Return nothing: images are the executors' to read."""

@@ -220,7 +220,8 @@ def _partitioned(
 ) -> DataFrame:
     """Return the narrow rows in the plan's partitions; equal images side by side, where it says."""
     n = distribution.partitions
-    if any(isinstance(stage, Sort) for stage in transfer.plan.chosen.stages):
+    is_sorted = any(isinstance(stage, Sort) for stage in transfer.plan.chosen.stages)
+    if is_sorted or transfer.workload.region is not None:
         digest = functions.xxhash64(functions.col(image))
         rows = rows.repartition(digest) if n is None else rows.repartition(n, digest)
         return rows.sortWithinPartitions(digest)

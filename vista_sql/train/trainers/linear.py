@@ -68,6 +68,7 @@ class _Unit:
     def of(self, arrays: Arrays) -> Arrays:
         """Return a model in the label's own unit, from one of the label as it was rescaled."""
         return {
+            **arrays,
             "coef": arrays["coef"] * self.scale,
             "intercept": arrays["intercept"] * self.scale + self.mean,
         }
@@ -106,6 +107,7 @@ TRAINER = Trainer(
     meaning="linear regression of a number with elastic net, full gradients over a stream",
     learns="numbers",
     has_penalty=True,
+    ranks=True,
     is_linear=True,
     as_sql=as_sql,
     as_onnx=elastic_net.margins_as_onnx,

@@ -95,6 +95,7 @@ TRAINER = Trainer(
     margins=elastic_net.margins,
     meaning="logistic regression with elastic net, full gradients over a stream",
     has_penalty=True,
+    ranks=True,
     is_linear=True,
     as_sql=as_sql,
     as_onnx=elastic_net.margins_as_onnx,

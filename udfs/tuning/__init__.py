@@ -1,0 +1,1 @@
+"""Fine-tuning: rows with maps of frozen layers → a network and a head, tuned together."""

@@ -1,0 +1,102 @@
+"""VISTA_PREPARE: images decoded and resized once, for later statements."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from vista_sql.functions import _own_transfer, transfer
+from vista_sql.planning.onnx_files import PIXELS
+from vista_sql.roster import DESCRIPTOR
+from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
+from vista_sql.sql.kinds import KeyNames, OneOf, wrong
+from vista_sql.sql.quoting import identifier, text_literal
+
+FORMATS = ("raw", "png", "jpeg")
+
+MOST_SIDE = 4096
+"""Pixels: DuckDB holds thousands of rows at once."""
+
+OF_A_NETWORK = ("weights", "seed", *PIXELS)
+"""Arguments that say how a network wants its images; without one they mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Height and width in pixels, or one number for both, read as a tuple of two ints."""
+
+    words: str = f"a whole number of pixels in [1, {MOST_SIDE}], or a list of height and width"
+
+    def read(self, name: str, value: object) -> tuple[int, int]:
+        """Return height and width."""
+        sides = value if isinstance(value, list | tuple) else [value, value]
+        match sides:
+            case [int(height), int(width)] if not any(isinstance(side, bool) for side in sides):
+                if 1 <= height <= MOST_SIDE and 1 <= width <= MOST_SIDE:
+                    return height, width
+        raise wrong(name, self.words, value)
+
+
+def expand(call: Call, planner: Planner) -> str:
+    """Return a SELECT that decodes the images when it runs."""
+    size = call.get("size")
+    if (size is None) == (call.get("cnn") is None):
+        raise call.error(
+            "size",
+            "VISTA_PREPARE needs either cnn => …, whose size and preprocessing images come to, or "
+            "size => …, height and width in pixels",
+        )
+    values = {n: v for n, v in _own_transfer.passed_on(call).items() if n != "format"}
+    if size is not None:
+        for name in OF_A_NETWORK:
+            if name in values:
+                raise call.error(name, f"{name} is of a network: give cnn => … in place of size")
+        values["cnn"] = DESCRIPTOR  # it stands for none, and has no weights
+    values["prefix"] = planner.fresh_name("")  # no column of the images' collides with TRANSFER's
+    skips = call.get("on_error") == "skip"
+    reading = planner.reading(Call("transfer", values, call.places))
+    for name in ("image", "error"):
+        if reading.key.lower() == name:
+            raise call.error(
+                "key",
+                f"the key is called {reading.key!r}, as a column that VISTA_PREPARE adds: give it "
+                f"another name in images => 'SELECT {reading.key} AS id, …'",
+            )
+    spec = replace(reading.spec, store="", threads=planner.setting("threads", call).value)
+    how = json.dumps({"format": call.get("format"), "size": size})
+    rows, found = (identifier(planner.fresh_name(role)) for role in ("rows", "found"))
+    image = rows if reading.image is None else f"{rows}.{identifier(reading.image)}"
+    key = f"{rows}.{identifier(reading.key)}"
+    kernel = (
+        f"vista_prepared({text_literal(spec.to_text())}, {text_literal(how)}, {image}, "
+        f"CAST({key} AS VARCHAR))"
+    )
+    where = f'\nWHERE {found}."error" IS NULL' if skips else ""
+    return (
+        f'SELECT {identifier(reading.key)}, {found}.image AS image, {found}."error" AS "error"\n'
+        f"FROM (SELECT {key} AS {identifier(reading.key)}, {kernel} AS {found} "
+        f"FROM {reading.relation} AS {rows}){where}"
+    )
+
+
+TRANSFER = transfer.FUNCTION.argument
+
+FUNCTION = TableFunction(
+    name="vista_prepare",
+    arguments=(
+        replace(TRANSFER("cnn"), required=False),
+        replace(TRANSFER("images"), default=None, required=True),
+        Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
+        Argument(
+            "format",
+            "'raw': pixels, which TRANSFER never decodes again; or ordinary images",
+            OneOf(FORMATS),
+            "raw",
+        ),
+        Argument("size", "in place of cnn: height and width", Sides()),
+        *map(TRANSFER, ("image", "resize", "fit", "weights", "seed", "on_error")),
+        *map(TRANSFER, PIXELS),
+    ),
+    expand=expand,
+    meaning="images decoded and resized once, for later statements: the key, image, error",
+)
