@@ -183,7 +183,9 @@ def test_a_row_without_a_box_on_its_image_says_why(db, region):
 
 
 def test_what_looks_at_whole_images_takes_no_boxes(db):
-    db.con.execute("CREATE TABLE prepared AS FROM VISTA_PREPARE(cnn => 'lenet5')")
+    db.con.execute(
+        "CREATE TABLE prepared AS FROM VISTA_PREPARE(cnn => 'lenet5', images => 'images')"
+    )
     own = "cnn => 'lenet5', layers => ['c3'], boxes => 'boxes'"
     for call in (f"VISTA_DUPLICATES({own})", f"TRANSFER({own}, images => 'prepared')"):
         with pytest.raises((VistaError, duckdb.Error), match="boxes"):
