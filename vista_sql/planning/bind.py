@@ -37,6 +37,10 @@ class Nested(Protocol):
     def database(self) -> Naming:
         """What is asked."""
 
+    @property
+    def seen(self) -> Naming:
+        """The same with what the relations that were read stand upon."""
+
     def subquery(self, text: str, call: Call, argument: str) -> Relation:
         """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
 
@@ -132,7 +136,7 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
         relation = nested.subquery(call.get(argument), call, argument)
         is_folder = folders.is_folder(call.get(argument))
         described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
-        return replace(relation, columns=columns_of(described, nested.database))
+        return replace(relation, columns=columns_of(described, nested.seen))
     except QueryError as error:
         error = _about_images(error, call, argument, nested.database) or error
         raise error.at(call.place(argument)) from error.__cause__

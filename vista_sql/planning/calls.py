@@ -150,13 +150,14 @@ class Calls:
                 case _:
                     assert_never(stage)
         self.check = self._check(len(self.results))
-        first = self.results[0].column if self.results else None
+        self.error = self._error()
+
+    def _error(self) -> str:
+        """Return why an image could not be read, as an expression."""
         # where the statement is not known, the calls may turn out unused: the check stands alone
-        self.error = (
-            self.check
-            if first is None or workload.needs.columns is None
-            else self._field(first, "error").sql
-        )
+        if not self.results or self.workload.needs.columns is None:
+            return self.check
+        return self._field(self.results[0].column, "error").sql
 
     def _of(self, cnn: str) -> InferSpec:
         """Return the common spec for a CNN, "" for the call's own."""
