@@ -2,12 +2,12 @@
 --
 -- Question  How many of the other images of each digit does it know, and how sure is it?
 -- Tables    digits, digit_images, and model 'custom' as custom_classifier keeps it
--- Columns   digit, n, right (images that it knows), share, probability (mean, of what it says)
+-- Columns   digit, n, known (images of which it says what they are), share, probability (mean, of what it says)
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('custom_classifier') }}
 
-SELECT digit, count(*) AS n, count(*) FILTER (predicted_label = digit) AS right,
+SELECT digit, count(*) AS n, count(*) FILTER (predicted_label = digit) AS known,
        count(*) FILTER (predicted_label = digit) / count(*) AS share, avg(probability) AS probability
 FROM VISTA_PREDICT(
     model => 'custom',
