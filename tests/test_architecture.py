@@ -88,7 +88,7 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "sklearn": ("", "train datasets"),
     "sqlglot": ("sql", ""),
     "tensorflow": ("", "roster weights udfs"),
-    "threadpoolctl": ("", "train"),  # comes with scikit-learn
+    "threadpoolctl": ("", "nearest"),  # comes with scikit-learn
     "torch": ("", "result"),  # who wants tensors of PyTorch has it
     "yaml": ("", "query_files"),
 }

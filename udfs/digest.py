@@ -13,7 +13,7 @@ import pyarrow as pa
 from vista_sql.kernels import MOST_DECODING_BYTES, Kernel
 
 from .images import headers
-from .images.decoding import decode
+from .images.decoding import decode_picture
 from .passes.arrow import Column, spec_of
 from .passes.inputs import Inputs, read_inputs
 from .passes.reader import Reader
@@ -71,7 +71,7 @@ def _digests(inputs: Inputs, part: Sequence[int], most_bytes: int) -> npt.NDArra
                     found[i, :2] = _halves(data)
                     height, width = headers.header(memoryview(data).cast("B")).upright
                     pixels = np.empty((height, width, 3), np.uint8)
-                    if pixels.size and decode(data, "rgb", pixels, most_bytes) is None:
+                    if pixels.size and decode_picture(data, "rgb", pixels, most_bytes) is None:
                         found[i, 2:] = _halves(pixels.data, str(pixels.shape).encode())
                 reader.let_go(number)
     return found

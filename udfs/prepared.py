@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from vista_sql.errors import ArgumentError
 from vista_sql.kernels import Kernel
 from vista_sql.roster import Framing
 
@@ -28,6 +30,9 @@ PART_IMAGES = 8  # decoded by a thread, one after the other
 
 JPEG_QUALITY = 95
 
+MOST_BYTES = 1 << 32
+"""Of the raw images that one call returns: DuckDB asks for 2,048, and copies what it gets."""
+
 ARROW_TYPE = pa.struct([("image", pa.large_binary()), ("error", pa.string())])
 
 
@@ -38,9 +43,9 @@ def prepare(
 
     Args:
         runtime: shared by the process's kernels.
-        spec: an InferSpec as text, the same in every row: whose preprocessing, and how to read.
-        how: JSON, the same in every row: `format`, 'raw', 'png' or 'jpeg'; and `size`, height and
-            width of images for no network in particular, or null.
+        spec: an InferSpec as text, the same in every row; only how images are read matters.
+        how: JSON, the same in every row: `format`, 'raw', 'png' or 'jpeg'; the `order` of the
+            network's channels, its input's `shape`, and the fields of its `framing`.
         image: BLOBs, or paths and URIs; NULL: no image.
         key: text that names the rows in errors; may be NULL.
 
@@ -50,14 +55,15 @@ def prepare(
 
     Raises:
         UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
-        ArgumentError: an image is a prepared one, of another preprocessing.
+        ArgumentError: an image is a prepared one, of another preprocessing; or the images of the
+            call are more than MOST_BYTES.
     """
     order = spec_of(spec)
     if order is None:
         return pa.array([], ARROW_TYPE)
     wish = json.loads(one_array(how)[0].as_py())
     inputs = read_inputs(runtime, order, image, key)
-    inputs = replace(inputs, wanted=_wanted(inputs, wish["size"]))
+    inputs = replace(inputs, wanted=_wanted(wish))
     images, reasons = inputs.images, Reasons(inputs)
     work = _Work(inputs, wish["format"])
     starts = range(0, len(images), PART_IMAGES)
@@ -78,15 +84,10 @@ def prepare(
     )
 
 
-def _wanted(inputs: Inputs, size: Sequence[int] | None) -> Wanted:
-    """Return what images are brought to: what the spec's network takes, or a size in RGB."""
-    if size is None:
-        return inputs.wanted.prepared
-    spec, usual = inputs.spec, Framing()
-    fit = spec.fit or usual.fit
-    border = (0, 0, 0) if fit == "pad" else ()
-    framing = Framing(spec.resize or usual.resize, fit, border=border)
-    return Wanted("rgb", framing, (size[0], size[1], 3))
+def _wanted(how: Mapping[str, Any]) -> Wanted:
+    framing = Framing(**how["framing"] | {"border": tuple(how["framing"]["border"])})
+    height, width, channels = how["shape"]
+    return Wanted(how["order"], framing, (height, width, channels)).prepared
 
 
 class _Work:
@@ -98,6 +99,13 @@ class _Work:
         n_images, height, width, channels = len(inputs.images), *inputs.wanted.shape
         self._item_bytes = prepared.HEAD_BYTES + height * width * channels
         n_kept = n_images if form == "raw" else 0
+        if n_kept * self._item_bytes > MOST_BYTES:
+            size, most = n_images * self._item_bytes, MOST_BYTES // self._item_bytes
+            raise ArgumentError(
+                f"{n_images:,} raw images of {height} × {width} pixels take {size / 1e9:.0f} GB, "
+                f"and DuckDB asks for so many at once: take at most {most:,} images in a "
+                "statement, a smaller size, or format => 'jpeg'"
+            )
         self._raw = np.zeros((n_kept, self._item_bytes), np.uint8)
         self._encoded: list[bytes | None] = [None] * n_images
 

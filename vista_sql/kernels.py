@@ -110,6 +110,15 @@ class AtHand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Lending:
+    """A layer whose raw maps a call lends to later calls upon the same rows."""
+
+    layer: str  # the network's own name
+    computation: str  # a digest: equal ones compute equal values
+    takers: int  # how many calls take them
+
+
+@dataclass(frozen=True, slots=True)
 class InferSpec:
     """One pass over a part of a CNN: from the image (or a layer's raw map) to some layers.
 
@@ -120,6 +129,9 @@ class InferSpec:
     are, the others are. What is inferred is kept before the call returns. `base` is a layer whose
     stored raw map an image starts from where there is one, and `materialize` are layers whose raw
     maps are kept beside the features of every image that is inferred.
+
+    Calls upon the same rows, of CNNs that begin alike, infer what they have in common once: the
+    first one lends raw maps, and a later one takes those of its `base`.
     """
 
     cnn: str  # a roster name, or the path of a file that holds a network
@@ -145,6 +157,10 @@ class InferSpec:
     image_name: str = ""  # … and the only column that may be the image, if only one may
     pixels_kept_for: int = 0  # later calls upon these rows, of other CNNs, that need these pixels
     pixels_taken: bool = False  # an earlier call keeps the pixels for this one
+    lends: tuple[Lending, ...] = ()  # bottom to top, each from the one below it
+    borrows: str = (
+        ""  # the computation of the base, whose maps an earlier call lends; "": none does
+    )
     store: str = ""  # the feature store's folder; "": not a byte is read or written
     store_bytes: int = 0  # most bytes of it; 0: the store's own choice
     store_required: bool = False  # a store that cannot be used is an error
@@ -168,7 +184,8 @@ class InferSpec:
         """Return the spec that `to_text` wrote."""
         changed = json.loads(text)
         lists = {n: tuple(changed.get(n, ())) for n in ("layers", "materialize", "mean", "scale")}
-        return InferSpec(**changed | lists)
+        lends = tuple(Lending(**one) for one in changed.get("lends", ()))
+        return InferSpec(**changed | lists | {"lends": lends})
 
 
 Topic = Literal[

@@ -7,6 +7,7 @@
 --           loss, f1_score, is_kept
 -- Keeps     network and model 'custom', a version a run
 -- Takes     some 15 seconds on two cores
+-- Shows     that 250 images are enough: custom_predictions says what became of the other 646
 
 {{ config(materialized='table') }}
 

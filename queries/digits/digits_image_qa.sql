@@ -1,7 +1,7 @@
 -- digits_image_qa: the images that something is wrong with. Nothing is inferred.
 --
 -- Question  Which images cannot be read, which are there twice, and which are of another mode than
---           most (a gray one among colours, 16 bits among 8, CMYK)?
+--           most (a gray one among colours, gray of 16 bits among 8, CMYK)?
 -- Tables    digit_images (id, path), and the files themselves: those that var image_files means
 -- Columns   id, path, problem ('unreadable', 'duplicate', 'odd mode'), detail (the reason, the id
 --           of the first of them, or format and mode)

@@ -7,13 +7,17 @@
 {{ config(materialized='table') }}
 
 SELECT
-    one.id,
+    near.id,
     one.digit,
-    other.id AS neighbour,
+    near.neighbor_id AS neighbour,
     other.digit AS neighbour_digit,
-    array_cosine_similarity(one.fc6, other.fc6) AS similarity
-FROM {{ ref('digits_features') }} AS one
-JOIN {{ ref('digits_features') }} AS other ON one.id <> other.id
-WHERE one.id < 5 AND one.fc6 IS NOT NULL AND other.fc6 IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY one.id ORDER BY similarity DESC, other.id) <= 3
-ORDER BY one.id, similarity DESC
+    1 - near.distance AS similarity
+FROM VISTA_NEIGHBORS(
+    data => '{{ ref('digits_features') }}',
+    layer => 'fc6',
+    k => 3
+) AS near
+JOIN digits AS one ON one.id = near.id
+JOIN digits AS other ON other.id = near.neighbor_id
+WHERE near.id < 5
+ORDER BY near.id, near.rank

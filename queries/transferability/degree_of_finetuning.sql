@@ -8,6 +8,7 @@
 --           training did not see), gain (f1_score over the regression's), is_kept
 -- Keeps     network and model 'degree': `vista report degree` plots its runs and epochs
 -- Takes     a minute on two cores: 12 trainings of a LeNet-5
+-- Shows     4 points of F1 between layers that learn and layers that do not; fast for both is too fast
 
 {{ config(materialized='table') }}
 

@@ -8,7 +8,8 @@
 -- Columns   treatment, n (layers that come from a network), f1_score (on images that training did not
 --           see, mean over the seeds), f1_score_std, runs, bar
 -- Keeps     models 'anb', 'anb_plus', 'bnb', 'bnb_plus': `vista report anb` plots its runs and epochs
--- Takes     two to four minutes on two cores: 24 trainings of a LeNet-5
+-- Takes     one to two minutes on two cores: 24 trainings of a LeNet-5
+-- Shows     0.98 to 0.99 whatever n: the tasks are alike, and A's layers do as well as B's own
 
 {{ config(materialized='table') }}
 -- depends_on: {{ ref('base_b') }}

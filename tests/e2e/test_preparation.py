@@ -151,6 +151,24 @@ def test_unreadable_images_keep_their_rows_or_do_not(session):
     assert ("1", "cannot open no.png: no such file") in told
 
 
+def test_a_network_needs_no_weights_to_prepare_for(session):
+    _, png = cv2.imencode(".png", np.arange(300).astype(np.uint8).reshape(10, 10, 3))
+    images = f"(SELECT 1 AS id, from_hex(''{bytes(png).hex()}'') AS image)"
+    made = {}
+    for cnn in ("vgg16", "mobilenetv2"):  # neither has weights here
+        call = f"VISTA_PREPARE(cnn => '{cnn}', images => '{images}')"
+        ((_, made[cnn], error),) = session.query(f"FROM {call}").fetchall()
+        assert error is None
+    assert made["vgg16"] == made["mobilenetv2"], "BGR and RGB, 224 × 224, framed alike"
+
+
+def test_more_than_memory_holds_is_refused(session):
+    many = "(SELECT i AS id, CAST(i::VARCHAR AS BLOB) AS image FROM range(100) AS r(i))"
+    statement = f"SELECT count(image) FROM VISTA_PREPARE(size => 4096, images => '{many}')"
+    with pytest.raises(ArgumentError, match=r"100 raw images of 4096 × 4096 pixels take 5 GB"):
+        session.query(statement).fetchall()
+
+
 ODD = {
     "black": (np.zeros((90, 120, 3)), "is_dark is_blurry is_low_information is_gray"),
     "white": (np.full((90, 120, 3), 255), "is_light is_blurry is_low_information is_gray"),

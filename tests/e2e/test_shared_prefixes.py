@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import onnx
 import onnx_nets
@@ -101,3 +102,52 @@ def test_files_of_one_name_do_not_share_what_they_compute_otherwise(run, tmp_pat
     second = run(call(path, "logits", **pixels))
     assert run.images_inferred == N
     assert [row[1] for row in second] != [row[2] for row in first]
+
+
+# ── one statement ───────────────────────────────────────────────────────────────────────────────
+
+
+def comparison(files, **arguments):
+    """Return a VISTA_COMPARE of files over rows with labels, which needs no images of a kind."""
+    shown = "".join(f", {name} => {value}" for name, value in arguments.items())
+    return (
+        "SELECT feature_set, f1_score, log_loss FROM VISTA_COMPARE("
+        f"cnn => {list(files)}, images => 'images', label => 'odd', max_iterations => 3, "
+        f"structured => '(SELECT id, id % 2 AS odd FROM images)'{shown})"
+    )
+
+
+def test_files_are_compared_and_what_they_have_in_common_is_inferred_once(
+    nets, run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
+    rates = replace(DEFAULTS, maps_bytes_per_second=1e12)  # or they pay in larger networks alone
+    calibration.save(tmp_path / "rates.json", rates)
+    run.db.con.execute("SET VARIABLE vista_store = false")
+    layers = ["plain.middle_norm", "plain.top", "tuned.late", "our_top"]
+    found = {name: rest for name, *rest in run(comparison(nets.values(), layers=layers))}
+    assert {*found} == {*layers[:3], "renamed.our_top"}
+    assert (run.images_inferred, run.images_resumed, run.decoded) == (3 * N, 2 * N, N)
+    assert found["renamed.our_top"] == found["plain.top"]
+    run.db.con.execute("SET VARIABLE vista_plan = 'lazy'")
+    apart = {name: rest for name, *rest in run(comparison(nets.values(), layers=layers))}
+    assert (apart, run.images_inferred, run.images_resumed) == (found, 4 * N, 0)
+    run.db.con.execute("RESET VARIABLE vista_plan")
+    text = run.db.explain(comparison(nets.values(), layers=layers))
+    assert "start of tuned: block (it begins as plain, which has computed that by then" in text
+    assert "start of renamed: our_top (" in text
+    assert "share raw maps of block, top" in text
+
+
+def test_names_of_files_that_cannot_be(nets, run, tmp_path):
+    other = tmp_path / "plain.keras"
+    shutil.copy(nets["plain"], other)
+    for files, layers, message in (
+        ([nets["plain"], str(other)], ["top"], "are both called 'plain' here"),
+        ([nets["plain"], nets["plain"]], ["top"], "plain.keras' twice"),
+        ([nets["plain"], "lenet5"], ["plain.fc6"], "unknown layer 'fc6' in cnn 'plain'"),
+        ([nets["plain"], "lenet5"], ["plan.top"], "did you mean"),
+        ([nets["plain"], str(tmp_path / "no.keras")], ["top"], "there is no file"),
+    ):
+        with pytest.raises(Exception, match=message):
+            run(comparison(files, layers=layers))

@@ -1,7 +1,8 @@
 """Method 'occlusion': how far a score falls with each patch of the image grayed.
 
 Zeiler & Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2. A
-patch is filled with the mean that the preprocessing subtracts, rounded to a pixel's value.
+patch is filled with the mean that the preprocessing subtracts, rounded to a pixel's value. What a
+patch cannot reach is not computed again: `network/windows`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from vista_sql.train.chunks import Floats
 
 from ..images.opencv import Pixels
 from ..network.networks import Network
+from ..network.windows.again import Again
 from ..passes.counts import Amounts
 from ..passes.decoder import Decoder
 from ..passes.inputs import Inputs
 from ..passes.reader import Reader
 from ..passes.reasons import Reasons
-from .patches import Patches, grayed
+from .patches import Patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,29 @@ class SeenPixels:
             weights @ features.astype(np.float64).T
             for features in self._occluded(self.pixels[image])
         ]
-        shape = len(weights), self.patches.rows, self.patches.columns
+        shape = len(weights), *map(len, self.patches.corners)
         falls = whole[:, None] - np.concatenate(scores, axis=1)
         return np.asarray(falls.reshape(shape), np.float32)
 
     def _occluded(self, pixels: Pixels) -> Iterator[np.ndarray]:
         """Yield float32 (patches, values), the layer's features with patches grayed, in order."""
-        corners, step = self.patches.corners(), self.network.batch_rows
-        for start in range(0, len(corners), step):
-            copies = grayed(pixels, corners[start : start + step], self.patches.patch, self._gray)
-            yield _infer(self.inputs, self.network, copies)
+        runtime, spec = self.inputs.runtime, self.inputs.spec
+        output = spec.layers[0], spec.pool
+        again = Again(self.network, output, self.patches.patch, self.patches.corners)
+        found = again.features(pixels, self._gray)
+        while True:
+            runtime.raise_if_cancelled()
+            with runtime.inference:
+                began = time.perf_counter()
+                with runtime.clock(spec.run).inferring():
+                    features = next(found, None)
+                seconds = time.perf_counter() - began
+            if features is None:
+                return
+            runtime.count(
+                spec.run, batches=1, layer_evaluations=len(features), infer_seconds=seconds
+            )
+            yield features
 
     @property
     def _gray(self) -> Pixels:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from vista_sql.kernels import Fit
 from vista_sql.roster import Cnn
 
-from ..images import headers
-from ..images.decoding import decode
+from ..images import headers, prepared
+from ..images.decoding import decode_picture
 from ..images.framing import place
 from ..images.opencv import Pixels, opencv
 
@@ -63,11 +64,13 @@ def png(data: pa.Buffer | bytes, heat: np.ndarray, lies: Lies, opacity: float) -
     longest = max(sides)
     shape = [max(1, round(side * SIDE / longest)) for side in sides] if longest else [1, 1]
     pixels = np.empty((*shape, 3), np.uint8)
-    if decode(data, "bgr", pixels) is not None:
+    if decode_picture(data, "bgr", pixels) is not None:
         return None
+    # a prepared image is the network's input, all of it
+    fit: Fit = "stretch" if prepared.is_one(data) else lies.cnn.preprocessing.fit
     cv2 = opencv()
     _, encoded = cv2.imencode(
-        ".png", covered(pixels, _on_picture(heat, sides, shape, lies), opacity)
+        ".png", covered(pixels, _on_picture(heat, sides, shape, lies, fit), opacity)
     )
     found: bytes = encoded.tobytes()
     return found
@@ -83,12 +86,11 @@ def covered(pixels: Pixels, heat: np.ndarray, opacity: float) -> Pixels:
 
 
 def _on_picture(
-    heat: np.ndarray, sides: tuple[int, int], shape: list[int], lies: Lies
+    heat: np.ndarray, sides: tuple[int, int], shape: list[int], lies: Lies, fit: Fit
 ) -> np.ndarray:
     """Return a map in the picture's pixels; it is 0 where the network did not look."""
     cnn = lies.cnn
-    framing = cnn.preprocessing.framing
-    at = place(sides, cnn.input_shape[:2], framing.fit, framing.crop_pct)
+    at = place(sides, cnn.input_shape[:2], fit, cnn.preprocessing.framing.crop_pct)
     (height, width), (rows, columns) = at.sides, shape
     down, across = rows / height, columns / width  # the picture's pixels to one of the input
     moves = np.array(

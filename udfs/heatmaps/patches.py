@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-from ..images.opencv import Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +15,14 @@ class Patches:
     width: int
 
     @property
-    def rows(self) -> int:
-        """Positions from top to bottom.
+    def corners(self) -> tuple[range, range]:
+        """The first rows, and the first columns, that a patch may take.
 
         Example:
-            >>> Patches(16, 8, 224, 224).rows
-            27
+            >>> [len(side) for side in Patches(16, 8, 224, 224).corners]
+            [27, 27]
         """
-        return (self.height - self.patch) // self.stride + 1
-
-    @property
-    def columns(self) -> int:
-        """Positions from left to right."""
-        return (self.width - self.patch) // self.stride + 1
-
-    def corners(self) -> list[tuple[int, int]]:
-        """Return (top, left) of each, row by row."""
-        return [
-            (row * self.stride, column * self.stride)
-            for row in range(self.rows)
-            for column in range(self.columns)
-        ]
-
-
-def grayed(pixels: Pixels, corners: Sequence[tuple[int, int]], patch: int, gray: Pixels) -> Pixels:
-    """Return copies of pixels (height, width, channels), a patch of each filled with `gray`."""
-    copies = np.repeat(pixels[None], len(corners), axis=0)
-    for copy, (top, left) in zip(copies, corners, strict=True):
-        copy[top : top + patch, left : left + patch] = gray
-    return copies
+        return (
+            range(0, self.height - self.patch + 1, self.stride),
+            range(0, self.width - self.patch + 1, self.stride),
+        )

@@ -74,6 +74,26 @@ def decode(
     return _decoded(data, order, most_bytes, framed, lambda h: framing.reduction(h, shape, how))
 
 
+def decode_picture(
+    data: pa.Buffer | bytes, order: str, out: Pixels, most_bytes: int = MOST_DECODING_BYTES
+) -> str | None:
+    """Decode one image for people, or to compare it, as `decode` does for a network.
+
+    A prepared image is a picture of its own size here, and comes to any other as a picture does.
+    """
+    if not prepared.is_one(data):
+        return decode(data, order, out, most_bytes)
+    image, reason = prepared.read(memoryview(data).cast("B"))
+    if image is None:
+        return reason
+    cv2 = opencv()
+    if image.shape[2] == 1:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    image = _in_order(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), order)
+    framing.frame(image, (image.shape[0], image.shape[1]), USUAL, out)
+    return None
+
+
 def decode_crops(
     data: pa.Buffer | bytes,
     order: str,

@@ -68,6 +68,10 @@ def local_path(text: str, folder: str) -> str | None:
         from urllib.request import url2pathname  # it loads ssl, which few need
 
         return url2pathname(text.partition("://")[2].removeprefix("localhost"))
+    if text.lower().startswith("file:/"):  # as Java and Spark write it, with one slash
+        from urllib.request import url2pathname
+
+        return url2pathname(text[len("file:") :])
     return os.path.join(folder, text)  # noqa: PTH118 - an absolute `text` wins, as it should
 
 

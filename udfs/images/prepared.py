@@ -105,7 +105,7 @@ def digest(data: memoryview) -> bytes | None:
 
     None where it is not whole, or its bytes are not those that were written.
     """
-    return store.digest(data[:HEAD_BYTES]) if _is_sound(data) else None
+    return None if read(data)[0] is None else store.digest(data[:HEAD_BYTES])
 
 
 def place(data: memoryview, wanted: Wanted, out: Pixels) -> str | None:
@@ -147,19 +147,12 @@ def read(data: memoryview) -> tuple[Pixels | None, str | None]:
         return None, found.refusal
     if not found.whole:
         return None, f"truncated {FORMAT} ({len(data)} bytes): {found.lacks} is missing"
-    if not _is_sound(data):
+    (written,) = _CHECKSUM.unpack_from(data, _HEAD.size)
+    if written != _checksum(bytes(data[: _HEAD.size]), data[HEAD_BYTES:]):
         return None, f"damaged {FORMAT} ({len(data)} bytes): its checksum does not match"
     _, _, channels, height, width, _, _ = _HEAD.unpack_from(data)
     image = np.frombuffer(data, np.uint8, offset=HEAD_BYTES).reshape(height, width, channels)
     return image, None
-
-
-def _is_sound(data: memoryview) -> bool:
-    found = header(data)
-    if not found.whole or found.refused:
-        return False
-    (written,) = _CHECKSUM.unpack_from(data, _HEAD.size)
-    return bool(written == _checksum(bytes(data[: _HEAD.size]), data[HEAD_BYTES:]))
 
 
 def _checksum(begin: bytes, rest: store.Buffer | Pixels) -> int:

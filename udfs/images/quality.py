@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vista_sql.kernels import MOST_DECODING_BYTES
 
-from . import decoding, headers, prepared
+from . import decoding, headers
 from .header import Header
 from .opencv import Pixels, opencv
 
@@ -77,20 +77,16 @@ def measure(data: pa.Buffer | bytes, most_bytes: int = MOST_DECODING_BYTES) -> Q
 
 def _pixels(view: memoryview, header: Header, most_bytes: int) -> tuple[Pixels | None, str | None]:
     """Return what is measured, RGB uint8 (height, width, 3); or None and the reason."""
-    if header.format == prepared.FORMAT:
-        image, reason = prepared.read(view)
-        return (None if image is None else np.broadcast_to(image, (*image.shape[:2], 3))), reason
     height, width = header.upright
     ratio = max(height, width, LONGEST) / LONGEST
     shape = (max(round(height / ratio), 1), max(round(width / ratio), 1), 3)
     out = np.empty(shape, np.uint8)
-    reason = decoding.decode(view, "rgb", out, most_bytes)
+    reason = decoding.decode_picture(view, "rgb", out, most_bytes)
     return (None, reason) if reason else (out, None)
 
 
 def _measured(image: Pixels) -> dict[str, float | bool]:
     cv2 = opencv()
-    image = np.ascontiguousarray(image)
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).reshape(-1)  # exact
     shares = counts.astype(np.float64) / luma.size

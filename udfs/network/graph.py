@@ -93,6 +93,7 @@ class Graph:
                 self._used[needed].append(step.name)
         self.groups = self._find_groups()
         self._member_of = {name: group for group in self.groups for name in group.members}
+        self._reached: dict[tuple[str, str], bool] = {}  # asked for each batch
 
     @cached_property
     def widest_values(self) -> int:
@@ -174,6 +175,11 @@ class Graph:
 
     def reachable(self, source: str, target: str) -> bool:
         """Return whether `target` can be computed from the map of `source` alone."""
+        if (source, target) not in self._reached:
+            self._reached[source, target] = self._is_reachable(source, target)
+        return self._reached[source, target]
+
+    def _is_reachable(self, source: str, target: str) -> bool:
         if source == target:
             return True
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -21,6 +22,9 @@ from .engine import Output
 from .foreign import file as onnx_file
 from .foreign import model as foreign
 from .graph import Graph
+
+MOST_PARTS = 512
+"""Parts of a network that are kept compiled, each with its weights."""
 
 IMAGE = ""
 """The layer that is the image, as the catalogue has it."""
@@ -125,7 +129,10 @@ class Network:
         if arithmetic is None:
             raise SettingError(f"dtype {dtype!r} is neither 'float32' nor 'bfloat16'")
         self.cnn = opened.cnn
-        runs = engine.load(engine_name)
+        self._opened, self._arithmetic = opened, arithmetic
+        self._device, self._threads = device, threads
+        self._parts: OrderedDict[Hashable, engine.Runner] = OrderedDict()
+        self._engine = runs = engine.load(engine_name)
         read = opened.load if runs.needs_keras else opened.load_data or opened.load
         self.runner = runs.open(opened.cnn, opened.identity, read, arithmetic, device, threads)
         self.graph = self.runner.graph
@@ -142,6 +149,36 @@ class Network:
         flops = {layer.name: layer.flops for layer in self.cnn.layers}
         seconds = self.runner.seconds_from_image
         return {n: (flops[n], spent) for n, spent in seconds.items() if n in flops}
+
+    def part(self, key: Hashable, make: Callable[[], Graph]) -> engine.Runner:
+        """Return what runs a part of the network on smaller maps; used by one thread at a time.
+
+        Args:
+            key: tells parts from each other.
+            make: returns the part, with the network's weights.
+
+        Raises:
+            PlanError: the engine cannot run it.
+        """
+        if key not in self._parts:
+            graph = make()
+            height, width, channels = (side or 1 for side in graph.steps[graph.input].shape or ())
+            facts = replace(
+                self.cnn,
+                input_shape=(height, width, channels),
+                feature_layers=(),
+                aliases={},
+                parameters=0,  # such a model is compiled as fast as a kept one is read
+                catalogue=(),
+            )
+            identity = f"{self._opened.identity}/part"
+            self._parts[key] = self._engine.open(
+                facts, identity, lambda: graph, self._arithmetic, self._device, self._threads
+            )
+            while len(self._parts) > MOST_PARTS:
+                self._parts.popitem(last=False)
+        self._parts.move_to_end(key)
+        return self._parts[key]
 
     def size(self, layer: str) -> int:
         """Return the values of one image's raw map of `layer`.

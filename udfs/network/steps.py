@@ -163,6 +163,16 @@ class Pad:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """A map without some pixels at its sides; `windows` makes them, no framework's network has."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reshape:
     """The same values, row-major, in the step's shape; flattening is one."""
 
@@ -253,6 +263,7 @@ Operation: TypeAlias = (
     | Pooling
     | GlobalPool
     | Pad
+    | Crop
     | Reshape
     | Identity
     | Add

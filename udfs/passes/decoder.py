@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import pyarrow as pa
 
@@ -74,7 +74,7 @@ class Decoder:
         places = [
             place
             for place, (key, out) in enumerate(zip(keys, outs, strict=True))
-            if not (spec.pixels_taken and runtime.decoded.take(key, out))
+            if not (spec.pixels_taken and self._is_lent(key, out))
         ]
         if not places:
             return reasons
@@ -101,6 +101,13 @@ class Decoder:
             if spec.pixels_kept_for and reason is None and stable:
                 runtime.decoded.put(keys[place], outs[place], spec.pixels_kept_for)
         return reasons
+
+    def _is_lent(self, key: Hashable, out: Pixels) -> bool:
+        """Copy the pixels that an earlier call lends, if it does."""
+        lent = self._inputs.runtime.decoded.take(key)
+        if lent is not None:
+            out[:] = lent
+        return lent is not None
 
     def _pixels(
         self, data: pa.Buffer | bytes, wanted: Sequence[tuple[Box | None, Pixels]]

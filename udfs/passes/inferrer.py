@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vista_sql.kernels import Lending
+
+from ..images import sources
 from ..images.opencv import Pixels
 from ..network.engine import Output
 from .counts import Amounts
@@ -37,7 +40,7 @@ class Inferrer:
     """Infers what the images of one call lack; used by the call's thread.
 
     Images wait in groups that one pass serves: those that start at the image or at the base's
-    stored raw map, and need the network up to the same layer.
+    raw map that is at hand, and need the network up to the same layer.
     """
 
     def __init__(
@@ -94,11 +97,9 @@ class Inferrer:
                     self._infer_batch(batch, None)
 
     def _infer_from_base(self, batch: Sequence[Waiting]) -> None:
-        """Infer images from the base's stored raw maps; one whose map has gone, from its pixels."""
-        digests = [waiting.digest for waiting in batch if waiting.digest is not None]
-        stored = [] if self._view is None else self._view.maps(digests)
+        """Infer images from the base's raw maps; one whose map has gone, from its pixels."""
         maps, gone = {}, []
-        for waiting, values in zip(batch, stored, strict=True):
+        for waiting, values in zip(batch, self._base_maps(batch), strict=True):
             if values is not None:
                 maps[waiting.image] = values
             elif (decoded := self._decoded(waiting)) is not None:
@@ -107,6 +108,23 @@ class Inferrer:
             self._infer_batch(gone, None)
         if maps:
             self._infer_batch([waiting for waiting in batch if waiting.image in maps], maps)
+
+    def _base_maps(self, batch: Sequence[Waiting]) -> list[np.ndarray | None]:
+        """Return the base's raw map of each image, lent by an earlier call, or from the store."""
+        inputs, borrows = self._inputs, self._inputs.spec.borrows
+        maps: list[np.ndarray | None] = [None] * len(batch)
+        if borrows:
+            lent = inputs.runtime.maps
+            maps = [lent.take(inputs.lent(waiting.image, borrows)) for waiting in batch]
+        if self._view is not None:
+            sought = {
+                place: waiting.digest
+                for place, waiting in enumerate(batch)
+                if maps[place] is None and waiting.digest is not None
+            }
+            for place, values in zip(sought, self._view.maps([*sought.values()]), strict=True):
+                maps[place] = values
+        return maps
 
     def _decoded(self, waiting: Waiting) -> Waiting | None:
         """Return an image with pixels of its own; None: it cannot be read, which was told."""
@@ -143,7 +161,7 @@ class Inferrer:
             values = _pixels(batch) if maps is None else np.stack([maps[i] for i in images])
             began = time.perf_counter()
             with runtime.clock(inputs.spec.run).inferring():
-                matrices = network.run(start, outputs, values)
+                matrices, lent = self._run(start, outputs, values)
             seconds = time.perf_counter() - began
             if is_whole:  # before another call, which waits here, infers the same
                 shared = self._results.shared(images, matrices[: len(slots)])
@@ -156,10 +174,47 @@ class Inferrer:
             layer_evaluations=len(images) * len(matrices),
             infer_seconds=seconds,
         )
+        self._lend(images, lent)
         self._results.put(images, slots, matrices)
         if not is_whole and (known := self._results.of(images)):
             self._exchange.publish(images, known)
         self._keep(batch, outputs, matrices, on_gpu=network.on_gpu)
+
+    def _run(
+        self, start: str | None, outputs: Sequence[Output], values: np.ndarray
+    ) -> tuple[list[np.ndarray], dict[Lending, np.ndarray]]:
+        """Run the network up to each layer whose maps are lent, and on from it to what is above.
+
+        Returns:
+            Float32 (images, values) per output, and per layer that is lent.
+        """
+        network, follow = self._inputs.network(), self._outputs.follow
+        found: dict[Output, np.ndarray] = {}
+        lent: dict[Lending, np.ndarray] = {}
+        left = list(outputs)
+        for lending in self._inputs.spec.lends:
+            layer = lending.layer
+            if start is not None and (layer == start or not follow(start, [layer])):
+                continue
+            above = [one for one in left if one[0] != layer and follow(layer, [one[0]])]
+            here = list(
+                dict.fromkeys([*(one for one in left if one not in above), (layer, "none")])
+            )
+            found |= zip(here, network.run(start, here, values), strict=True)
+            start, left = layer, above
+            values = lent[lending] = found[layer, "none"]
+        if left:
+            found |= zip(left, network.run(start, left, values), strict=True)
+        return [found[output] for output in outputs], lent
+
+    def _lend(self, images: Sequence[int], lent: Mapping[Lending, np.ndarray]) -> None:
+        """Lend raw maps to later calls of networks that begin alike."""
+        inputs = self._inputs
+        for lending, matrix in lent.items():
+            for image, values in zip(images, matrix, strict=True):
+                if sources.is_stable(inputs.identities[image]):
+                    key = inputs.lent(image, lending.computation)
+                    inputs.runtime.maps.put(key, values, lending.takers)
 
     def _still_waiting(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """Return the images that no other call has inferred by now."""

@@ -51,6 +51,12 @@ class Inputs:
         """Return the network; the first call of a process waits until it is loaded."""
         return self.runtime.network(self.spec)
 
+    def lent(self, image: int, computation: str) -> Hashable:
+        """Return under what a raw map of an image is lent to other networks that begin alike."""
+        spec, pixels = self.spec, self.opened.cnn.preprocessing
+        made_by = (computation, pixels, spec.dtype, spec.device, spec.engine)
+        return (self.identities[image], *made_by)
+
     def batch_rows(self) -> int:
         """Return the most images of one pass of the network; may load it."""
         return self.spec.batch_rows or self.network().batch_rows

@@ -23,7 +23,7 @@ class Sought:
 
     reason: str | None = None  # why it cannot be read; None: no reason is known
     missing: tuple[int, ...] = ()  # slots of the outputs to infer; (): nothing is missing
-    from_base: bool = False  # to be inferred from the base's stored raw map, not from the image
+    from_base: bool = False  # to be inferred from the base's raw map at hand, not from the image
     digest: bytes | None = (
         None  # of its bytes; None: not read, since there is no store, or no image
     )
@@ -55,7 +55,7 @@ class Lookup:
         """
         if self._view is None:
             every_slot = tuple(range(len(self._outputs.by_slot)))
-            return [Sought(missing=every_slot)] * len(images)
+            return [Sought(None, every_slot, self._is_lent(image, every_slot)) for image in images]
         encoded = {image: reader.fetch(image) for image in images}
         began = time.perf_counter()
         wholes: dict[int, bytes] = {}  # by source
@@ -78,12 +78,19 @@ class Lookup:
             sought.append(
                 Sought(
                     missing=missing,
-                    from_base=by_image[image].from_base
-                    and self._outputs.can_start_at_base(missing),
+                    from_base=self._is_lent(image, missing)
+                    or (by_image[image].from_base and self._outputs.can_start_at_base(missing)),
                     digest=digests[image],
                 )
             )
         return sought
+
+    def _is_lent(self, image: int, missing: tuple[int, ...]) -> bool:
+        """Return whether another network's call lends a map that an image can start from."""
+        borrows, maps = self._inputs.spec.borrows, self._inputs.runtime.maps
+        if not borrows or not missing or not maps.has(self._inputs.lent(image, borrows)):
+            return False
+        return self._outputs.can_start_at_base(missing)
 
     def _digest(self, image: int, data: store.Buffer, wholes: dict[int, bytes]) -> bytes:
         identity, images = self._inputs.identities[image], self._inputs.images

@@ -37,7 +37,7 @@ class Outputs:
     def can_start_at_base(self, slots: Sequence[int]) -> bool:
         """Return whether outputs can be computed from the raw map of the order's base."""
         base = self._inputs.spec.base
-        return base is not None and self._follows(base, [self.by_slot[slot][0] for slot in slots])
+        return base is not None and self.follow(base, [self.by_slot[slot][0] for slot in slots])
 
     def beside(self, start: str | None) -> list[Output]:
         """Return the raw maps to keep that a pass can compute which starts at a layer's map.
@@ -50,10 +50,11 @@ class Outputs:
         return [
             (layer, pool)
             for layer, pool in self._beside
-            if layer != start and self._follows(start, [layer])
+            if layer != start and self.follow(start, [layer])
         ]
 
-    def _follows(self, start: str, layers: Sequence[str]) -> bool:
+    def follow(self, start: str, layers: Sequence[str]) -> bool:
+        """Return whether layers can be computed from a raw map of `start`."""
         network = self._inputs.network()
         if isinstance(network, hog.Hog):
             return False

@@ -24,7 +24,7 @@ from ..images.memory import InFlight
 from ..network import hog, networks
 from .clock import Clock
 from .counts import MAX_ERRORS, RunCounts, Tally
-from .decoded_pixels import DecodedPixels
+from .lent import MOST_MAP_BYTES, MOST_PIXEL_BYTES, Lent
 from .sharing import Sharing
 from .threads import Threads
 
@@ -77,7 +77,8 @@ class Runtime(ProcessRuntime):
         self.calls = threading.BoundedSemaphore(CALLS)
         self.inference = threading.Lock()  # held while TensorFlow runs: one stream per process
         self.sharing = Sharing()
-        self.decoded = DecodedPixels()
+        self.decoded = Lent(MOST_PIXEL_BYTES)
+        self.maps = Lent(MOST_MAP_BYTES)
         self.in_flight = InFlight()
         self.unusable: set[str] = set()  # folders of stores that proved to be
         self.positions = Positions()

@@ -17,6 +17,7 @@ from vista_sql.cli._app import Failure
 from vista_sql.sql.quoting import text_literal
 
 if TYPE_CHECKING:
+    from vista_sql.hosts.spark.session import Spark
     from vista_sql.session import Session
 
 
@@ -70,6 +71,35 @@ def database() -> Decorator:
         metavar="FILE",
         help="The DuckDB database; without it, one in memory.",
     )
+
+
+def cluster() -> Decorator:
+    """Return the option --spark URL."""
+    return click.option(
+        "--spark",
+        "cluster",
+        metavar="URL",
+        help="Run as Spark SQL there: local[2], spark://host:7077, yarn, sc://host.",
+    )
+
+
+@contextmanager
+def on_spark(url: str, db: Path | None = None) -> Iterator[Spark]:
+    """Open a Spark session, stop it in the end.
+
+    Raises:
+        Failure: pyspark is not installed, or a database was named, too.
+    """
+    if db is not None:
+        raise Failure("--db is DuckDB's, and --spark runs on Spark's own tables: leave one out")
+    try:
+        from vista_sql.hosts.spark.opening import opened as opened_spark
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("pyspark", "py4j"):
+            raise
+        raise Failure("Spark is not installed: pip install 'vista-sql[spark]'") from error
+    with opened_spark(url) as session:
+        yield session
 
 
 @contextmanager

@@ -11,8 +11,10 @@ import click
 from vista_sql.cli import _output
 from vista_sql.cli._app import Command
 from vista_sql.cli._statement import (
+    cluster,
     database,
     nothing_in_scope,
+    on_spark,
     opened,
     statement,
     tell_of_lost_models,
@@ -31,14 +33,27 @@ from vista_sql.progress import bar
   vista query "SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'photos/')" --db my.duckdb
   vista query by_layer.sql --db my.duckdb --format csv > by_layer.csv
   vista query features.sql --db my.duckdb -o features.parquet
-  echo "FROM VISTA_MODELS()" | vista query - --db my.duckdb --format json""",
+  echo "FROM VISTA_MODELS()" | vista query - --db my.duckdb --format json
+  vista query features.sql --spark spark://host:7077 -o features.parquet""",
 )
 @statement()
 @database()
+@cluster()
 @_output.options
-def COMMAND(sql: str, db: Path | None, format_: str | None, output: Path | None, rows: int) -> None:
+def COMMAND(
+    sql: str,
+    db: Path | None,
+    cluster: str | None,
+    format_: str | None,
+    output: Path | None,
+    rows: int,
+) -> None:
     """Run SQL, from the command line, a FILE or stdin, and write the last statement's rows."""
     target = _output.target(format_, output)
+    if cluster is not None:
+        with on_spark(cluster, db) as spark:
+            _output.write(spark.result(sql), target, rows)()
+        return
     began = datetime.now(UTC).isoformat(timespec="milliseconds")
     with opened(db, sql) as session:
         # rows that stream onto the terminal are progress enough

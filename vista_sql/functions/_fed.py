@@ -19,6 +19,8 @@ def streamed(kind: str, order: str, relation: str, planner: Planner, columns: st
         planner: makes names.
         columns: of the run's result.
     """
+    if not planner.calls_in_sql:
+        return planner.fed(kind, order, relation, columns)
     run, fed, row, n = (planner.fresh_name(role) for role in ("run", "fed", "row", "n"))
     id_ = planner.fresh_name("id")
     run, fed, row, n, id_ = (identifier(name) for name in (run, fed, row, n, id_))

@@ -84,7 +84,7 @@ class Source:
         """
         if self.own is None:
             data, column = edit.with_layer(
-                self.call.get("data"), layer, planner.resolved, _layer_names
+                self.call.get("data"), layer, planner.resolved, _layer_names, planner.dialect
             )
             call = replace(self.call, values={**self.call.values, "data": data})
             return replace(self, call=call), column

@@ -66,10 +66,10 @@ def transfer_calls(text: str, planner: Planner) -> list[Call]:
     """Return the TRANSFERs that stand in a relation's text, with all values known."""
     if not parse.mentions(text):
         return []
-    cleaned = parse.clean_relation(text)
+    cleaned = parse.clean_relation(text, planner.dialect)
     if not cleaned.startswith("("):
         return []
-    found = [part.call for part in parse.parse(cleaned[1:-1])[0].calls]
+    found = [part.call for part in parse.parse(cleaned[1:-1], planner.dialect)[0].calls]
     return [planner.resolved(call) for call in found if call.function == "transfer"]
 
 

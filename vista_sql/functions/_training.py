@@ -25,8 +25,10 @@ def find_model(call: Call, planner: Planner) -> Model:
 
 def scored(model: Model, relation: str, planner: Planner) -> str:
     """Return a SELECT of a relation's columns, its predictions and `error`."""
-    row, score = (identifier(planner.fresh_name(role)) for role in ("row", "score"))
     order = json.dumps({"home": planner.home, "model": model.reference}, sort_keys=True)
+    if not planner.calls_in_sql:
+        return planner.scored(order, relation, model.label_type)
+    row, score = (identifier(planner.fresh_name(role)) for role in ("row", "score"))
     return (
         f"SELECT * EXCLUDE ({score}), "
         f"CAST({score}.predicted_label AS {model.label_type}) AS predicted_label, "

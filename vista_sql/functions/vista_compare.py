@@ -23,8 +23,12 @@ TRANSFER = transfer.FUNCTION.argument
 OWN = (
     replace(TRANSFER("images"), default=None, required=True),
     *map(TRANSFER, ("structured", "key")),
-    Argument("cnn", "the CNNs", Names(), required=True),
-    Argument("layers", "also 'vgg16.fc6'; default: each CNN's own choice", LayerNames()),
+    Argument("cnn", "the CNNs: names and files", Names(), required=True),
+    Argument(
+        "layers",
+        "also 'vgg16.fc6', or 'own.top' of own.keras; default: each CNN's own choice",
+        LayerNames(),
+    ),
     Argument("label", "the column to learn", Text(), required=True),
     Argument("budget_seconds", "stop about then, or when the winner is clear", Number(0.001)),
     *map(TRANSFER, ("image", "join_type", "pool", "boxes", "region")),
@@ -76,7 +80,8 @@ def transfer_of(call: Call, cnns: Sequence[Cnn], columns: Sequence[str], **more:
     """
     arguments = _own_transfer.passed_on(call) | more
     arguments |= {"cnn": cnns[0].name, "layers": list(columns)}
-    return _own_transfer.transfer_call(call, arguments)
+    beside = tuple(cnn.name for cnn in cnns[1:])
+    return replace(_own_transfer.transfer_call(call, arguments), beside=beside)
 
 
 def _transfer(call: Call, *, in_random_order: bool) -> Call:
@@ -111,12 +116,15 @@ def cnns_of(call: Call) -> list[Cnn]:
         cnns[cnn.name] = cnn
     if not cnns:
         raise call.error("cnn", "cnn => names no CNN")
-    files = [name for name in cnns if name not in (*roster.names(), roster.DESCRIPTOR)]
-    if len(cnns) > 1 and files:
-        raise call.error(
-            "cnn",
-            f"cnn => {files[0]!r} is a file: compare it alone, or several CNNs of the roster",
-        )
+    called: dict[str, str] = {}
+    for cnn in cnns.values():
+        other = called.setdefault(cnn.short_name.lower(), cnn.name)
+        if other != cnn.name:
+            raise call.error(
+                "cnn",
+                f"cnn => {other!r} and {cnn.name!r} are both called {cnn.short_name!r} here, where "
+                f"layers are {cnn.short_name + '.…'!r}: rename one of the files",
+            )
     return list(cnns.values())
 
 
@@ -131,11 +139,13 @@ def layers_of(call: Call, cnns: Sequence[Cnn]) -> list[tuple[Cnn, str]]:
 def column_of(cnn: Cnn, name: str, cnns: Sequence[Cnn]) -> str:
     """Return how TRANSFER names a layer, and its column, where the layers are of several CNNs."""
     plain = (cnns[0].name if len(cnns) == 1 else "", roster.DESCRIPTOR)
-    return name if cnn.name in plain else f"{cnn.name}.{name}"
+    return name if cnn.name in plain else f"{cnn.short_name}.{name}"
 
 
 def _named(call: Call, cnns: Sequence[Cnn], layer: str | int) -> list[tuple[Cnn, str]]:
     """Return the CNNs that a layer in `layers` is of, each with its name there.
+
+    A whole name goes before one in two parts, of a CNN and its layer.
 
     Raises:
         UnknownNameError: no CNN that is compared has the layer.
@@ -143,17 +153,17 @@ def _named(call: Call, cnns: Sequence[Cnn], layer: str | int) -> list[tuple[Cnn,
     if isinstance(layer, int):
         return [(cnn, workload.counted(call, cnn, layer)) for cnn in cnns]
     place = call.place("layers")
-    head, dot, tail = layer.partition(".")
-    for cnn in cnns:
-        if dot and cnn.name == head.lower():
+    having = [cnn for cnn in cnns if _has(cnn, layer)]
+    for cnn in () if having else cnns:
+        if layer.lower().startswith(f"{cnn.short_name.lower()}."):
+            tail = layer[len(cnn.short_name) + 1 :]
             if not _has(cnn, tail):
-                where = f"cnn {cnn.name!r}"
+                where = f"cnn {cnn.short_name!r}"
                 raise UnknownNameError("layer", tail, cnn.feature_layers, place, where)
             return [(cnn, tail)]
-    having = [cnn for cnn in cnns if _has(cnn, layer)]
     if not having:
         known = [name for cnn in cnns for name in cnn.feature_layers]
-        where = f"cnn {', '.join(repr(cnn.name) for cnn in cnns)}"
+        where = f"cnn {', '.join(repr(cnn.short_name) for cnn in cnns)}"
         raise UnknownNameError("layer", layer, known, place, where)
     return [(cnn, layer) for cnn in having]
 

@@ -7,7 +7,6 @@ from vista_sql.functions import _own_transfer
 from vista_sql.functions._training import find_model, scored
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import RelationText, Text
-from vista_sql.sql.quoting import identifier
 
 
 def expand(call: Call, planner: Planner) -> str:
@@ -21,7 +20,7 @@ def expand(call: Call, planner: Planner) -> str:
         )
     data = _own_transfer.relation_for(model, call, planner)
     rows = scored(model, data, planner)
-    label = identifier(model.label)
+    label = planner.dialect.identifier(model.label)
     return (
         f"SELECT {label} AS expected, predicted_label AS predicted, count(*) AS n FROM ({rows}) "
         f"WHERE {label} IS NOT NULL AND predicted_label IS NOT NULL GROUP BY ALL ORDER BY ALL"

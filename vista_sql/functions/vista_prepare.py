@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
+from vista_sql import weights
 from vista_sql.functions import _own_transfer, transfer
+from vista_sql.planning import onnx_files, workload
 from vista_sql.planning.onnx_files import PIXELS
-from vista_sql.roster import DESCRIPTOR
+from vista_sql.roster import DESCRIPTOR, Preprocessing
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import KeyNames, OneOf, wrong
 from vista_sql.sql.quoting import identifier, text_literal
@@ -15,9 +17,12 @@ from vista_sql.sql.quoting import identifier, text_literal
 FORMATS = ("raw", "png", "jpeg")
 
 MOST_SIDE = 4096
-"""Pixels: DuckDB holds thousands of rows at once."""
+"""Pixels. Of raw images so large, DuckDB cannot hold the 2,048 that it asks for at once."""
 
-OF_A_NETWORK = ("weights", "seed", *PIXELS)
+READING = ("images", "key", "image", "on_error")
+"""Arguments that say which images there are and how they are read."""
+
+OF_A_NETWORK = ("weights", *PIXELS)
 """Arguments that say how a network wants its images; without one they mean nothing."""
 
 
@@ -46,13 +51,16 @@ def expand(call: Call, planner: Planner) -> str:
             "VISTA_PREPARE needs either cnn => …, whose size and preprocessing images come to, or "
             "size => …, height and width in pixels",
         )
-    values = {n: v for n, v in _own_transfer.passed_on(call).items() if n != "format"}
+    given = _own_transfer.passed_on(call)
     if size is not None:
         for name in OF_A_NETWORK:
-            if name in values:
+            if name in given:
                 raise call.error(name, f"{name} is of a network: give cnn => … in place of size")
-        values["cnn"] = DESCRIPTOR  # it stands for none, and has no weights
-    values["prefix"] = planner.fresh_name("")  # no column of the images' collides with TRANSFER's
+    how = {"format": call.get("format"), **_pixels(call, size)}
+    values = {name: given[name] for name in READING if name in given} | {
+        "cnn": DESCRIPTOR,  # it stands for any, and has no weights
+        "prefix": planner.fresh_name(""),  # no column of the images' collides with TRANSFER's
+    }
     skips = call.get("on_error") == "skip"
     reading = planner.reading(Call("transfer", values, call.places))
     for name in ("image", "error"):
@@ -63,12 +71,11 @@ def expand(call: Call, planner: Planner) -> str:
                 f"another name in images => 'SELECT {reading.key} AS id, …'",
             )
     spec = replace(reading.spec, store="", threads=planner.setting("threads", call).value)
-    how = json.dumps({"format": call.get("format"), "size": size})
     rows, found = (identifier(planner.fresh_name(role)) for role in ("rows", "found"))
     image = rows if reading.image is None else f"{rows}.{identifier(reading.image)}"
     key = f"{rows}.{identifier(reading.key)}"
     kernel = (
-        f"vista_prepared({text_literal(spec.to_text())}, {text_literal(how)}, {image}, "
+        f"vista_prepared({text_literal(spec.to_text())}, {text_literal(json.dumps(how))}, {image}, "
         f"CAST({key} AS VARCHAR))"
     )
     where = f'\nWHERE {found}."error" IS NULL' if skips else ""
@@ -77,6 +84,22 @@ def expand(call: Call, planner: Planner) -> str:
         f"FROM (SELECT {key} AS {identifier(reading.key)}, {kernel} AS {found} "
         f"FROM {reading.relation} AS {rows}){where}"
     )
+
+
+def _pixels(call: Call, size: tuple[int, int] | None) -> dict[str, object]:
+    """Return what images are brought to: the order of channels, the shape, and the framing.
+
+    Raises:
+        UnknownNameError, ArgumentError, WeightsError: there is no such CNN, or it cannot be read.
+    """
+    if size is None:
+        cnn = onnx_files.with_pixels(call, workload.load_cnn(call))
+        published = weights.preprocessing(cnn, call.get("weights"))
+        pixels, shape = published.asked(call.get("resize"), call.get("fit")), cnn.input_shape
+    else:
+        any_network = Preprocessing("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        pixels, shape = any_network.asked(call.get("resize"), call.get("fit")), (*size, 3)
+    return {"order": pixels.order, "shape": shape, "framing": asdict(pixels.framing)}
 
 
 TRANSFER = transfer.FUNCTION.argument
@@ -94,7 +117,7 @@ FUNCTION = TableFunction(
             "raw",
         ),
         Argument("size", "in place of cnn: height and width", Sides()),
-        *map(TRANSFER, ("image", "resize", "fit", "weights", "seed", "on_error")),
+        *map(TRANSFER, ("image", "resize", "fit", "weights", "on_error")),
         *map(TRANSFER, PIXELS),
     ),
     expand=expand,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from vista_sql.nearest.distances import distances
@@ -38,19 +40,24 @@ def connected(vectors: Vectors, metric: Metric, threshold: float, memory_bytes: 
     products = Products(vectors, None, metric, memory_bytes)
     error = float(products.error(np.float32).max())
     score = products.score(threshold)
-    for i, j, scores in products.blocks():
+    lock = threading.Lock()
+
+    def look(i: int, j: int, scores: Array) -> None:
         rows, columns = np.divmod(np.flatnonzero(scores >= score - error), scores.shape[1])
         if i == j:
             above = rows < columns
             rows, columns = rows[above], columns[above]
         near = scores[rows, columns]
         rows, columns = rows + i, columns + j
-        sure = near >= score + error
-        labels = _with(labels, rows[sure], columns[sure])
-        apart = ~sure & (labels[rows] != labels[columns])
-        rows, columns = rows[apart], columns[apart]
-        close = distances(vectors, rows, vectors, columns, metric) <= threshold
-        labels = _with(labels, rows[close], columns[close])
+        with lock:
+            sure = near >= score + error
+            labels[:] = _with(labels, rows[sure], columns[sure])
+            apart = ~sure & (labels[rows] != labels[columns])
+            rows, columns = rows[apart], columns[apart]
+            close = distances(vectors, rows, vectors, columns, metric) <= threshold
+            labels[:] = _with(labels, rows[close], columns[close])
+
+    products.each(look)
     return labels
 
 

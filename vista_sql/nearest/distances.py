@@ -10,14 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from vista_sql.machine.resources import cores
-from vista_sql.nearest.vectors import Array, Floats, Metric, Vectors
-
-PIECE_VALUES = 1 << 19  # 4 MiB of float64 for each side of some pairs: they stay in cache
-
-
-def dots(x: Floats, y: Floats) -> Floats:
-    """Return the products (rows,) of rows (rows, values), each summed in the same order."""
-    return np.asarray(np.einsum("ij,ij->i", x, y))
+from vista_sql.nearest.vectors import PIECE_VALUES, Array, Floats, Metric, Vectors, dots
 
 
 def distances(
@@ -28,13 +21,19 @@ def distances(
     Pairs that stand in the order of `rows` are read fastest.
     """
     found = np.empty(len(rows))
+    if metric == "cosine":
+        squares = queries.squares[rows] * data.squares[others]
     step = max(1, PIECE_VALUES // max(1, data.dims))
 
     def fill(start: int) -> None:
         part = slice(start, start + step)
         x = queries.take(rows[part]).astype(np.float64)
         y = data.take(others[part]).astype(np.float64)
-        found[part] = between(x, y, metric)
+        if metric == "l2":
+            x -= y
+            found[part] = np.sqrt(dots(x, x))
+        else:
+            found[part] = np.clip(1 - dots(x, y) / np.sqrt(squares[part]), 0, 2)
 
     starts = range(0, len(rows), step)
     if len(starts) == 1 or queries.memory_bytes == 0 or data.memory_bytes == 0:
@@ -44,11 +43,3 @@ def distances(
         with ThreadPoolExecutor(cores(), thread_name_prefix="vista-nearest") as pool:
             list(pool.map(fill, starts))
     return found
-
-
-def between(x: Floats, y: Floats, metric: Metric) -> Floats:
-    """Return the distances (pairs,) of the rows of two matrices (pairs, values)."""
-    if metric == "l2":
-        x = x - y
-        return np.asarray(np.sqrt(dots(x, x)))
-    return np.asarray(np.clip(1 - dots(x, y) / np.sqrt(dots(x, x) * dots(y, y)), 0, 2))

@@ -9,16 +9,19 @@ than λ√n roundings with a probability of about 2·exp(-λ²/2), which is 2.5e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from vista_sql.nearest.distances import dots
-from vista_sql.nearest.vectors import Array, Floats, Metric, Vectors
+from vista_sql.machine.resources import cores
+from vista_sql.nearest.blas import one_thread
+from vista_sql.nearest.vectors import Array, Floats, Metric, Vectors, dots
 
 DEVIATIONS = 8  # λ
 MOST_ROWS = 2048  # of a block: its scores are 16 MiB, and the product as fast as one of all rows
-STEP_VALUES = 1 << 18  # values that are prepared at a time in float64
+STEP_VALUES = 1 << 16  # values that are prepared at a time in float64
 
 
 class Products:
@@ -54,9 +57,9 @@ class Products:
         return self.queries, self.data
 
     def _rows(self, memory_bytes: int) -> int:
-        """Return how many rows a block has: two blocks and about five of their scores are held."""
-        rows = MOST_ROWS
-        while rows > 16 and 8 * rows * self.data.dims + 20 * rows * rows > memory_bytes // 2:
+        """Return how many rows a block has: of each thread two of them, and five of scores."""
+        rows, a_row = MOST_ROWS, 8 * self.data.dims
+        while rows > 16 and cores() * rows * (a_row + 20 * rows) > memory_bytes // 2:
             rows //= 2
         return rows
 
@@ -97,14 +100,35 @@ class Products:
             scores -= _halves(right)[None, :]
         return scores
 
-    def blocks(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield the first query, the first vector of the data, and their scores, float32.
+    def each(self, work: Callable[[int, int, Array], None]) -> None:
+        """Compute all blocks, several at once.
 
-        Of the data's own vectors only blocks on and above the diagonal. Scores are valid until the
-        next block is asked for.
+        Args:
+            work: takes the first query, the first vector of the data, and their scores, float32, of
+                a block; of the data's own vectors only blocks on and above the diagonal. It is
+                called from several threads; its scores are valid until it returns.
         """
+        buffers: list[Array] = []
+
+        def run(i: int, j: int, left: Array, right: Array) -> None:
+            buffer = buffers.pop() if buffers else np.empty(self.rows**2, np.float32)
+            out = buffer[: len(left) * len(right)].reshape(len(left), len(right))
+            work(i, j, self._scores(left, right, out))
+            buffers.append(buffer)
+
+        running: deque[Future[None]] = deque()
+        threads = cores()
+        with one_thread(), ThreadPoolExecutor(threads, thread_name_prefix="vista-nearest") as pool:
+            for block in self._blocks():
+                if len(running) > threads:  # what is prepared ahead takes memory
+                    running.popleft().result()
+                running.append(pool.submit(run, *block))
+            for one in running:
+                one.result()
+
+    def _blocks(self) -> Iterator[tuple[int, int, Array, Array]]:
+        """Yield the first query and vector of each block, and what their scores are made of."""
         n, rows, held = len(self.data), self.rows, self._held // self.rows * self.rows
-        buffer = np.empty(rows * rows, np.float32)
         for first in range(0, len(self.queries), held):
             end = min(first + held, len(self.queries))
             left = self._prepared(0, first, end, np.float32)
@@ -117,9 +141,7 @@ class Products:
                 for i in range(first, end, rows):
                     if self.is_symmetric and j < i:
                         break
-                    block = left[i - first : i - first + rows]
-                    out = buffer[: len(block) * len(right)].reshape(len(block), len(right))
-                    yield i, j, self._scores(block, right, out)
+                    yield i, j, left[i - first : i - first + rows], right
 
     def precise(self, i: int, j: int, shape: tuple[int, ...]) -> Floats:
         """Return a block's scores in float64, where those of float32 are too close."""

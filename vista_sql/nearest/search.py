@@ -7,6 +7,8 @@ computed again in float64. Where float32 leaves too many of a block, its product
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from vista_sql.nearest.distances import distances
@@ -56,22 +58,14 @@ class _Search:
         self._bound = np.full(n, NOTHING)  # the least of them
         self._error = products.error(np.float32)
         self._precise_error = products.error(np.float64)
+        self._lock = threading.Lock()  # of all that follows
         self._pending: list[tuple[Array, Array, Array]] = []  # queries, places, scores
         self._n_pending = 0
         empty = np.zeros(0, np.int64)
         self._settled = (empty, empty, np.zeros(0))  # queries, places, distances
 
     def run(self) -> tuple[Floats, Array]:
-        products = self._products
-        for i, j, scores in products.blocks():
-            self._forbid(scores, i, j)
-            self._choose(scores, i, j)
-            if products.is_symmetric and i != j:
-                self._choose(scores.T, j, i)
-            if self._n_pending > max(MOST_PENDING, 4 * self._best.size):
-                self._prune()
-                if self._n_pending > MOST_PENDING // 2:
-                    self._settle()
+        self._products.each(self._look)
         self._prune()
         self._settle()
         rows, places, found = self._settled
@@ -80,6 +74,18 @@ class _Search:
         all_found, all_places = np.full(shape, np.nan), np.full(shape, -1)
         all_found[rows, nth], all_places[rows, nth] = found, places
         return all_found, all_places
+
+    def _look(self, i: int, j: int, scores: Array) -> None:
+        """Take a block's scores; called from several threads."""
+        self._forbid(scores, i, j)
+        self._choose(scores, i, j)
+        if self._products.is_symmetric and i != j:
+            self._choose(scores.T, j, i)
+        with self._lock:
+            if self._n_pending > max(MOST_PENDING, 4 * self._best.size):
+                self._prune()
+                if self._n_pending > MOST_PENDING // 2:
+                    self._settle()
 
     def _forbid(self, scores: Array, i: int, j: int) -> None:
         """Let vectors of one owner be infinitely far from each other."""
@@ -94,22 +100,25 @@ class _Search:
         """Keep what may be among the nearest of queries `i` …, of scores (queries, vectors)."""
         part = slice(i, i + len(scores))
         large = _large(scores, self._k)
-        best = np.concatenate([self._best[part], large], axis=1)
-        best.partition(best.shape[1] - self._k, axis=1)
-        self._best[part] = best[:, -self._k :]
-        self._bound[part] = self._best[part].min(axis=1)
-        chosen = _where_at_least(scores, self._least(part))
+        with self._lock:
+            best = np.concatenate([self._best[part], large], axis=1)
+            best.partition(best.shape[1] - self._k, axis=1)
+            self._best[part] = best[:, -self._k :]
+            self._bound[part] = self._best[part].min(axis=1)
+            least = self._least(part)
+        chosen = _where_at_least(scores, least)
         if len(chosen[0]) > TOO_MANY * self._k * len(scores):
             precise = self._products.precise(i, j, scores.shape)
             precise[np.isneginf(scores)] = -np.inf
             kth = _large(precise, self._k)
             kth.partition(kth.shape[1] - min(self._k, kth.shape[1]), axis=1)
-            least = kth[:, -self._k] if kth.shape[1] >= self._k else np.full(len(kth), -np.inf)
-            near = precise[chosen] >= (least - 2 * self._precise_error[part])[chosen[0]]
+            bound = kth[:, -self._k] if kth.shape[1] >= self._k else np.full(len(kth), -np.inf)
+            near = precise[chosen] >= (bound - 2 * self._precise_error[part])[chosen[0]]
             chosen = chosen[0][near], chosen[1][near]
         rows, places = chosen
-        self._pending.append((rows + i, places + j, scores[rows, places]))
-        self._n_pending += len(rows)
+        with self._lock:
+            self._pending.append((rows + i, places + j, scores[rows, places]))
+            self._n_pending += len(rows)
 
     def _least(self, part: slice) -> Array:
         """Return the least score that a vector near to each query may have: (queries,) float32."""

@@ -15,6 +15,14 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Metric = Literal["cosine", "l2"]
 
 
+PIECE_VALUES = 1 << 16  # 512 KiB of float64: some vectors at a time, that stay in cache
+
+
+def dots(x: Floats, y: Floats) -> Floats:
+    """Return the products (rows,) of rows (rows, values), each summed in the same order."""
+    return np.asarray(np.einsum("ij,ij->i", x, y))
+
+
 class Vectors:
     """Distinct vectors, by their place; filled, sealed, then read. One thread at a time."""
 
@@ -25,6 +33,7 @@ class Vectors:
         self._whole = np.empty((0, 0), np.float32)
         self._spool: Spool | None = None
         self._places: dict[int, int] = {}
+        self._squares: Floats | None = None
 
     def __len__(self) -> int:
         return self._n
@@ -93,6 +102,18 @@ class Vectors:
         block = np.empty((stop - start, self.dims), np.float32)
         self._spool.read(block.view(np.uint8).reshape(-1), 4 * self.dims * start)
         return block
+
+    @property
+    def squares(self) -> Floats:
+        """Each vector's product with itself, as `dots` has it: (vectors,) float64."""
+        if self._squares is None:
+            squares = np.empty(len(self))
+            step = max(1, PIECE_VALUES // max(1, self.dims))
+            for start in range(0, len(self), step):
+                x = self.block(start, min(start + step, len(self))).astype(np.float64)
+                squares[start : start + len(x)] = dots(x, x)
+            self._squares = squares
+        return self._squares
 
     def take(self, places: Array) -> Array:
         """Return copies of the vectors at some places: (rows, values) float32."""

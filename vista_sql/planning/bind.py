@@ -37,6 +37,10 @@ class Nested(Protocol):
     def database(self) -> Naming:
         """What is asked."""
 
+    @property
+    def seen(self) -> Naming:
+        """The same with what the relations that were read stand upon."""
+
     def subquery(self, text: str, call: Call, argument: str) -> Relation:
         """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
 
@@ -132,7 +136,7 @@ def _relation(call: Call, argument: str, nested: Nested) -> Relation:
         relation = nested.subquery(call.get(argument), call, argument)
         is_folder = folders.is_folder(call.get(argument))
         described = folders.NO_FILES if is_folder else relation.text  # DuckDB lists files to tell
-        return replace(relation, columns=columns_of(described, nested.database))
+        return replace(relation, columns=columns_of(described, nested.seen))
     except QueryError as error:
         error = _about_images(error, call, argument, nested.database) or error
         raise error.at(call.place(argument)) from error.__cause__
@@ -183,7 +187,16 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
     """
     dtype, device = call.get("dtype") or "float32", context.setting("device", call).value
     asked, known = context.setting("engine", call), context.engines
-    if roster.kind_of_file(cnn.name) == "onnx":
+    cnns = (cnn, *workload.load_beside(call))
+    only_tensorflow = next((one for one in cnns if one.only_tensorflow is not None), None)
+    onnx_file = next((one for one in cnns if roster.kind_of_file(one.name) == "onnx"), None)
+    if onnx_file is not None and only_tensorflow is not None:
+        raise call.error(
+            "cnn",
+            f"{onnx_file.name} is run by OpenVINO alone, and {only_tensorflow.name} by TensorFlow: "
+            "name them in statements of their own",
+        )
+    if onnx_file is not None:
         if asked.value not in (AUTO, "openvino"):
             raise call.error(
                 "engine",
@@ -192,7 +205,8 @@ def engine_of(call: Call, context: KnowsEngines, cnn: Cnn) -> EngineChoice:
             )
         if asked.value == AUTO:
             return EngineChoice("openvino", "it runs .onnx files")
-    return engines.choose(asked, known, dtype, str(device), cnn.only_tensorflow)
+    reason = None if only_tensorflow is None else only_tensorflow.only_tensorflow
+    return engines.choose(asked, known, dtype, str(device), reason)
 
 
 def store_of(call: Call, context: HasSettings) -> Choice:

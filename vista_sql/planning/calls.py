@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from vista_sql import kernels, roster
 from vista_sql.kernels import InferSpec
@@ -21,6 +21,7 @@ from vista_sql.planning.rows import (
 )
 from vista_sql.planning.travel import NO_WAYS, Ways, key_type
 from vista_sql.planning.workload import Tap, Workload, array_type
+from vista_sql.roster import Cnn
 from vista_sql.sql.quoting import text_literal
 
 PLANNED_AWAY = "planned away"
@@ -33,8 +34,6 @@ ASSUMED_IMAGE = "image"
 def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferSpec:
     """Return what all kernel calls of a TRANSFER have in common; `layers` are each call's own."""
     is_row = workload.image_column is None  # the image arrives as a whole row of its relation
-    pixels = workload.cnn.preprocessing
-    is_onnx = roster.kind_of_file(workload.cnn.name) == "onnx"
     return InferSpec(
         cnn=workload.cnn.name,
         layers=(),
@@ -57,10 +56,15 @@ def base_spec(workload: Workload, *, run: str, folder: str, gate: str) -> InferS
         image_key="" if workload.is_image_sure and not is_row else workload.image_key,
         image_name=ASSUMED_IMAGE if is_row and workload.structured is None else "",
         gate=gate,
-        mean=pixels.mean if is_onnx else (),
-        scale=pixels.scale if is_onnx else (),
-        channels=pixels.order if is_onnx else "",
+        **_pixels_said(workload.cnn),
     )
+
+
+def _pixels_said(cnn: Cnn) -> dict[str, Any]:
+    """Return what of a spec says how an `.onnx` file takes its images; other networks know it."""
+    pixels, is_onnx = cnn.preprocessing, roster.kind_of_file(cnn.name) == "onnx"
+    said = (pixels.mean, pixels.scale, pixels.order) if is_onnx else ((), (), "")
+    return dict(zip(("mean", "scale", "channels"), said, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +150,22 @@ class Calls:
                 case _:
                     assert_never(stage)
         self.check = self._check(len(self.results))
-        first = self.results[0].column if self.results else None
+        self.error = self._error()
+
+    def _error(self) -> str:
+        """Return why an image could not be read, as an expression."""
         # where the statement is not known, the calls may turn out unused: the check stands alone
-        self.error = (
-            self.check
-            if first is None or workload.needs.columns is None
-            else self._field(first, "error").sql
-        )
+        if not self.results or self.workload.needs.columns is None:
+            return self.check
+        return self._field(self.results[0].column, "error").sql
 
     def _of(self, cnn: str) -> InferSpec:
         """Return the common spec for a CNN, "" for the call's own."""
         if not cnn:
             return self.spec
-        own = self.workload.weights_of(roster.load(cnn))
-        return replace(self.spec, cnn=cnn, weights=own, mean=(), scale=(), channels="")
+        own = self.workload.cnn_named(cnn)
+        weights = self.workload.weights_of(own)
+        return replace(self.spec, cnn=cnn, weights=weights, **_pixels_said(own))
 
     def _pool(self, cnn: str, layer: str) -> KernelCall:
         """Return the call that pools a layer's raw map."""
@@ -214,6 +220,8 @@ class Calls:
                 pixels_taken=taken,
                 base=None if stage.base is None else stage.base.name,
                 materialize=tuple(layer.name for layer in stage.materialize),
+                lends=stage.lends,
+                borrows=stage.borrows,
             )
         self.results.append(KernelCall(column, kernel, spec, inputs))
         made = {(stage.cnn, n): self._field(column, f"l{slot}") for slot, n in enumerate(layers, 1)}
@@ -227,13 +235,16 @@ class Calls:
 
         Only calls of different CNNs share them; the passes of one CNN are what its plan says.
         """
+        if stage.borrows:
+            return 0, False
         inputs: dict[str, tuple[object, ...]] = {}  # CNN → the kind of pixels that it takes
-        for other in self.passes:
-            cnn = roster.load(other.cnn) if other.cnn else self.workload.cnn
+        passes = [other for other in self.passes if not other.borrows]
+        for other in passes:
+            cnn = self.workload.cnn_named(other.cnn)
             taken = self.workload.preprocessing_of(cnn)
             inputs[other.cnn] = (cnn.input_shape, taken.order, taken.framing)
         alike = [name for name, kind in inputs.items() if kind == inputs[stage.cnn]]
-        if len(alike) == 1 or len(self.passes) > len(inputs):
+        if len(alike) == 1 or len(passes) > len(inputs):
             return 0, False
         return (len(alike) - 1, False) if alike[0] == stage.cnn else (0, True)
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields, replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
-from vista_sql.planning import boxes, cost, memory, paper, plans
+from vista_sql.planning import boxes, cost, memory, paper, plans, prefixes
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.executors import Executors
 from vista_sql.planning.plans import Infer, Stage
-from vista_sql.planning.workload import Workload
+from vista_sql.planning.workload import Prefix, Workload
 from vista_sql.roster import Layer
 from vista_sql.settings import Placement, Value
 
@@ -99,6 +99,10 @@ def every(workload: Workload, machine: Machine) -> Iterator[Candidate]:
             where the hint does not name it.
     """
     placements = _placements(workload, machine.hints)
+
+    def pays(prefix: Prefix) -> bool:
+        return cost.handing_on_pays(workload, prefix, machine.rates)
+
     for name in plans.names():
         kind = plans.load(name)
         if kind.only_by_hint:
@@ -107,7 +111,8 @@ def every(workload: Workload, machine: Machine) -> Iterator[Candidate]:
             continue
         if not boxes.can_run(workload, kind.stages(workload)):
             continue
-        for base, stages in _starts(workload, kind.stages(workload)):
+        whole = prefixes.lending(workload, kind.stages(workload), pays)
+        for base, stages in _starts(workload, whole):
             rows = _batch_rows(workload, stages, machine)
             for placement in placements:
                 yield _priced(workload, machine, name, placement, stages, rows, base)

@@ -15,7 +15,7 @@ from vista_sql.kernels import RECENT_BYTES
 from vista_sql.machine.calibration import Rates, network_key
 from vista_sql.planning import memory
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
-from vista_sql.planning.workload import StoredShare, Workload, pooled_values
+from vista_sql.planning.workload import Prefix, StoredShare, Workload, pooled_values
 from vista_sql.roster import Cnn, Layer
 from vista_sql.settings import Placement
 
@@ -178,7 +178,11 @@ class _Bill:
             if not missing:
                 continue
             top = max(self._seconds_to(cnn, layer) for layer in missing)
-            if starts_stored(stage, known, cnn, missing) and stage.base is not None:
+            if stage.borrows and stage.base is not None:
+                moved = n * memory.map_bytes(stage.base)
+                self._add("maps", moved / rates.maps_bytes_per_second)
+                self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
+            elif starts_stored(stage, known, cnn, missing) and stage.base is not None:
                 self._load(n, [stage.base], "maps")
                 self._add("infer", n * max(top - self._seconds_to(cnn, stage.base), 0.0))
             else:
@@ -275,12 +279,20 @@ def loading_gain_seconds(workload: Workload, cnn: Cnn, base: Layer, rates: Rates
     return computed - memory.map_bytes(base) / rates.store_read_bytes_per_second
 
 
+def handing_on_pays(workload: Workload, prefix: Prefix, rates: Rates) -> bool:
+    """Return whether a raw map is cheaper to hand on to another CNN than to compute in it."""
+    key = network_key_of(workload, workload.cnn_named(prefix.taker))
+    moving = memory.map_bytes(prefix.layer) / rates.maps_bytes_per_second
+    return rates.infer_seconds(key, prefix.layer) > moving
+
+
 def flops_per_image(stages: tuple[Stage, ...]) -> int:
     """Return the floating-point operations that the stages spend on one image."""
     total = 0
     for stage in stages:
         if isinstance(stage, Infer):
-            below = stage.start.flops if stage.start else 0
+            given = stage.base if stage.borrows else stage.start
+            below = given.flops if given else 0
             total += max(layer.flops for layer in stage.layers) - below
     return total
 

@@ -51,6 +51,9 @@ class DataCalls(Calls):
         first = self.results[0]
         return first.column if not first.fields else self._field(first.column, "error").sql
 
+    def _error(self) -> str:
+        return self.check
+
     def _called(self, source: str) -> str:
         return source  # with the calls' columns
 

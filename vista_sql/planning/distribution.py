@@ -75,8 +75,8 @@ def distribute(
 def cluster_of(executors: Executors) -> Cluster:
     """Return the nodes of the paper that have such executors, one each.
 
-    `settings` of `spark_conf` and this are inverse: what the paper leaves to the system, one core
-    and mem_os_rsv, is no executor's.
+    `spark_conf.settings` goes the other way: what the paper leaves to the system, one core and
+    mem_os_rsv, is no executor's.
     """
     return Cluster(
         executors.heap_bytes + executors.python_bytes + paper.PAPER.os_reserve_bytes,

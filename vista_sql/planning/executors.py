@@ -17,7 +17,7 @@ class Executors:
     number: int
     cores: int  # of one
     task_cores: int  # that a task takes unless its stage says otherwise
-    heap_bytes: int  # of one: the engine's own memory
+    heap_bytes: int  # of one: the engine's own memory, off its heap, too
     python_bytes: int  # of one: for the Python workers beside the heap
     has_profiles: bool  # a stage may say how many cores its tasks take
     tasks: int = 0  # at once in one executor; 0: not decided

@@ -180,13 +180,16 @@ def describe(stage: Stage, pool: kernels.Pool, image: str = "image") -> str:
         case Infer():
             start = stage.start.name if stage.start else image
             if stage.base is not None:
-                start = f"stored {stage.base.name}, else {start}"
+                at_hand = "shared" if stage.borrows else "stored"
+                start = f"{at_hand} {stage.base.name}, else {start}"
             if stage.cnn:
                 start = f"{stage.cnn}: {start}"
             layers = ", ".join(layer.name for layer in stage.layers)
             text = f"infer {start} → {layers} as {stage.form}"
             if stage.materialize:
                 text += f"; keep raw maps of {', '.join(layer.name for layer in stage.materialize)}"
+            if stage.lends:
+                text += f"; share raw maps of {', '.join(one.layer for one in stage.lends)}"
             return text
         case _:
             assert_never(stage)

@@ -17,7 +17,7 @@ from typing import Any
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
 from vista_sql.kernels import AtHand
-from vista_sql.planning import image_types
+from vista_sql.planning import image_types, prefixes
 from vista_sql.planning.database import Database
 from vista_sql.planning.rows import Identifiers, joined_rows, reads_images
 from vista_sql.planning.workload import Facts, StoredShare, Workload
@@ -57,7 +57,7 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
             facts, decoding_bytes=seen.decoding_bytes, prepared_share=seen.prepared_share
         )
         facts = replace(facts, stored=stored_shares(workload, database, names))
-    return replace(workload, facts=facts)
+    return replace(workload, facts=facts, prefixes=prefixes.found(workload))
 
 
 def gather(workload: Workload, database: Database, names: Identifiers) -> Facts:
@@ -348,7 +348,7 @@ def at_hand(workload: Workload, database: Database, names: Identifiers) -> AtHan
 def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dict[str, Space]]:
     """Return the spaces of used layers' features, and of raw maps, that hold anything."""
     cnn = workload.cnn
-    if not held or cnn.name == roster.DESCRIPTOR or not _is_here(workload):
+    if not held or cnn.name == roster.DESCRIPTOR or not prefixes.are_here(workload, cnn):
         return {}, {}
     cnn = replace(cnn, preprocessing=workload.preprocessing_of(cnn))
     choice = weights.resolve(cnn, workload.weights, workload.seed)
@@ -384,13 +384,6 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
 def _is_raw_beside(one: Space, other: Space) -> bool:
     """Return whether a space is of raw maps that are made as another's, but for the computation."""
     return replace(one, computation=other.computation) == other
-
-
-def _is_here(workload: Workload) -> bool:
-    """Return whether the weights can be told apart without downloading them."""
-    cnn = workload.cnn
-    chosen = (workload.weights or cnn.default_weights).lower()
-    return chosen not in cnn.weights or chosen in weights.available(cnn)
 
 
 def _sample(workload: Workload, names: Identifiers) -> str:

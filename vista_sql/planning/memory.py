@@ -62,7 +62,10 @@ SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
 
 SHARED_PIXELS_BYTES = 128 * MIB
-"""Pixels that are kept for a second CNN of the same call (`udfs/passes/decoded.py`)."""
+"""Pixels that are kept for a second CNN of the same call (`udfs/passes/lent.py`)."""
+
+SHARED_MAPS_BYTES = 256 * MIB
+"""Raw maps that are kept for CNNs which begin alike (`udfs/passes/lent.py`)."""
 
 WAITING_BATCHES = 6
 """Micro-batches of pixels at once: `udfs/passes/runtime.py` lets so few calls be on their way."""
@@ -191,6 +194,12 @@ def _raw_bytes(stages: tuple[Stage, ...]) -> int:
         if isinstance(stage, Infer)
         for layer in (*(() if stage.form == "features" else stage.layers), *stage.materialize)
     )
+
+
+def _lent_bytes(stages: tuple[Stage, ...]) -> int:
+    """Return the bytes of one image's raw maps that stages hand on to those of other CNNs."""
+    lent = {stage.borrows: stage.base for stage in stages if isinstance(stage, Infer)}
+    return sum(map_bytes(base) for key, base in lent.items() if key and base is not None)
 
 
 def _pooled_bytes(workload: Workload) -> int:
@@ -367,7 +376,8 @@ def breakdown(
         **_fixed_parts(workload, stages),
         **parts,
         shared=min(SHARED_BYTES, there * (feature_bytes(workload) + _raw_bytes(stages)))
-        + (pixels if len(workload.passes) > 1 else 0),
+        + (pixels if len(workload.passes) > 1 else 0)
+        + min(SHARED_MAPS_BYTES, there * _lent_bytes(stages)),
         store=min(MAX_COMMIT_BYTES, kept) if workload.store.folder else 0,
         engine=_engine_bytes(workload, min(max(batch_rows, vector_rows), there), sink),
         beside=_beside_bytes(workload, sink),

@@ -21,8 +21,8 @@ def with_pixels(call: Call, cnn: Cnn) -> Cnn:
         WeightsError: it is none for the network's channels.
     """
     given = [name for name in PIXELS if call.values.get(name) is not None]
-    if roster.kind_of_file(cnn.name) != "onnx":
-        for name in given:
+    if not _is_onnx(cnn.name):
+        for name in () if any(map(_is_onnx, _names(call))) else given:
             raise call.error(
                 name, f"{name} is of .onnx files: how {cnn.title} takes its images is known"
             )
@@ -43,6 +43,14 @@ def with_pixels(call: Call, cnn: Cnn) -> Cnn:
     return cnn
 
 
+def _names(call: Call) -> tuple[str, ...]:
+    return (call.get("cnn"), *call.beside)
+
+
+def _is_onnx(name: str) -> bool:
+    return roster.kind_of_file(name) == "onnx"
+
+
 def check_pool(call: Call, cnn: Cnn, layer: Layer, pool: Pool) -> None:
     """Check that a layer can be pooled as the call has it.
 
@@ -50,7 +58,7 @@ def check_pool(call: Call, cnn: Cnn, layer: Layer, pool: Pool) -> None:
         ArgumentError: it is none of tokens, or has no class token; or only its raw values are
             features.
     """
-    is_onnx = roster.kind_of_file(cnn.name) == "onnx"
+    is_onnx = _is_onnx(cnn.name)
     is_kept = len(layer.shape) == 1 and (is_onnx or cnn.name == roster.DESCRIPTOR)
     if pool in kernels.TOKEN_POOLS and layer.grid is None and not is_kept:
         raise call.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vista_sql.errors import PlanError, UnknownNameError
@@ -98,6 +99,7 @@ def choose(workload: Workload, machine: Machine) -> Plan:
             _plan_decision(workload, chosen, free, len(fitting), hints),
             _placement_decision(workload, chosen, free, hints),
             *_start_decision(workload, chosen),
+            *_sharing_decisions(workload, chosen),
             *materialization,
             _batch_decision(workload, chosen, hints),
             _threads_decision(hints, distribution),
@@ -258,6 +260,16 @@ def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ..
     if not workload.facts.stored:
         told = "what the store holds of these images is not known yet: it is looked up as they come"
     return (Decision("start", image, f"{copied}; {told}" if share else told),)
+
+
+def _sharing_decisions(workload: Workload, chosen: Candidate) -> Iterator[Decision]:
+    """Yield which CNNs start from what another has computed."""
+    borrowed = {stage.cnn for stage in chosen.stages if isinstance(stage, Infer) and stage.borrows}
+    for prefix in workload.prefixes:
+        taker, lender = (workload.cnn_named(n).short_name for n in (prefix.taker, prefix.lender))
+        if prefix.taker in borrowed:
+            why = f"it begins as {lender}, which has computed that by then: inferred once"
+            yield Decision(f"start of {taker}", prefix.layer.name, why)
 
 
 def _materialization(

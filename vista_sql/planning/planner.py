@@ -20,7 +20,7 @@ from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers, joined_rows
-from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
 from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
@@ -28,7 +28,6 @@ from vista_sql.sql.calls import Call, Explained, ImageReading, ImageRows, load
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.needs import Needs
 from vista_sql.sql.parse import FoundCall, Statement
-from vista_sql.sql.quoting import identifier
 from vista_sql.sql.resolve import StandIn
 
 
@@ -69,7 +68,7 @@ def plan_call(call: Call, database: Database, context: Context) -> Script:
     """Return how to run one call whose statement is not known: all of it is needed."""
     bound = _bound(call.checked(), CallPlanner(Naming(database, ()), context))
     part = stage(choose(count(bound)))
-    return Script(part.text, _transfers([part]))
+    return Script(part.text, _transfers([part]), _made([part]))
 
 
 # ── bind ────────────────────────────────────────────────────────────────────────────────────────
@@ -88,6 +87,7 @@ class Bound:
     database: Naming  # as the call sees it
     context: Context
     names: Identifiers  # that no user's name equals
+    made: tuple[Made, ...] = ()  # what its relations stand upon, where that is no text
 
     def needing(self, needs: Needs) -> Bound:
         """Return the call with what its statement needs of it."""
@@ -102,6 +102,7 @@ class Expanded:
     text: str
     database: Naming
     transfers: tuple[Transfer, ...]
+    made: tuple[Made, ...] = ()
 
 
 def bind(found: FoundCall, database: Database, context: Context) -> Bound | Expanded:
@@ -122,8 +123,9 @@ def _bound(call: Call, planner: CallPlanner) -> Bound | Expanded:
         if expand is None:
             workload = workload_of(call, planner)
             names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
-            return Bound(call, workload, database, context, names)
-        return Expanded(call, expand(call, planner), database, tuple(planner.transfers))
+            return Bound(call, workload, database, context, names, planner.beneath)
+        text = planner.readable(call, expand(call, planner))
+        return Expanded(call, text, database, tuple(planner.transfers), tuple(planner.made))
 
 
 # ── needs ───────────────────────────────────────────────────────────────────────────────────────
@@ -243,7 +245,8 @@ def stage(call: Chosen | Expanded) -> Transfer | Expanded:
     )
     clause = bound.database.clause
     staged = replace(staged, rows=clause + staged.rows, shape=clause + staged.shape)
-    return Transfer(bound.workload, call.plan, staged, limit_bytes, call.machine.capabilities, run)
+    able = call.machine.capabilities
+    return Transfer(bound.workload, call.plan, staged, limit_bytes, able, run, bound.made)
 
 
 # ── splice ──────────────────────────────────────────────────────────────────────────────────────
@@ -268,7 +271,7 @@ def splice(
         row_bytes = sum(memory.feature_bytes(transfer.workload) for transfer in transfers)
         text = edit.with_row_groups(text, memory.row_group_rows(row_bytes))
         text = _with_lists(Script(text, transfers), database)
-    return Script(text, transfers)
+    return Script(text, transfers, _made(parts))
 
 
 def _with_lists(script: Script, database: Database) -> str:
@@ -298,6 +301,10 @@ def _transfers(parts: Sequence[Transfer | Expanded]) -> tuple[Transfer, ...]:
     )
 
 
+def _made(parts: Sequence[Transfer | Expanded]) -> tuple[Made, ...]:
+    return tuple(made for part in parts for made in part.made)
+
+
 # ── inside of a call ────────────────────────────────────────────────────────────────────────────
 
 
@@ -312,6 +319,8 @@ class CallPlanner:
     database: Naming
     context: Context
     transfers: list[Transfer] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)  # arguments whose relations the call reads
 
     @property
     def home(self) -> str:
@@ -338,6 +347,52 @@ class CallPlanner:
         """Return the id of the run that the kernels count under; "" where nothing runs."""
         return self.context.open_run("")
 
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the texts."""
+        return self.context.capabilities.dialect
+
+    @property
+    def calls_in_sql(self) -> bool:
+        """Whether an expansion may call kernels; else it asks for `fed` and `scored` relations."""
+        return self.context.capabilities.calls_in_sql
+
+    def fed(self, kind: str, order: str, relation: str, columns: str) -> str:
+        """Return a SELECT of what a run of a kind returns that is fed a relation's rows."""
+        self.made.append(Fed(self.fresh_name("fed"), kind, order, relation, columns))
+        return self._all_of(self.made[-1].name)
+
+    def scored(self, order: str, relation: str, label_type: str) -> str:
+        """Return a SELECT of a relation's rows with what `vista_score` says of each."""
+        self.made.append(Scored(self.fresh_name("scored"), order, relation, label_type))
+        return self._all_of(self.made[-1].name)
+
+    @property
+    def beneath(self) -> tuple[Made, ...]:
+        """What the relations that were read stand upon, where that is no text."""
+        return () if self.calls_in_sql else (*self.transfers, *self.made)
+
+    def readable(self, call: Call, text: str) -> str:
+        """Return an expansion as the host's engine reads it.
+
+        Raises:
+            QueryError: it reads tables by kernels in SQL, which the engine has not.
+        """
+        if self.calls_in_sql or any(isinstance(made, Fed | Scored) for made in self.made):
+            return text
+        if self.read:
+            raise call.error(
+                "",
+                f"{call.function.upper()} does not read tables of {self.dialect.name}: export them "
+                "to Parquet, and run it on DuckDB",
+            )
+        self.made.append(Constant(self.fresh_name("constant"), text))
+        return self._all_of(self.made[-1].name)
+
+    @staticmethod
+    def _all_of(name: str) -> str:
+        return f"SELECT * FROM {name} AS {name}"
+
     def fenced(self, relation: str) -> str:
         """Return a relation to be joined whose own filters stay where they are."""
         if not self.context.capabilities.lifts_filters:
@@ -359,6 +414,7 @@ class CallPlanner:
 
     def subquery(self, text: str, call: Call, argument: str) -> Relation:
         """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
+        self.read.add(argument)
         try:
             cleaned = parse.clean_relation(text, self.context.capabilities.dialect)
         except QueryError as error:
@@ -371,14 +427,18 @@ class CallPlanner:
         if not statement.calls:
             return Relation(cleaned)
         script = plan(statement, self.database, self.context.inside(call.function))
-        self.transfers.extend(script.transfers)
+        self._takes(script)
         return Relation(f"({script.text})", is_computed=True)
+
+    @property
+    def seen(self) -> Naming:
+        """The database, with the rows of the TRANSFERs inside that stand apart."""
+        return self.database.naming(Script("", tuple(self.transfers)).relations)
 
     def columns(self, relation: str) -> Mapping[str, str] | None:
         """Return the columns of what stands after FROM; None: they cannot be seen."""
-        naming = self.database.naming(Script("", tuple(self.transfers)).relations)
         try:
-            return naming.columns(f"SELECT * FROM {relation}")
+            return self.seen.columns(f"SELECT * FROM {relation}")
         except QueryError:
             return None
 
@@ -387,14 +447,21 @@ class CallPlanner:
         planner = CallPlanner(self.database, self.context.inside(function))
         bound = _shown(_bound(call.checked(), planner), features=features)
         part = stage(choose(count(bound)))
-        self.transfers.extend(_transfers([part]))
+        self._takes(Script("", _transfers([part]), _made([part])))
+        self.read.add("images")
         if features or isinstance(bound, Expanded):
             return f"(\n{part.text}\n)"
-        added = ", ".join(map(identifier, bound.workload.added_columns))
-        return f"(SELECT * EXCLUDE ({added}) FROM (\n{part.text}\n))"
+        added = ", ".join(map(self.dialect.identifier, bound.workload.added_columns))
+        return f"(SELECT * {self.dialect.less} ({added}) FROM (\n{part.text}\n))"
+
+    def _takes(self, script: Script) -> None:
+        """Keep what a text inside of the call stands upon."""
+        self.transfers.extend(script.transfers)
+        self.made.extend(script.made)
 
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
+        self.read.add("images")
         workload, context = workload_of(call, self), self.context
         spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
         layers = tuple(tap.layer.name for tap in workload.taps)
@@ -407,6 +474,7 @@ class CallPlanner:
         planner = CallPlanner(self.database, self.context.inside(function))
         workload, context = workload_of(call, planner), self.context
         self.transfers.extend(planner.transfers)
+        self.read.add("images")
         names = Identifiers(context.names.fresh(""), context.capabilities.dialect)
         spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
         return ImageRows(
@@ -446,7 +514,8 @@ class CallPlanner:
         except QueryError as error:
             raise call.error(argument, f"{argument}: {error.message}") from None
         if runs:
-            self.transfers.extend(script.transfers)
+            self.read.add(argument)
+            self._takes(script)
         rows = tuple(explain.facts(script))
         return Explained(rows, script.text, part, run)
 

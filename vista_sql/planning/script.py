@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Union
 
 from vista_sql.planning import memory
 from vista_sql.planning.capabilities import Capabilities
@@ -23,6 +24,12 @@ class Transfer:
     limit_bytes: int  # of the memory that it was planned under
     capabilities: Capabilities  # of the host, where the call stands
     run: str = ""  # that the kernels count under
+    made: tuple[Made, ...] = ()  # what its rows stand upon, where that is no text
+
+    @property
+    def name(self) -> str:
+        """The relation of its rows, where they stand apart."""
+        return self.staged.rows_name
 
     @property
     def is_apart(self) -> bool:
@@ -49,11 +56,45 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """A relation that reads no table of the user's: DuckDB's SELECT, run beside the planner."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """A relation that a run returns to which another's rows are fed (`vista_sql.fed_runs`)."""
+
+    name: str
+    kind: str
+    order: str
+    relation: str  # the rows, as text that can stand after FROM
+    columns: str  # of the run's result, as DuckDB's select list
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A relation of another's rows with what a kept model says of each."""
+
+    name: str
+    order: str  # of `vista_score`
+    relation: str  # the rows, as text that can stand after FROM
+    label_type: str  # DuckDB's name of it
+
+
+Made = Union["Transfer", Constant, Fed, Scored]
+"""What a host makes itself whose engine has no kernels in SQL."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """How a host runs a statement: the rows of each TRANSFER that is apart, then the text."""
 
     text: str
     transfers: tuple[Transfer, ...] = ()
+    made: tuple[Made, ...] = ()  # relations that the text, or another relation, names
 
     @property
     def apart(self) -> tuple[Transfer, ...]:

@@ -67,6 +67,17 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """What a CNN has in common with one that runs before it; CNNs are "" for the workload's own."""
+
+    taker: str
+    layer: Layer  # the taker's, up to which both compute the same
+    lender: str
+    lent: Layer  # the lender's
+    computation: str  # of either, as a digest
+
+
+@dataclass(frozen=True, slots=True)
 class StoredShare:
     """What the feature store holds of a share of the images: layers by the network's names."""
 
@@ -123,6 +134,12 @@ class Workload:
     """The image relation's column that says why an image is NULL, as VISTA_PREPARE has it."""
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
+    prefixes: tuple[Prefix, ...] = ()
+
+    def cnn_named(self, name: str) -> Cnn:
+        """Return the CNN of that name of which layers are asked for; "": the workload's own."""
+        found = (tap.cnn for tap in self.taps if tap.cnn is not None and tap.cnn.name == name)
+        return next(found, self.cnn)
 
     @property
     def pools_boxes(self) -> bool:
@@ -200,7 +217,8 @@ class Workload:
         """
         if cnn.name == self.cnn.name:
             return self.weights
-        shared = self.weights in ("random", "imagenet") and cnn.name != roster.DESCRIPTOR
+        known = ("random", "imagenet") if cnn.catalogue is None else ("random",)
+        shared = self.weights in known and cnn.name != roster.DESCRIPTOR
         return self.weights if shared else None
 
     def preprocessing_of(self, cnn: Cnn) -> Preprocessing:
@@ -268,6 +286,7 @@ def bind(
     Raises:
         ArgumentError, UnknownNameError: an argument has a value it cannot have.
     """
+    beside = tuple(onnx_files.with_pixels(call, other) for other in load_beside(call))
     cnn = onnx_files.with_pixels(call, cnn)
     region, pool = regions.of(call)
     structured_key, image_key = call.get("key")
@@ -286,7 +305,7 @@ def bind(
     others = (n for n, t in (columns or {}).items() if t == "VARCHAR" and n not in used)
     workload = Workload(
         cnn=cnn,
-        taps=_taps(call, cnn, pool, prefix, region),
+        taps=_taps(call, (cnn, *beside), pool, prefix, region),
         images=images,
         image_key=image_key,
         image_column=image_column,
@@ -324,12 +343,15 @@ def layer_names(call: Call, cnn: Cnn) -> tuple[str, ...]:
     return tuple(counted(call, cnn, n) if isinstance(n, int) else n for n in layers)
 
 
-def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None) -> tuple[Tap, ...]:
+def _taps(
+    call: Call, cnns: Sequence[Cnn], pool: Pool, prefix: str, region: Region | None
+) -> tuple[Tap, ...]:
     """Return the layers that a call asks for, each with the column that it becomes."""
+    cnn = cnns[0]
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
         try:
-            owner, layer = _layer(cnn, name)
+            owner, layer = _layer_beside(cnns, name) or _layer(cnn, name)
         except (ArgumentError, UnknownNameError) as error:
             raise error.at(call.place("layers")) from None
         if (owner.name, layer.name) in taps:
@@ -345,6 +367,19 @@ def _taps(call: Call, cnn: Cnn, pool: Pool, prefix: str, region: Region | None) 
     if len(taps) > kernels.LAYER_SLOTS[-1]:
         raise call.error("layers", f"at most {kernels.LAYER_SLOTS[-1]} layers in one TRANSFER")
     return tuple(taps.values())
+
+
+def _layer_beside(cnns: Sequence[Cnn], name: str) -> tuple[Cnn, Layer] | None:
+    """Return a layer `<short name>.<layer>` of a call's CNNs, with its CNN; None: it is none.
+
+    Raises:
+        UnknownNameError: the CNN has no such layer.
+    """
+    for cnn in cnns:
+        if name.lower().startswith(f"{cnn.short_name.lower()}."):
+            is_whole = len(cnns) == 1 and any(layer.name == name for layer in cnn.layers)
+            return None if is_whole else (cnn, cnn.layer(name[len(cnn.short_name) + 1 :]))
+    return None
 
 
 def _layer(cnn: Cnn, name: str) -> tuple[Cnn, Layer]:
@@ -474,6 +509,15 @@ def load_cnn(call: Call) -> Cnn:
         WeightsError: it is a file that cannot be read.
     """
     return named_cnn(call, call.get("cnn"))
+
+
+def load_beside(call: Call) -> tuple[Cnn, ...]:
+    """Return the CNNs of a call beside the one that it names.
+
+    Raises:
+        UnknownNameError, WeightsError: as `named_cnn`.
+    """
+    return tuple(named_cnn(call, name) for name in call.beside)
 
 
 def named_cnn(call: Call, name: str) -> Cnn:

@@ -190,6 +190,11 @@ class Cnn:
     only_tensorflow: str | None = None
     """What no other engine can run, as "layer 'up' (Conv2DTranspose)"; None: any may run it."""
 
+    @property
+    def short_name(self) -> str:
+        """What it is called beside others: its name, of a file without folder and ending."""
+        return self.name if self.catalogue is None else self.title
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """All layers of the network, bottom to top; the input itself is not one of them."""

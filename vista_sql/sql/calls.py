@@ -12,6 +12,7 @@ from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError,
 from vista_sql.kernels import Engine, Fact, InferSpec
 from vista_sql.settings import Value
 from vista_sql.sql import folders
+from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.kinds import Kind, RelationText
 
 PACKAGE = "vista_sql.functions"
@@ -44,12 +45,14 @@ class Call:
     """A call as the user wrote it: argument values as Python values, and where each stands.
 
     Values are None, bool, int, float, str, or lists or mappings of them; a relation is its text.
-    Places are by argument; the call's own is that of "".
+    Places are by argument; the call's own is that of "". A TRANSFER that another call makes can be
+    of several CNNs: those `beside` the argument `cnn`. Layers are then `<Cnn.short_name>.<layer>`.
     """
 
     function: str
     values: Mapping[str, object]
     places: Mapping[str, Place]
+    beside: tuple[str, ...] = ()
 
     def get(self, name: str) -> Any:
         """Return the value of an argument, of the Python type that its kind reads.
@@ -236,6 +239,33 @@ class Planner(Protocol):
     def new_run(self) -> str:
         """Return the id that the kernels of one execution count under; "" where nothing runs."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the texts."""
+
+    @property
+    def calls_in_sql(self) -> bool:
+        """Whether an expansion may call kernels; else it asks for `fed` and `scored` relations."""
+
+    def fed(self, kind: str, order: str, relation: str, columns: str) -> str:
+        """Return a SELECT of what a run of a kind returns that is fed a relation's rows.
+
+        Args:
+            kind: a file of `udfs/fed/`.
+            order: as `fed_runs.order_of` writes it.
+            relation: the rows, as text that can stand after FROM.
+            columns: of the run's result, as DuckDB's select list.
+        """
+
+    def scored(self, order: str, relation: str, label_type: str) -> str:
+        """Return a SELECT of a relation's rows with what `vista_score` says of each.
+
+        Args:
+            order: of the kernel.
+            relation: the rows, as text that can stand after FROM.
+            label_type: DuckDB's name of the predictions' type.
+        """
+
     def fenced(self, relation: str) -> str:
         """Return a relation to be joined whose own filters stay where they are."""
 
@@ -244,8 +274,9 @@ class Planner(Protocol):
 class TableFunction:
     """A SQL table function: its arguments in positional order, and its expansion.
 
-    `expand(call, planner)` returns one SELECT (text, DuckDB's dialect) with the call's rows; None
-    is TRANSFER's, which is planned with the whole statement.
+    `expand(call, planner)` returns one SELECT with the call's rows, as text of DuckDB's dialect,
+    unless it reads what the planner says is in another; None is TRANSFER's, which is planned with
+    the whole statement.
     """
 
     name: str  # lower case, as in SQL: 'transfer', 'vista_train'

@@ -17,6 +17,7 @@ class Dialect:
     text_bytes: str = "strlen"  # function: the bytes of a text
     raises: str = "error"  # function that raises its argument, and never returns
     escape: str = "'"  # stands before a quote within a text
+    less: str = "EXCLUDE"  # stands between * and the columns that it leaves out
     struct_function: str = ""  # of names and values, one after the other; "": a literal has them
 
     def identifier(self, name: str) -> str:
@@ -57,6 +58,14 @@ DUCKDB = Dialect("duckdb", '"', "hash")
 """What a host speaks unless its capabilities say otherwise."""
 
 SPARK = Dialect(
-    "spark", "`", "xxhash64", "STRING", "octet_length", "raise_error", "\\", "named_struct"
+    "spark",
+    "`",
+    "xxhash64",
+    text_type="STRING",
+    text_bytes="octet_length",
+    raises="raise_error",
+    escape="\\",
+    less="EXCEPT",
+    struct_function="named_struct",
 )
 """Spark SQL, with the escapes of texts that it has unless told otherwise."""

@@ -232,6 +232,7 @@ def with_layer(
     layer: str,
     resolved: Callable[[Call], Call],
     layers_of: Callable[[Call], Sequence[str]],
+    dialect: Dialect = DUCKDB,
 ) -> tuple[str, str]:
     """Return a query with one more layer in its first TRANSFER, and that layer's column.
 
@@ -242,6 +243,7 @@ def with_layer(
         layer: the layer; a call that names it already stays as it is.
         resolved: returns a call with all values known.
         layers_of: returns the names of the layers of a call that counts them, or leaves them out.
+        dialect: of the query.
 
     Raises:
         QueryError: there is no TRANSFER, or its rows do not reach the result one by one.
@@ -252,8 +254,8 @@ def with_layer(
         >>> print(text)
         SELECT id, fc6, "t"."hog" FROM TRANSFER('lenet5', ['fc6', 'hog']) AS t
     """
-    relation = parse.clean_relation(text)
-    statement = parse.parse(relation[1:-1])[0] if relation.startswith("(") else None
+    relation = parse.clean_relation(text, dialect)
+    statement = parse.parse(relation[1:-1], dialect)[0] if relation.startswith("(") else None
     calls = statement.calls if statement is not None else ()
     transfer = next((part for part in calls if part.call.function == "transfer"), None)
     if transfer is None or statement is None or statement.tree is None:

@@ -171,6 +171,8 @@ def _calls(tree: exp.Expr, text: str, dialect: Dialect) -> Iterator[FoundCall]:
         name = str(node.this).lower()
         if name not in known and not name.startswith("vista_"):
             continue
+        if _stands_in_argument(node, known):
+            continue  # of TABLE(…): it is read as that argument's text
         place = Place(text, node.meta["start"], node.meta["end"] + 1)
         if isinstance(node.parent, exp.Table):
             if name not in known:
@@ -180,6 +182,14 @@ def _calls(tree: exp.Expr, text: str, dialect: Dialect) -> Iterator[FoundCall]:
             raise QueryError(
                 f"{name.upper()} is a table function: write it after FROM or JOIN", place
             )
+
+
+def _stands_in_argument(node: exp.Expr, known: Sequence[str]) -> bool:
+    """Return whether a call stands in an argument of another call of ours."""
+    above = node.find_ancestor(exp.Anonymous)
+    while above is not None and str(above.this).lower() not in known:
+        above = above.find_ancestor(exp.Anonymous)
+    return above is not None
 
 
 def _call(
@@ -254,6 +264,8 @@ def _value(
         return values
     if isinstance(node, exp.Column):
         return node.sql(dialect.name) if function.takes_relation(name) else node.name
+    if _is_table(node) and dialect != DUCKDB and function.takes_relation(name):
+        return node.expressions[0].sql(dialect.name)
     if isinstance(node, (exp.Subquery, exp.Select)):
         if function.takes_relation(name):
             raise ArgumentError(
@@ -261,6 +273,12 @@ def _value(
             )
         raise ArgumentError(f"{name} cannot be a sub-query", place)
     return Unresolved(node.sql(dialect.name))
+
+
+def _is_table(node: exp.Expr) -> bool:
+    """Return whether an argument is `TABLE(name)` or `TABLE(SELECT …)`, as Spark has it."""
+    is_call = isinstance(node, exp.Anonymous) and str(node.this).upper() == "TABLE"
+    return is_call and len(node.expressions) == 1
 
 
 def _place(node: exp.Expr, text: str) -> Place | None:
@@ -459,14 +477,14 @@ def parameters(text: str, dialect: Dialect = DUCKDB) -> set[str] | None:
     }
 
 
-def word_span(text: str, word: str) -> tuple[int, int] | None:
+def word_span(text: str, word: str, dialect: Dialect = DUCKDB) -> tuple[int, int] | None:
     """Return where an identifier first stands in `text`; None where it does not.
 
     Example:
         >>> word_span("SELECT 'id', Id FROM t", "id")
         (13, 15)
     """
-    for token in tokenize(text):
+    for token in tokenize(text, dialect):
         if token.token_type != TokenType.STRING and token.text.lower() == word.lower():
             return token.start, token.end + 1
     return None

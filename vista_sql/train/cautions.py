@@ -11,6 +11,7 @@ from vista_sql.models import ModelRow
 from vista_sql.train.columns import excluding
 from vista_sql.train.encoding import Encoding
 from vista_sql.train.ledger import Ledger
+from vista_sql.train.near_duplicates import NearDuplicates
 from vista_sql.train.race import Race
 from vista_sql.train.rows import RowReader, text_of
 from vista_sql.train.spec import TrainSpec
@@ -87,6 +88,18 @@ def shared(row: ModelRow, spec: TrainSpec, images: int, shown: int) -> list[str]
     return [
         f"{images} images (rows of equal layers) stand on {where}, {shown} of {row['n_test']} test "
         "rows show one: split_by => keeps such rows together"
+    ]
+
+
+def nearly_shared(found: NearDuplicates | None, reader: RowReader, spec: TrainSpec) -> list[str]:
+    """Return what is to be said of test rows that show nearly what a training row shows."""
+    if found is None or not found.near:
+        return []
+    other = "a row of another fold" if spec.folds else "a training row"
+    return [
+        f"{found.near:,} of {found.tested:,} test rows looked at are nearly equal to {other} in "
+        f"{reader.columns.layers[found.layer]!r}: VISTA_DUPLICATES finds such images, and "
+        "split_by => keeps them together"
     ]
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vista_sql.machine.resources import cores
+from vista_sql.nearest.blas import one_thread
 from vista_sql.train.chunks import Chunk
 from vista_sql.train.training_rows import TrainingRows
 
@@ -33,7 +33,7 @@ def accumulate(
         add: adds a chunk to a result in place; runs in several threads, but in one for a result.
     """
     results = [start() for _ in range(LANES)]
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_thread():
         if rows.spooled or rows.n_rows * rows.layout.width <= SMALL_VALUES or cores() == 1:
             for i, chunk in enumerate(rows.chunks()):
                 add(results[i % LANES], chunk)
@@ -49,10 +49,3 @@ def accumulate(
             for future in [pool.submit(run, lane) for lane in range(LANES)]:
                 future.result()
     return results
-
-
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()

@@ -25,9 +25,9 @@ from vista_sql.train.columns import choose
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
-from vista_sql.train.encoding import Encoding
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
+from vista_sql.train.near_duplicates import near_duplicates
 from vista_sql.train.race import Race, in_order, judge
 from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.sides import Sides
@@ -236,7 +236,7 @@ class TrainingRun:
         tested = self._fit(sides, reader, values)
         rows = [model.row for model in tested]
         judge(rows, [model.hits for model in tested])
-        self._warn(rows, reader, values, sides.train.encoding)
+        self._warn(rows, reader, values, sides)
         facts = {
             "created": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
@@ -268,22 +268,26 @@ class TrainingRun:
         rows: Sequence[ModelRow],
         reader: RowReader,
         values: list[Any],
-        encoding: Encoding,
+        sides: Sides,
     ) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
         spec, ledger, race = self.spec, self._ledger, self._race
         of_all = [
             *cautions.untested(spec, ledger, reader, values),
             *cautions.lost(reader, self._n_fed),
-            *cautions.rare(reader, encoding),
+            *cautions.rare(reader, sides.train.encoding),
         ]
         if race is not None and race.overrun is not None:
             of_all.append(race.overrun)
         images, shown = ledger.shared()
+        sizes = reader.layout.layer_sizes
+        near = None if race else near_duplicates(sides.train, sides.test, spec.folds, sizes)
+        nearly = cautions.nearly_shared(near, reader, spec)
         for row in rows:
             of_row = [
                 *cautions.unfinished(row, spec, race),
                 *cautions.shared(row, spec, images, shown),
+                *(nearly if row["layers"] else ()),
             ]
             row["warning"] = "; ".join([*of_all, *of_row]) or None
 

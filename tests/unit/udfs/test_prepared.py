@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from vista_sql.udfs.images import decoding, digests, headers, prepared
 from vista_sql.udfs.images.distinct_images import DistinctImages
 from vista_sql.udfs.images.image_column import image_column
@@ -168,3 +169,18 @@ def test_the_reason_of_an_earlier_statement_stays():
     with pytest.raises(Unreadable, match=r"^gone$"):
         images.read(1)
     assert bytes(images.read(2)) == b"b"
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr", "gray"])
+def test_as_a_picture_it_comes_to_any_size(order):
+    """As a PNG of the same pixels does: for overlays, and to find equal ones."""
+    wanted = wish("gray" if order == "gray" else "rgb", Framing("bicubic", "crop", 0.9))
+    made = prepare(ORIGINALS["jpeg"], wanted)
+    pixels = np.frombuffer(made, np.uint8, offset=HEAD_BYTES).reshape(wanted.shape)
+    image = Image.fromarray(pixels.squeeze())
+    for shape in ((24, 20), (50, 61), (10, 7)):
+        outs = [np.empty((*shape, wanted.shape[2]), np.uint8) for _ in range(2)]
+        for data, out in zip((made, pictures.saved(image, "PNG")), outs, strict=True):
+            assert decoding.decode_picture(data, order, out) is None
+        assert np.array_equal(*outs)
+    assert "checksum" in decoding.decode_picture(made[:-1] + b"\0", order, outs[0])

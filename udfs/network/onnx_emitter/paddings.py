@@ -35,12 +35,13 @@ def taken_over(
                 fits = max(top, bottom) < size[0] and max(left, right) < size[1]
                 written = before.name in order and before.name not in targets
                 alone = written and graph.users(before.name) == [name]
-                if fits and alone and _is_never_negative(graph, before.inputs[0]):
+                if fits and alone and is_never_negative(graph, before.inputs[0]):
                     found[name] = (before.inputs[0], (top, left, bottom, right))
     return found
 
 
-def _is_never_negative(graph: Graph, name: str) -> bool:
+def is_never_negative(graph: Graph, name: str) -> bool:
+    """Return whether a step ends in a ReLU: zeros are none larger than its values."""
     group = graph.group_of(name)
     if group is not None and group.head == name and group.activation:
         return True  # a ReLU, as all that are fused

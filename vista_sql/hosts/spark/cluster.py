@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from vista_sql.errors import HostError
+from vista_sql.hosts.spark.stages import quiet
 from vista_sql.machine.resources import own_version
 from vista_sql.planning.engines import Engines
 from vista_sql.planning.executors import Executors
@@ -49,8 +49,7 @@ class _Worker:
 
 def _worker(spark: SparkSession) -> _Worker:
     """Ask one Python worker."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+    with quiet():
         one = spark.range(1).coalesce(1).mapInArrow(_report(), REPORT)
     try:
         (row,) = one.collect()
@@ -172,6 +171,8 @@ def _executors(spark: SparkSession, worker: _Worker) -> Executors:
     number = int(small[1]) if small else int(conf("spark.executor.instances", "1"))
     cores = int(small[2]) if small else int(conf("spark.executor.cores", str(worker.cores)))
     heap = size(conf("spark.executor.memory", "1g"))
+    off_heap = conf("spark.memory.offHeap.enabled", "false") == "true"
+    heap += size(conf("spark.memory.offHeap.size", "0")) if off_heap else 0
     share = float(conf("spark.executor.memoryOverheadFactor", str(OVERHEAD_SHARE)))
     overhead = conf("spark.executor.memoryOverhead", "")
     beside = size(overhead) if overhead else max(LEAST_OVERHEAD_BYTES, int(share * heap))

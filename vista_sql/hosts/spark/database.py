@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 from vista_sql.errors import QueryError
@@ -87,7 +87,7 @@ def asked(question: Callable[[], Answer]) -> Answer:
         QueryError: it does not; in one sentence of its own words.
     """
     try:
-        with _unlogged():
+        with unlogged():
             return question()
     except PySparkException as error:
         raise QueryError(said(error)) from error
@@ -103,9 +103,9 @@ def said(error: PySparkException) -> str:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """Keep quiet what Spark logs of an error that is ours to tell."""
-    logger = logging.getLogger("SQLQueryContextLogger")
+    logger = PySparkLogger.getLogger("SQLQueryContextLogger")
     before = logger.disabled
     logger.disabled = True
     try:

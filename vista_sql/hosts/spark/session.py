@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from pyspark.errors import AnalysisException
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame, SparkSession, functions
 from pyspark.storagelevel import StorageLevel
 
-from vista_sql.errors import QueryError
+from vista_sql.errors import Place, QueryError
 from vista_sql.hosts import Host, HostKind
-from vista_sql.hosts.spark import cluster, stages
+from vista_sql.hosts.spark import cluster, made, stages
 from vista_sql.hosts.spark.cluster import Cluster
-from vista_sql.hosts.spark.database import SparkDatabase, asked
+from vista_sql.hosts.spark.database import SparkDatabase, asked, said, unlogged
+from vista_sql.hosts.spark.stages import quiet
+from vista_sql.hosts.spark.types import duckdb_type
 from vista_sql.machine.resources import own_version
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
@@ -26,7 +31,8 @@ from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.distribution import Distribution
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
-from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
+from vista_sql.result import Result
 from vista_sql.settings import SETTINGS, Persistence, Settings
 from vista_sql.sql import parse
 from vista_sql.sql.dialect import SPARK
@@ -80,6 +86,18 @@ class Spark(Host[DataFrame]):
         frames = [self._started(statement, args) for statement in statements]
         return frames[-1]
 
+    def result(self, sql: str, args: Mapping[str, Any] | None = None) -> Result:
+        """Return the rows of `query`, collected when they are first asked for."""
+        frame = self.query(sql, args)
+        columns = [(field.name, duckdb_type(field.dataType)) for field in frame.schema.fields]
+
+        def batches(n_rows: int) -> Iterator[pa.RecordBatch]:
+            with quiet():
+                table = frame.toArrow()
+            yield from table.to_batches(n_rows)
+
+        return Result(columns, batches)
+
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the text upon them."""
         return explain.staged_sql(self._planned(sql))
@@ -121,10 +139,11 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
-        made: dict[str, DataFrame] = {}
-        for transfer in script.apart:
-            made[transfer.staged.rows_name] = self._staged(transfer, made, args)
-        return self._sql(script.text, made, args)
+        running = _Running(self.spark, script, args)
+        frame = running.rows(script.text)
+        for kept, level in running.kept:  # when the text has let go of their names
+            weakref.finalize(frame, kept.persist(level).unpersist)
+        return frame
 
     # ── planning ────────────────────────────────────────────────────────────────────────────────
 
@@ -167,7 +186,14 @@ class Spark(Host[DataFrame]):
         setting = _SET.fullmatch(statement.text)
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
-        return self.run(self._script(statement, args), args)
+        script = self._script(statement, args)
+        try:
+            with unlogged():
+                return self.run(script, args)
+        except AnalysisException as error:
+            if statement.calls or error.getCondition() == NO_FUNCTION:
+                raise _located(error, statement) from error
+            raise
 
     def _set(self, name: str, value: str) -> DataFrame:
         """Keep what `SET VARIABLE vista_<name> = <value>` says, as on the other hosts."""
@@ -178,15 +204,81 @@ class Spark(Host[DataFrame]):
             self.spark.conf.set(f"spark.vista.{name}", str(given))
         return self.spark.sql(f"SET spark.vista.{name}")
 
-    def _staged(
-        self, transfer: Transfer, made: Mapping[str, DataFrame], args: Mapping[str, Any] | None
-    ) -> DataFrame:
+
+NO_FUNCTION = "UNRESOLVABLE_TABLE_VALUED_FUNCTION"
+"""Spark's word for what it says of TRANSFER in a statement that was not planned."""
+
+
+def _located(error: AnalysisException, statement: Statement) -> QueryError:
+    """Return what Spark says of a statement, with the place of the name that it does not know."""
+    if error.getCondition() == NO_FUNCTION and statement.tree is None:
+        try:
+            why = parse.clean_relation(statement.text, SPARK)
+        except QueryError as unread:
+            why = unread.message.rpartition(": ")[2]
+        return QueryError(
+            "TRANSFER and VISTA_* cannot be planned, for sqlglot does not read the statement: "
+            f"{why}"
+        )
+    name = (error.getMessageParameters() or {}).get("objectName", "").rpartition(".")[2].strip("`")
+    span = parse.word_span(statement.text, name, SPARK) if name else None
+    place = Place(statement.text, *span) if span else None
+    return QueryError(said(error), place)
+
+
+_SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGNORECASE | re.DOTALL)
+
+
+class _Running:
+    """A script on a session: what Spark's SQL does not make is made when a text names it."""
+
+    def __init__(self, spark: SparkSession, script: Script, args: Mapping[str, Any] | None) -> None:
+        self._spark, self._args = spark, dict(args) if args else None
+        self._parts: dict[str, Made] = {}
+        waiting: list[Made] = [*script.transfers, *script.made]
+        while waiting:
+            part = waiting.pop()
+            waiting += part.made if isinstance(part, Transfer) else ()
+            if not isinstance(part, Transfer) or part.is_apart:
+                self._parts[part.name] = part
+        self._frames: dict[str, DataFrame] = {}
+        self.kept: list[tuple[DataFrame, StorageLevel]] = []  # that are to be persisted
+
+    def rows(self, text: str) -> DataFrame:
+        """Return a query's rows; relations that were made are handed on, not named anywhere."""
+        used = {name: self._frame(name) for name in self._parts if name in text}
+        if not used:
+            return self._spark.sql(text, self._args)
+        text = text.replace("{", "{{").replace("}", "}}")
+        for name in used:
+            text = re.sub(rf"(?<!\w){name} AS {name}(?!\w)", f"{{{name}}} AS {name}", text)
+        return self._spark.sql(text, self._args, **used)
+
+    def _frame(self, name: str) -> DataFrame:
+        if name not in self._frames:
+            self._frames[name] = self._made(self._parts[name])
+        return self._frames[name]
+
+    def _made(self, part: Made) -> DataFrame:
+        match part:
+            case Transfer():
+                return self._staged(part)
+            case Constant():
+                return made.constant(self._spark, part)
+            case Fed():
+                return made.fed(self._spark, part, self._all_of(part.relation))
+            case Scored():
+                return made.scored(part, self._all_of(part.relation), own_version())
+
+    def _all_of(self, relation: str) -> DataFrame:
+        return self.rows(f"SELECT * FROM {relation} AS rows")
+
+    def _staged(self, transfer: Transfer) -> DataFrame:
         """Return the narrow rows of a TRANSFER with what its kernels make of them."""
         staged, distribution = transfer.staged, transfer.plan.distribution
         assert distribution is not None  # noqa: S101 - the context has executors
         image = f"{staged.rows_name.removesuffix('rows')}image"
-        rows = self._sql(staged.rows, made, args)
-        rows = _partitioned(rows, transfer, distribution, image)
+        rows = _partitioned(self.rows(staged.rows), transfer, distribution, image)
         frame = stages.staged(
             rows,
             staged.kernel_calls,
@@ -196,23 +288,9 @@ class Spark(Host[DataFrame]):
             _profile(distribution),
         )
         level = LEVELS.get(distribution.persistence)
-        return frame if level is None else frame.persist(level)
-
-    def _sql(
-        self, text: str, made: Mapping[str, DataFrame], args: Mapping[str, Any] | None
-    ) -> DataFrame:
-        """Return a query's rows; relations that were made are handed on, not named anywhere."""
-        given = dict(args) if args else None
-        used = {name: frame for name, frame in made.items() if name in text}
-        if not used:
-            return self.spark.sql(text, given)
-        text = text.replace("{", "{{").replace("}", "}}")
-        for name in used:
-            text = re.sub(rf"(?<!\w){name} AS {name}(?!\w)", f"{{{name}}} AS {name}", text)
-        return self.spark.sql(text, given, **used)
-
-
-_SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGNORECASE | re.DOTALL)
+        if level is not None:
+            self.kept.append((frame, level))
+        return frame
 
 
 def _partitioned(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -54,9 +56,8 @@ def staged(
         if call.makes_maps:
             inner |= {name for name in columns_of(call) if not is_text(name)}
         order = StageOrder((_order(call),), tuple(shape.fieldNames()), batch_rows)
-        function = _stage(order, _name(call), version)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        function = sent(order, "apply", _name(call), version)
+        with quiet():
             rows = rows.mapInArrow(function, shape, profile=profile)
     return rows
 
@@ -66,24 +67,40 @@ def _order(call: KernelCall) -> CallOrder:
     return CallOrder(columns_of(call), call.fields, call.kernel, call.spec.to_text(), inputs)
 
 
-def _stage(order: StageOrder, name: str, version: str) -> Callable[[Iterable[Any]], Iterator[Any]]:
-    """Return what the executors run; it travels by value, and says what they lack."""
-    sentence = NOT_INSTALLED.format(module="{module}", version=version, python="{python}")
+def sent(
+    order: object, action: str, name: str, version: str
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    """Return what the executors run; it travels by value, and says what they lack.
+
+    Args:
+        order: what to do.
+        action: the function of `worker` that does it.
+        name: as Spark's plan shows it.
+        version: of this package.
+    """
+    packed, sentence = pickle.dumps(order), NOT_INSTALLED
 
     def run(batches: Iterable[Any]) -> Iterator[Any]:
+        import pickle
         import sys
 
         try:
             from vista_sql.hosts.spark import worker
         except ModuleNotFoundError as error:
-            said = sentence.replace("{module!r}", repr(error.name)).replace(
-                "{module}", repr(error.name)
-            )
-            raise RuntimeError(said.replace("{python}", sys.executable)) from None
-        yield from worker.apply(order, batches)
+            said = sentence.format(module=error.name, version=version, python=sys.executable)
+            raise RuntimeError(said) from None
+        yield from getattr(worker, action)(pickle.loads(packed), batches)
 
     run.__name__ = run.__qualname__ = name
     return run
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Spark from saying that it has not met the newest pandas, which is not used here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        yield
 
 
 def _name(call: KernelCall) -> str:

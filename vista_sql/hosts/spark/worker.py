@@ -5,11 +5,16 @@ A Python worker outlives its task: what its kernels share, the networks above al
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,6 +25,9 @@ from vista_sql.once import once
 
 AT_ONCE = 2
 """Calls on their way: one is inferred while the next one's images are decoded."""
+
+SCORED_ROWS = 1024
+"""Rows that a model scores at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ def _called(
     call: CallOrder, columns: dict[str, pa.Array], n_rows: int, runtime: ProcessRuntime
 ) -> dict[str, pa.Array]:
     """Return the columns that a call adds."""
-    kernel = _kernels()[call.kernel]
+    kernel = kernels()[call.kernel]
     inputs = [_input(columns, *value) for value in call.inputs]
     result = kernel.function(runtime, pa.repeat(call.spec, n_rows), *inputs)
     if isinstance(result, pa.ChunkedArray):
@@ -110,8 +118,44 @@ def _runtime(process_id: int) -> ProcessRuntime:
     return runtime
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreOrder:
+    """A kept model that scores rows: it travels with the stage, whatever folders executors see."""
+
+    name: str
+    version: int
+    reference: str
+    files: tuple[tuple[str, bytes], ...]  # of its folder
+    kept: tuple[str, ...]  # columns that leave the stage as they are
+    added: tuple[str, ...]  # fields of what `vista_score` returns, as columns behind them
+
+
+def score(order: ScoreOrder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows with what a model says of each."""
+    text = json.dumps({"home": _home(order), "model": order.reference}, sort_keys=True)
+    runtime, kernel = _runtime(os.getpid()), kernels()["vista_score"]
+    for batch in _cut(batches, SCORED_ROWS):
+        said = kernel.function(runtime, pa.repeat(text, len(batch)), batch.to_struct_array())
+        columns = [batch.column(name) for name in order.kept]
+        columns += [as_spark_takes(said.field(name)) for name in order.added]
+        yield pa.RecordBatch.from_arrays(columns, [*order.kept, *order.added])
+
+
 @once
-def _kernels() -> dict[str, Kernel]:
+def _home(order: ScoreOrder) -> str:
+    """Return a folder that holds the model, while this process lives."""
+    home = tempfile.mkdtemp(prefix="vista_sql_models_")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    folder = Path(home, "models", order.name.lower(), str(order.version))
+    folder.mkdir(parents=True)
+    for name, data in order.files:
+        (folder / name).write_bytes(data)
+    return home
+
+
+@once
+def kernels() -> dict[str, Kernel]:
+    """Return every kernel there is by its name."""
     return {
         kernel.name: kernel
         for name in catalog.names(PACKAGE)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from vista_sql import catalog
 from vista_sql.errors import UnknownNameError
+from vista_sql.kernels import Lending
 from vista_sql.planning.workload import Workload
 from vista_sql.roster import Layer
 
@@ -29,8 +30,10 @@ class Infer:
     layers: tuple[Layer, ...]
     form: Form
     cnn: str = ""  # whose layers they are, where they are not the workload's
-    base: Layer | None = None  # images whose raw map of it is stored start there
+    base: Layer | None = None  # images whose raw map of it is at hand start there
     materialize: tuple[Layer, ...] = ()  # layers whose raw maps are put in the store
+    lends: tuple[Lending, ...] = ()  # layers whose raw maps later stages, of other CNNs, start from
+    borrows: str = ""  # the computation of the base, if an earlier stage lends its maps
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from ...steps import (
     BatchNorm,
     Concatenate,
     Convolution,
+    Crop,
     Dense,
     Identity,
     Pad,
@@ -232,6 +233,9 @@ class Lowered:
                 return pool(inputs[0], size, strides, padding.upper())
             case Pad(top, bottom, left, right):
                 return tf.pad(inputs[0], ((0, 0), (top, bottom), (left, right), (0, 0)))
+            case Crop(top, bottom, left, right):
+                height, width = inputs[0].shape[1:3]
+                return inputs[0][:, top : height - bottom, left : width - right, :]
             case Reshape():
                 return tf.reshape(inputs[0], (-1, *(step.shape or ())))
             case Identity():

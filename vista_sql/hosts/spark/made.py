@@ -1,0 +1,134 @@
+"""Relations that Spark's SQL does not make: constants, what a run returns, what a model says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession, functions
+from pyspark.sql.types import DoubleType, MapType, StringType, StructField, StructType
+
+from vista_sql import models
+from vista_sql.hosts.duckdb.process import process
+from vista_sql.hosts.spark.stages import quiet, sent
+from vista_sql.hosts.spark.types import spark_arrow_type
+from vista_sql.hosts.spark.worker import ScoreOrder, kernels
+from vista_sql.planning.script import Constant, Fed, Scored
+
+FED_ROWS = 256
+"""Rows of one batch that is fed."""
+
+
+def constant(spark: SparkSession, made: Constant) -> DataFrame:
+    """Return the rows of a SELECT of DuckDB's that reads no table of the user's."""
+    with duckdb.connect() as con:
+        return _frame(spark, con.sql(made.text).to_arrow_table())
+
+
+def fed(spark: SparkSession, made: Fed, rows: DataFrame) -> DataFrame:
+    """Feed rows to a run in this process, a batch at a time, and return what it returns.
+
+    Args:
+        spark: the session.
+        made: the run's kind and order.
+        rows: computed on the executors; a partition at a time is here.
+    """
+    runtime, every = process().runtime, kernels()
+    begun = every["vista_begin"].function(runtime, pa.array([made.order]))
+    run = begun[0].as_py()
+    try:
+        n_rows = 0
+        for batch in _batches(rows):
+            run_of = pa.repeat(run, len(batch))
+            every["vista_feed"].function(runtime, run_of, batch.to_struct_array())
+            n_rows += len(batch)
+        told = pa.array([n_rows or None], pa.int64())
+        results = every[f"vista_finish_{made.kind}"].function(runtime, begun, told)
+    except BaseException:
+        runtime.end(json.loads(made.order)[made.kind].get("run", ""))
+        raise
+    told_rows = pa.Table.from_struct_array(results.flatten())
+    with duckdb.connect() as con:
+        con.register("fed", told_rows)
+        return _frame(spark, con.sql(f"SELECT {made.columns} FROM fed").to_arrow_table())
+
+
+def _batches(rows: DataFrame) -> Iterator[pa.RecordBatch]:
+    """Yield a DataFrame's rows in batches, a partition at a time, in the partitions' order."""
+
+    def packed(batches: Iterable[Any]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        for batch in batches:
+            for start in range(0, len(batch), FED_ROWS):
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, batch.schema) as writer:
+                    writer.write_batch(batch.slice(start, FED_ROWS))
+                message = pa.array([sink.getvalue().to_pybytes()])
+                yield pa.RecordBatch.from_arrays([message], ["batch"])
+
+    with quiet():
+        messages = rows.mapInArrow(packed, "batch binary")
+    for (message,) in messages.toLocalIterator(prefetchPartitions=True):
+        with pa.ipc.open_stream(pa.py_buffer(message)) as stream:
+            yield from stream
+
+
+def scored(made: Scored, rows: DataFrame, version: str) -> DataFrame:
+    """Return rows with what a kept model says of each; `error` is the rows' own, or the model's.
+
+    Args:
+        made: the model, which travels with the stage.
+        rows: what it scores.
+        version: of this package, which the executors need.
+    """
+    kept = [field for field in rows.schema.fields if field.name.lower() != "error"]
+    added = (
+        StructField("predicted_label", StringType()),
+        StructField("probability", DoubleType()),
+        StructField("probabilities", MapType(StringType(), DoubleType())),
+        StructField("error", StringType()),
+    )
+    wanted = json.loads(made.order)
+    model = models.find(wanted["home"], wanted["model"])
+    files = (models.DOCUMENT, model.row.get("file", models.DOCUMENT))
+    order = ScoreOrder(
+        model.name,
+        model.version,
+        model.reference,
+        tuple((name, (model.folder / name).read_bytes()) for name in dict.fromkeys(files)),
+        tuple(field.name for field in kept),
+        tuple(field.name for field in added),
+    )
+    with quiet():
+        frame = rows.mapInArrow(sent(order, "score", "score", version), StructType([*kept, *added]))
+    kind = LABEL_TYPES.get(made.label_type)
+    if kind is None:
+        return frame
+    return frame.withColumn("predicted_label", functions.col("predicted_label").cast(kind))
+
+
+LABEL_TYPES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "tinyint",
+    "SMALLINT": "smallint",
+    "INTEGER": "int",
+    "BIGINT": "bigint",
+    "HUGEINT": "decimal(38,0)",
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "DATE": "date",
+}
+"""Spark's names of labels that are no text, by DuckDB's."""
+
+
+def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
+    plain = table.cast(pa.schema([(f.name, spark_arrow_type(f.type)) for f in table.schema]))
+    if not len(plain):  # Spark takes the types from rows
+        nulls = pa.table([pa.nulls(1, f.type) for f in plain.schema], schema=plain.schema)
+        return _frame(spark, nulls).limit(0)
+    with quiet():
+        return spark.createDataFrame(plain)

@@ -1,0 +1,111 @@
+"""Test rows that show nearly the same image as a training row: their figures flatter a model.
+
+A sample of the test rows is compared with all rows that train, by the cosine of one layer, whose
+values are summed with signs into few (Charikar, Chen & Farach-Colton, "Finding Frequent Items in
+Data Streams", ICALP 2002, section 3): squared distances stay as they are to about √(2 / SKETCHED),
+an eighth. What is near depends on the layer: there two images are usually so far apart as the
+median of some pairs, and near is a hundredth of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vista_sql.train.chunks import Array, Chunk
+from vista_sql.train.hashing import fold_of
+from vista_sql.train.lanes import accumulate
+from vista_sql.train.training_rows import TrainingRows
+
+MOST_TESTED = 1000  # test rows; of many rows that train fewer, but LEAST_TESTED
+LEAST_TESTED = 100
+MOST_COMPARED = 1 << 22  # pairs of rows: a few hundredths of what training takes
+SKETCHED = 128  # values that those of a row become
+NEAR = 0.01  # of the median distance
+PAIRS = 200  # so many test rows with so many others say what is usual
+EQUAL = 1e-6  # so near are rows of equal layers, which `Ledger.shared` counts
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """How many of some test rows are near to a row that trains."""
+
+    layer: int  # its place in `Columns.layers`
+    tested: int
+    near: int
+
+
+def near_duplicates(
+    train: TrainingRows, test: TrainingRows, folds: int, sizes: tuple[int, ...]
+) -> NearDuplicates | None:
+    """Count them; None where there is no layer, or nothing to compare.
+
+    Args:
+        train: sealed; with folds all rows, and each is tested against those of other folds.
+        test: sealed.
+        folds: how many; 0: none.
+        sizes: values of each layer; the narrowest is compared.
+    """
+    if not sizes:
+        return None
+    layer = int(np.argmin(sizes))
+    most = min(MOST_TESTED, max(LEAST_TESTED, MOST_COMPARED // max(1, train.n_rows)))
+    tested, fold = _first(train if folds else test, layer, folds, most)
+    if not len(tested) or not train.n_rows:
+        return None
+
+    def cosines(chunk: Chunk) -> Array:
+        found = np.asarray(_directions(chunk, layer) @ tested.T)
+        if folds:
+            found[fold_of(chunk.unit, folds)[:, None] == fold[None, :]] = -1
+        return found
+
+    def nothing() -> Array:
+        return np.full(len(tested), -1, np.float32)
+
+    def add(best: Array, chunk: Chunk) -> None:
+        np.maximum(best, cosines(chunk).max(axis=0), out=best)
+
+    nearest = 1 - np.max(accumulate(train, nothing, add), axis=0)
+    usual = 1 - np.median(cosines(next(train.chunks()))[:PAIRS, :PAIRS])
+    near = (nearest <= NEAR * usual) & (nearest > EQUAL)
+    return NearDuplicates(layer, len(tested), int(near.sum()))
+
+
+def _first(rows: TrainingRows, layer: int, folds: int, most: int) -> tuple[Array, Array]:
+    """Return directions (n, values) float32 and folds (n,) of the first rows, by their hash."""
+    directions, fold, n = [np.zeros((0, 0), np.float32)], [], 0
+    for chunk in _until(rows, most):
+        directions.append(_directions(chunk, layer)[: most - n])
+        fold.append(fold_of(chunk.unit, folds)[: most - n])
+        n += len(chunk)
+    if not n:
+        return directions[0], np.zeros(0, np.int64)
+    return np.concatenate(directions[1:]), np.concatenate(fold)
+
+
+def _until(rows: TrainingRows, n: int) -> Iterator[Chunk]:
+    """Yield the first chunks, of `n` rows together or more."""
+    for chunk in rows.chunks():
+        yield chunk
+        n -= len(chunk)
+        if n <= 0:
+            return
+
+
+def _directions(chunk: Chunk, layer: int) -> Array:
+    """Return a layer's rows, sketched, at length 1 (rows, values) float32; zero stays zero."""
+    x = chunk.layers[layer].astype(np.float32, copy=False)
+    if x.shape[1] > SKETCHED:
+        size = x.shape[1] // SKETCHED
+        end = SKETCHED * size
+        signs = np.where(np.random.default_rng(0).random((SKETCHED, size)) < 0.5, -1, 1)
+        whole = x[:, :end].reshape(-1, SKETCHED, size)
+        sketch = np.einsum("nbk,bk->nb", whole, signs.astype(np.float32))
+        sketch[:, : x.shape[1] - end] += x[:, end:]
+        x = sketch
+    wide = x.astype(np.float64)  # squares of large values stay finite
+    length = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return np.asarray((wide / np.where(length > 0, length, 1)).astype(np.float32))
