@@ -88,7 +88,8 @@ class _OfWeights:
 
     def _start(self, cnn: Cnn, last: str) -> str | None:
         """Return the highest ranked layer, a vector, that the last one is computed from, or is."""
-        for name in reversed(self.own(cnn)):
+        by_height = sorted(self.own(cnn), key=lambda name: -cnn.positions[cnn.canonical(name)])
+        for name in by_height:
             layer = cnn.layer(name)
             if layer.name == last or (
                 len(layer.shape) == 1 and cnn.determines(layer, cnn.layer(last))

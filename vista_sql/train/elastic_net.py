@@ -42,7 +42,9 @@ from vista_sql.train.training_rows import TrainingRows
 FEWEST_PASSES = 10  # the iterations of the paper's experiments: with less time, figures say nothing
 
 RANKING_TOLERANCE = 1e-3  # by then the order of features hardly changes
-RANKING_ITERATIONS = 10
+RANKING_ITERATIONS = 50
+RANKING_PASSES = 5  # at least: fewer tell little more than correlations
+RANKING_SHARE = 0.2  # of the others' work
 DENSE = 0.25  # of weights that are not 0: from here on SQL takes a product with all
 
 Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats] | None, Minimum]
@@ -118,10 +120,11 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss)
     }
     for descent in descents.values():
         descent.x = next(descent.optimizer)
-    passes = 0
-    while active := [descents[i] for i in order if descents[i].end is None]:
+    passes, budget = 0, _RankingBudget()
+    while left := [descents[i] for i in order if descents[i].end is None]:
+        active = budget.share(left)
         answers: Sequence[tuple[float, Floats] | None] = [None] * len(active)
-        if passes < FEWEST_PASSES or not options.is_over():
+        if budget.is_left and (passes < FEWEST_PASSES or not options.is_over()):
             answers = _pass(rows, active, weights, options, loss)
         passes += 1
         for descent, answer in zip(active, answers, strict=True):
@@ -130,6 +133,31 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss)
             except StopIteration as stop:
                 descent.end, descent.seconds = stop.value, time.perf_counter() - started
     return [_fitted(descents[i], rows.moments) for i in range(len(tasks))]
+
+
+@dataclass(slots=True)
+class _RankingBudget:
+    """How much models that only rank may take of the work: a share of that of all others.
+
+    They sit passes out that they have no share in, and end when the others have ended.
+    """
+
+    passes: int = 0  # of models that rank
+    ranking: int = 0  # margins times features, so far
+    others: int = 0
+    is_left: bool = True
+
+    def share(self, left: Sequence[_Descent]) -> list[_Descent]:
+        """Return which models take part in the next pass; where no budget is left, which end."""
+        ranking, others = ([d for d in left if d.task.ranks is ranks] for ranks in (True, False))
+        work, of_others = (sum(d.n_columns * len(d.mean) for d in ds) for ds in (ranking, others))
+        self.others += of_others
+        pays = self.ranking + work <= RANKING_SHARE * self.others
+        if pays or self.passes < RANKING_PASSES:
+            self.passes, self.ranking = self.passes + 1, self.ranking + work
+            return list(left)
+        self.is_left = bool(others)
+        return others or ranking
 
 
 def _check_memory(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss) -> None:
