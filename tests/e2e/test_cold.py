@@ -81,7 +81,7 @@ def test_a_second_run_reads_the_store(kept, elsewhere):
 
 
 def test_a_first_inference_imports_no_pandas(kept, elsewhere):
-    folder, first = kept
+    _, first = kept
     transfer = FEATURES.format("images", "another")
     loaded, rows = elsewhere(f"SELECT * FROM {transfer} ORDER BY id", ("tensorflow", "pandas"))
     assert loaded == [], "Arrow imports pandas for pa.array, pa.scalar and to_numpy"

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import vista_sql
-from vista_sql import catalog, datasets, kernels, report
+from vista_sql import catalog, datasets, kernels, models, report
 from vista_sql.cli import app
 from vista_sql.errors import UnknownNameError, VistaError
 from vista_sql.kernels import WALL, WORK
@@ -298,8 +298,6 @@ def mistaken(tmp_path_factory):
 
 
 def test_the_worst_mistakes_have_their_pictures(mistaken):
-    from vista_sql import models
-
     with vista_sql.connect(mistaken) as db:
         home = db.home(db.settings())
         page = report.render(home, "hogs", con=db.con)[0]
@@ -327,8 +325,44 @@ def test_the_worst_mistakes_have_their_pictures(mistaken):
         )
         assert said.probability == pytest.approx(one["chance"], abs=1e-4)
     check(page)
-    assert page.count("<img") == len(kept)
+    surest = model.document["surest"]
+    for one in surest:
+        said = wrong.loc[one["key"]]
+        assert one["expected"] == one["predicted"]
+        assert str(said.predicted_label).lower() == classes[one["predicted"]]
+        assert said.probability == pytest.approx(one["chance"], abs=1e-4)
+    assert page.count("<img") >= len(kept) + len(surest) > len(kept)
     assert "Pictures are missing" not in page
+    assert "Maps or neighbours are missing" in page  # HOG has neither a map …
+    assert "uses &#39;hog&#39;, which is no network" in page
+
+
+def test_mistakes_and_hits_have_maps_and_mistakes_their_neighbours(tmp_path):
+    """The maps are VISTA_HEATMAP's, the neighbours those of VISTA_NEIGHBORS."""
+    datasets.digits(tmp_path)
+    with vista_sql.connect(tmp_path / "demo.duckdb") as db:
+        db.query(
+            "FROM VISTA_TRAIN(model => 'digits', label => 'digit', cnn => 'lenet5', "
+            "layers => 'pool2', images => 'digit_images', structured => "
+            "'(SELECT id, digit % (5 + id % 3) AS digit, ink_mass FROM digits WHERE id < 200)', "
+            "max_iterations => 5)"
+        ).arrow()
+        home = db.home(db.settings())
+        page = report.render(home, "digits", con=db.con)[0]
+        kept = models.version_of(home, "digits")
+        near = db.query(
+            "SELECT neighbor_id FROM VISTA_NEIGHBORS(cnn => 'lenet5', layers => 'pool2', k => 4, "
+            "images => 'digit_images', structured => '(SELECT id FROM digits WHERE id < 200)') "
+            f"WHERE id = {kept['mistakes'][0]['key']} AND neighbor_id <> id ORDER BY rank LIMIT 3"
+        ).fetchall()
+    check(page)
+    missed, hits = (len(kept[kind]) for kind in ("mistakes", "surest"))
+    assert missed > 0 < hits
+    assert page.count('alt="what speaks for ') == missed + hits
+    assert page.count('class="near"') == missed
+    assert "are missing" not in page
+    shown = re.findall(r'alt="the image of (\d+)"', page.partition('class="near"')[2])
+    assert shown[: len(near)] == [str(other) for (other,) in near]
 
 
 def test_pictures_of_a_folder_are_read_again(tmp_path):

@@ -41,7 +41,7 @@ def render(
         reference: a model (`healthy`, `healthy@3`), a run's id, or the beginning of one; None: the
             newest training, else the newest run.
         comments: what the database says of its tables, by name; shown where a table is generated.
-        con: the database, for pictures of the worst mistakes; None: it cannot be read.
+        con: the database, for pictures of mistakes and hits; None: it cannot be read.
 
     Raises:
         UnknownNameError: there is no such model or run.
@@ -50,9 +50,9 @@ def render(
     remedy = missing()
     if remedy is not None:
         raise VistaError(remedy)
-    from vista_sql.report import _page, _pictures
+    from vista_sql.report import _page, _pictures, _reasons
 
-    look = (partial(_pictures.thumbnails, con),) if con is not None else ()
+    look = (partial(_pictures.thumbnails, con), partial(_reasons.reasons, con, home)) if con else ()
     about = find(home, reference, comments or {}, *look)
     return _page.page(about), file_name(about.subject)
 

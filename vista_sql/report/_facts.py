@@ -10,7 +10,8 @@ from typing import Any
 from vista_sql import models, runs
 from vista_sql.errors import UnknownNameError, VistaError
 from vista_sql.kernels import WALL, WORK
-from vista_sql.report._mistakes import Mistake, mistakes
+from vista_sql.report._mistakes import Example, examples, keys
+from vista_sql.report._reasons import Reasons
 from vista_sql.runs import Run
 from vista_sql.units import format_bytes
 
@@ -39,6 +40,9 @@ Document = Mapping[str, Any]
 
 Look = Callable[[str, Sequence[str]], tuple[Mapping[str, str], str]]
 """A run's statement and keys → thumbnails by key, as data: URIs, and why there are no others."""
+
+Explain = Callable[[Document, str, Sequence[str], Sequence[str], int], Reasons]
+"""A model's document, its run's statement, keys, those missed, images read → maps, neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Training:
     folds: int
     roc_at: tuple[float, ...]
     scores: tuple[Score, ...]
+    tuning: tuple[Document, ...] = ()  # the rows of VISTA_FINETUNE, where it made the model
 
     @property
     def best(self) -> Score | None:
@@ -108,8 +113,10 @@ class Report:
     wall: tuple[tuple[str, float], ...]  # what the seconds went to; they add up
     work: tuple[tuple[str, float], ...]  # seconds by stage, summed over threads
     expected: tuple[tuple[str, str, str], ...]  # what, estimated, actual
-    mistakes: tuple[Mistake, ...]  # the most certain first
-    unseen: str  # why mistakes have no picture; "": all have, or need none
+    mistakes: tuple[Example, ...]  # the most certain first
+    surest: tuple[Example, ...]  # of the hits, likewise
+    unseen: str  # why examples have no picture; "": all have, or need none
+    unexplained: str  # why they have no map or no neighbours; likewise
 
 
 def find(
@@ -117,6 +124,7 @@ def find(
     reference: str | None,
     comments: Mapping[str, str],
     look: Look = lambda statement, keys: ({}, "their database is not at hand"),
+    explain: Explain = lambda *about: Reasons(),
 ) -> Report:
     """Return the report about a run or a model; see `vista_sql.report.render`."""
     records = list(runs.read(home))
@@ -130,10 +138,14 @@ def find(
         title = f"{training.name}, version {training.version}"
         if run is None and document.get("run"):
             run = next((record for record in records if record.run_id == document["run"]), None)
-    keys = [wrong["key"] for wrong in document.get("mistakes", ())] if document else []
-    with_images = run is not None and run.images > 0
-    pictures, unseen = look(run.statement, keys) if run and keys and with_images else ({}, "")
-    if keys and run is None and document and document["provenance"].get("transfers"):
+    missed = keys(document, "mistakes") if document else []
+    shown = [*missed, *(keys(document, "surest") if document else [])]
+    pictures: Mapping[str, str] = {}
+    unseen, why = "", Reasons()
+    if document and run is not None and shown and run.images > 0:
+        pictures, unseen = look(run.statement, shown)
+        why = explain(document, run.statement, shown, missed, run.images)
+    if shown and run is None and document and document["provenance"].get("transfers"):
         unseen = "the record of the run that trained is gone"
     return Report(
         subject=subject,
@@ -148,8 +160,10 @@ def find(
         wall=_wall(run),
         work=_work(run),
         expected=tuple(_expected(run)),
-        mistakes=mistakes(document, pictures) if document else (),
+        mistakes=examples(document, "mistakes", pictures, why) if document else (),
+        surest=examples(document, "surest", pictures, why) if document else (),
         unseen=unseen,
+        unexplained=why.lacking,
     )
 
 
@@ -201,6 +215,7 @@ def _training(document: Document) -> Training:
             )
             for row in document["rows"]
         ),
+        tuning=tuple(document.get("tuning", ())),
     )
 
 

@@ -1,33 +1,46 @@
-"""The worst mistakes of a model, as its record has them."""
+"""The worst mistakes of a model and its surest hits, as its record has them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vista_sql.report._reasons import Neighbour, Reasons
+
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """A row that a model was not fitted to, and of which it predicts another class."""
+class Example:
+    """A row that a model was not fitted to, and what it predicts of it."""
 
     key: str
     expected: str
     predicted: str
     chance: float  # the predicted class's probability
     picture: str | None  # a data: URI
+    map: str | None  # the same with the heat map over it
+    neighbours: Sequence[Neighbour]
 
 
-def mistakes(document: Mapping[str, Any], pictures: Mapping[str, str]) -> tuple[Mistake, ...]:
-    """Return the mistakes in a model's record, the most certain first."""
+def keys(document: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the keys of a record's 'mistakes' or its 'surest' hits, the most certain first."""
+    return [one["key"] for one in document.get(kind, ())]
+
+
+def examples(
+    document: Mapping[str, Any], kind: str, pictures: Mapping[str, str], why: Reasons
+) -> tuple[Example, ...]:
+    """Return the 'mistakes' in a model's record, or its 'surest' hits, the most certain first."""
     classes = document["classes"]
     return tuple(
-        Mistake(
-            wrong["key"],
-            classes[wrong["expected"]],
-            classes[wrong["predicted"]],
-            float(wrong["chance"]),
-            pictures.get(wrong["key"]),
+        Example(
+            one["key"],
+            classes[one["expected"]],
+            classes[one["predicted"]],
+            float(one["chance"]),
+            pictures.get(one["key"]),
+            why.maps.get(one["key"]),
+            why.neighbours.get(one["key"], ()),
         )
-        for wrong in document.get("mistakes", ())
+        for one in document.get(kind, ())
     )

@@ -34,7 +34,7 @@ def thumbnails(
 
     if not keys:
         return {}, ""
-    calls = [call for call in _transfers(statement) if isinstance(call.values.get("images"), str)]
+    calls = list(transfers(statement))
     if not calls:
         return {}, "the statement names no images that can be found again"
     small = catalog.module(kernels.PACKAGE, "images.thumbnails")
@@ -51,18 +51,18 @@ def thumbnails(
     return found, f"{lacking} cannot be read any more" if lacking else ""
 
 
-def _transfers(statement: str) -> Iterator[Call]:
-    """Yield the TRANSFERs of a statement, those in the text of `data` too."""
+def transfers(statement: str) -> Iterator[Call]:
+    """Yield a statement's TRANSFERs that name their images, those in the text of `data` too."""
     try:
         calls = [found.call for one in parse.parse(statement) for found in one.calls]
         for call in calls:
             data = call.values.get("data")
-            if call.function == "transfer" or call.values.get("images") is not None:
+            if isinstance(call.values.get("images"), str):
                 yield call
             elif isinstance(data, str) and parse.mentions(data):
                 cleaned = parse.clean_relation(data)
                 if cleaned.startswith("("):
-                    yield from _transfers(cleaned[1:-1])
+                    yield from transfers(cleaned[1:-1])
     except QueryError:
         return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vista_sql.train.chunks import Array
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
+from vista_sql.train.mistakes import Mistake
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
@@ -29,7 +31,8 @@ class Tested:
     row: ModelRow
     arrays: Arrays
     hits: Array  # (test rows,) bool: was the row's class predicted? Rows in one order for all
-    mistakes: list[mistakes.Mistake]  # the worst
+    mistakes: list[Mistake]  # the worst
+    surest: list[Mistake]  # of the hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class _Figures:
     metrics: Metrics
     f1_score_std: float | None  # over folds
     hits: Array
-    mistakes: list[mistakes.Mistake]
+    mistakes: list[Mistake]
+    surest: list[Mistake]
 
 
 def fit_and_test(
@@ -69,7 +73,8 @@ def fit_and_test(
         ]
         for fit, figures in _fit_group(trainer, tasks, train_rows, test_rows, options):
             row = _row(trainer, fit, figures, spec, reader, train_rows)
-            tested.append(Tested(row, fit.arrays, figures.hits, figures.mistakes))
+            examples = figures.mistakes, figures.surest
+            tested.append(Tested(row, fit.arrays, figures.hits, *examples))
     _compare([model.row for model in tested])
     return tested
 
@@ -98,8 +103,11 @@ def _fit_group(
         parts = tested[i * folds : (i + 1) * folds]
         metrics, f1_score_std = mean([part.metrics for part in parts])
         hits = np.concatenate([part.hits for part in parts])
-        wrong = [mistake for part in parts for mistake in part.mistakes]
-        figures.append(_Figures(metrics, f1_score_std, hits, mistakes.worst(wrong)))
+        wrong, surest = (
+            mistakes.worst([one for part in parts for one in of_part(part)])
+            for of_part in (attrgetter("mistakes"), attrgetter("surest"))
+        )
+        figures.append(_Figures(metrics, f1_score_std, hits, wrong, surest))
     return list(zip(of_all_rows, figures, strict=True))
 
 
@@ -112,7 +120,8 @@ def _test(
         NumberGatherer(options.values) if numbers else Gatherer(options.n_classes) for _ in fits
     ]
     hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
-    wrong: list[list[mistakes.Mistake]] = [[] for _ in fits]
+    wrong: list[list[Mistake]] = [[] for _ in fits]
+    surest: list[list[Mistake]] = [[] for _ in fits]
     for chunk, margins in trainer.score(rows, fits):
         folds = fold_of(chunk.unit, options.folds)
         for i, (fit, gatherer, hit, z) in enumerate(
@@ -124,9 +133,11 @@ def _test(
                 hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
                 rows_left_out = chunk.hash[rows_of_fold], chunk.code[rows_of_fold], z[rows_of_fold]
                 wrong[i] = mistakes.worst([*wrong[i], *mistakes.found(*rows_left_out)])
+                right_rows = mistakes.found(*rows_left_out, hits=True)
+                surest[i] = mistakes.worst([*surest[i], *right_rows])
     return [
-        _Figures(gatherer.result(), None, np.concatenate(hit), worst)
-        for gatherer, hit, worst in zip(gatherers, hits, wrong, strict=True)
+        _Figures(gatherer.result(), None, np.concatenate(hit), worst, sure)
+        for gatherer, hit, worst, sure in zip(gatherers, hits, wrong, surest, strict=True)
     ]
 
 

@@ -1,6 +1,7 @@
-"""The worst mistakes of a model: rows it was not fitted to, wrong with the highest probability.
+"""The worst mistakes of a model, and its surest hits.
 
-They are found by row hash; a row's key is looked up once it is known which rows are wanted.
+Of rows that it was not fitted to, they are wrong, or right, with the highest probability. They are
+found by row hash; a row's key is looked up once it is known which rows are wanted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from vista_sql.train.chunks import Array
 from vista_sql.train.metrics import probabilities
 
 MOST = 12
-"""Mistakes kept of a model."""
+"""Mistakes kept of a model, and as many hits."""
 
 MAX_KEY_BYTES = 1 << 26
 """Keys kept while rows come; of data with more of them no mistakes are kept."""
@@ -29,19 +30,20 @@ def worst(mistakes: list[Mistake]) -> list[Mistake]:
     return sorted(mistakes, key=lambda mistake: (-mistake[3], mistake[0]))[:MOST]
 
 
-def found(hashes: Array, codes: Array, margins: Array) -> list[Mistake]:
-    """Return the worst mistakes among rows.
+def found(hashes: Array, codes: Array, margins: Array, *, hits: bool = False) -> list[Mistake]:
+    """Return the worst mistakes among rows, or the surest hits.
 
     Args:
         hashes: (rows,) uint64.
         codes: (rows,) int64, the expected classes.
         margins: (rows, 1 or classes), as `Trainer.margins`.
+        hits: rows that are right, and not those that are wrong.
     """
     chances = probabilities(margins)
     predicted = chances.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != codes)
-    chance = chances[wrong, predicted[wrong]]
-    first = wrong[np.lexsort((hashes[wrong], -chance))][:MOST]
+    rows = np.flatnonzero((predicted == codes) == hits)
+    chance = chances[rows, predicted[rows]]
+    first = rows[np.lexsort((hashes[rows], -chance))][:MOST]
     columns = (hashes, codes, predicted, chances[np.arange(len(codes)), predicted])
     parts = (column[first].tolist() for column in columns)
     return list(zip(*parts, strict=True))

@@ -38,16 +38,19 @@ MANY_VALUES = 20  # of a numeric label: more are rather a measurement than class
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
 
-def _mistakes(tested: Sequence[Tested], reader: RowReader) -> list[dict[str, Any]]:
-    """Return the best model's worst mistakes whose keys are known, for its record."""
+def _examples(tested: Sequence[Tested], reader: RowReader) -> dict[str, list[dict[str, Any]]]:
+    """Return the best model's worst mistakes and surest hits whose keys are known, as kept."""
     best = next((model for model in tested if model.row["is_best"]), None)
-    wrong = [] if best is None else best.mistakes
-    keys = reader.keys.of([mistake[0] for mistake in wrong])
-    return [
-        {"key": keys[row_hash], "expected": expected, "predicted": said, "chance": round(chance, 4)}
-        for row_hash, expected, said, chance in wrong
-        if row_hash in keys
-    ]
+    found = {"mistakes": best.mistakes, "surest": best.surest} if best else {"mistakes": []}
+    keys = reader.keys.of([one[0] for some in found.values() for one in some])
+    return {
+        kind: [
+            {"key": keys[row_hash], "expected": expected, "predicted": said, "chance": round(p, 4)}
+            for row_hash, expected, said, p in some
+            if row_hash in keys
+        ]
+        for kind, some in found.items()
+    }
 
 
 class TrainingRun:
@@ -252,7 +255,7 @@ class TrainingRun:
             "roc_at": FALSE_POSITIVE_RATES,
             "seconds": round(time.perf_counter() - began, 3),
             "rows": rows,
-            "mistakes": _mistakes(tested, reader),
+            **_examples(tested, reader),
         }
         if not spec.home:
             dropped = self._race.dropped.values() if self._race is not None else ()

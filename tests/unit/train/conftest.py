@@ -14,10 +14,14 @@ from vista_sql.udfs.passes.runtime import Runtime
 from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
 from vista_sql.sql.calls import Call, load
+from vista_sql.sql.dialect import DUCKDB
 
 
 class PlannerStub:
     """Plans as a session does, with relations as they are."""
+
+    calls_in_sql = True
+    dialect = DUCKDB
 
     def __init__(self, home: str) -> None:
         self.home = home

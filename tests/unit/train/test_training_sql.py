@@ -7,6 +7,7 @@ import pytest
 from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
 from vista_sql.functions import _provenance
 from vista_sql.settings import Settings
+from vista_sql.sql.dialect import DUCKDB
 
 COLUMNS = [
     "model",
@@ -18,6 +19,7 @@ COLUMNS = [
     "dims",
     "reg",
     "l1_ratio",
+    "fraction",
     "iterations",
     "converged",
     "accuracy",
@@ -182,7 +184,7 @@ def test_reg_values_are_rows_that_can_be_named(digits):
 
 def test_folds_test_every_row_and_keep_a_model_of_all(digits):
     rows = digits.train("digits", exclude=["digit"], folds=4, max_iterations=20)
-    assert list(rows[0]) == [*COLUMNS[:15], "f1_score_std", *COLUMNS[15:]]
+    assert list(rows[0]) == [*COLUMNS[:16], "f1_score_std", *COLUMNS[16:]]
     assert {(row["n_train"], row["n_test"]) for row in rows} == {(1797, 1797)}
     assert all(0 < row["f1_score_std"] < 0.1 for row in rows)
 
@@ -386,6 +388,8 @@ def test_unknown_models_offer_the_nearest(digits):
 
 
 class SettingsOnly:
+    dialect = DUCKDB
+
     def resolved(self, call):
         return call
 
@@ -414,6 +418,8 @@ def test_a_record_says_how_each_column_was_made():
         "prefix": "a_",
         "key": "id",
         "image": None,
+        "boxes": "",
+        "region": "",
     }
     assert len(one["columns"]) == 2
     assert one["columns"]["a_fc6"] == "f6"  # the network's own name

@@ -32,7 +32,7 @@ def test_format_and_size_of_a_whole_file(ending, name):
 
 def test_gifs_and_avifs():
     gif = b"GIF89a" + struct.pack("<HH", 5, 7) + bytes(10)
-    assert header(gif + b";") == Header("GIF", 5, 7, alpha=True, pixel_bytes=11)
+    assert header(gif + b";") == Header("GIF", 5, 7, alpha=True, pixel_bytes=11, mode="P")
     avif = encoded(".avif")
     found = header(avif)
     assert (found.format, found.width, found.height, found.bits) == ("AVIF", 5, 7, 8)
