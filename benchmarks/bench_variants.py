@@ -31,17 +31,20 @@ BLOCK = {"resnet50": "conv5_block3", "resnet18": "conv5_block2"}
 
 def save_variants(cnn: str, number: int, folder: str) -> None:
     """Save variants of a network, each with other weights in its last block."""
-    from vista_sql import roster, weights
+    from vista_sql import catalog, kernels, roster, weights
 
     known = roster.load(cnn)
     network = weights.load_network(known, weights.resolve(known, "random"))
+    keras = catalog.module(kernels.PACKAGE, "network.keras_reader").keras()
+    image = keras.Input(known.input_shape)
+    whole = keras.Model(image, network(keras.layers.Rescaling(1 / 127.5, -1, name="scale")(image)))
     tuned = [one for one in network.weights if one.path.startswith(BLOCK[cnn])]
     before = [np.asarray(one) for one in tuned]
     for variant in range(number):
         chance = np.random.default_rng(variant)
         for one, values in zip(tuned, before, strict=True):
             one.assign(values * chance.uniform(0.9, 1.1, values.shape))
-        network.save(Path(folder, f"variant{variant}.keras"))
+        whole.save(Path(folder, f"variant{variant}.keras"))
 
 
 def prepare(
@@ -67,9 +70,9 @@ def prepare(
         kept = Path(folder, f"store-{name}")
 
         def compare(files: list[str], store: str) -> None:
-            layers = (
-                [LAYER] if len(files) == 1 else [f"{Path(file).stem}.{LAYER}" for file in files]
-            )
+            layer = f"{cnn}/{LAYER}"
+            beside = [f"{Path(file).stem}.{layer}" for file in files]
+            layers = [layer] if len(files) == 1 else beside
             rows = db.query(
                 f"SELECT * FROM VISTA_COMPARE(cnn => {files}, layers => {layers}, label => 'odd', "
                 "images => 'images', structured => 'labels', max_iterations => 1, "
@@ -91,7 +94,7 @@ def prepare(
             store = "false" if name == "apart" else f"'{kept}'"
             if name == "store":
                 db.query(
-                    f"FROM VISTA_MATERIALIZE(cnn => '{paths[0]}', layer => '{BELOW[cnn]}', "
+                    f"FROM VISTA_MATERIALIZE(cnn => '{paths[0]}', layer => '{cnn}/{BELOW[cnn]}', "
                     f"images => 'images', store => {store})"
                 ).fetchall()
             for path in paths:
@@ -111,7 +114,7 @@ def first_digests(folder: str) -> tuple[float, float]:
     path = str(Path(folder, "variant0.keras"))
     cnn = weights.facts(path)
     choice = weights.resolve(cnn)
-    weights.network_data(cnn)  # read by Keras, once
+    weights.network_data(cnn)  # read by Keras, once; without data nothing would be shared
     shutil.rmtree(files.user_cache() / variables.FOLDER, ignore_errors=True)
     seconds = []
     for _ in range(2):

@@ -214,7 +214,7 @@ class Inferrer:
             for image, values in zip(images, matrix, strict=True):
                 if sources.is_stable(inputs.identities[image]):
                     key = inputs.lent(image, lending.computation)
-                    inputs.runtime.maps.put(key, values, lending.takers)
+                    inputs.runtime.maps.put(key, values, lending.takers, inputs.spec.run)
 
     def _still_waiting(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """Return the images that no other call has inferred by now."""

@@ -27,16 +27,16 @@ class Lent:
             most_bytes: of all arrays; above that the oldest go.
         """
         self._most_bytes = most_bytes
-        self._held: OrderedDict[Hashable, tuple[np.ndarray, int]] = OrderedDict()
+        self._held: OrderedDict[Hashable, tuple[np.ndarray, int, str]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def put(self, key: Hashable, array: np.ndarray, takers: int) -> None:
-        """Hold a copy of an array for `takers` calls."""
+    def put(self, key: Hashable, array: np.ndarray, takers: int, run: str = "") -> None:
+        """Hold a copy of an array for `takers` calls, of a run."""
         copied = array.copy()
         with self._lock:
             self._drop(key)
-            self._held[key] = (copied, takers)
+            self._held[key] = (copied, takers, run)
             self._bytes += copied.nbytes
             while self._bytes > self._most_bytes:
                 self._drop(next(iter(self._held)))
@@ -49,13 +49,20 @@ class Lent:
     def take(self, key: Hashable) -> np.ndarray | None:
         """Return an array, which is not to be written to; None where it is not here."""
         with self._lock:
-            array, takers = self._held.get(key, (None, 0))
+            array, takers, run = self._held.get(key, (None, 0, ""))
             if array is not None and takers > 1:
-                self._held[key] = (array, takers - 1)
+                self._held[key] = (array, takers - 1, run)
             else:
                 self._drop(key)
         return array
 
+    def forget(self, run: str) -> None:
+        """Drop what nobody took of a run and of its parts, `run/…`."""
+        with self._lock:
+            for key, (_, _, name) in list(self._held.items()):
+                if name == run or name.startswith(f"{run}/"):
+                    self._drop(key)
+
     def _drop(self, key: Hashable) -> None:
-        array, _ = self._held.pop(key, (None, 0))
+        array, *_ = self._held.pop(key, (None, 0, ""))
         self._bytes -= 0 if array is None else array.nbytes

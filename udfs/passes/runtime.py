@@ -199,6 +199,7 @@ class Runtime(ProcessRuntime):
         with self._lock:
             for name in [n for n in self._counters if n == run or n.startswith(f"{run}/")]:
                 del self._counters[name]
+        self.maps.forget(run)
         self.exports.end(run)
 
     def end(self, run: str) -> None:

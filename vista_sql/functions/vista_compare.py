@@ -162,7 +162,7 @@ def _named(call: Call, cnns: Sequence[Cnn], layer: str | int) -> list[tuple[Cnn,
                 raise UnknownNameError("layer", tail, cnn.feature_layers, place, where)
             return [(cnn, tail)]
     if not having:
-        known = [name for cnn in cnns for name in cnn.feature_layers]
+        known = tuple(dict.fromkeys(name for cnn in cnns for name in cnn.feature_layers))
         where = f"cnn {', '.join(repr(cnn.short_name) for cnn in cnns)}"
         raise UnknownNameError("layer", layer, known, place, where)
     return [(cnn, layer) for cnn in having]

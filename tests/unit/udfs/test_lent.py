@@ -1,5 +1,7 @@
 """CNNs that take images of one size decode them once; those that begin alike infer that once."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,13 @@ def test_what_is_lent_is_given_out_as_often_as_asked_and_old_ones_are_dropped():
     for key in "abc":
         held.put(key, one, 1)
     assert [held.take(key) is not None for key in "abc"] == [False, True, True]
+    for run in ("1", "1/2"):
+        held.put(run, one, 2, run)
+    held.forget("1/2")
+    assert [held.has(run) for run in ("1", "1/2")] == [True, False]
+    held.put("1/2", one, 2, "1/2")
+    held.forget("1")
+    assert not any(map(held.has, ("1", "1/2")))
 
 
 def called(runtime, **changes):
@@ -64,8 +73,16 @@ def test_calls_of_cnns_of_one_size_share_their_pixels():
     assert '"pixels_kept_for"' not in staged(["fc6", "conv5_1", "resnet34.fc6"], "lazy")
 
 
-def begun(runtime, number, layers, blobs, **changes):
+@cache
+def toy_runtime():
+    return toys.runtime()
+
+
+def begun(number, layers, blobs, **changes):
     """Call as the statement's call of a number; return its result, and what that call counted."""
+    runtime = toy_runtime()
+    runtime.forget(f"{number}")
+    runtime._outcomes.clear()
     runtime.sharing.__init__()  # calls of other networks would find nothing there
     spec = InferSpec("residual", layers, run=f"{number}", call=number, **changes).to_text()
     n = len(blobs)
@@ -78,26 +95,26 @@ def begun(runtime, number, layers, blobs, **changes):
 def test_calls_of_cnns_that_begin_alike_infer_that_once(tmp_path, has_store):
     images = [cv2.imencode(".png", toys.pixels(1, i)[0])[1].tobytes() for i in range(7)]
     blobs = pa.array([*images, b"no image", None], pa.binary())
-    runtime, lower, upper = toys.runtime(), ("first_relu", "mean"), ("top",)
-    expected = [begun(runtime, 0, layers, blobs)[0] for layers in (lower, upper)]
+    lower, upper = ("first_relu", "mean"), ("top",)
+    expected = [begun(0, layers, blobs)[0] for layers in (lower, upper)]
     lends = (Lending("block", "1", 1), Lending("block2", "2", 2))
     store = str(tmp_path) if has_store else ""
-    found = begun(runtime, 1, lower, blobs, lends=lends, store=store)
+    found = begun(1, lower, blobs, lends=lends, store=store)
     assert found == (expected[0], 8, 0)
     for number, base, computation in ((2, "block", "1"), (3, "block2", "2"), (4, "block2", "2")):
         store = str(tmp_path / base) if has_store and number < 4 else ""
-        found = begun(runtime, number, upper, blobs, base=base, borrows=computation, store=store)
+        found = begun(number, upper, blobs, base=base, borrows=computation, store=store)
         assert found == (expected[1], 1, 7)  # the one that could not be read, tried again
-    found = begun(runtime, 5, upper, blobs, base="block", borrows="1")
+    found = begun(5, upper, blobs, base="block", borrows="1")
     assert found == (expected[1], 8, 0)  # nothing is left
 
 
 def test_a_call_lends_from_where_it_starts_itself():
     blobs = pa.array([cv2.imencode(".png", toys.pixels(1, 3)[0])[1].tobytes()] * 3)
-    runtime, top = toys.runtime(), ("top",)
-    expected, *_ = begun(runtime, 0, top, blobs, lends=(Lending("block", "1", 1),))
+    top = ("top",)
+    expected, *_ = begun(0, top, blobs, lends=(Lending("block", "1", 1),))
     lends = (Lending("first_relu", "0", 1), Lending("mean", "3", 1))  # below its start, and above
-    found = begun(runtime, 1, top, blobs, base="block", borrows="1", lends=lends)
+    found = begun(1, top, blobs, base="block", borrows="1", lends=lends)
     assert found == (expected, 0, 1)
-    assert begun(runtime, 2, top, blobs, base="mean", borrows="3") == (expected, 0, 1)
-    assert begun(runtime, 3, top, blobs, base="first_relu", borrows="0") == (expected, 1, 0)
+    assert begun(2, top, blobs, base="mean", borrows="3") == (expected, 0, 1)
+    assert begun(3, top, blobs, base="first_relu", borrows="0") == (expected, 1, 0)
