@@ -93,7 +93,7 @@ def run(document: str, place: str, accept: bool = False) -> str:
     try:
         return _run(document, place, accept, namespace)
     finally:
-        if "db" in namespace:
+        if hasattr(namespace.get("db"), "close"):  # what users open for themselves, they close
             namespace["db"].close()
 
 

@@ -30,8 +30,12 @@ def test_doctests(module):
     "ignore:__array__ implementation doesn't accept a copy"  # Keras's own, when it saves
 )
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_documents(document, tmp_path, monkeypatch, accept):
+def test_documents(document, tmp_path, monkeypatch, accept, request):
     monkeypatch.chdir(tmp_path)
+    if document.name == "spark.md":  # whose session is the tests' own
+        views = request.getfixturevalue("spark").catalog
+        for name in ("digits", "digit_images"):
+            request.addfinalizer(lambda name=name: views.dropTempView(name))
     both = Engines(frozenset({"tensorflow", "openvino"}), has_bfloat16=True)
     monkeypatch.setattr(engines, "here", lambda: both)  # plans are the same on every machine
     if document.name == "tutorial.md":  # whose processes share their features, as a user's do

@@ -181,6 +181,15 @@ def test_each_image_is_inferred_once_whatever_runs_and_epochs(db):
     assert count.images_inferred == N - 1  # and one that cannot be read
 
 
+def test_the_frozen_part_is_shared_with_the_network_it_came_from(db, tuned, tmp_path):
+    db.run = db.query
+    count, own = Count(db), f"images => 'images', store => '{tmp_path / 'store'}'"
+    count(f"SELECT id, pool2 FROM TRANSFER(cnn => 'lenet5', layers => ['pool2'], {own})")
+    assert count.images_inferred == N - 1
+    count(f"SELECT id, pool2 FROM TRANSFER(cnn => 'model:tuned', layers => ['pool2'], {own})")
+    assert (count.images_inferred, count.images_from_store) == (0, N - 1)
+
+
 def test_the_regression_is_trained_first_from_a_label_and_a_layer(db):
     start = "label => 'y', layer => -1, cnn => 'lenet5'"
     found = finetune(db, "unfreeze => 'fc6', epochs => 2, seed => 3", "whole", start)

@@ -180,7 +180,8 @@ def test_rows_that_are_left_out_are_counted(db, caplog):
 
 
 WRONG = {
-    "VISTA_NEIGHBORS('features')": (ModelError, "columns 'v', 'w' are .* layer => 'name'"),
+    "VISTA_NEIGHBORS('features')": (ModelError, "has several layers, 'v', 'w': give layer"),
+    "VISTA_NEIGHBORS('SELECT 1 AS id, 2 AS two')": (ModelError, "has no layer.* are 'id', 'two'"),
     "VISTA_NEIGHBORS('features', layer => 'vv')": (UnknownNameError, "did you mean 'v'"),
     "VISTA_NEIGHBORS('features', layer => 'id')": (ModelError, "'id' of the data .* has type int"),
     "VISTA_NEIGHBORS('features', layer => 'v', key => 'idd')": (

@@ -182,6 +182,16 @@ def test_a_row_without_a_box_on_its_image_says_why(db, region):
     assert db.run(f"SELECT count(c3) FROM {cropped}").fetchall() == [(2,)]
 
 
+def test_what_looks_at_whole_images_takes_no_boxes(db):
+    db.con.execute(
+        "CREATE TABLE prepared AS FROM VISTA_PREPARE(cnn => 'lenet5', images => 'images')"
+    )
+    own = "cnn => 'lenet5', layers => ['c3'], boxes => 'boxes'"
+    for call in (f"VISTA_DUPLICATES({own})", f"TRANSFER({own}, images => 'prepared')"):
+        with pytest.raises((VistaError, duckdb.Error), match="boxes"):
+            db.run(f"SELECT * FROM {call}").fetchall()
+
+
 BOX = st.tuples(*[st.integers(-8, 20)] * 2, *[st.integers(0, 20)] * 2)
 
 

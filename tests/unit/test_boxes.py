@@ -48,7 +48,7 @@ def nms(rows, threshold):
     return sorted(row[0] for row in kept)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(BOX, BOX), min_size=1, max_size=30))
 def test_iou_is_the_shared_area_over_the_covered(db, pairs):
     names = ("x", "y", "width", "height")
@@ -63,7 +63,7 @@ def test_iou_is_the_shared_area_over_the_covered(db, pairs):
         assert one == other == (None if None in (*a, *b) else pytest.approx(iou(a, b)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(ROW, max_size=25), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_nms_keeps_what_its_definition_keeps(db, drawn, threshold):
     rows = [(key, by, box, score) for key, (by, box, score) in enumerate(drawn)]

@@ -25,6 +25,7 @@ FIELDS = (
     ("n", "BIGINT", pa.int64()),
     ("training_loss", "DOUBLE", pa.float64()),
     ("unfrozen", "VARCHAR[]", pa.list_(pa.string())),
+    ("reset", "VARCHAR[]", pa.list_(pa.string())),
     ("learning_rate", "DOUBLE", pa.float64()),
     ("inner_learning_rate", "DOUBLE", pa.float64()),
     ("seed", "BIGINT", pa.int64()),

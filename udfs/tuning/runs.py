@@ -109,10 +109,11 @@ class Runs:
                 self._keep(self._best)
             raise
         assert self._best is not None  # noqa: S101  (there is a run, and it has an epoch 0)
-        kept = self._keep(self._best)
         for row in self._rows:
             own = row["run"] == self._best.run
             row["is_kept"] = own and row["kind"] != "before" and row["epoch"] == self._best.epoch
+        kept = self._keep(self._best)
+        for row in self._rows:
             row["model"] = kept.reference if row["is_kept"] else None
         return self._rows
 
@@ -265,7 +266,8 @@ class Runs:
                 "epoch": epoch,
                 **figures.shown,
                 "training_loss": training_loss,
-                "unfrozen": list(run.shown),
+                "unfrozen": run.shown(run.unfrozen),
+                "reset": run.shown(run.reset),
                 "learning_rate": run.learning_rate,
                 "inner_learning_rate": run.inner_learning_rate,
                 "seed": run.seed,

@@ -173,14 +173,15 @@ def fed(
         relations: the data, and what is beside it: each one's text after FROM, and its key.
         planner: makes names.
     """
-    names = [planner.fresh_name(role) for role in ("run", "id", "row", "number", "key", "result")]
-    run, id_, row, number, key, rows = map(identifier, names)
+    names = [planner.fresh_name(role) for role in ("run", "id", "number", "key", "result")]
+    run, id_, number, key, rows = map(identifier, names)
     clauses = [
         f"{run} AS MATERIALIZED (SELECT vista_begin({text_literal(order.to_text(kind))}) AS {id_})"
     ]
     told, keys = [], []
     for role, (relation, column) in zip((DATA, OTHERS), relations, strict=False):
         name = identifier(planner.fresh_name(role))
+        row = identifier(f"{order.others if role == OTHERS else DATA} =>")  # as DuckDB's errors say
         keys.append(name)
         clauses.append(
             f"{name} AS MATERIALIZED (SELECT "

@@ -50,6 +50,19 @@ class LayerSets:
 
 
 @dataclass(frozen=True, slots=True)
+class Resets(LayerSets):
+    """As LayerSets, or true: all that is unfrozen, read as (True,); false is ()."""
+
+    words: str = "true, a layer, a list of layers, or a list of lists of layers"
+
+    def read(self, name: str, value: object) -> tuple[Any, ...]:
+        """Return what each run resets."""
+        if isinstance(value, bool):
+            return (True,) if value else ()
+        return LayerSets.read(self, name, value)
+
+
+@dataclass(frozen=True, slots=True)
 class Seeds:
     """One whole number or a list of them, read as a tuple of int."""
 
@@ -103,8 +116,8 @@ ARGUMENTS = (
     Argument("augment", "images changed at random: " + ", ".join(AUGMENTATIONS), Names()),
     Argument(
         "reset",
-        "layers that begin with random weights, as unfreeze names them",
-        LayerSets(),
+        "layers that begin with random weights, as unfreeze names them; true: all of these",
+        Resets(),
     ),
     Argument("seed", "of the order of rows, and of what is drawn; a list: a run each", Seeds(), 0),
     *OF_TRANSFER[3:],
@@ -287,16 +300,18 @@ def _runs(call: Call, cnn: Cnn, top: str) -> tuple[Run, ...]:
         ArgumentError, UnknownNameError: layers that are not there, or cannot be tuned.
     """
     sets = [_unfrozen(call, "unfreeze", cnn, one, top) for one in call.get("unfreeze")]
-    resets: Sequence[Unfrozen | None] = [None]
+    resets: Sequence[Unfrozen | bool] = [False]
     if call.get("reset"):
-        resets = [_unfrozen(call, "reset", cnn, one, top) for one in call.get("reset")]
+        resets = [
+            one is True or _unfrozen(call, "reset", cnn, one, top) for one in call.get("reset")
+        ]
     names = {own: alias for alias, own in cnn.aliases.items()}
     rates, inner_rates = call.get("learning_rate"), call.get("inner_learning_rate")
     runs = []
     for unfrozen, reset, rate, inner_rate, seed in product(
         sets, resets, rates, inner_rates, call.get("seed")
     ):
-        random = () if reset is None else reset.layers
+        random = unfrozen.layers if reset is True else reset.layers if reset else ()
         frozen = [layer for layer in random if layer not in unfrozen.layers]
         if frozen:
             raise call.error(
@@ -308,11 +323,11 @@ def _runs(call: Call, cnn: Cnn, top: str) -> tuple[Run, ...]:
             Run(
                 unfrozen.layers,
                 unfrozen.start,
-                tuple(names.get(layer, layer) for layer in unfrozen.layers),
                 rate,
                 inner_rate,
                 seed,
                 random,
+                {one: names[one] for one in unfrozen.layers if one in names},
             )
         )
     return tuple(runs)

@@ -143,11 +143,15 @@ class Feeding:
                     "an array of FLOAT or DOUBLE"
                 )
             return name
-        if len(layers) != 1:
-            found = f"columns {', '.join(map(repr, layers))} are" if layers else "no column is"
+        if len(layers) > 1:
             raise ModelError(
-                f"in {where} {found} a list or an array of FLOAT or DOUBLE, as a layer is: give "
-                "one, and where there are several layer => 'name'"
+                f"{where} has several layers, {', '.join(map(repr, layers))}: give layer => …, one "
+                "of them"
+            )
+        if not layers:
+            raise ModelError(
+                f"{where} has no layer, a column that is a list or an array of FLOAT or DOUBLE: "
+                f"its columns are {', '.join(map(repr, batch))}"
             )
         return layers[0]
 

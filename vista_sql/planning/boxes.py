@@ -100,6 +100,20 @@ def _refuse_collisions(call: Call, structured: Relation, boxes: Relation, key: s
             )
 
 
+def refuse(call: Call) -> None:
+    """Refuse boxes where images are looked at as a whole.
+
+    Raises:
+        ArgumentError: a TRANSFER call has boxes; or a model that it serves was trained with them.
+    """
+    if call.get("boxes") is not None:
+        raise call.error(
+            "boxes",
+            "whole images are looked at here, and boxes => … (or a model that was trained with "
+            "them) asks for parts: take TRANSFER, VISTA_TRAIN, VISTA_PREDICT or VISTA_NEIGHBORS",
+        )
+
+
 def can_run(workload: Workload, stages: tuple[Stage, ...]) -> bool:
     """Return whether stages can make a workload's features: boxes are pooled as maps are made."""
     makes_maps = any(isinstance(stage, Infer) and stage.form == "maps" for stage in stages)

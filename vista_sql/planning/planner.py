@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from vista_sql.errors import PlanError, QueryError
 from vista_sql.kernels import Engine
-from vista_sql.planning import explain, facts, memory, optimizer, rewrite, travel
+from vista_sql.planning import boxes, explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, engine_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
 from vista_sql.planning.candidates import Machine
@@ -462,6 +462,7 @@ class CallPlanner:
     def reading(self, call: Call) -> ImageReading:
         """Return what a TRANSFER call reads, and what it asks of the kernels."""
         self.read.add("images")
+        boxes.refuse(call)
         workload, context = workload_of(call, self), self.context
         spec = base_spec(workload, run=self.new_run(), folder=context.folder, gate=context.gate)
         layers = tuple(tap.layer.name for tap in workload.taps)
@@ -471,6 +472,7 @@ class CallPlanner:
 
     def image_rows(self, call: Call, function: str) -> ImageRows:
         """Return the rows of a TRANSFER call as they are before inference."""
+        boxes.refuse(call)
         planner = CallPlanner(self.database, self.context.inside(function))
         workload, context = workload_of(call, planner), self.context
         self.transfers.extend(planner.transfers)

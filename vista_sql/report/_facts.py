@@ -82,6 +82,7 @@ class Training:
     folds: int
     roc_at: tuple[float, ...]
     scores: tuple[Score, ...]
+    tuning: tuple[Document, ...] = ()  # the rows of VISTA_FINETUNE, where it made the model
 
     @property
     def best(self) -> Score | None:
@@ -214,6 +215,7 @@ def _training(document: Document) -> Training:
             )
             for row in document["rows"]
         ),
+        tuning=tuple(document.get("tuning", ())),
     )
 
 

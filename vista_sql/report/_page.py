@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 import vista_sql
-from vista_sql.report import _numbers, _plots
+from vista_sql.report import _numbers, _plots, _tuning
 from vista_sql.report._facts import MOST_ERRORS, Report
 
 TEMPLATE = "page.html.j2"
@@ -44,6 +44,8 @@ def page(report: Report) -> str:
         "confusion": _plots.confusion(best, training.classes) if training and best else None,
         "predicted": _numbers.predicted(best, training.label) if training and best else None,
         "residuals": _numbers.residuals(best, training.label) if training and best else None,
+        "runs": _tuning.runs(training.tuning) if training else None,
+        "epochs": _tuning.epochs(training.tuning) if training else None,
         "wall": _plots.seconds(report.wall, "wall") if report.wall else None,
         "work": _plots.seconds(report.work, "work") if report.work else None,
     }

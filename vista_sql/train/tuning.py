@@ -26,11 +26,15 @@ class Run:
 
     unfrozen: tuple[str, ...]  # layers, the network's own names, bottom to top
     start: str  # the layer from whose map on that is computed; "" is the image
-    shown: tuple[str, ...]  # `unfrozen` as a user calls them
     learning_rate: float  # the head's
     inner_learning_rate: float  # the layers'
     seed: int
     reset: tuple[str, ...] = ()  # of `unfrozen`, those that begin with random weights
+    aliases: Mapping[str, str] = field(default_factory=dict)  # own name → the paper's
+
+    def shown(self, layers: tuple[str, ...]) -> list[str]:
+        """Return layers as users call them."""
+        return [self.aliases.get(layer, layer) for layer in layers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,12 @@ class FinetuneSpec:
         """Return the spec from the fields of its JSON object.
 
         >>> import json
-        >>> run = Run(("f6",), "c5", ("fc6",), 0.1, 0.01, 7)
+        >>> run = Run(("f6",), "c5", 0.1, 0.01, 7)
         >>> spec = FinetuneSpec("m", "h", "{}", "f6", "fc6", {"c5": "x"}, "e", (run,))
         >>> FinetuneSpec.from_fields(json.loads(spec.to_text())["finetune"]) == spec
         True
         """
-        lists = ("unfrozen", "shown", "reset")
+        lists = ("unfrozen", "reset")
         runs = (
             Run(**{**run, **{name: tuple(run[name]) for name in lists}}) for run in fields["runs"]
         )

@@ -69,3 +69,9 @@ def test_what_cannot_be_tuned_is_said():
         upward(cnn, "logits", "f6")
     with pytest.raises(UnknownNameError, match="layer 'conv9' in cnn 'lenet5'; did you mean 'conv"):
         exactly(cnn, ["conv1", "conv9"], "f6")
+
+
+def test_without_tensorflow_one_sentence_says_what_to_install(sql, monkeypatch):
+    monkeypatch.setattr(sql.planner, "can_run", lambda engine: engine != "tensorflow")
+    with pytest.raises(ArgumentError, match=r"needs TensorFlow.*: pip install 'vista-sql\[cpu\]'"):
+        sql.text("vista_finetune", model="m", from_model="d", images="i", unfreeze="x")

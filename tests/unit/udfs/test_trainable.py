@@ -100,13 +100,21 @@ def test_a_step_goes_down_the_gradient_and_leaves_the_rest_to_the_bit(graph):
     assert all(np.array_equal(everything[path].numpy(), values) for path, values in before.items())
 
 
-def test_a_step_of_the_layers_is_no_longer_than_their_rate(graph):
+def test_a_step_leads_no_further_down_than_to_zero(graph):
     (maps,) = toys.lowered("residual").features(["block"], "none", toys.pixels(ROWS))
     trainable = opened(graph, "block", "mean", {"c_conv", "c_bn"})
-    begin(trainable, head(24), inner=1e-2)
-    on_thread(trainable.step, batch(maps))
-    moved = [new - old for new, old in zip(trainable.weights, trainable.original, strict=False)]
-    assert sum(float(np.square(one).sum()) for one in moved) == pytest.approx(1e-4, rel=1e-3)
+
+    def moved(rate):
+        begin(trainable, head(24), inner=rate)
+        loss = on_thread(trainable.step, batch(maps))
+        pairs = zip(trainable.weights, trainable.original, strict=False)
+        return loss, sum(float(np.square(new - old).sum()) for new, old in pairs)
+
+    loss, squares = moved(1e-4)
+    gradient = squares / 1e-8  # its length, squared
+    assert 0.1 * loss < 0.1 * gradient  # a rate of 0.1 is too large
+    for rate in (0.1, 10.0):  # whatever it is
+        assert moved(rate)[1] == pytest.approx((0.1 * loss) ** 2 / gradient, rel=0.02)
     on_thread(trainable.leave)
 
 

@@ -89,17 +89,19 @@ def asked(question: Callable[[], Answer]) -> Answer:
     try:
         with unlogged():
             return question()
-    except PySparkException as error:
+    except Exception as error:  # Spark's own, or Java's as the bridge to it wraps it
         raise QueryError(said(error)) from error
 
 
-def said(error: PySparkException) -> str:
+def said(error: Exception) -> str:
     """Return the first sentence of an error of Spark's, without its place in generated text."""
-    if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+    if isinstance(error, PySparkException) and error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
         name = (error.getMessageParameters() or {}).get("relationName", "")
         return f"table {name} does not exist"
-    first = re.sub(r"^\[[A-Z_.]+\] ", "", str(error).strip()).splitlines()[0]
-    return re.sub(r" SQLSTATE: \w+.*$", "", first)
+    text = str(error).strip()
+    causes = re.findall(r"^Caused by: [\w.$]+: (.+)$", text, re.MULTILINE)
+    first = re.sub(r"^\[[A-Z_.]+\] ", "", causes[-1] if causes else text.partition("\n")[0])
+    return re.sub(r" SQLSTATE: \w+.*$", "", first) or type(error).__name__
 
 
 @contextmanager

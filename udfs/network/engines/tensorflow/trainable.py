@@ -27,9 +27,6 @@ Variable: TypeAlias = Any
 Optimizer: TypeAlias = Any
 
 MOMENTUM = 0.9
-LONGEST_STEP = 1.0
-"""The gradient of all inner weights together is cut to this length, so that a rate that is too
-large leads astray and not to infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +138,9 @@ class Trainable:
         self._augment = tuple(augment)
         self._scale = keras.Variable(head.scale, dtype="float32", trainable=False)
         self._head = tuple(keras.Variable(one, dtype="float32") for one in head.arrays)
-        inner = keras.optimizers.SGD(0.0, MOMENTUM, global_clipnorm=LONGEST_STEP)
         self._optimizers = [
-            (keras.optimizers.SGD(0.0, MOMENTUM), self._head),
-            (inner, self.variables),
+            (keras.optimizers.SGD(0.0, MOMENTUM), variables)
+            for variables in (self._head, self.variables)
         ]
         for optimizer, variables in self._optimizers:
             optimizer.build(list(variables))
@@ -255,8 +251,23 @@ class Trainable:
         gradients = tape.gradient(loss, groups, unconnected_gradients="zero")
         for (optimizer, variables), found in zip(self._optimizers, gradients, strict=True):
             if variables:
-                optimizer.apply(found, list(variables))
+                shortened = _shortened(found, loss, optimizer.learning_rate)
+                optimizer.apply(shortened, list(variables))
         return loss
+
+
+def _shortened(gradient: Sequence[Tensor], loss: Tensor, rate: Tensor) -> list[Tensor]:
+    """Return a gradient so short that its step leads no further down than to a loss of zero.
+
+    That of a linear loss: the stochastic Polyak step (Loizou et al., arXiv:2002.10542, SPS_max)
+    bounds a rate that is too large for the network at hand. Momentum repeats a step 1 / (1 -
+    MOMENTUM) times.
+    """
+    tf, _ = load()
+    squares = tf.add_n([tf.reduce_sum(tf.square(one)) for one in gradient])
+    longest = tf.math.divide_no_nan(loss * (1 - MOMENTUM), tf.cast(rate, tf.float32) * squares)
+    factor = tf.where(rate * squares > 0, tf.minimum(longest, 1.0), 1.0)
+    return [factor * one for one in gradient]
 
 
 def _losses(margins: Tensor, code: Tensor) -> Tensor:
