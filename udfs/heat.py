@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +15,16 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
-from vista_sql.train.rows import columns_of
 
-from .heatmaps import by_cam, by_occlusion, overlay
-from .heatmaps.linear import LinearModel, linear_model
-from .heatmaps.seen import Seen
 from .images.paths import Unreadable
 from .network.networks import Network
 from .passes.arrow import Column, one_array, spec_of
 from .passes.inputs import read_inputs
 from .passes.runtime import Runtime
+
+if TYPE_CHECKING:  # maps, models and their arrays are imported by the first call
+    from .heatmaps.linear import LinearModel
+    from .heatmaps.seen import Seen
 
 HEATMAP = pa.list_(pa.list_(pa.float32()))
 ARROW_TYPE = pa.struct(
@@ -87,6 +87,9 @@ def heat(
     asked = spec_of(spec)
     if asked is None:
         return pa.array([], ARROW_TYPE)
+    from .heatmaps import by_cam, by_occlusion
+    from .heatmaps.linear import linear_model
+
     wanted = Order.from_text(order[0].as_py())
     model = linear_model(wanted.home, wanted.model)
     network = runtime.network(asked)
@@ -109,6 +112,8 @@ def heat(
 
 def _structured(columns: Column) -> dict[str, pa.Array]:
     """Return the structured columns by name; there are none in a column of NULLs."""
+    from vista_sql.train.rows import columns_of
+
     return {} if pa.types.is_null(columns.type) else columns_of(columns)
 
 
@@ -184,6 +189,8 @@ def picture(
     asked = spec_of(spec)
     if asked is None:
         return pa.array([], pa.large_binary())
+    from .heatmaps import overlay
+
     wanted = Order.from_text(order[0].as_py())
     maps = one_array(heatmap)
     there = maps.is_valid().to_numpy(zero_copy_only=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,12 @@ import pyarrow as pa
 from vista_sql import models
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
-from vista_sql.train.rows import columns_of
-from vista_sql.train.scorer import Scorer
 
 from .passes.arrow import Column
 from .passes.runtime import Runtime
+
+if TYPE_CHECKING:  # what scores is imported by the first call
+    from vista_sql.train.scorer import Scorer
 
 ARROW_TYPE = pa.struct(
     [
@@ -35,6 +37,8 @@ ADDED = ("predicted_label", "probability", "probabilities")
 @lru_cache(maxsize=8)
 def _scorer(home: str, reference: str, created: int) -> Scorer:
     """Return a model's scorer; `created` tells a model from one of its name in another life."""
+    from vista_sql.train.scorer import Scorer
+
     del created
     return Scorer(models.find(home, reference))
 
@@ -56,6 +60,8 @@ def score(runtime: Runtime, order: Column, row: Column) -> pa.Array:
         ModelError: the data lacks a column of the model, has it in another form, or has one that
             the scores would replace.
     """
+    from vista_sql.train.rows import columns_of
+
     del runtime
     if not len(order):
         return pa.array([], ARROW_TYPE)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql.fed_runs import FedKind
-from vista_sql.neighbors.duplicates import DuplicatesRun
 from vista_sql.neighbors.order import FED_TYPE, NearOrder
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.neighbors.duplicates import DuplicatesRun
 
 FIELDS = (
     ("row", "BIGINT", pa.int64()),
@@ -21,6 +23,8 @@ FIELDS = (
 
 def begin(fields: dict[str, Any]) -> DuplicatesRun:
     """Return a search for duplicates."""
+    from vista_sql.neighbors.duplicates import DuplicatesRun
+
     return DuplicatesRun(NearOrder.from_fields(fields))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vista_sql.fed_runs import FedKind
-from vista_sql.train.evaluation import EvaluationRun
 from vista_sql.train.metrics import METRICS
-from vista_sql.train.spec import EvaluateSpec
 
 from . import train
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.train.evaluation import EvaluationRun
 
 FIELDS = tuple(
     field for field in train.FIELDS if field[0] in ("model", "n_test", "n_skipped", *METRICS)
@@ -18,6 +19,9 @@ FIELDS = tuple(
 
 def begin(fields: dict[str, Any]) -> EvaluationRun:
     """Return an evaluation."""
+    from vista_sql.train.evaluation import EvaluationRun
+    from vista_sql.train.spec import EvaluateSpec
+
     return EvaluationRun(EvaluateSpec(**fields))
 
 

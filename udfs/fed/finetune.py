@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql.fed_runs import FedKind
-from vista_sql.train.tuning import FinetuneSpec
 
-from ..passes.runtime import Runtime
-from ..tuning.finetuning import FinetuneRun
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from ..passes.runtime import Runtime
+    from ..tuning.finetuning import FinetuneRun
 
 FIELDS = (
     ("run", "INTEGER", pa.int32()),
@@ -40,6 +40,10 @@ FIELDS = (
 
 def begin(runtime: Runtime, fields: dict[str, Any]) -> FinetuneRun:
     """Return a call's fine-tuning."""
+    from vista_sql.train.tuning import FinetuneSpec
+
+    from ..tuning.finetuning import FinetuneRun
+
     return FinetuneRun(runtime, FinetuneSpec.from_fields(fields))
 
 

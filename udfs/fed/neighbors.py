@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql.fed_runs import FedKind
 from vista_sql.neighbors.order import FED_TYPE, NearOrder
-from vista_sql.neighbors.searching import NeighborsRun
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.neighbors.searching import NeighborsRun
 
 FIELDS = (
     ("row", "BIGINT", pa.int64()),
@@ -20,6 +22,8 @@ FIELDS = (
 
 def begin(fields: dict[str, Any]) -> NeighborsRun:
     """Return a search."""
+    from vista_sql.neighbors.searching import NeighborsRun
+
     return NeighborsRun(NearOrder.from_fields(fields))
 
 

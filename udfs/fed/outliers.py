@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql.fed_runs import FedKind
-from vista_sql.neighbors.map_places import PlacesRun
 from vista_sql.neighbors.order import FED_TYPE, NearOrder
-from vista_sql.neighbors.searching import OutliersRun
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.neighbors.map_places import PlacesRun
+    from vista_sql.neighbors.searching import OutliersRun
 
 FIELDS = (
     ("row", "BIGINT", pa.int64()),
@@ -21,6 +23,9 @@ FIELDS = (
 
 def begin(fields: dict[str, Any]) -> OutliersRun | PlacesRun:
     """Return a search for outliers, of rows or of places."""
+    from vista_sql.neighbors.map_places import PlacesRun
+    from vista_sql.neighbors.searching import OutliersRun
+
     order = NearOrder.from_fields(fields)
     return OutliersRun(order) if order.places is None else PlacesRun(order)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql.fed_runs import FedKind
-from vista_sql.ranking.run import RankRun
-from vista_sql.ranking.spec import RankSpec
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.ranking.run import RankRun
 
 FIELDS = (
     ("cnn", "VARCHAR", pa.string()),
@@ -31,6 +32,9 @@ FIELDS = (
 
 def begin(fields: dict[str, Any]) -> RankRun:
     """Return a ranking."""
+    from vista_sql.ranking.run import RankRun
+    from vista_sql.ranking.spec import RankSpec
+
     return RankRun(RankSpec.from_fields(fields))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vista_sql import weights
 from vista_sql.fed_runs import FedKind
-from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training import TrainingRun
+
+if TYPE_CHECKING:  # what a kind runs on is imported by the first run
+    from vista_sql.train.training import TrainingRun
 
 FIELDS = (
     ("model", "VARCHAR", pa.string()),
@@ -45,6 +46,9 @@ FIELDS = (
 
 def begin(fields: dict[str, Any]) -> TrainingRun:
     """Return a training, with the identity of weights that were not here when it was planned."""
+    from vista_sql.train.spec import TrainSpec
+    from vista_sql.train.training import TrainingRun
+
     for transfer in fields["provenance"].get("transfers", ()):
         if transfer["weights_sha256"] is None:
             asked = transfer["arguments"]
