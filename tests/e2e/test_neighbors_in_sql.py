@@ -95,6 +95,13 @@ def test_each_image_is_inferred_once_and_one_layer_computed(db):
     assert "c5" not in explained
 
 
+def test_of_several_layers_one_is_chosen_and_computed(db):
+    call = "VISTA_OUTLIERS(cnn => 'lenet5', {}layer => 'pool1', images => 'fine', pool => 'none')"
+    several = call.format("layers => ['fc6', 'pool1'], ")
+    assert rows(db, f"FROM {several}") == rows(db, f"FROM {call.format('')}")
+    assert "f6" not in db.explain(f"FROM {several}")
+
+
 def test_queries_become_features_as_the_data_does(db):
     found = rows(
         db,
@@ -193,7 +200,11 @@ WRONG = {
     "VISTA_NEIGHBORS('features', layer => 'v', key => ['a', 'b'])": (ArgumentError, "data is one"),
     "VISTA_NEIGHBORS('features', layer => 'v', queries => 'SELECT id, w AS v FROM features')": (
         ModelError,
-        "column 'v' holds lists of .* values",
+        "of . values where others have .: the data and the queries must be of one layer",
+    ),
+    "VISTA_NEIGHBORS('SELECT id, []::FLOAT[] AS v FROM features')": (
+        ModelError,
+        "empty lists, which are no features: make them NULL",
     ),
     "VISTA_NEIGHBORS('features', cnn => 'lenet5')": (ArgumentError, "exclude each other"),
     "VISTA_NEIGHBORS()": (ArgumentError, "needs data => …, or cnn"),
@@ -202,6 +213,8 @@ WRONG = {
         UnknownNameError,
         "'fc9'",
     ),
+    "VISTA_OUTLIERS(cnn => 'lenet5', layers => ['conv2', 'fc6'], layer => 'fc5', images => 'fine', "
+    "pool => 'none')": (UnknownNameError, "'fc5' in layers => …; did you mean 'fc6'"),
     "VISTA_OUTLIERS('SELECT id, [0]::FLOAT[] AS v FROM features')": (
         ModelError,
         "nothing can be compared in any of the 18 rows",
