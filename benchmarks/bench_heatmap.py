@@ -56,10 +56,12 @@ def timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
     return found, time.perf_counter() - wall, time.process_time() - spent
 
 
-def measure(name: str, layer: str, engine: str, patch: int, stride: int, n_rounds: int) -> None:
+def measure(
+    name: str, layer: str, engine: str, threads: int | None, patch: int, stride: int, n_rounds: int
+) -> None:
     """Print the figures of one network."""
     spec = InferSpec(name, (layer,), weights="random", seed=1)
-    network = Network(open_cnn(spec), "float32", "cpu", None, engine)
+    network = Network(open_cnn(spec), "float32", "cpu", threads, engine)
     height, width, channels = network.cnn.input_shape
     corners = (range(0, height - patch + 1, stride), range(0, width - patch + 1, stride))
     places = list(product(*corners))
@@ -110,16 +112,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("cnn", nargs="*", default=["vgg16", "resnet50"])
     parser.add_argument("--engine", default="openvino")
+    parser.add_argument(
+        "--threads", type=int, help="1: on a machine that is busy with others' work"
+    )
     parser.add_argument("--patch", type=int, default=16)
     parser.add_argument("--stride", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="that it runs: few patches")
     given = parser.parse_args()
     if given.smoke:
-        measure("vgg16", "block2_pool", given.engine, 16, 96, 1)
+        measure("vgg16", "block2_pool", given.engine, given.threads, 16, 96, 1)
         return
     for name in given.cnn:
-        measure(name, LAYERS[name], given.engine, given.patch, given.stride, given.rounds)
+        how = given.engine, given.threads, given.patch, given.stride, given.rounds
+        measure(name, LAYERS[name], *how)
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def quality(db: vista_sql.Session, n: int | None, folds: int) -> Iterator[str]:
         rows = found[0]["n_train"]
         which = "trained" if network == BUNDLED else "random"
         yield (
-            f"| {name}, {which} | {rows} | {found[0]['f1_score']:.3f} | "
+            f"| {name.removesuffix(' again')}, {which} | {rows} | {found[0]['f1_score']:.3f} | "
             f"{best['layer']} {best['f1_score']:.3f} ({best['dims'] - 2}) | {' | '.join(cells)} |"
         )
 

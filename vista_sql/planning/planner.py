@@ -321,6 +321,7 @@ class CallPlanner:
     transfers: list[Transfer] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     read: set[str] = field(default_factory=set)  # arguments whose relations the call reads
+    given: dict[str, str] = field(default_factory=dict)  # names that stand for rows of the host's
 
     @property
     def home(self) -> str:
@@ -359,12 +360,14 @@ class CallPlanner:
 
     def fed(self, kind: str, order: str, relation: str, columns: str) -> str:
         """Return a SELECT of what a run of a kind returns that is fed a relation's rows."""
-        self.made.append(Fed(self.fresh_name("fed"), kind, order, relation, columns))
+        rows = self._given(relation)
+        self.made.append(Fed(self.fresh_name("fed"), kind, order, rows, columns))
         return self._all_of(self.made[-1].name)
 
     def scored(self, order: str, relation: str, label_type: str) -> str:
         """Return a SELECT of a relation's rows with what `vista_score` says of each."""
-        self.made.append(Scored(self.fresh_name("scored"), order, relation, label_type))
+        rows = self._given(relation)
+        self.made.append(Scored(self.fresh_name("scored"), order, rows, label_type))
         return self._all_of(self.made[-1].name)
 
     @property
@@ -386,7 +389,8 @@ class CallPlanner:
                 f"{call.function.upper()} does not read tables of {self.dialect.name}: export them "
                 "to Parquet, and run it on DuckDB",
             )
-        self.made.append(Constant(self.fresh_name("constant"), text))
+        given = tuple(self.given.items())
+        self.made.append(Constant(self.fresh_name("constant"), text, given))
         return self._all_of(self.made[-1].name)
 
     @staticmethod
@@ -410,7 +414,23 @@ class CallPlanner:
 
     def relation(self, text: str, call: Call, argument: str) -> str:
         """Return a relation's text cleaned, as it can stand after FROM, its own calls expanded."""
-        return self.subquery(text, call, argument).text
+        relation = self.subquery(text, call, argument).text
+        self.read.discard(argument)
+        return self._named(relation)
+
+    def _named(self, relation: str) -> str:
+        """Return a relation as an expansion has it: where DuckDB cannot read it, by a name."""
+        if self.calls_in_sql:
+            return relation
+        name = self.fresh_name("given")
+        self.given[name] = relation
+        return name
+
+    def _given(self, text: str) -> str:
+        """Return a text with the relations that names in it stand for."""
+        for name, relation in self.given.items():
+            text = text.replace(name, relation)
+        return text
 
     def subquery(self, text: str, call: Call, argument: str) -> Relation:
         """Return a relation's text cleaned, with its own calls expanded; its columns are unread."""
@@ -438,7 +458,7 @@ class CallPlanner:
     def columns(self, relation: str) -> Mapping[str, str] | None:
         """Return the columns of what stands after FROM; None: they cannot be seen."""
         try:
-            return self.seen.columns(f"SELECT * FROM {relation}")
+            return self.seen.columns(f"SELECT * FROM {self._given(relation)}")
         except QueryError:
             return None
 
@@ -448,11 +468,10 @@ class CallPlanner:
         bound = _shown(_bound(call.checked(), planner), features=features)
         part = stage(choose(count(bound)))
         self._takes(Script("", _transfers([part]), _made([part])))
-        self.read.add("images")
         if features or isinstance(bound, Expanded):
-            return f"(\n{part.text}\n)"
+            return self._named(f"(\n{part.text}\n)")
         added = ", ".join(map(self.dialect.identifier, bound.workload.added_columns))
-        return f"(SELECT * {self.dialect.less} ({added}) FROM (\n{part.text}\n))"
+        return self._named(f"(SELECT * {self.dialect.less} ({added}) FROM (\n{part.text}\n))")
 
     def _takes(self, script: Script) -> None:
         """Keep what a text inside of the call stands upon."""

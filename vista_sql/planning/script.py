@@ -57,10 +57,11 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A relation that reads no table of the user's: DuckDB's SELECT, run beside the planner."""
+    """A relation that DuckDB makes beside the planner, of rows that the host hands to it."""
 
     name: str
-    text: str
+    text: str  # DuckDB's SELECT
+    given: tuple[tuple[str, str], ...] = ()  # names in it: the rows, as the host's text after FROM
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import duckdb
 
 N_NEIGHBOURS = 3
-MOST_ROWS = 20_000
-"""Images of a run among which neighbours are sought: of more, a page would have to wait."""
+MOST_ROWS = 5_000
+"""Images of a run among which neighbours are sought: of more, a page would have to wait where their
+features are not in the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from .segments import Level, Recipe, levels
 HELD_BYTES = 96 << 20
 """Of windows that patches reach at one level, all patches that are computed together."""
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 6 << 20
 """Of a batch's windows at the start of a segment: an engine keeps some times as much for each of
 the networks of a hundred recipes."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession, functions
 from pyspark.sql.types import DoubleType, MapType, StringType, StructField, StructType
 
 from vista_sql import models
+from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.process import process
 from vista_sql.hosts.spark.stages import quiet, sent
 from vista_sql.hosts.spark.types import spark_arrow_type
@@ -22,9 +23,20 @@ FED_ROWS = 256
 """Rows of one batch that is fed."""
 
 
-def constant(spark: SparkSession, made: Constant) -> DataFrame:
-    """Return the rows of a SELECT of DuckDB's that reads no table of the user's."""
+def constant(spark: SparkSession, made: Constant, given: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the rows of a SELECT of DuckDB's, which runs in this process.
+
+    Args:
+        spark: the session.
+        made: the SELECT.
+        given: what it reads, computed on the executors and collected here.
+    """
     with duckdb.connect() as con:
+        if given:
+            Connection(con)  # the kernels
+        for name, rows in given.items():
+            with quiet():
+                con.register(name, rows.toArrow())
         return _frame(spark, con.sql(made.text).to_arrow_table())
 
 

@@ -264,7 +264,8 @@ class _Running:
             case Transfer():
                 return self._staged(part)
             case Constant():
-                return made.constant(self._spark, part)
+                given = {name: self._all_of(relation) for name, relation in part.given}
+                return made.constant(self._spark, part, given)
             case Fed():
                 return made.fed(self._spark, part, self._all_of(part.relation))
             case Scored():
