@@ -97,6 +97,13 @@ def test_each_image_is_inferred_once_and_one_layer_computed(db):
     assert not re.search(r"\bc5\b", explained)  # a name made up may hold it
 
 
+def test_arguments_stand_in_the_documented_order(db):
+    named = "layer => 'v', k => 2, reference => '(FROM features WHERE id < 9)', key => 'id'"
+    placed = "'v', 2, '(FROM features WHERE id < 9)', 'id'"
+    calls = [f"FROM VISTA_OUTLIERS('features', {arguments})" for arguments in (named, placed)]
+    assert rows(db, calls[0]) == rows(db, calls[1])
+
+
 def test_of_several_layers_one_is_chosen_and_computed(db):
     call = "VISTA_OUTLIERS(cnn => 'lenet5', {}layer => 'pool1', images => 'fine', pool => 'none')"
     several = call.format("layers => ['fc6', 'pool1'], ")
