@@ -356,9 +356,7 @@ def test_a_network_that_is_gone_is_said_to_be(db, tuned):
     file = Path(home(db), "models", "tuned", "1", "tuned.keras")
     away = file.rename(file.with_name("away"))
     try:
-        with pytest.raises(
-            ArgumentError, match="network of model 'tuned@1' is gone"
-        ):
+        with pytest.raises(ArgumentError, match="network of model 'tuned@1' is gone"):
             rows(db, "SELECT * FROM VISTA_LAYERS('model:tuned@1')")
     finally:
         away.rename(file)
