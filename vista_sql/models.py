@@ -150,9 +150,19 @@ class Model:
         """Return a record with the path of the version's own network, which may have moved."""
         arguments = dict(transfer["arguments"])
         for name in ("cnn", "weights"):
-            if arguments.get(name) == OWN:
-                arguments[name] = str(self.network)
+            if isinstance(arguments.get(name), str):
+                arguments[name] = self.path_now(arguments[name])
         return {**transfer, "arguments": arguments}
+
+    def path_now(self, recorded: str) -> str:
+        """Return where a kept network of a record lies: the registry may have moved with it."""
+        if recorded == OWN:
+            return str(self.network)
+        *_, name, version, file = ("", "", *Path(recorded).parts)
+        here = self.folder.absolute().parent.parent / name / version / file
+        if here != network_in(here.parent, name) or not here.is_file():
+            return recorded
+        return recorded if Path(recorded).is_file() else str(here)
 
     @property
     def network(self) -> Path:
@@ -197,11 +207,21 @@ def network_of(home: str, reference: str) -> Path:
     folder = _root(home) / str(whole["name"]).lower() / str(whole["version"])
     path = network_in(folder, whole["name"])
     if not path.is_file():
+        if "tuned" in whole["provenance"]:
+            raise ModelError(f"the network of model {reference!r} is gone: there is no file {path}")
         raise ModelError(
             f"model {reference!r} has no network of its own, for VISTA_FINETUNE did not make it: "
             "cnn => 'model:NAME' takes one that it made"
         )
     return path
+
+
+def reference_of(home: str, path: str) -> str | None:
+    """Return `model:NAME@VERSION`, where a path is that of a network kept here; None: it is not."""
+    file = Path(path)
+    name, version = file.parent.parent.name, file.parent.name
+    here = network_in(_root(home) / name / version, name)
+    return f"{OWN}{name}@{version}" if name and file == here else None
 
 
 def is_name(name: str) -> bool:

@@ -169,8 +169,11 @@ def unreadable(errors: int, images: int, reasons: Iterable[tuple[str | None, str
 
     >>> unreadable(2, 9, [("7", "it is empty")]).partition("; relative")[0]
     '2 of 9 images cannot be read, the first: key 7: it is empty'
+    >>> unreadable(1, 0, ())
+    '1 of the images cannot be read'
     """
-    message = f"{errors:,} of {images:,} images cannot be read"
+    of = f"{images:,}" if errors <= images else "the"  # it ended before these were counted
+    message = f"{errors:,} of {of} images cannot be read"
     for key, reason in list(reasons)[:1]:
         message += f", the first: key {key}: {reason}"
     return f"{message}; relative paths start at {Path.cwd()}" if errors == images else message

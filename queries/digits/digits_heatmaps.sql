@@ -13,8 +13,12 @@ SELECT id, digit, class, score, from_image, from_columns, heatmap, picture
 FROM VISTA_HEATMAP(
     model => 'digits/conv2',
     images => 'digit_images',
-    structured => 'digits'
+    structured => $$
+        SELECT * EXCLUDE (conv2, error) FROM VISTA_PREDICT(
+            model => 'digits/conv2', images => 'digit_images', structured => 'digits'
+        )
+        WHERE predicted_label <> digit
+    $$
 )
 JOIN digits USING (id)
-WHERE class <> digit
 ORDER BY id

@@ -234,6 +234,14 @@ def test_statements_that_write_run_at_once(db, spark):
         spark.sql("DROP TABLE IF EXISTS made")
 
 
+def test_neighbours_of_vectors_that_executors_made(db, foods_db):
+    rows = "SELECT id, f6 FROM TRANSFER('lenet5', 'f6') WHERE id NOT IN (4, 8)"
+    text = "SELECT id, neighbor_id, rank, distance FROM VISTA_NEIGHBORS({}, layer => 'f6', k => 2)"
+    found = db.query(text.format(f"data => TABLE({rows})"))
+    wanted = foods_db.query(text.format(f"data => $${rows}$$")).fetchall()
+    assert foods.sorted_rows(sparks.rows(found)) == foods.sorted_rows(wanted)
+
+
 def test_settings_count_in_their_order(db):
     db.query("SET VARIABLE vista_plan = 'staged'")
     try:

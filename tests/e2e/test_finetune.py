@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from inferences import Count
@@ -308,3 +311,52 @@ def test_rows_of_a_class_that_the_regression_does_not_know_are_an_error(db):
     call = call.replace(facts, "(SELECT id, y FROM facts)")
     with pytest.raises(ModelError, match="trained with column 'ink', which the rows do not have"):
         rows(db, f"SELECT * FROM {call}")
+
+
+@pytest.mark.parametrize(
+    ("start", "structured", "said"),
+    [
+        ("from_model => 'd/fc6'", "(SELECT * FROM facts LIMIT 1)", "only one row to tune on"),
+        (
+            "label => 'y', layer => 'fc6', cnn => 'lenet5', split_by => ['half'], test_fraction => 0.5, seed => 1",
+            "(SELECT *, id % 2 AS half FROM facts)",
+            "only one value of half to tune on",
+        ),
+    ],
+)
+def test_one_row_cannot_train_and_stop_the_run(db, start, structured, said):
+    call = (
+        f"VISTA_FINETUNE(model => 'wrong', {start}, images => 'images', "
+        f"structured => '{structured}', unfreeze => 'fc6')"
+    )
+    with pytest.raises(ModelError, match=said):
+        rows(db, f"SELECT * FROM {call}")
+
+
+def test_a_model_upon_a_tuned_network_moves_with_the_database(db, tuned, tmp_path):
+    training = f"label => 'y', cnn => 'model:tuned', layers => ['fc6'], {OWN}"
+    rows(db, f"SELECT * FROM VISTA_TRAIN(model => 'upon', {training})")
+    predicted = f"SELECT id, probability FROM VISTA_PREDICT(model => 'upon', {OWN}) ORDER BY id"
+    cnn = "SELECT cnn FROM VISTA_MODELS() WHERE model = 'upon/fc6@1'"
+    expected, was = rows(db, predicted), rows(db, cnn)
+    kept = Path(home(db))
+    db.con.execute("CHECKPOINT")
+    shutil.copy(kept.with_suffix(""), tmp_path / "digits.duckdb")
+    shutil.copytree(kept, tmp_path / kept.name)
+    away = kept.rename(kept.with_name("away"))
+    try:
+        with vista_sql.connect(tmp_path / "digits.duckdb") as moved:
+            assert rows(moved, predicted) == expected
+            assert rows(moved, cnn) == was == [{"cnn": "model:tuned@1"}]
+    finally:
+        away.rename(kept)
+
+
+def test_a_network_that_is_gone_is_said_to_be(db, tuned):
+    file = Path(home(db), "models", "tuned", "1", "tuned.keras")
+    away = file.rename(file.with_name("away"))
+    try:
+        with pytest.raises(ArgumentError, match="network of model 'tuned@1' is gone"):
+            rows(db, "SELECT * FROM VISTA_LAYERS('model:tuned@1')")
+    finally:
+        away.rename(file)

@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+import variants
 from inferences import Count, images_db, statement
 
 import vista_sql
@@ -181,3 +182,23 @@ def test_features_at_hand_are_not_inferred_again(tmp_path):
         assert count.images_inferred == 60
         count(low)
         assert count.images_inferred == 0
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")  # Keras saving
+def test_files_are_called_as_the_call_names_them(db, tmp_path, monkeypatch):
+    variants.save("plain", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    sources = """$$SELECT 'plain.keras' AS cnn, 'plain.keras' AS weights, 9 AS n,
+                     [1.0 + i FOR i IN range(12)] AS mean$$"""
+    more = f"cnn => ['plain.keras', 'lenet5'], layers => ['mean', 'fc6'], sources => {sources}"
+    found = by_layer(rank(db, more))
+    assert set(found) == {("plain.keras", "plain.keras", "mean"), ("lenet5", "bundled", "fc6")}
+    assert found["plain.keras", "plain.keras", "mean"]["p2l"] is not None
+
+
+def test_rows_without_a_label_are_counted(db):
+    given = "(SELECT id, if(id % 10 = 0, NULL, digit) AS digit FROM digits WHERE id % 5 = 0)"
+    options = f"images => 'digit_images', structured => '{given}', label => 'digit'"
+    (row,) = rank(db, "cnn => 'lenet5', layers => 'fc6'", options)
+    assert row["n"] == 90
+    assert row["warning"].startswith("in 90 of 180 rows label 'digit' is NULL: skipped")

@@ -167,10 +167,11 @@ def test_a_row_without_a_box_on_its_image_says_why(db, region):
     db.con.execute(
         "CREATE OR REPLACE TABLE boxes AS SELECT * FROM (VALUES (0, 1, 1, 5, 5, NULL), "
         "(0, NULL, 1, 5, 5, 'no x'), (0, 1, 1, -5, 5, 'no area'), (1, 16, 1, 5, 5, 'outside'), "
+        "(1, 1, 1, 'inf'::DOUBLE, 5, 'width of the box is infinite'), "
         "(1, -2, -2, 4, 4, NULL)) AS v(id, x, y, width, height, expected)"
     )
     rows = db.run(f"SELECT expected, error, c3 FROM {transfer(region=region)}").fetchall()
-    assert len(rows) == 5
+    assert len(rows) == 6
     for expected, error, features in rows:
         assert (error is None) == (expected is None) == (features is not None)
         assert expected is None or expected in error

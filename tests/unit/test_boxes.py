@@ -114,8 +114,11 @@ def test_ties_go_by_key_and_other_columns_stay(db):
     ("arguments", "said"),
     [
         ("data => 'guess', threshold => 2", "threshold must be a number in \\[0, 1\\], not 2"),
-        ("data => 'guess', score => 'nothing'", "nothing"),
-        ("data => 'guess', score => 'x'", 'column "height" not found'),
+        ("data => 'guess', score => 'with'", "unknown score column 'with' .* mean 'width'"),
+        ("data => 'guess', score => 'x', by => 'image'", "unknown by column 'image'"),
+        ("data => 'guess', score => 'x', key => 'k'", "unknown key column 'k'"),
+        ("data => 'guess', score => 'x'", "unknown column 'height' in the data of VISTA_NMS"),
+        ("data => 'SELECT *, 1 AS height, ''9'' AS score FROM guess'", "'score' .* is VARCHAR"),
         ("data => 'nowhere'", "nowhere"),
         ("score => 'x'", "VISTA_NMS needs data => …"),
     ],

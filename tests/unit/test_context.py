@@ -62,6 +62,8 @@ def test_relative_files_are_those_of_the_users_folder(tmp_path):
     found = here.located(transfer(cnn="net.keras", weights="imagenet"))
     assert found.values == {"cnn": str(tmp_path / "net.keras"), "weights": "imagenet"}
     assert here.located(transfer(cnn="lenet5")).values == {"cnn": "lenet5"}
+    several = here.located(Call("vista_compare", {"cnn": ("lenet5", "net.keras")}, {}))
+    assert several.values == {"cnn": ["lenet5", str(tmp_path / "net.keras")]}
     assert context().located(transfer(cnn="net.keras")).values == {"cnn": "net.keras"}
 
 

@@ -105,9 +105,12 @@ def test_a_stage_says_what_its_worker_lacks(monkeypatch):
         list(run([]))
 
 
-def test_java_that_is_not_there_is_told_of():
+def test_java_that_is_not_there_is_told_of(monkeypatch):
+    monkeypatch.setattr(opening, "_has_java", lambda: False)
     error = PySparkException(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
     assert "install it (on Debian, openjdk-17" in str(opening._unopened("local", error))
+    monkeypatch.setattr(opening, "_has_java", lambda: True)
+    assert "on 'yarm', which must be a master" in str(opening._unopened("yarm", error))
     other = PySparkException("java.lang.X\norg.apache.spark.SparkException: no such master")
     assert str(opening._unopened("yarm", other)) == (
         "Spark does not start on 'yarm': no such master"

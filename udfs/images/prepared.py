@@ -142,6 +142,8 @@ def place(data: memoryview, wanted: Wanted, out: Pixels) -> str | None:
 
 def read(data: memoryview) -> tuple[Pixels | None, str | None]:
     """Return the pixels of a prepared image, uint8 (height, width, channels); or why not."""
+    if len(data) < HEAD_BYTES:
+        return None, f"truncated {FORMAT} ({len(data)} bytes)"
     found = header(data)
     if found.refused:
         return None, found.refusal

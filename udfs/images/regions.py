@@ -40,10 +40,14 @@ def fault(box: Box) -> str | None:
     Example:
         >>> fault((0, 0, float("nan"), 1)), fault((0, 0, 10, -1)), fault((0, 0, 10, 1))
         ('the box has no width', 'the box has no area: it is 10 × -1 pixels', None)
+        >>> fault((0, float("-inf"), 10, 1))
+        'the y of the box is infinite'
     """
     for name, value in zip(FIELDS, box, strict=True):
-        if not np.isfinite(value):
+        if np.isnan(value):
             return f"the box has no {name}"
+        if np.isinf(value):
+            return f"the {name} of the box is infinite"
     _, _, width, height = box
     if width <= 0 or height <= 0:
         return f"the box has no area: it is {width:g} × {height:g} pixels"

@@ -138,6 +138,8 @@ class FedRows:
             raise ModelError(f"no row can be used to tune {model.reference!r}{reason}")
         if not reader.columns.split_by:
             sides.stratify(self.ledger)
+        if not sides.train.n_rows:
+            raise ModelError("all rows are on the test side of the split: there is none to tune on")
         known = {text: place for place, text in enumerate(model.classes)}
         codes = np.empty(len(reader.codes), np.int64)
         for value, code in reader.codes.items():
@@ -153,14 +155,23 @@ class FedRows:
         moments = _moments(sides.train)
         for rows in (sides.train, sides.test):
             rows.rescale(moments, np.dtype(np.float32))
-        if not sides.train.n_rows:
-            raise ModelError("all rows are on the test side of the split: there is none to tune on")
         return Split(sides, moments, self._threshold(sides.train))
 
     def _threshold(self, rows: TrainingRows) -> float:
-        """Return below which place in the split training rows validate: a tenth, at least one."""
+        """Return below which place in the split training rows validate: a tenth, at least one.
+
+        Raises:
+            ModelError: all rows have one place.
+        """
         tests = 0.0 if self.ledger.folds else self.ledger.test_fraction
         units = np.concatenate([chunk.unit.copy() for chunk in rows.chunks()])
+        if units.min() == units.max():
+            split_by = self.reader.columns.split_by
+            those = f"one value of {', '.join(split_by)}" if split_by else "one row"
+            raise ModelError(
+                f"there is only {those} to tune on: it takes two, one to train on and one that "
+                "stops the run early"
+            )
         least = float(np.nextafter(units.min(), 2.0))
         most = float(units.max())  # so that one trains
         return min(max(tests + VALIDATION_SHARE * (1 - tests), least), most)

@@ -121,6 +121,7 @@ def _of_one_layer(own: Call, call: Call) -> Call:
 
     Raises:
         ArgumentError: it does not, and there are several.
+        UnknownNameError: it chooses none of them.
     """
     layer = call.get("layer")
     if layer is not None and own.values.get("layers") is None:
@@ -129,7 +130,14 @@ def _of_one_layer(own: Call, call: Call) -> Call:
             places["layers"] = call.places["layer"]
         return replace(own, values={**own.values, "layers": [layer]}, places=places)
     names = workload.layer_names(own, workload.load_cnn(own))
-    if layer is None and len(names) > 1:
+    if layer is not None:
+        chosen = [name for name in names if name.lower() == layer.lower()]
+        if not chosen:
+            raise UnknownNameError(
+                "layer", layer, names, call.place("layer"), where="layers => …", argument="layer"
+            )
+        return replace(own, values={**own.values, "layers": chosen})
+    if len(names) > 1:
         raise call.error(
             "layers" if own.values.get("layers") is not None else "",
             f"{call.function.upper()} compares the vectors of one layer: give layer => …, one of "

@@ -45,10 +45,11 @@ COLUMNS = {
 def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT over literal rows: the registry as it is when the statement is planned."""
     del call
-    return values_table(COLUMNS, [_values(model) for model in models.entries(planner.home)])
+    entries = models.entries(planner.home)
+    return values_table(COLUMNS, [_values(model, planner.home) for model in entries])
 
 
-def _values(model: Model) -> tuple[Any, ...]:
+def _values(model: Model, home: str) -> tuple[Any, ...]:
     row, document = model.row, model.document
     transfers = document["provenance"].get("transfers", ())
     fitting = [t for t in transfers if model.layers and set(model.layers) <= set(t["columns"])]
@@ -63,7 +64,7 @@ def _values(model: Model) -> tuple[Any, ...]:
         "label": model.label,
         "classes": model.classes,
         "seed": document["options"]["seed"],
-        "cnn": _cnn(model, arguments.get("cnn")),
+        "cnn": _cnn(model, arguments.get("cnn"), home),
         "cnn_layer": ", ".join(str(layer) for layer in layers) or None,
         "weights_sha256": made.get("weights_sha256"),
         "dtype": arguments.get("dtype"),
@@ -74,9 +75,11 @@ def _values(model: Model) -> tuple[Any, ...]:
     return tuple(known.get(name) for name in COLUMNS)
 
 
-def _cnn(model: Model, cnn: str | None) -> str | None:
-    """Return what names a network: that which was tuned with the model has the model's name."""
-    return f"{models.OWN}{model.name}@{model.version}" if cnn == models.OWN else cnn
+def _cnn(model: Model, cnn: str | None, home: str) -> str | None:
+    """Return what names a network: that which was tuned with a model has the model's name."""
+    if cnn == models.OWN:
+        return f"{models.OWN}{model.name}@{model.version}"
+    return cnn and (models.reference_of(home, model.path_now(cnn)) or cnn)
 
 
 FUNCTION = TableFunction(

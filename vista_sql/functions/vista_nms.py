@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vista_sql.errors import UnknownNameError
 from vista_sql.functions._iou import CORNERS, OVERLAP, SIDES, iou_of_corners
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import Names, Number, RelationText, Text
@@ -16,6 +17,7 @@ def expand(call: Call, planner: Planner) -> str:
     overlaps is joined first, so that the pass from the top compares places alone.
     """
     data = planner.relation(call.get("data"), call, "data")
+    _check_columns(data, call, planner)
     rows, boxes, place = (identifier(planner.fresh_name(n)) for n in ("rows", "boxes", "place"))
     above, kept = (identifier(planner.fresh_name(n)) for n in ("above", "kept"))
     score, by = identifier(call.get("score")), list(map(identifier, call.get("by") or ()))
@@ -46,6 +48,35 @@ def expand(call: Call, planner: Planner) -> str:
         f"SELECT * EXCLUDE ({place}) FROM {rows}\n"
         f"SEMI JOIN (SELECT unnest({kept}) AS {place} FROM {kept}) AS {kept} USING ({place})"
     )
+
+
+def _check_columns(data: str, call: Call, planner: Planner) -> None:
+    """Check that the data has what the call names, and boxes of numbers.
+
+    Raises:
+        UnknownNameError, ArgumentError: it has not, and that can be seen.
+    """
+    columns = planner.columns(data)
+    if columns is None:  # then DuckDB says so
+        return
+    kinds = {name.lower(): kind for name, kind in columns.items()}
+    score = call.get("score")
+    named = {"score": (score,), "by": call.get("by") or (), "key": call.get("key"), "data": SIDES}
+    for argument, names in named.items():
+        for name in names:
+            if name.lower() not in kinds:
+                kind = "column" if argument == "data" else f"{argument} column"
+                raise UnknownNameError(
+                    kind, name, tuple(columns), call.place(argument),
+                    where="the data of VISTA_NMS", argument=argument,
+                )  # fmt: skip
+    for name in (score, *SIDES):
+        if kinds[name.lower()] == "VARCHAR":
+            raise call.error(
+                "score" if name == score else "data",
+                f"column {name!r} of the data of VISTA_NMS is VARCHAR, and a score and a box's x, "
+                "y, width and height are numbers: cast it",
+            )
 
 
 FUNCTION = TableFunction(

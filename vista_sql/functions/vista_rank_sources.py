@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vista_sql import roster
+from vista_sql import models, roster
 from vista_sql.functions import _own_transfer, transfer, vista_compare, vista_train
 from vista_sql.functions._own_transfer import Source
+from vista_sql.planning import workload
 from vista_sql.ranking.spec import SOURCES, Network, RankSpec
 from vista_sql.roster import Cnn
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
@@ -49,9 +50,22 @@ def expand(call: Call, planner: Planner) -> str:
     if call.get("sources") is not None:
         given = planner.relation(call.get("sources"), call, "sources")
         relations[SOURCES] = f"(SELECT {COLUMNS} FROM {given})"
-    order = RankSpec(tuple(networks), spec, call.get("trained"), run)
+    called = {cnn.name: _called(cnn, call, planner) for cnn in cnns}
+    shown_networks = tuple(
+        replace(n, cnn=called[n.cnn], weights=called.get(n.weights, n.weights)) for n in networks
+    )
+    order = RankSpec(shown_networks, spec, call.get("trained"), run)
     shown = "*" if call.get("trained") else "* EXCLUDE (f1_score, regret)"
     return _streamed(order.to_text(), relations, planner, shown)
+
+
+def _called(cnn: Cnn, call: Call, planner: Planner) -> str:
+    """Return what rows, and sources, call a network: a file as the call names it."""
+    own = models.reference_of(planner.home, cnn.name)
+    if own is not None or not roster.kind_of_file(cnn.name):
+        return own or cnn.name
+    names: tuple[str, ...] = call.get("cnn")
+    return next(name for name in names if workload.named_cnn(call, name).name == cnn.name)
 
 
 def _columns_of(networks: list[Network]) -> set[str]:

@@ -91,15 +91,13 @@ class Feeding:
 
         Raises:
             ModelError: there is no layer, or several and none is named; or lists of several
-                lengths.
+                lengths, in one relation or in both.
             UnknownNameError: the layer that is named is not there.
         """
         batch = columns_of(rows)
         name = self._find(batch, relation)
-        with self._lock:
-            x, usable, size = matrix(name, batch[name], self._size)
-            if size is not None:
-                self._size = size
+        x, usable, size = matrix(name, batch[name], None)
+        self._check_size(name, size, relation)
         left_out: Counter[str] = Counter()
         if not usable.all():
             left_out[f"{name!r} is NULL or not finite"] += int((~usable).sum())
@@ -124,6 +122,25 @@ class Feeding:
             if held > self.memory_bytes * VECTORS_SHARE:
                 self._spool()
         return first
+
+    def _check_size(self, name: str, size: int | None, relation: str) -> None:
+        """Check that a batch's lists are as long as those before; None: it has no list.
+
+        Raises:
+            ModelError: they are not.
+        """
+        if size is None:
+            return
+        with self._lock:
+            self._size = self._size or size
+            if size == self._size:
+                return
+        argument = DATA if relation == DATA else self.order.others
+        of = f"the data and the {self.order.others}" if self.order.others else "all rows"
+        raise ModelError(
+            f"column {name!r} of the {argument} of {self.order.function} holds lists of {size} "
+            f"values where others have {self._size}: {of} must be of one layer"
+        )
 
     def _find(self, batch: Mapping[str, pa.Array], relation: str) -> str:
         """Return the column that is the layer.

@@ -34,7 +34,7 @@ class PlacesRun(Feeding):
 
     def _vectors(self, x: Array) -> Array:
         """Return a vector for each place of maps (rows, height · width · channels)."""
-        return super()._vectors(x).reshape(-1, x.shape[1] // self._n_places)
+        return super()._vectors(x).reshape(len(x) * self._n_places, x.shape[1] // self._n_places)
 
     def finish(self, fed: dict[str, Any] | None) -> pa.StructArray:
         """Return a row for each map: `row`, `score`, `nearest`, `heatmap` (height, width).

@@ -113,11 +113,18 @@ class Context:
         if not self.folder:
             return replace(call, values=values)
         for name in ("cnn", "weights"):
-            value = values.get(name)
-            if isinstance(value, str):
-                path = Path(self.folder, value)
-                values[name] = str(path) if path.suffix and path.is_file() else value
+            if name in values:
+                values[name] = self._in_folder(values[name])
         return replace(call, values=values)
+
+    def _in_folder(self, value: object) -> object:
+        """Return a value, or each of a list, with the path of the file that is in the folder."""
+        if isinstance(value, list | tuple):
+            return [self._in_folder(one) for one in value]
+        if not isinstance(value, str):
+            return value
+        path = Path(self.folder, value)
+        return str(path) if path.suffix and path.is_file() else value
 
     def _at_home(self, call: Call, cnn: object) -> object:
         """Return what `cnn => …` says with the files of kept networks, `'model:NAME'`, in it."""

@@ -241,7 +241,13 @@ class RankRun:
     def _warn(self, network: Network, rows: Iterable[dict[str, Any]]) -> None:
         """Say which rows were skipped, and where the mean of a source fits no layer."""
         part = self._parts[network.relation]
-        said = [] if part.reader is None else cautions.lost(part.reader, part.n_fed)
+        said: list[str] = []
+        if part.reader is not None:
+            of_label = [
+                (n, skip) for skip, n in part.reader.skipped.items() if skip.part == "label"
+            ]
+            said += [f"in {n} of {part.n_fed} rows {skip}: skipped" for n, skip in of_label if n]
+            said += cautions.lost(part.reader, part.n_fed)
         for row in rows:
             row["warnings"] += said
 

@@ -104,7 +104,7 @@ def nearly_shared(found: NearDuplicates | None, reader: RowReader, spec: TrainSp
 
 
 def all_skipped(
-    spec: TrainSpec, reader: RowReader, n_fed: int, function: str = "VISTA_TRAIN"
+    spec: TrainSpec, reader: RowReader, n_fed: int, function: str = "the training"
 ) -> str:
     """Return the message where no row is usable: what skips most of them, and a remedy."""
     skip, n_rows = max(reader.skipped.items(), key=lambda item: item[1])

@@ -94,9 +94,15 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
             return None, usable, None
         values = (array if usable.all() else array.filter(pa.array(usable))).flatten()
     if size is not None and n_values != size:
-        raise ModelError(f"column {name!r} holds lists of {size} and of {n_values} values")
+        raise ModelError(
+            f"column {name!r} holds lists of {size} and of {n_values} values: the lists of a layer "
+            "have one length"
+        )
     if n_values == 0:
-        raise ModelError(f"column {name!r} holds empty lists: {excluding([name])}")
+        raise ModelError(
+            f"column {name!r} holds empty lists, which are no features: make them NULL, or leave "
+            "the column out"
+        )
     flat = np.asarray(values.to_numpy(zero_copy_only=False))
     with np.errstate(over="ignore"):  # beyond float32: infinite, and so not usable
         flat = flat.astype(np.float32, copy=False)

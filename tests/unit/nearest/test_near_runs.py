@@ -10,6 +10,7 @@ import pytest
 
 from vista_sql.errors import ModelError
 from vista_sql.neighbors.duplicates import DuplicatesRun
+from vista_sql.neighbors.map_places import PlacesRun
 from vista_sql.neighbors.order import NearOrder
 from vista_sql.neighbors.searching import NeighborsRun, OutliersRun
 
@@ -60,6 +61,17 @@ def test_neither_memory_nor_the_order_of_rows_matters(kind):
     assert whole == spooled
     assert len(whole) > 20
     assert (held, left) == (N * D * 4, 0)
+
+
+def test_maps_of_which_a_batch_has_none_are_left_out():
+    run = PlacesRun(NearOrder("VISTA_OUTLIERS", metric="l2", k=1, places=(3, 2)))
+    kind = pa.list_(pa.float32())
+    for maps in ([None, None], [[0.0] * 12, [1.0] * 12]):
+        run.feed(pa.StructArray.from_arrays([pa.array(maps, kind)], names=["v"]))
+    found = run.finish({"data": [0, 1, 2, 3], "others": None}).to_pylist()
+    run.close()
+    assert [(row["row"], row["nearest"]) for row in found] == [(2, 3), (3, 2)]
+    np.testing.assert_allclose(found[0]["heatmap"], np.full((3, 2), 2**0.5), rtol=1e-6)  # float32
 
 
 def test_rows_that_went_missing_are_noticed():

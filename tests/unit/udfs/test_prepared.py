@@ -123,6 +123,8 @@ def test_a_flipped_bit_is_a_reason_and_another_digest(at, bit):
 def test_a_missing_end_is_a_reason(length):
     out = np.empty((*SHAPE, 3), np.uint8)
     assert "truncated prepared image" in decoding.decode(MADE[:length], "rgb", out)
+    assert prepared.digest(memoryview(MADE[:length])) is None
+    assert "truncated" in prepared.place(memoryview(MADE[:length]), wish("rgb", Framing()), out)
 
 
 def test_a_later_version_is_refused_by_its_number():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -44,12 +46,23 @@ def opened(url: str) -> Iterator[Spark]:
 
 
 def _unopened(url: str, error: PySparkException) -> HostError:
+    if error.getCondition() == "JAVA_GATEWAY_EXITED" and _has_java():
+        return HostError(
+            f"Spark does not start on {url!r}, which must be a master (local[2], "
+            "spark://host:7077, yarn) or a server (sc://host); what it says stands above"
+        )
     if error.getCondition() == "JAVA_GATEWAY_EXITED":
         return HostError(
             "Spark needs Java 17 or newer, and none starts here: install it (on Debian, "
             "openjdk-17-jre-headless), or let JAVA_HOME name it"
         )
     return HostError(f"Spark does not start on {url!r}: {_first(error)}")
+
+
+def _has_java() -> bool:
+    """Return whether there is a Java where Spark looks for it."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which(str(Path(home, "bin", "java")) if home else "java") is not None
 
 
 def _first(error: Exception) -> str:
