@@ -29,10 +29,16 @@ COUNTED = "SELECT images_from_store, images_inferred FROM VISTA_RUNS() LIMIT 1"
 
 @pytest.fixture
 def db(fresh_db, tmp_path, monkeypatch):
-    """A session in a folder of its own that remembers no results: they come from the store."""
+    """A session in a folder of its own, whose runtime has its own latest results."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(process().runtime, "sharing", Sharing(0, 0))
+    monkeypatch.setattr(process().runtime, "sharing", Sharing())
     return fresh_db
+
+
+def read_again(db):
+    """Return the rows with nothing remembered: they come from the store."""
+    process().runtime.sharing = Sharing()
+    return db.query(QUERY).fetchall()
 
 
 def tables(whole, rows):
@@ -77,7 +83,7 @@ def check(db, seed, n):
     for kind, places in tables(whole, [hog for _, hog, _ in want if hog is not None]):
         kinds[kind] += 1
         for _ in flips(whole, places, chance, n if kind == "a space's row" else max(2, n // 8)):
-            assert db.query(QUERY).fetchall() == want, kind
+            assert read_again(db) == want, kind
             n_stored, n_inferred = db.query(COUNTED).fetchone()
             assert n_stored + n_inferred == n_images
             found[kind, n_inferred] += 1

@@ -97,7 +97,7 @@ def test_all_of_it_works_without_linux(tmp_path):
         "True",
         "[('f6', 150)] True",
         "[]",
-        "['connection', 'query']",
+        "['connection', 'query', 'spark']",
         "True",
         "12345",
     ]

@@ -54,6 +54,10 @@ class Nested:
     database: Naming = field(default_factory=lambda: Naming(Foods(), ()))
     context: Context = field(default_factory=context)
 
+    @property
+    def seen(self):
+        return self.database
+
     def subquery(self, text, call, argument):
         return Relation(text, is_computed=text.startswith("("))
 

@@ -10,8 +10,7 @@ from typing import Any
 from vista_sql import models, runs
 from vista_sql.errors import UnknownNameError, VistaError
 from vista_sql.kernels import WALL, WORK
-from vista_sql.report._mistakes import Example, examples, keys
-from vista_sql.report._reasons import Reasons
+from vista_sql.report._mistakes import Example, Reasons, examples, keys
 from vista_sql.runs import Run
 from vista_sql.units import format_bytes
 

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from vista_sql.report._reasons import Neighbour, Reasons
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A row whose image is like another's, by the features of the model's layer."""
+
+    key: str
+    label: str | None
+    distance: float  # cosine
+    picture: str | None  # a data: URI
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What is known of some rows beside their prediction, by their keys."""
+
+    maps: Mapping[str, str] = field(default_factory=dict)  # data: URIs
+    neighbours: Mapping[str, Sequence[Neighbour]] = field(default_factory=dict)
+    lacking: str = ""  # why there is not all of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vista_sql import catalog, kernels, session
 from vista_sql.errors import VistaError
 from vista_sql.functions import transfer
+from vista_sql.report._mistakes import Neighbour, Reasons
 from vista_sql.report._pictures import thumbnails, transfers
 from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
@@ -22,25 +22,6 @@ N_NEIGHBOURS = 3
 MOST_ROWS = 5_000
 """Images of a run among which neighbours are sought: of more, a page would have to wait where their
 features are not in the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A row whose image is like another's, by the features of the model's layer."""
-
-    key: str
-    label: str | None
-    distance: float  # cosine
-    picture: str | None  # a data: URI
-
-
-@dataclass(frozen=True, slots=True)
-class Reasons:
-    """What is known of some rows beside their prediction, by their keys."""
-
-    maps: Mapping[str, str] = field(default_factory=dict)  # data: URIs
-    neighbours: Mapping[str, Sequence[Neighbour]] = field(default_factory=dict)
-    lacking: str = ""  # why there is not all of it
 
 
 def reasons(

@@ -22,6 +22,9 @@ from vista_sql.train.training_rows import TrainingRows
 MOST_TESTED = 1000  # test rows; of many rows that train fewer, but LEAST_TESTED
 LEAST_TESTED = 100
 MOST_COMPARED = 1 << 22  # pairs of rows: a few hundredths of what training takes
+LEAST_VALUES = 16
+"""Of a layer that can tell: of n rows spread over d dimensions n × 0.1 ** d are near to one by
+chance (near is a tenth of the usual distance), which is few where d is 6 and more."""
 SKETCHED = 128  # values that those of a row become
 NEAR = 0.01  # of the median distance
 PAIRS = 200  # so many test rows with so many others say what is usual
@@ -40,17 +43,18 @@ class NearDuplicates:
 def near_duplicates(
     train: TrainingRows, test: TrainingRows, folds: int, sizes: tuple[int, ...]
 ) -> NearDuplicates | None:
-    """Count them; None where there is no layer, or nothing to compare.
+    """Count them; None where there is no layer of enough values, or nothing to compare.
 
     Args:
         train: sealed; with folds all rows, and each is tested against those of other folds.
         test: sealed.
         folds: how many; 0: none.
-        sizes: values of each layer; the narrowest is compared.
+        sizes: values of each layer; the narrowest that can tell is compared.
     """
-    if not sizes:
+    wide = [layer for layer, size in enumerate(sizes) if size >= LEAST_VALUES]
+    if not wide:
         return None
-    layer = int(np.argmin(sizes))
+    layer = min(wide, key=sizes.__getitem__)
     most = min(MOST_TESTED, max(LEAST_TESTED, MOST_COMPARED // max(1, train.n_rows)))
     tested, fold = _first(train if folds else test, layer, folds, most)
     if not len(tested) or not train.n_rows:
