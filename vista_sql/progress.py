@@ -174,7 +174,7 @@ def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
         title: what stands before the stage.
         wanted: False where something else is written to the same terminal meanwhile.
     """
-    if wanted and "ipykernel" in sys.modules:
+    if wanted and _in_notebook():
         yield _below_cell(title)
         return
     with _terminal() as terminal:
@@ -217,6 +217,12 @@ def bar(title: str = "", *, wanted: bool = True) -> Iterator[Report]:
                 )
 
             yield report
+
+
+def _in_notebook() -> bool:
+    """Return whether a notebook's kernel runs this process; libraries import it elsewhere, too."""
+    known = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return hasattr(known(), "kernel")
 
 
 def _below_cell(title: str) -> Report:
