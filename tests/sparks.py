@@ -34,6 +34,7 @@ def session(master: str = "local[2]", **settings: str) -> Iterator[SparkSession]
     folder = tempfile.mkdtemp(prefix="vista-spark-")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     given = {
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # little of it runs twice
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.warehouse.dir": str(Path(folder, "warehouse")),
