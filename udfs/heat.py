@@ -18,7 +18,7 @@ from vista_sql.kernels import Kernel
 
 from .images.paths import Unreadable
 from .network.networks import Network
-from .passes.arrow import Column, one_array, spec_of
+from .passes.arrow import Column, one_array, spec_of, to_numpy
 from .passes.inputs import read_inputs
 from .passes.runtime import Runtime
 
@@ -193,7 +193,7 @@ def picture(
 
     wanted = Order.from_text(order[0].as_py())
     maps = one_array(heatmap)
-    there = maps.is_valid().to_numpy(zero_copy_only=False)
+    there = to_numpy(maps.is_valid())
     images = pc.if_else(pa.array(there), one_array(image), None)
     inputs = read_inputs(runtime, asked, images, key)
     lies = overlay.Lies(inputs.opened.cnn, wanted.method, wanted.patch, wanted.stride)

@@ -20,8 +20,6 @@ from vista_sql.train.sides import Sides
 from vista_sql.train.training_rows import TrainingRows
 from vista_sql.train.tuning import VALIDATION_SHARE
 
-IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
-
 
 @dataclass(frozen=True, slots=True)
 class Examples:
@@ -111,9 +109,7 @@ class FedRows:
                 layout = replace(layout, layer_sizes=layout.layer_sizes[1:])
                 self._sides = Sides.empty(layout)
             for side, part in parts:
-                self._sides[side].append(part)
-            if self._sides.memory_bytes > self._memory_bytes * IN_MEMORY_SHARE:
-                self._sides.spool()
+                self._sides.keep(side, part, self._memory_bytes)
 
     def spool(self) -> None:
         """Move the rows out of memory."""

@@ -28,11 +28,10 @@ from vista_sql.train.columns import choose, is_layer, is_structured
 from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training import TrainingRun
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.training_rows import IN_MEMORY_SHARE, TrainingRows
 
 SCORES = ("knn_accuracy", "h_score", "logme", "leep", "nce", "p2l")
 
-IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 BLOCKS_SHARE = 0.125  # blocks of rows are there in several copies, in float64
 NAME = "VISTA_RANK_SOURCES"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vista_sql.train.chunks import Layout
+from vista_sql.train.chunks import Chunk, Layout
 from vista_sql.train.ledger import Ledger
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.training_rows import IN_MEMORY_SHARE, TrainingRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,18 @@ class Sides:
     def __getitem__(self, number: int) -> TrainingRows:
         """Return side 0, that trains, or 1, that tests."""
         return (self.train, self.test)[number]
+
+    def keep(self, side: int, chunk: Chunk, memory_bytes: float) -> None:
+        """Add rows to a side; all rows go out of memory where they take too much of it.
+
+        Args:
+            side: 0, that trains, or 1, that tests.
+            chunk: the rows.
+            memory_bytes: most memory to hold.
+        """
+        self[side].append(chunk)
+        if self.memory_bytes > memory_bytes * IN_MEMORY_SHARE:
+            self.spool()
 
     def copy(self) -> Sides:
         """Return the rows so far; see `TrainingRows.copy`."""

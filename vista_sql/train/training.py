@@ -35,7 +35,6 @@ from vista_sql.train.spec import TrainSpec
 
 FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
-IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 
 
 def _examples(tested: Sequence[Tested], reader: RowReader) -> dict[str, list[dict[str, Any]]]:
@@ -189,9 +188,7 @@ class TrainingRun:
             self._sides = Sides.empty(reader.layout)
         self._sum = (self._sum + int(chunk.hash.sum(dtype=np.uint64))) % 2**64
         self._xor ^= int(np.bitwise_xor.reduce(chunk.hash))
-        self._sides[side].append(chunk)
-        if self._sides.memory_bytes > self.memory_bytes * IN_MEMORY_SHARE:
-            self._sides.spool()
+        self._sides.keep(side, chunk, self.memory_bytes)
 
     def spool(self) -> None:
         """Move the rows out of memory."""

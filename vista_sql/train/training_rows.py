@@ -26,6 +26,7 @@ from vista_sql.train.chunks import (
 )
 from vista_sql.train.encoding import NO_SHIFT, Encoding, Shift
 
+IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 BUCKET_BITS = 6  # 64 files: a pass over spooled rows holds 2/64 of them in memory
 
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from vista_sql import models
-from vista_sql.train import encoding, training
+from vista_sql.train import encoding, sides
 from vista_sql.train.columns import Columns
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.ledger import Ledger
@@ -167,7 +167,7 @@ def test_order_batches_and_memory_change_nothing(shops, monkeypatch):
     plain = figures("a", "shops")
     assert plain == figures("b", "SELECT * FROM shops ORDER BY hash(id)")
     assert plain == figures("c", "SELECT * FROM shops WHERE hash(id) % 1000 >= 0", seed=0)
-    monkeypatch.setattr(training, "IN_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(sides, "IN_MEMORY_SHARE", 0.0)
     spooled = figures("d", "shops")
     for one, other in zip(plain, spooled, strict=True):
         assert one["log_loss"] == pytest.approx(other["log_loss"], abs=1e-9)
