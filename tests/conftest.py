@@ -60,7 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = {"spark": 0, "test_docs.py": 1}
 
     def group(item: pytest.Item) -> str:
-        return "spark" if "spark" in getattr(item, "fixturenames", ()) else item.path.name
+        has_spark = "spark" in getattr(item, "fixturenames", ()) or "spark.md" in item.name
+        return "spark" if has_spark else item.path.name
 
     items.sort(key=lambda item: first.get(group(item), len(first)))
     for item in items:
