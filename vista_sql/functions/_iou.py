@@ -26,28 +26,6 @@ class ScalarFunction:
 
 SIDES = ("x", "y", "width", "height")
 
-CORNERS = (
-    "x::DOUBLE AS xs",
-    "y::DOUBLE AS ys",
-    "x::DOUBLE + width::DOUBLE AS xe",
-    "y::DOUBLE + height::DOUBLE AS ye",
-    "width::DOUBLE * height::DOUBLE AS area",
-)
-"""Of a table's columns: where its boxes begin and end, and their area."""
-
-OVERLAP = (
-    "high.xs < low.xe AND low.xs < high.xe AND high.ys < low.ye AND low.ys < high.ye "
-    "AND high.xs < high.xe AND low.xs < low.xe AND high.ys < high.ye AND low.ys < low.ye"
-)
-"""Whether two tables of CORNERS, `high` and `low`, have boxes that share an area."""
-
-
-def iou_of_corners(a: str, b: str) -> str:
-    """Return how much two boxes overlap that share an area, as an expression over CORNERS."""
-    sides = (f"(least({a}.{n}e, {b}.{n}e) - greatest({a}.{n}s, {b}.{n}s))" for n in "xy")
-    both = " * ".join(sides)
-    return f"{both} / ({a}.area + {b}.area - {both})"
-
 
 def _iou(a: str, b: str) -> str:
     """Return the area that two boxes share over the area that they cover, as an expression.
