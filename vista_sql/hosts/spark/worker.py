@@ -9,10 +9,12 @@ import atexit
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from vista_sql import catalog
 from vista_sql.hosts.spark.types import as_spark_takes
 from vista_sql.kernels import PACKAGE, Kernel, ProcessRuntime
 from vista_sql.once import once
+from vista_sql.units import format_bytes
 
 AT_ONCE = 2
 """Calls on their way: one is inferred while the next one's images are decoded."""
@@ -58,6 +61,7 @@ def apply(order: StageOrder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
         batches: as Spark hands them out.
     """
     runtime = _runtime(os.getpid())
+    where = f"{order.batch_rows} rows in a call"
 
     def called(rows: pa.RecordBatch) -> pa.RecordBatch:
         columns = dict(zip(rows.schema.names, rows.columns, strict=True))
@@ -65,7 +69,39 @@ def apply(order: StageOrder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
             columns |= _called(call, columns, len(rows), runtime)
         return pa.RecordBatch.from_arrays([columns[name] for name in order.columns], order.columns)
 
-    yield from _in_order(called, _cut(batches, order.batch_rows))
+    with _enough_memory(where):
+        yield from _in_order(called, _cut(batches, order.batch_rows))
+
+
+class OutOfMemory(RuntimeError):
+    """A worker found no memory; the driver adds what to change."""
+
+
+NO_MEMORY = ("bad_alloc", "Unable to allocate", "Cannot allocate memory", "can't start new thread")
+"""What libraries say, in errors of their own kinds, where the system gives no memory."""
+
+
+@contextmanager
+def _enough_memory(where: str) -> Iterator[None]:
+    """Raise OutOfMemory, with the limit of this process, where a stage finds no memory."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not any(s in str(error) for s in NO_MEMORY):
+            raise
+        raise OutOfMemory(
+            f"a Python worker of Spark ran out of its memory{_limit()}, {where}"
+        ) from error
+
+
+def _limit() -> str:
+    """Return what spark.executor.pyspark.memory allows this process, in words."""
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f" of {format_bytes(limit)}"
 
 
 def _called(
