@@ -162,11 +162,11 @@ class Cluster:
         return {"rows": sorted(map(repr, sparks.rows(frame)))}
 
     def paths(self) -> dict[str, Any]:
-        """Paths that this process can open, and the executors, whose folder is another, cannot."""
-        Path("pictures").mkdir(exist_ok=True)
-        Path("pictures", "a.png").write_bytes(foods.picture(1))
-        there = str(Path("pictures", "a.png").absolute())
-        table = pa.table({"id": [1, 2], "image": ["pictures/a.png", there]})
+        """A path that this process can open, and the executors, whose folder is another, cannot."""
+        Path("a.png").write_bytes(foods.picture(1))
+        here = "/proc/self/cwd/a.png"  # that of the process which opens it
+        assert Path(here).read_bytes()
+        table = pa.table({"id": [1, 2, 3], "image": [here, "a.png", str(Path("a.png").absolute())]})
         sparks.view(self.spark, "named", table)
         frame = self.db.query(
             "SELECT id, size(f6) AS n, error FROM TRANSFER('lenet5', 'f6', images => 'named')"

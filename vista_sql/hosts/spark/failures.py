@@ -115,13 +115,14 @@ def changes(executors: Executors) -> str:
 
 
 def _telling(thing: Any, actions: tuple[str, ...], executors: Executors) -> Any:
-    thing.__class__ = _kind(type(thing), actions)
+    kind: Any = type(thing)
+    thing.__class__ = _kind(kind, actions)
     thing.vista_executors = executors
     return thing
 
 
 @cache
-def _kind(kind: type, actions: tuple[str, ...]) -> type:
+def _kind(kind: Any, actions: tuple[str, ...]) -> type:
     """Return a kind of Spark's objects whose actions tell."""
 
     def action(name: str) -> Any:

@@ -9,6 +9,7 @@ import atexit
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections import deque
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow import compute
 
 from vista_sql import catalog
 from vista_sql.hosts.spark.types import as_spark_takes
@@ -114,7 +116,19 @@ def _called(
     if isinstance(result, pa.ChunkedArray):
         result = result.combine_chunks()
     values = [result.field(name) for name in call.fields] or [result]
-    return dict(zip(call.columns, map(as_spark_takes, values), strict=True))
+    return dict(zip(call.columns, map(_told, map(as_spark_takes, values)), strict=True))
+
+
+ABSENT = ": no such file"
+"""The end of what is said of a path that is not there."""
+
+
+def _told(column: pa.Array) -> pa.Array:
+    """Return a column; what it says of a file that is absent names the machine that looked."""
+    if not pa.types.is_string(column.type):
+        return column
+    there = rf"\0 on the executor {socket.gethostname()}"
+    return compute.replace_substring_regex(column, f"{ABSENT}$", there)
 
 
 def _input(columns: dict[str, pa.Array], column: str, is_text: bool) -> pa.Array:
