@@ -186,12 +186,13 @@ def main() -> None:
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     scenarios = [word for word in words if "=" not in word]
     with sparks.session(master, **settings) as spark:
-        try:
-            cluster = Cluster(spark)
-            for name in scenarios:
-                print(json.dumps({"scenario": name, **getattr(cluster, name)()}), flush=True)
-        except VistaError as error:
-            print(json.dumps({"scenario": "none", "error": str(error)}), flush=True)
+        cluster = Cluster(spark)
+        for name in scenarios:
+            try:
+                told = getattr(cluster, name)()
+            except VistaError as error:  # before anything runs
+                told = {"kind": type(error).__name__, "error": str(error)}
+            print(json.dumps({"scenario": name, **told}), flush=True)
 
 
 if __name__ == "__main__":
