@@ -151,9 +151,7 @@ def _far_from_zero(first: Floats, second: Floats, counts: Floats) -> Array:
         return np.flatnonzero(~(square <= FAR * (square - mean * mean)))
 
 
-def _sums(
-    rows: TrainingRows, folds: int, parts: Sequence[_Part], n_classes: int
-) -> _MomentSums:
+def _sums(rows: TrainingRows, folds: int, parts: Sequence[_Part], n_classes: int) -> _MomentSums:
     """Return the sums of some columns, from one pass."""
     groups = max(1, folds)
     widths = [len(np.empty(rows.layout.block_widths[p.block])[p.columns]) for p in parts]
