@@ -52,10 +52,10 @@ def _iou(a: str, b: str) -> str:
 
     known = " + ".join(of(box, side) for box in (a, b) for side in SIDES)
     both = f"{shared('x', 'width')} * {shared('y', 'height')}"
-    either = f"({area(a)} + {area(b)} - {both})"
+    either = f"{area(a)} + {area(b)} - {both}"
     return (
         f"CASE WHEN ({known}) IS NULL THEN CAST(NULL AS DOUBLE) "
-        f"WHEN {either} > 0 THEN {both} / {either} ELSE 0.0::DOUBLE END"
+        f"ELSE coalesce({both} / nullif(greatest({either}, 0), 0), 0) END"
     )
 
 
