@@ -106,7 +106,7 @@ class Graph:
         """What its weights take as float32."""
         operations = [step.operation for step in self.steps.values()]
         values = [getattr(one, field.name) for one in operations for field in fields(one)]
-        return 4 * sum(prod(value.shape) for value in values if hasattr(value, "shape"))
+        return sum(4 * int(prod(value.shape)) for value in values if hasattr(value, "shape"))
 
     def users(self, name: str) -> list[str]:
         """Return the steps that read the value of a step."""
