@@ -8,13 +8,16 @@ the network for each layer, a shuffled join, rows kept deserialized. `script` is
 hand with these choices: `mapInArrow` with Keras, image by image, a layer at a time, pooled to
 2 × 2, and MLlib.
 
-`--within` gives the Python workers of an executor of a `local-cluster` no more memory than `--each`
-(`spark.executor.pyspark.memory`), and tells who finishes. Weights are random: cost, not quality.
+`--within 5g` runs each contestant on a `local-cluster` of one executor in a memory control group of
+that size, as yarn and Kubernetes hold an executor to its memory, and tells who finishes: the group
+holds the driver and the executor (a heap of 1 GB each) and the Python workers. It needs Linux's
+control groups of version 1, and root. Weights are random: cost, not quality.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +31,8 @@ from machine import cores
 from photos import photos
 from rounds import compete, serve, spread
 from spark_session import cpu_seconds, session
+
+from vista_sql.hosts.spark.cluster import size
 
 COLUMNS = 129  # and the label
 LAYERS = {
@@ -55,8 +60,10 @@ def tables(folder: str, n_images: int) -> None:
 
 def prepare(given: argparse.Namespace) -> Callable[[str], Callable[[], list[float]]]:
     def contestant(name: str) -> Callable[[], list[float]]:
-        settings = {"spark.executor.pyspark.memory": given.each} if given.within else {}
-        spark = session(given.master, **settings)
+        held = {"spark.driver.memory": "1g", "spark.executor.memory": "1g"}
+        if given.within:
+            confine(name, size(given.within))
+        spark = session(given.master, **(held if given.within else {}))
         for table in ("foods", "images"):
             spark.read.parquet(f"{given.folder}/{table}.parquet").createOrReplaceTempView(table)
         job = by_hand if name == "script" else in_sql
@@ -83,6 +90,14 @@ def prepare(given: argparse.Namespace) -> Callable[[str], Callable[[], list[floa
         return run
 
     return contestant
+
+
+def confine(name: str, most_bytes: int) -> None:
+    """Put this process, and what it starts, into a memory control group."""
+    group = Path(f"/sys/fs/cgroup/memory/vista-bench-{name}-{os.getpid()}")
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(str(most_bytes))
+    (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def in_sql(spark: Any, given: argparse.Namespace, hints: str) -> int:
@@ -159,8 +174,7 @@ def main() -> None:
     parser.add_argument("cnn", nargs="?", default="resnet50", choices=sorted(LAYERS))
     parser.add_argument("--images", type=int, default=512, help="the paper has 20129")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--within", action="store_true", help="give workers no more than --each")
-    parser.add_argument("--each", default="4g", help="memory of the Python workers of an executor")
+    parser.add_argument("--within", metavar="SIZE", help="of memory, for all processes")
     parser.add_argument("--only", choices=("ours", "naive", "script"), nargs="+")
     parser.add_argument("--smoke", action="store_true", help="once, on little data")
     parser.add_argument("--master", default="", help=argparse.SUPPRESS)
@@ -178,8 +192,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vista-bench-") as folder:
         tables(folder, given.images)
         arguments = [given.cnn, "--images", str(given.images), "--master", given.master]
-        arguments += ["--folder", folder, "--each", given.each]
-        arguments += ["--within"] if given.within else []
+        arguments += ["--folder", folder]
+        arguments += ["--within", given.within] if given.within else []
         names = given.only or ["ours", "naive", "script"]
         found = compete(__file__, names, arguments, 1 if given.within else given.rounds, _nothing)
         print(
@@ -189,7 +203,7 @@ def main() -> None:
             wall, processor = map(list, zip(*seconds, strict=True))
             if FAILED in wall:
                 why = Path(folder, f"{name}.txt").read_text().strip()
-                print(f"  {name:8} FAILED within {given.each}: {_last(why)}")
+                print(f"  {name:8} FAILED within {given.within}: {_last(why)}")
                 continue
             against = zip(
                 processor, (spent for _, spent in found.get("ours", seconds)), strict=True
