@@ -63,7 +63,8 @@ def prepare(given: argparse.Namespace) -> Callable[[str], Callable[[], list[floa
         held = {"spark.driver.memory": "1g", "spark.executor.memory": "1g"}
         if given.within:
             confine(name, size(given.within))
-        spark = session(given.master, **(held if given.within else {}))
+        settings = {"spark.sql.shuffle.partitions": str(2 * cores())}  # 200 cost the script minutes
+        spark = session(given.master, **settings, **(held if given.within else {}))
         for table in ("foods", "images"):
             spark.read.parquet(f"{given.folder}/{table}.parquet").createOrReplaceTempView(table)
         job = by_hand if name == "script" else in_sql
@@ -182,7 +183,7 @@ def main() -> None:
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.smoke:
-        given.cnn, given.images, given.rounds = "mobilenetv2", 32, 1
+        given.cnn, given.images, given.rounds = "mobilenetv2", 24, 1
     given.master = given.master or (
         f"local-cluster[1,{cores()},2048]" if given.within else f"local[{cores()}]"
     )

@@ -142,7 +142,7 @@ class Cluster:
     def skewed(self) -> dict[str, Any]:
         """Nine rows of ten have one key and one image."""
         n = 400
-        rows = pa.table({"id": [7 if i % 10 else i for i in range(n)], "n": range(n)})
+        rows = pa.table({"id": [7 if i % 10 else i % N_IMAGES for i in range(n)], "n": range(n)})
         sparks.view(self.spark, "skewed", rows)
         call = "TRANSFER('lenet5', 'f6', structured => 'skewed'{})"
         frame = self.db.query(f"SELECT n, id, f6 FROM {call.format('')}")
