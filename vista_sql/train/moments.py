@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from vista_sql.train.chunks import Chunk, ColumnMoments, Floats, FloatType
-from vista_sql.train.encoding import CONSTANT, learn
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
+from vista_sql.train.encoding import CONSTANT
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.learn import learn
+from vista_sql.train.passes import Rows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
 
 
 def rescale(
-    train_rows: TrainingRows,
-    *others: TrainingRows,
+    train_rows: Rows,
+    *others: Rows,
     texts: Sequence[Sequence[str | None]] = (),
     folds: int = 0,
     fills: bool = False,
@@ -35,7 +36,7 @@ def rescale(
         fills: put the mean over the training rows where a number is NaN.
     """
     n_numbers = (train_rows.layout.n_structured - len(texts)) // (2 if fills else 1)
-    encoding, shifts = learn(train_rows.chunks(), n_numbers, texts, folds, fills=fills)
+    encoding, shifts = learn(train_rows, n_numbers, texts, folds, fills=fills)
     for rows in (train_rows, *others):
         rows.encode(encoding, shifts)
     layout = train_rows.layout
@@ -51,7 +52,7 @@ def rescale(
 
 
 def block_moments(
-    rows: TrainingRows, folds: int, n_classes: int
+    rows: Rows, folds: int, n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [fold][block] moments and (folds, classes) counts of rows, from one pass.
 
@@ -66,48 +67,79 @@ def block_moments(
     return by_fold, counts
 
 
+@dataclass(slots=True)
 class _MomentSums:
     """Σ (x - pivot) and Σ (x - pivot)² per fold and block, and rows per fold and class."""
 
-    def __init__(self, groups: int, widths: list[int], n_classes: int) -> None:
-        self.first = [np.zeros((groups, width)) for width in widths]
-        self.second = [np.zeros((groups, width)) for width in widths]
-        self.counts = np.zeros((groups, n_classes))
+    first: list[Floats]  # of each block (folds, values)
+    second: list[Floats]
+    counts: Floats  # (folds, classes)
 
-    def __iadd__(self, other: _MomentSums) -> _MomentSums:
-        for mine, theirs in zip(self.first + self.second, other.first + other.second, strict=True):
-            mine += theirs
-        self.counts += other.counts
-        return self
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """A pass that sums what moments are made of."""
+
+    folds: int
+    blocks: Sequence[int]
+    pivots: Sequence[Array]  # (values,) of each block
+    n_classes: int
+
+    @property
+    def groups(self) -> int:
+        return max(1, self.folds)
+
+    def start(self) -> _MomentSums:
+        first, second = (
+            [np.zeros((self.groups, len(pivot))) for pivot in self.pivots] for _ in range(2)
+        )
+        return _MomentSums(first, second, np.zeros((self.groups, self.n_classes)))
+
+    def add(self, total: _MomentSums, chunk: Chunk) -> None:
+        fold = fold_of(chunk.unit, self.folds)
+        np.add.at(total.counts, (fold, np.minimum(chunk.code, self.n_classes - 1)), 1.0)
+        member = fold == np.arange(self.groups)[:, None]
+        for i, block in enumerate(self.blocks):
+            values = chunk.blocks[block]
+            indicator = member.astype(values.dtype)
+            shifted = values - self.pivots[i]
+            total.first[i] += indicator @ shifted
+            np.square(shifted, out=shifted)
+            total.second[i] += indicator @ shifted
+
+    def join(self, total: _MomentSums, other: _MomentSums) -> _MomentSums:
+        mine, theirs = total.first + total.second, other.first + other.second
+        for one, another in zip(mine, theirs, strict=True):
+            one += another
+        total.counts += other.counts
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Pivots:
+    """A pass for one row's values of some blocks, any row's."""
+
+    blocks: Sequence[int]
+
+    def start(self) -> list[Array]:
+        return []
+
+    def add(self, total: list[Array], chunk: Chunk) -> None:
+        if len(chunk) and not total:
+            total += [chunk.blocks[block][0].copy() for block in self.blocks]
+
+    def join(self, total: list[Array], other: list[Array]) -> list[Array]:
+        return total or other
 
 
 def _moments(
-    rows: TrainingRows, folds: int, blocks: Sequence[int], n_classes: int
+    rows: Rows, folds: int, blocks: Sequence[int], n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
     groups = max(1, folds)
-    # sums are of differences to the first row, so that nothing cancels in columns far from zero
-    pivots = next(
-        [chunk.blocks[block][0].copy() for block in blocks] for chunk in rows.chunks() if len(chunk)
-    )
-
-    def add(sums: _MomentSums, chunk: Chunk) -> None:
-        fold = fold_of(chunk.unit, folds)
-        np.add.at(sums.counts, (fold, np.minimum(chunk.code, n_classes - 1)), 1.0)
-        member = fold == np.arange(groups)[:, None]
-        for i, block in enumerate(blocks):
-            values = chunk.blocks[block]
-            indicator = member.astype(values.dtype)
-            shifted = values - pivots[i]
-            sums.first[i] += indicator @ shifted
-            np.square(shifted, out=shifted)
-            sums.second[i] += indicator @ shifted
-
-    total, *lanes = accumulate(
-        rows, lambda: _MomentSums(groups, [len(pivot) for pivot in pivots], n_classes), add
-    )
-    for lane in lanes:
-        total += lane
+    # sums are of differences to one row, so that nothing cancels in columns far from zero
+    pivots = rows.total(_Pivots(blocks))
+    total = rows.total(_Moments(folds, blocks, pivots, n_classes))
     n_rows = total.counts.sum(axis=1)
     moments = []
     for pivot, first, second in zip(pivots, total.first, total.second, strict=True):

@@ -9,15 +9,13 @@ median of some pairs, and near is a hundredth of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 MOST_TESTED = 1000  # test rows; of many rows that train fewer, but LEAST_TESTED
 LEAST_TESTED = 100
@@ -41,7 +39,7 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    train: TrainingRows, test: TrainingRows, folds: int, sizes: tuple[int, ...]
+    train: Rows, test: Rows, folds: int, sizes: tuple[int, ...]
 ) -> NearDuplicates | None:
     """Count them; None where there is no layer of enough values, or nothing to compare.
 
@@ -56,52 +54,47 @@ def near_duplicates(
         return None
     layer = min(wide, key=sizes.__getitem__)
     most = min(MOST_TESTED, max(LEAST_TESTED, MOST_COMPARED // max(1, train.n_rows)))
-    tested, fold = _first(train if folds else test, layer, folds, most)
-    if not len(tested) or not train.n_rows:
+    some = (train if folds else test).first(most, [layer])
+    if not len(some) or not train.n_rows:
         return None
+    search = _Nearest(layer, _directions(some.layers[0]), fold_of(some.unit, folds), folds)
+    nearest = 1 - train.total(search)
+    others = train.first(PAIRS, [layer])
+    usual = 1 - np.median(search.cosines(others.layers[0], others.unit)[:, :PAIRS])
+    near = (nearest <= NEAR * usual) & (nearest > EQUAL)
+    return NearDuplicates(layer, len(some), int(near.sum()))
 
-    def cosines(chunk: Chunk) -> Array:
-        found = np.asarray(_directions(chunk, layer) @ tested.T)
-        if folds:
-            found[fold_of(chunk.unit, folds)[:, None] == fold[None, :]] = -1
+
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """A pass for the greatest cosine of each of some rows with any that may train."""
+
+    layer: int
+    tested: Array  # directions (rows, values)
+    fold: Array  # (rows,) of those: none is compared with a row of its own
+    folds: int
+
+    def cosines(self, x: Array, unit: Array) -> Array:
+        """Return cosines (others, rows) of other rows' values (others, values)."""
+        found = np.asarray(_directions(x) @ self.tested.T)
+        if self.folds:
+            found[fold_of(unit, self.folds)[:, None] == self.fold[None, :]] = -1
         return found
 
-    def nothing() -> Array:
-        return np.full(len(tested), -1, np.float32)
+    def start(self) -> Array:
+        return np.full(len(self.tested), -1, np.float32)
 
-    def add(best: Array, chunk: Chunk) -> None:
-        np.maximum(best, cosines(chunk).max(axis=0), out=best)
+    def add(self, total: Array, chunk: Chunk) -> None:
+        found = self.cosines(chunk.layers[self.layer], chunk.unit)
+        np.maximum(total, found.max(axis=0), out=total)
 
-    nearest = 1 - np.max(accumulate(train, nothing, add), axis=0)
-    usual = 1 - np.median(cosines(next(train.chunks()))[:PAIRS, :PAIRS])
-    near = (nearest <= NEAR * usual) & (nearest > EQUAL)
-    return NearDuplicates(layer, len(tested), int(near.sum()))
-
-
-def _first(rows: TrainingRows, layer: int, folds: int, most: int) -> tuple[Array, Array]:
-    """Return directions (n, values) float32 and folds (n,) of the first rows, by their hash."""
-    directions, fold, n = [np.zeros((0, 0), np.float32)], [], 0
-    for chunk in _until(rows, most):
-        directions.append(_directions(chunk, layer)[: most - n])
-        fold.append(fold_of(chunk.unit, folds)[: most - n])
-        n += len(chunk)
-    if not n:
-        return directions[0], np.zeros(0, np.int64)
-    return np.concatenate(directions[1:]), np.concatenate(fold)
+    def join(self, total: Array, other: Array) -> Array:
+        return np.maximum(total, other, out=total)
 
 
-def _until(rows: TrainingRows, n: int) -> Iterator[Chunk]:
-    """Yield the first chunks, of `n` rows together or more."""
-    for chunk in rows.chunks():
-        yield chunk
-        n -= len(chunk)
-        if n <= 0:
-            return
-
-
-def _directions(chunk: Chunk, layer: int) -> Array:
+def _directions(x: Array) -> Array:
     """Return a layer's rows, sketched, at length 1 (rows, values) float32; zero stays zero."""
-    x = chunk.layers[layer].astype(np.float32, copy=False)
+    x = x.astype(np.float32, copy=False)
     if x.shape[1] > SKETCHED:
         size = x.shape[1] // SKETCHED
         end = SKETCHED * size

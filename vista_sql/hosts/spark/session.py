@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.distribution import Distribution
+from vista_sql.planning.executors import Executors
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
@@ -139,7 +140,7 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
-        running = _Running(self.spark, script, args)
+        running = _Running(self.spark, script, args, lambda: self.cluster.executors)
         frame = running.rows(script.text)
         for kept, level in running.kept:  # when the text has let go of their names
             weakref.finalize(frame, kept.persist(level).unpersist)
@@ -232,7 +233,14 @@ _SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGN
 class _Running:
     """A script on a session: what Spark's SQL does not make is made when a text names it."""
 
-    def __init__(self, spark: SparkSession, script: Script, args: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        script: Script,
+        args: Mapping[str, Any] | None,
+        executors: Callable[[], Executors],
+    ) -> None:
+        self._executors = executors
         self._spark, self._args = spark, dict(args) if args else None
         self._parts: dict[str, Made] = {}
         waiting: list[Made] = [*script.transfers, *script.made]
@@ -267,7 +275,9 @@ class _Running:
                 given = {name: self._all_of(relation) for name, relation in part.given}
                 return made.constant(self._spark, part, given)
             case Fed():
-                return made.fed(self._spark, part, self._all_of(part.relation))
+                executors = self._executors()
+                slots = executors.number * executors.configured
+                return made.fed(self._spark, part, self._all_of(part.relation), slots)
             case Scored():
                 return made.scored(part, self._all_of(part.relation), own_version())
 
