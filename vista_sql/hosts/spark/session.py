@@ -99,6 +99,16 @@ class Spark(Host[DataFrame]):
 
         return Result(columns, batches)
 
+    def seed(self, select: str, table: str) -> None:
+        """Make a table of the rows of a SELECT of DuckDB's, which runs in this process.
+
+        Args:
+            select: what it reads are files of this machine.
+            table: its name, quoted.
+        """
+        rows = made.constant(self.spark, Constant("seed", select), {})
+        rows.write.format("parquet").saveAsTable(table)
+
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the text upon them."""
         return explain.staged_sql(self._planned(sql))

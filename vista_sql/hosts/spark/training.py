@@ -15,6 +15,7 @@ from pyspark.storagelevel import StorageLevel
 from vista_sql import catalog
 from vista_sql.fed_runs import FedKind
 from vista_sql.hosts.spark.stages import quiet, sent
+from vista_sql.kernels import PACKAGE
 from vista_sql.train.encoded import Summary
 from vista_sql.train.examples import Examples, Problem, Solution
 from vista_sql.train.remote import Order
@@ -23,7 +24,7 @@ from vista_sql.train.spec import TrainSpec
 if TYPE_CHECKING:  # with what it imports
     from vista_sql.train.training import TrainingRun
 
-KINDS = "vista_sql.udfs.fed"
+KINDS = f"{PACKAGE}.fed"
 
 ENCODED = "hash bigint, key string, record binary, summary binary"
 
