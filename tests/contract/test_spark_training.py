@@ -142,6 +142,14 @@ def test_mllib_minimizes_the_same_objective(db, duck, home):
     assert duck.query(text).fetchall() == [(N, True)]
 
 
+def test_explain_says_where_rows_are(db):
+    text = "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 'toy'{})"
+    limited = db.explain(text.format(", memory_limit => '1GiB'"))
+    assert "training: on the driver where its rows, encoded, take at most 128 MiB" in limited
+    theirs = db.explain(text.format(", trainer => 'mllib'"))
+    assert "training: on the executors (trainer => 'mllib' is the cluster's own)" in theirs
+
+
 def test_mllib_is_sparks(duck, db):
     with pytest.raises(
         VistaError, match=r"trainer => 'mllib' is Spark's own .* or trainer => 'log"
