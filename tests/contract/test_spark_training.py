@@ -121,6 +121,10 @@ def test_few_rows_come_to_the_driver(db, duck, home, received):
     assert_same_rows(trained(duck), trained(db))
     (kept,) = received
     assert kept.bytes_fetched > N * 16 * 4
+    runs = db.query("SELECT statement, rows, images, errors, seconds > 0 FROM VISTA_RUNS()")
+    ((statement, *figures),) = sparks.rows(runs)
+    assert statement.startswith("SELECT * FROM VISTA_TRAIN(")
+    assert figures == [N, N, 0, True]
 
 
 def test_mllib_minimizes_the_same_objective(db, duck, home):

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
+from vista_sql.runs import MOST_REASONS, Seen
 from vista_sql.train import encoded, remote
 from vista_sql.train.chunks import Array
+from vista_sql.train.columns import is_layer, is_reason
 from vista_sql.train.examples import Examples
-from vista_sql.train.spec import TrainSpec
+from vista_sql.train.spec import KEY, TrainSpec
 
 ENCODED_ROWS = 1024
 """Most rows that are encoded at once."""
@@ -25,11 +27,12 @@ def encode(spec: TrainSpec, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
 
     Columns: hash int64 (the bits of the unsigned one), key text, record and summary binary.
     """
-    for piece in encoded.encoded(spec, _columns(batches)):
+    seen = Seen()  # of the batch that is being read
+    for piece in encoded.encoded(spec, _columns(batches, seen)):
         n = len(piece.hashes)
         hashes = pa.array(piece.hashes.view(np.int64))
         keys = pa.nulls(n, pa.string()) if piece.keys is None else piece.keys
-        told = pa.array([pickle.dumps(piece.summary)], pa.binary())
+        told = pa.array([pickle.dumps((piece.summary, seen))], pa.binary())
         nothing = pa.nulls(n, pa.binary())
         yield _batch(hashes, keys, _binary(piece.records), nothing)
         yield _batch(*(pa.nulls(1, kind) for kind in (pa.int64(), pa.string(), pa.binary())), told)
@@ -39,11 +42,36 @@ def _batch(*columns: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(columns), ["hash", "key", "record", "summary"])
 
 
-def _columns(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, pa.Array]]:
+def _columns(batches: Iterable[pa.RecordBatch], seen: Seen) -> Iterator[dict[str, pa.Array]]:
     for batch in batches:
         for start in range(0, len(batch), ENCODED_ROWS):
             part = batch.slice(start, ENCODED_ROWS)
+            found = seen_in(part)
+            seen.rows, seen.images, seen.errors = found.rows, found.images, found.errors
+            seen.reasons = found.reasons
             yield dict(zip(part.schema.names, part.columns, strict=True))
+
+
+def seen_in(batch: pa.RecordBatch) -> Seen:
+    """Return what rows say of their images: by their layers, and TRANSFER's reasons."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    types = {name: column.type for name, column in columns.items()}
+    known = [column for name, column in columns.items() if is_layer(types[name])]
+    if not known:
+        return Seen(len(batch))
+    images = np.zeros(len(batch), bool)
+    failed = np.zeros(len(batch), bool)
+    for column in known:
+        images |= np.asarray(column.is_valid())
+    reasons: list[tuple[str | None, str]] = []
+    for name, column in columns.items():
+        if is_reason(name, types) and pa.types.is_string(types[name]):
+            failed |= np.asarray(column.is_valid())
+            keys = columns[KEY].to_pylist() if KEY in columns else [None] * len(batch)
+            found = zip(keys, column.to_pylist(), strict=True)
+            reasons += [(None if k is None else str(k), why) for k, why in found if why is not None]
+    n_images = int((images | failed).sum())
+    return Seen(len(batch), n_images, int(failed.sum()), reasons[:MOST_REASONS])
 
 
 def _binary(records: Array) -> pa.Array:

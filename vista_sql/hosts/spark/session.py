@@ -34,6 +34,7 @@ from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
 from vista_sql.result import Result
+from vista_sql.runs import Estimate, Runs, Seen
 from vista_sql.settings import SETTINGS, Persistence, Settings
 from vista_sql.sql import parse
 from vista_sql.sql.dialect import SPARK
@@ -150,11 +151,14 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
+        return self._run(script, args)[0]
+
+    def _run(self, script: Script, args: Mapping[str, Any] | None) -> tuple[DataFrame, Seen]:
         running = _Running(self.spark, script, args, lambda: self.cluster.executors)
         frame = running.rows(script.text)
         for kept, level in running.kept:  # when the text has let go of their names
             weakref.finalize(frame, kept.persist(level).unpersist)
-        return frame
+        return frame, running.seen
 
     # ── planning ────────────────────────────────────────────────────────────────────────────────
 
@@ -197,10 +201,15 @@ class Spark(Host[DataFrame]):
         setting = _SET.fullmatch(statement.text)
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
+        journal = Runs(self._home(self.settings())) if statement.calls else None
+        run = "" if journal is None else journal.open(statement.text)
         script = self._script(statement, args)
         try:
             with unlogged():
-                return self.run(script, args)
+                frame, seen = self._run(script, args)
+            if journal is not None and any(isinstance(part, Fed) for part in script.made):
+                _record(journal, run, script, seen)
+            return frame
         except AnalysisException as error:
             if statement.calls or error.getCondition() == NO_FUNCTION:
                 raise _located(error, statement) from error
@@ -214,6 +223,16 @@ class Spark(Host[DataFrame]):
         else:
             self.spark.conf.set(f"spark.vista.{name}", str(given))
         return self.spark.sql(f"SET spark.vista.{name}")
+
+
+def _record(journal: Runs, run: str, script: Script, seen: Seen) -> None:
+    """Write the record of a statement that was run when it was called."""
+    plans = [transfer.plan for transfer in script.transfers]
+    inferred = seen.images - seen.errors if plans else 0
+    if any(isinstance(stage, Sort) for plan in plans for stage in plan.chosen.stages):
+        inferred = min(inferred, script.images_inferred)  # equal images pass the network once
+    estimate = Estimate(explained=explain.render(script) if plans else "")
+    journal.close_seen(run, ", ".join(plan.name for plan in plans), seen, inferred, estimate)
 
 
 NO_FUNCTION = "UNRESOLVABLE_TABLE_VALUED_FUNCTION"
@@ -261,6 +280,7 @@ class _Running:
                 self._parts[part.name] = part
         self._frames: dict[str, DataFrame] = {}
         self.kept: list[tuple[DataFrame, StorageLevel]] = []  # that are to be persisted
+        self.seen = Seen()  # of rows that were fed to a run
 
     def rows(self, text: str) -> DataFrame:
         """Return a query's rows; relations that were made are handed on, not named anywhere."""
@@ -287,7 +307,7 @@ class _Running:
             case Fed():
                 executors = self._executors()
                 slots = executors.number * executors.configured
-                return made.fed(self._spark, part, self._all_of(part.relation), slots)
+                return made.fed(self._spark, part, self._all_of(part.relation), slots, self.seen)
             case Scored():
                 return made.scored(part, self._all_of(part.relation), own_version())
 

@@ -16,6 +16,7 @@ from vista_sql import catalog
 from vista_sql.fed_runs import FedKind
 from vista_sql.hosts.spark.stages import quiet, sent
 from vista_sql.kernels import PACKAGE
+from vista_sql.runs import Seen
 from vista_sql.train.encoded import Summary
 from vista_sql.train.examples import Examples, Problem, Solution
 from vista_sql.train.remote import Order
@@ -38,15 +39,16 @@ FETCHES = 4
 class Kept:
     """The rows of one training, kept on the executors; `train.remote.There`."""
 
-    def __init__(self, rows: DataFrame, slots: int, version: str) -> None:
+    def __init__(self, rows: DataFrame, slots: int, version: str, seen: Seen) -> None:
         """Take rows, of which nothing is computed yet.
 
         Args:
             rows: what is trained on.
             slots: the tasks that run at once: so many parts has a pass.
             version: of this package, which the executors need.
+            seen: is added what the rows say of their images.
         """
-        self._rows, self._slots, self._version = rows, slots, version
+        self._rows, self._slots, self._version, self._seen = rows, slots, version, seen
         self._frame: DataFrame | None = None
         self.bytes_received = self.bytes_fetched = 0
 
@@ -63,7 +65,10 @@ class Kept:
         with quiet():
             self._frame = self._rows.mapInArrow(function, ENCODED).persist(KEPT)
         told = self._frame.where("summary IS NOT NULL").select("summary")
-        yield from map(pickle.loads, self._received(told.collect()))
+        for message in self._received(told.collect()):
+            summary, seen = pickle.loads(message)
+            self._seen.add(seen)
+            yield summary
 
     def answers(self, order: Order) -> Iterator[Any]:
         """Yield what each part that has rows answers to an order, in the parts' order."""
@@ -110,7 +115,7 @@ class Kept:
             yield bytes(message)
 
 
-def trained(order: str, rows: DataFrame, slots: int, version: str) -> pa.Table | None:
+def trained(order: str, rows: DataFrame, slots: int, version: str, seen: Seen) -> pa.Table | None:
     """Return the rows of a training, a row per model; None: it has to be fed rows here.
 
     Args:
@@ -118,12 +123,13 @@ def trained(order: str, rows: DataFrame, slots: int, version: str) -> pa.Table |
         rows: what is trained on.
         slots: the tasks that run at once.
         version: of this package.
+        seen: is added what the rows say of their images.
     """
     fields = json.loads(order).get("train")
     if fields is None or fields["budget_seconds"]:
         return None
     kind = catalog.load(KINDS, "train", "KIND", FedKind)
-    run, kept = cast("TrainingRun", kind.begin(fields)), Kept(rows, slots, version)
+    run, kept = cast("TrainingRun", kind.begin(fields)), Kept(rows, slots, version, seen)
     try:
         results = run.finish(run.take(kept))
     finally:
