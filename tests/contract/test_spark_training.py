@@ -149,7 +149,7 @@ def test_mllib_minimizes_the_same_objective(db, duck, home):
 def test_explain_says_where_rows_are(db):
     text = "SELECT * FROM VISTA_TRAIN(model => 'm', label => 'y', data => 'toy'{})"
     limited = db.explain(text.format(", memory_limit => '1GiB'"))
-    assert "training: on the driver where its rows, encoded, take at most 128 MiB" in limited
+    assert "training: on the driver where its rows, encoded, take at most 128.0 MiB" in limited
     theirs = db.explain(text.format(", trainer => 'mllib'"))
     assert "training: on the executors (trainer => 'mllib' is the cluster's own)" in theirs
 
