@@ -253,7 +253,7 @@ SIMILAR = {
     "cnn => 'lenet5', layers => array('f6'))",
     "outliers": "SELECT id, score, rank, nearest_id FROM VISTA_OUTLIERS(images => 'images', "
     "cnn => 'lenet5', layers => array('f6'), k => 2) WHERE id <> 0",
-    "sources": "SELECT cnn, layer, leep, log_me FROM VISTA_RANK_SOURCES("
+    "sources": "SELECT cnn, layer, leep, logme FROM VISTA_RANK_SOURCES("
     + SOURCE.format("'SELECT id, price < 6 AS cheap FROM foods'")
     + ")",
     "boxes": "SELECT id FROM VISTA_NMS(data => 'SELECT id, 0 AS x, 0 AS y, 4 AS width, "

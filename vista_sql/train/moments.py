@@ -14,6 +14,7 @@ from vista_sql.train.learn import learn
 from vista_sql.train.passes import Rows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
+FAR = 100  # times its variance is the mean square of a column far from zero: its mean 10 of its σ
 
 
 def rescale(
@@ -69,20 +70,91 @@ def block_moments(
 
 @dataclass(slots=True)
 class _MomentSums:
-    """Σ (x - pivot) and Σ (x - pivot)² per fold and block, and rows per fold and class."""
+    """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 
-    first: list[Floats]  # of each block (folds, values)
+    first: list[Floats]  # of each part (folds, columns)
     second: list[Floats]
     counts: Floats  # (folds, classes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class _Part:
+    """Columns of a block, and what is taken from their values before they are summed."""
+
+    block: int
+    columns: slice | Array
+    pivot: Array | None  # (columns,) in the dtype of the values; None: nothing is taken
+
+
+def _moments(
+    rows: Rows, folds: int, blocks: Sequence[int], n_classes: int
+) -> tuple[list[list[ColumnMoments]], Floats]:
+    """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
+    # sums are of differences to one row, so that nothing cancels in columns far from zero
+    one_row = rows.total(_OneRow(blocks))
+    first_row = dict(zip(blocks, one_row, strict=True))
+    # taking it takes longer than all else: values of a layer are summed as they are, and again
+    # without it in the few columns that turn out to be far from zero
+    is_plain = [block > 0 and not folds and rows.dtype == np.float32 for block in blocks]
+    parts = [
+        _Part(block, slice(None), None if plain else first_row[block])
+        for block, plain in zip(blocks, is_plain, strict=True)
+    ]
+    sums = _sums(rows, folds, parts, n_classes)
+    pivots = [
+        np.zeros(len(first_row[part.block])) if part.pivot is None else part.pivot.astype(float)
+        for part in parts
+    ]
+    far = {
+        i: columns
+        for i, plain in enumerate(is_plain)
+        if plain and len(columns := _far_from_zero(sums.first[i], sums.second[i], sums.counts))
+    }
+    if far:
+        again = [_Part(blocks[i], at, first_row[blocks[i]][at]) for i, at in far.items()]
+        exact = _sums(rows, folds, again, n_classes)
+        for part, i, first, second in zip(again, far, exact.first, exact.second, strict=True):
+            pivots[i][far[i]] = part.pivot
+            sums.first[i][:, far[i]], sums.second[i][:, far[i]] = first, second
+    n_rows = sums.counts.sum(axis=1)
+    moments = []
+    for pivot, first, second in zip(pivots, sums.first, sums.second, strict=True):
+        whole = second.sum(axis=0) / n_rows.sum()
+        of_block = []
+        for fold in (*range(folds), None):
+            other_folds = [i for i in range(len(n_rows)) if i != fold]
+            n = max(n_rows[other_folds].sum(), 1.0)
+            offset = first[other_folds].sum(axis=0) / n
+            square = second[other_folds].sum(axis=0) / n
+            variance = square - offset * offset
+            constant = variance <= CONSTANT * np.maximum(square, whole)
+            scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
+            of_block.append(ColumnMoments(pivot + offset, scale))
+        moments.append(of_block)
+    return moments, sums.counts
+
+
+def _far_from_zero(first: Floats, second: Floats, counts: Floats) -> Array:
+    """Return the columns whose mean is so large, next to their spread, that squares cancel."""
+    n = max(counts.sum(), 1.0)
+    mean, square = first.sum(axis=0) / n, second.sum(axis=0) / n
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of huge values are far, too
+        return np.flatnonzero(~(square <= FAR * (square - mean * mean)))
+
+
+def _sums(rows: Rows, folds: int, parts: Sequence[_Part], n_classes: int) -> _MomentSums:
+    """Return the sums of some columns, from one pass."""
+    widths = [len(np.empty(rows.layout.block_widths[p.block])[p.columns]) for p in parts]
+    return rows.total(_Sums(folds, parts, widths, n_classes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
     """A pass that sums what moments are made of."""
 
     folds: int
-    blocks: Sequence[int]
-    pivots: Sequence[Array]  # (values,) of each block
+    parts: Sequence[_Part]
+    widths: Sequence[int]  # of the parts
     n_classes: int
 
     @property
@@ -91,7 +163,7 @@ class _Moments:
 
     def start(self) -> _MomentSums:
         first, second = (
-            [np.zeros((self.groups, len(pivot))) for pivot in self.pivots] for _ in range(2)
+            [np.zeros((self.groups, width)) for width in self.widths] for _ in range(2)
         )
         return _MomentSums(first, second, np.zeros((self.groups, self.n_classes)))
 
@@ -99,10 +171,14 @@ class _Moments:
         fold = fold_of(chunk.unit, self.folds)
         np.add.at(total.counts, (fold, np.minimum(chunk.code, self.n_classes - 1)), 1.0)
         member = fold == np.arange(self.groups)[:, None]
-        for i, block in enumerate(self.blocks):
-            values = chunk.blocks[block]
+        for i, part in enumerate(self.parts):
+            values = chunk.blocks[part.block][:, part.columns]
             indicator = member.astype(values.dtype)
-            shifted = values - self.pivots[i]
+            if part.pivot is None:
+                total.first[i] += indicator @ values
+                total.second[i] += np.einsum("ij,ij->j", values, values)
+                continue
+            shifted = values - part.pivot
             total.first[i] += indicator @ shifted
             np.square(shifted, out=shifted)
             total.second[i] += indicator @ shifted
@@ -116,8 +192,8 @@ class _Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pivots:
-    """A pass for one row's values of some blocks, any row's."""
+class _OneRow:
+    """A pass for the values of some blocks in a row, any one's."""
 
     blocks: Sequence[int]
 
@@ -130,29 +206,3 @@ class _Pivots:
 
     def join(self, total: list[Array], other: list[Array]) -> list[Array]:
         return total or other
-
-
-def _moments(
-    rows: Rows, folds: int, blocks: Sequence[int], n_classes: int
-) -> tuple[list[list[ColumnMoments]], Floats]:
-    """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
-    groups = max(1, folds)
-    # sums are of differences to one row, so that nothing cancels in columns far from zero
-    pivots = rows.total(_Pivots(blocks))
-    total = rows.total(_Moments(folds, blocks, pivots, n_classes))
-    n_rows = total.counts.sum(axis=1)
-    moments = []
-    for pivot, first, second in zip(pivots, total.first, total.second, strict=True):
-        whole = second.sum(axis=0) / n_rows.sum()
-        of_block = []
-        for fold in (*range(folds), None):
-            other_folds = [i for i in range(groups) if i != fold]
-            n = max(n_rows[other_folds].sum(), 1.0)
-            offset = first[other_folds].sum(axis=0) / n
-            square = second[other_folds].sum(axis=0) / n
-            variance = square - offset * offset
-            constant = variance <= CONSTANT * np.maximum(square, whole)
-            scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
-            of_block.append(ColumnMoments(pivot + offset, scale))
-        moments.append(of_block)
-    return moments, total.counts
