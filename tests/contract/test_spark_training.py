@@ -130,7 +130,7 @@ def test_few_rows_come_to_the_driver(db, duck, home, received):
 def test_mllib_minimizes_the_same_objective(db, duck, home):
     more, found = ", trainer => '{}', tolerance => 1e-6, reg => 0.1, by_layer => false", {}
     for trainer in ("logistic", "mllib"):
-        rows = trained(db, more.format(trainer) + ", folds => 2, baselines => []", iterations=60)
+        rows = trained(db, more.format(trainer) + ", baselines => []", iterations=60)
         found[trainer] = rows, coefficients(home, "all"), models.find(home, "m/all").row
     ours, theirs = found["logistic"], found["mllib"]
     assert_same_rows(ours[0], theirs[0], 0.02)
