@@ -1,0 +1,17 @@
+"""Which of the networks in variants/ is best for labels.parquet, by the layer avg_pool."""
+
+import json
+from pathlib import Path
+
+import vista_sql
+
+files = sorted(map(str, Path("variants").glob("*.keras")))
+layers = [f"{Path(file).stem}.resnet50/avg_pool" for file in files]
+with vista_sql.connect() as db:
+    rows = db.query(f"""
+        SELECT cnn, f1_score
+        FROM VISTA_COMPARE(cnn => {files}, layers => {layers}, label => 'odd', key => 'file',
+                           images => 'photos/', structured => 'labels.parquet',
+                           dtype => 'bfloat16')
+    """).fetchall()
+Path("scores.json").write_text(json.dumps({Path(cnn).stem: score for cnn, score in rows}))
