@@ -74,8 +74,20 @@ def _make(folder: Path, requirements: Path) -> None:
 
 
 def code_lines(script: Path) -> int:
-    """Return the lines of a script that hold code: no comments, docstrings or empty lines."""
+    """Return the lines that hold code, no comments, docstrings or empty lines.
+
+    They are the script's and those of modules beside it that it imports; but not of `network`,
+    which stands for what a library would bring.
+    """
     tree = ast.parse(script.read_text())
+    names = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+    beside = [path for name in names if (path := script.with_name(f"{name}.py")).exists()]
+    below = sum(code_lines(path) for path in beside if path.stem != "network")
     documented = (ast.Module, ast.FunctionDef, ast.ClassDef)
     told: set[int] = set()
     for node in ast.walk(tree):
@@ -89,4 +101,4 @@ def code_lines(script: Path) -> int:
         for token in tokenize.tokenize(source.readline):
             if token.type not in silent:
                 lines |= set(range(token.start[0], token.end[0] + 1))
-    return len(lines - told)
+    return len(lines - told) + below

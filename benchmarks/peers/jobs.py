@@ -43,7 +43,7 @@ class Job:
     """A job, and the script of each peer that does it.
 
     Attributes:
-        images: pictures by default; of B6 they follow from the scale.
+        images: pictures by default, on a machine of 1 TFLOP/s; B6: 1 % of the paper's.
         rounds: by default.
         scripts: of a peer's name, in the order in which they run.
         absent: who does not do it, and why.
@@ -160,7 +160,7 @@ JOBS = {
         Job(
             "B6",
             "the paper's three Foods workloads: features of each layer and a model of each",
-            FOODS_ROWS,
+            201,
             40,
             1,
             tuple(Step(cnn, (cnn, *LAYERS[cnn])) for cnn in ("alexnet", "vgg16", "resnet50")),

@@ -38,6 +38,8 @@ SLOW_SECONDS = 60.0
 """Who takes longer in a round does not run in the next ones."""
 WARM_IMAGES = 4
 WARMED = ("vista", "torch")  # what they compile is kept on the disk
+FULL_PEAK, LEAST_SHARE = 1e12, 0.125
+"""Operations a second of a machine that gets all pictures; a slower one gets its share of them."""
 SMOKE_VARIANTS, SMOKE_OF_EACH = 2, 1
 GIGA = 1e9
 
@@ -59,6 +61,7 @@ class Given:
 
     data: Path
     pythons: dict[str, str]
+    dtype: str
     n_variants: int
     of_each: int
 
@@ -83,6 +86,13 @@ def environment(given: Given, run_folder: Path, python: str) -> dict[str, str]:
     }
 
 
+def fastest_dtype() -> str:
+    """Return bfloat16 where the processor computes in it, which is where all tools gain by it."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.exists() else []
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
 def peer_of(name: str) -> str:
     """Return whose a script is: `daft-distinct` is one of Daft's."""
     return name.partition("-")[0]
@@ -97,7 +107,7 @@ def execute(
 ) -> Taken:
     python = given.pythons[peer_of(name)]
     return launch(
-        [python, str(script_of(job, name)), *step.arguments],
+        [python, str(script_of(job, name)), given.dtype, *step.arguments],
         folder,
         environment(given, folder, python),
         timeout_seconds=TIMEOUT_SECONDS,
@@ -125,9 +135,9 @@ def take_turn(
             link(folder / "more", folder / "photos")
         first = run.steps.get(job.steps[0].title)
         half = first.wall_seconds / 2 if step.killed and first else None
-        run.peaks.append(fma_peak("bfloat16")[0])
+        run.peaks.append(fma_peak(given.dtype)[0])
         taken = run.steps[step.title] = execute(job, name, step, folder, given, half)
-        run.peaks.append(fma_peak("bfloat16")[0])
+        run.peaks.append(fma_peak(given.dtype)[0])
         if taken.outcome == "finished":
             run.checks[step.title] = check(name, step, folder, taken)
         elif not step.killed:
@@ -223,7 +233,7 @@ def run_job(
 # ── what is told ────────────────────────────────────────────────────────────────────────────────
 
 
-def table(job: Job, runs: list[Run], missing: dict[str, str]) -> str:
+def table(job: Job, runs: list[Run], missing: dict[str, str], dtype: str) -> str:
     """Return a job's results as Markdown."""
     steps = [step.title for step in job.steps if not step.killed]
     ours = _walls([run for run in runs if run.peer == "vista"], steps)
@@ -250,7 +260,7 @@ def table(job: Job, runs: list[Run], missing: dict[str, str]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     peaks = [peak / GIGA for run in runs for peak in run.peaks]
     if peaks:
-        lines += ["", f"{job.title}. Peak in bfloat16 meanwhile: {spread(peaks)} GFLOP/s."]
+        lines += ["", f"{job.title}. Peak in {dtype} meanwhile: {spread(peaks)} GFLOP/s."]
     for name, why in {**missing, **job.absent}.items():
         lines.append(f"- {PEERS[name].title}: {why}.")
     return "\n".join(lines)
@@ -299,7 +309,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="pictures, in place of each job's default")
     parser.add_argument("--rounds", type=int, help="in place of each job's default")
     parser.add_argument("--only", action="append", choices=list(PEERS), help="this peer; repeat it")
-    parser.add_argument("--scale", type=float, default=0.01, help="of B6: share of 20,129 images")
+    parser.add_argument("--scale", type=float, help="of B6: share of the paper's 20,129 images")
     parser.add_argument("--venvs", type=Path, help="a folder of the peers' virtual environments")
     parser.add_argument("--make-venvs", action="store_true", help="make those that are absent")
     parser.add_argument("--data", type=Path, help="keep networks there, and take them from there")
@@ -320,13 +330,16 @@ def main() -> None:
     data = given.data.absolute() if given.data else Path(tempfile.mkdtemp(prefix="vista-peers-"))
     data.mkdir(parents=True, exist_ok=True)
     few = {"n_variants": SMOKE_VARIANTS, "of_each": SMOKE_OF_EACH} if given.smoke else {}
-    setting = Given(data, pythons, **{"n_variants": COPIES, "of_each": COPIES, **few})
+    sizes = {"n_variants": COPIES, "of_each": COPIES, **few}
+    setting = Given(data, pythons, fastest_dtype(), **sizes)
+    share = min(1.0, max(LEAST_SHARE, fma_peak(setting.dtype)[0] / FULL_PEAK))
     told, texts = [], []
     try:
         for name in JOBS if "all" in given.jobs else given.jobs:
             job = JOBS[name]
-            n_images = given.images or (round(given.scale * FOODS_ROWS) if name == "B6" else 0)
-            n_images = job.smoke_images if given.smoke else n_images or job.images
+            n_images = round(given.scale * FOODS_ROWS) if name == "B6" and given.scale else 0
+            n_images = given.images or n_images or round(share * job.images)
+            n_images = job.smoke_images if given.smoke else n_images
             wanted = [
                 one
                 for one in job.scripts
@@ -335,7 +348,10 @@ def main() -> None:
             n_rounds = 1 if given.smoke else given.rounds or job.rounds
             runs, seconds = run_job(job, wanted, n_images, n_rounds, setting)
             absent = {one: why for one, why in missing.items() if one in job.scripts}
-            texts.append(table(job, runs, absent) + f"\n{n_images} images, {seconds:.0f} s in all.")
+            texts.append(
+                table(job, runs, absent, setting.dtype)
+                + f"\n{n_images} images, {seconds:.0f} s in all."
+            )
             told.append({"job": name, "images": n_images, "runs": [asdict(run) for run in runs]})
             if given.json:
                 given.json.write_text(json.dumps(told, indent=1))

@@ -1,4 +1,4 @@
-"""Features of photos/ to Parquet, files already there left out: `resume.py CNN LAYER…`."""
+"""Features of photos/ to Parquet, files already there left out: `resume.py DTYPE CNN LAYER…`."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ import pyarrow as pa
 from daft import DataType, col
 
 SIDE = 224
-layers = sys.argv[2:]
+layers = sys.argv[3:]
 cv2.setNumThreads(1)
 OPTIONS = {"INFERENCE_PRECISION_HINT": "bf16"}
 core = ov.Core()

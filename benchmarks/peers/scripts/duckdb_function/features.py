@@ -5,7 +5,7 @@ import duckdb
 import numpy as np
 import openvino as ov
 import pyarrow as pa
-from duckdb.typing import BLOB, DuckDBPyType
+from duckdb.sqltypes import BLOB, DuckDBPyType
 
 BATCH = 32
 SIDE = 224

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import openvino as ov
 import pyarrow as pa
-from duckdb.typing import BLOB, DuckDBPyType
+from duckdb.sqltypes import BLOB, DuckDBPyType
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score

@@ -1,4 +1,4 @@
-"""The paper's workload over foods.parquet and photos/, a layer at a time: `foods.py CNN`."""
+"""The paper's workload over foods.parquet and photos/, a layer at a time: `foods.py DTYPE CNN`."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ foods = pd.read_parquet("foods.parquet")
 labels = foods.veg.to_numpy()
 given = foods.drop(columns=["file", "veg"]).to_numpy(np.float32)
 train, test = train_test_split(np.arange(len(foods)), test_size=0.2, random_state=7)
-whole = keras.saving.load_model(f"{sys.argv[1]}/network.keras", compile=False)
+whole = keras.saving.load_model(f"{sys.argv[2]}/network.keras", compile=False)
 size = whole.input.shape[1:3]
 scores = {}
 for name, output in whole.output.items():

@@ -1,4 +1,4 @@
-"""The paper's workload over foods.parquet and photos/: `foods.py CNN`."""
+"""The paper's workload over foods.parquet and photos/: `foods.py DTYPE CNN`."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ cv2.setNumThreads(1)
 
 foods = pd.read_parquet("foods.parquet")
 options = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "THROUGHPUT"}
-network = ov.Core().compile_model(f"{sys.argv[1]}/network.xml", "CPU", options)
+network = ov.Core().compile_model(f"{sys.argv[2]}/network.xml", "CPU", options)
 side = network.input().partial_shape[1].get_length()
 found = {}
 

@@ -1,4 +1,4 @@
-"""Features of photos/ to parts of features.parquet/, those already there kept: `… CNN LAYER…`."""
+"""Features of photos/ to features.parquet/, those there kept: `resume.py DTYPE CNN LAYER…`."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ BATCH = 32
 SIDE = 224
 folder = Path("features.parquet")
 folder.mkdir(exist_ok=True)
-layers = sys.argv[2:]
+layers = sys.argv[3:]
 
 
 def read(path):

@@ -2,36 +2,15 @@
 
 from pathlib import Path
 
-import cv2
-import numpy as np
-import openvino as ov
-import PIL.Image
 import pixeltable as pxt
-from pixeltable.func import Batch
-
-SIDE = 224
-OPTIONS = {"INFERENCE_PRECISION_HINT": "bf16"}
-network = ov.Core().compile_model("network.xml", "CPU", OPTIONS)
-dims = {o.any_name: int(np.prod(o.partial_shape[1:].to_shape())) for o in network.outputs}
-TOTAL = sum(dims.values())
-
-
-@pxt.udf(batch_size=32)
-def features(images: Batch[PIL.Image.Image]) -> Batch[pxt.Array[(TOTAL,), pxt.Float]]:
-    pixels = [
-        cv2.resize(np.asarray(image.convert("RGB")), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        for image in images
-    ]
-    outputs = network(np.stack(pixels)[..., ::-1]).to_tuple()
-    return list(np.hstack([output.reshape(len(images), -1) for output in outputs]))
-
+import seen  # a function has to be a module's, not the script's
 
 table = pxt.create_table("photos", {"file": pxt.String, "image": pxt.Image})
-table.add_computed_column(features=features(table.image), on_error="ignore")
+table.add_computed_column(features=seen.features(table.image), on_error="ignore")
 rows = [{"file": p.name, "image": str(p)} for p in sorted(Path("photos").iterdir())]
 table.insert(rows, on_error="ignore")
 columns, first = {}, 0
-for name, n in dims.items():
+for name, n in seen.dims.items():
     columns[name] = table.features[first : first + n]
     first += n
 query = table.select(table.file, error=table.features.errormsg, **columns)

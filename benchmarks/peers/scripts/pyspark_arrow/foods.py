@@ -1,4 +1,4 @@
-"""The paper's workload over foods.parquet and photos/, by mapInArrow and MLlib: `foods.py CNN`."""
+"""The paper's workload over foods.parquet and photos/: `foods.py DTYPE CNN`."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-CNN = sys.argv[1]
+CNN = sys.argv[2]
 
 
 def features(batches):

@@ -1,5 +1,6 @@
-"""Features of what can be read of photos/ to features.parquet; the rest is dropped."""
+"""Features of what can be read of photos/ to features.parquet: `dirty.py DTYPE`."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -10,7 +11,8 @@ import tensorflow as tf
 BATCH = 32
 SIDE = 224
 
-tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+options = {"auto_mixed_precision_onednn_bfloat16": sys.argv[1] == "bfloat16"}
+tf.config.optimizer.set_experimental_options(options)
 network = keras.saving.load_model("network.keras", compile=False)
 infer = tf.function(
     lambda pixels: network(pixels, training=False),

@@ -1,5 +1,6 @@
-"""Features of photos/ to features.parquet, all outputs of network.keras."""
+"""Features of photos/ to features.parquet, all outputs of network.keras: `… DTYPE`."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -10,7 +11,8 @@ import tensorflow as tf
 BATCH = 32
 SIDE = 224
 
-tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+options = {"auto_mixed_precision_onednn_bfloat16": sys.argv[1] == "bfloat16"}
+tf.config.optimizer.set_experimental_options(options)
 network = keras.saving.load_model("network.keras", compile=False)
 infer = tf.function(
     lambda pixels: network(pixels, training=False),

@@ -1,4 +1,4 @@
-"""Features of photos/ to features.parquet, of a compiled ResNet50: `features.py CNN LAYER…`."""
+"""Features of photos/ to features.parquet: `features.py DTYPE CNN LAYER…`."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +14,11 @@ from network import ResNet50
 
 BATCH = 32
 SIDE = 224
-layers = sys.argv[2:]
+dtype, layers = getattr(torch, sys.argv[1]), sys.argv[3:]
 
 cv2.setNumThreads(1)
 torch._inductor.config.freezing = True
-network = ResNet50(layers, pooled=True).load("network.npz").eval().to(torch.bfloat16)
+network = ResNet50(layers, pooled=True).load("network.npz").eval().to(dtype)
 network = network.to(memory_format=torch.channels_last)
 compiled = torch.compile(network)
 

@@ -1,6 +1,7 @@
-"""Which variant is best for labels.parquet: what was frozen runs once, then each one's own end."""
+"""Which variant is best for labels.parquet; what was frozen runs once: `variants.py DTYPE`."""
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 BATCH = 32
 SIDE = 224
+dtype = getattr(torch, sys.argv[1])
 cv2.setNumThreads(1)
 torch._inductor.config.freezing = True
 
@@ -27,12 +29,12 @@ network = ResNet50(["conv5_2"], pooled=False).load("variants/variant0.npz").eval
 network.pool = torch.nn.Identity()
 network.mean.fill_(127.5)
 network.scale = 1 / 127.5
-network = network.to(torch.bfloat16).to(memory_format=torch.channels_last)
+network = network.to(dtype).to(memory_format=torch.channels_last)
 trunk = torch.compile(network)
 ends = {}
 for path in sorted(Path("variants").glob("variant*.npz")):
     own = ResNet50([], pooled=False).load(str(path)).eval().blocks["conv5_3"]
-    ends[path.stem] = own.to(torch.bfloat16).to(memory_format=torch.channels_last)
+    ends[path.stem] = own.to(dtype).to(memory_format=torch.channels_last)
 found = {name: [] for name in ends}
 
 

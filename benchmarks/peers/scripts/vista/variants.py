@@ -1,6 +1,7 @@
-"""Which of the networks in variants/ is best for labels.parquet, by the layer avg_pool."""
+"""Which of variants/ is best for labels.parquet, by avg_pool: `variants.py DTYPE`."""
 
 import json
+import sys
 from pathlib import Path
 
 import vista_sql
@@ -12,6 +13,6 @@ with vista_sql.connect() as db:
         SELECT cnn, f1_score
         FROM VISTA_COMPARE(cnn => {files}, layers => {layers}, label => 'odd', key => 'file',
                            images => 'photos/', structured => 'labels.parquet',
-                           dtype => 'bfloat16')
+                           dtype => '{sys.argv[1]}')
     """).fetchall()
 Path("scores.json").write_text(json.dumps({Path(cnn).stem: score for cnn, score in rows}))
