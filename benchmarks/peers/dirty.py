@@ -141,7 +141,7 @@ def make(folder: Path, of_each: int = OF_EACH) -> None:
         for i in range(of_each):
             seed += 1
             image = picture(seed)
-            made = oriented(image, 2 + i % 7) if kind == "turned" else PICTURES[kind](image)
+            made = oriented(image, 2 + (i + 4) % 7) if kind == "turned" else PICTURES[kind](image)
             ending, data, shown = made
             (folder / "photos" / f"{kind}-{i}.{ending}").write_bytes(data)
             shown.convert("RGB").save(folder / "clean" / f"{kind}-{i}.{ending}.png")

@@ -105,7 +105,7 @@ JOBS = {
             200,
             20,
             1,
-            (Step("seconds", ("resnet50", "avg_pool")),),
+            (Step("seconds", RESNET),),
             {
                 "vista": "features.py",
                 "openvino": "dirty.py",

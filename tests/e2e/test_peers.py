@@ -92,11 +92,12 @@ def test_what_fails_says_why(tmp_path):
 
 def test_lines_of_code_are_those_that_do_something(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(
-        '"""What it\n\ndoes."""\n\nimport sys  # a comment\n\n# another\n\n\n'
-        'def read(path):\n    """Read."""\n    return open(\n        path\n    )\n\n\nread("""a\nb""")\n'
-    )
-    assert environments.code_lines(script) == 7
+    said = ['"""What it', "", 'does."""', "", "import beside  # a comment", "# another", ""]
+    said += ["def read(path):", '    """Read."""', "    return open(", "        path", "    )", ""]
+    script.write_text("\n".join([*said, 'read("""a', 'b""")', ""]))
+    (tmp_path / "beside.py").write_text("import network\nONE = 1\n")
+    (tmp_path / "network.py").write_text("TWO = 2\n")
+    assert environments.code_lines(script) == 7 + 2, "a library's part is not counted"
 
 
 SIXTEEN = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)

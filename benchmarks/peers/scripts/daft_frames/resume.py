@@ -15,10 +15,8 @@ SIDE = 224
 layers = sys.argv[3:]
 cv2.setNumThreads(1)
 OPTIONS = {"INFERENCE_PRECISION_HINT": "bf16"}
-core = ov.Core()
-whole = core.read_model("network.xml")
-wanted = ov.Model([whole.output(layer) for layer in layers], whole.get_parameters())
-dims = [int(np.prod(one.partial_shape[1:].to_shape())) for one in wanted.outputs]
+shapes = [ov.Core().read_model("network.xml").output(layer) for layer in layers]
+dims = [int(np.prod(one.partial_shape[1:].to_shape())) for one in shapes]
 kinds = [DataType.fixed_size_list(DataType.float32(), n) for n in dims]
 fields = dict(zip(layers, kinds, strict=True))
 
@@ -31,6 +29,9 @@ def read(data):
 @daft.cls(max_concurrency=1, use_process=False)
 class Network:
     def __init__(self):
+        core = ov.Core()
+        whole = core.read_model("network.xml")
+        wanted = ov.Model([whole.output(layer) for layer in layers], whole.get_parameters())
         self.network = core.compile_model(wanted, "CPU", OPTIONS)
         self.pool = ThreadPoolExecutor()
 

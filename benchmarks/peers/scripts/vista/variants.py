@@ -10,9 +10,11 @@ files = sorted(map(str, Path("variants").glob("*.keras")))
 layers = [f"{Path(file).stem}.resnet50/avg_pool" for file in files]
 with vista_sql.connect() as db:
     rows = db.query(f"""
-        SELECT cnn, f1_score
+        SELECT layer, f1_score
         FROM VISTA_COMPARE(cnn => {files}, layers => {layers}, label => 'odd', key => 'file',
                            images => 'photos/', structured => 'labels.parquet',
                            dtype => '{sys.argv[1]}')
     """).fetchall()
-Path("scores.json").write_text(json.dumps({Path(cnn).stem: score for cnn, score in rows}))
+Path("scores.json").write_text(
+    json.dumps({layer.partition(".")[0]: score for layer, score in rows})
+)
