@@ -51,6 +51,23 @@ def pytest_report_header(config: pytest.Config) -> str:
     return "versions: " + ", ".join(found)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests go to one process: those of a file, and all that use the Spark session.
+
+    The latter come first, and the documents, which take long; for `--no-loadscope-reorder`.
+    """
+    first = {"spark": 0, "test_docs.py": 1}
+
+    def group(item: pytest.Item) -> str:
+        has_spark = "spark" in getattr(item, "fixturenames", ()) or "spark.md" in item.name
+        return "spark" if has_spark else item.path.name
+
+    items.sort(key=lambda item: first.get(group(item), len(first)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+
+
 @pytest.fixture
 def accept(request: pytest.FixtureRequest) -> bool:
     """Whether expected texts are written anew."""

@@ -86,6 +86,22 @@ def test_attach_twice_is_the_same(con):
     assert len(con.sql(f"SELECT f6 FROM TRANSFER({A})").fetchall()) == 12
 
 
+def test_attach_within_a_transaction_leaves_it_open(con):
+    con.execute("BEGIN")
+    con.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    vista_sql.attach(con)
+    assert len(rows(con, f"SELECT id, f6 FROM TRANSFER({A}) WHERE id < 3")) == 3
+    con.execute("COMMIT")
+    with duckdb.connect() as other:
+        other.execute("BEGIN")
+        other.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        vista_sql.attach(other)
+        assert other.sql("SELECT cnn FROM VISTA_CNNS() WHERE cnn = 'lenet5'").fetchall()
+        other.execute("COMMIT")
+        kept = [db.sql("FROM kept").fetchall() for db in (con, other)]
+    assert kept == [[(1,)], [(1,)]]
+
+
 def test_prepared_statements(con):
     con.execute(
         f"PREPARE p AS SELECT id, f6 FROM TRANSFER({A}, structured => 'foods') WHERE price < $1"
@@ -155,3 +171,18 @@ def test_runs_tell_the_plan_on_a_bare_connection_too(con):
     con.sql("SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'])").fetchall()
     ((plan,),) = con.sql("SELECT plan FROM VISTA_RUNS() LIMIT 1").fetchall()
     assert plan == "fused/after"
+
+
+def test_attaching_survives_a_transaction_that_is_rolled_back():
+    with duckdb.connect() as con:
+        con.execute("BEGIN")
+        vista_sql.attach(con)
+        con.execute("ROLLBACK; BEGIN")
+        with pytest.raises(vista_sql.errors.QueryError, match="end the transaction"):
+            vista_sql.attach(con)
+        con.execute("ROLLBACK")
+        for _ in range(2):
+            vista_sql.attach(con)
+            assert con.sql("SELECT cnn FROM VISTA_CNNS() WHERE cnn = 'lenet5'").fetchall()
+        foods.fill(con)
+        assert len(rows(con, f"SELECT id, f6 FROM TRANSFER({A}) WHERE id < 3")) == 3

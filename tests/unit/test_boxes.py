@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -79,6 +80,31 @@ def test_nms_keeps_what_its_definition_keeps(db, drawn, threshold):
         f"SELECT id FROM VISTA_NMS(data => 'found', threshold => {threshold}, by => 'label')"
     ).fetchall()
     assert sorted(key for (key,) in kept) == nms(rows, threshold)
+
+
+def test_a_large_group_is_suppressed_as_a_small_one(db):
+    """More boxes than are compared at a time, far fewer and nearly all of which are kept."""
+    random = np.random.default_rng(7)
+    for side, threshold in ((3, 0.2), (30, 0.4)):
+        boxes = random.integers(0, 60, (400, 4)) % [60, 60, side, side]
+        rows = [(i, None, tuple(map(int, box)), i % 200) for i, box in enumerate(boxes)]
+        columns = ("id", "label", "box", "score")
+        db.con.register("many", pa.Table.from_pylist([
+            dict(zip(columns, row, strict=True))
+            | dict(zip(("x", "y", "width", "height"), row[2], strict=True))
+            for row in rows
+        ]))  # fmt: skip
+        data = "(SELECT * EXCLUDE (box) FROM many)"
+        kept = db.query(f"SELECT id FROM VISTA_NMS($${data}$$, threshold => {threshold})")
+        assert sorted(key for (key,) in kept.fetchall()) == nms(rows, threshold)
+
+
+def test_a_nan_score_comes_last_and_a_nan_side_overlaps_nothing(db):
+    rows = "(1, '0', 'nan'), (2, '1', '-inf'), (3, 'nan', 'nan'), (4, '0', NULL)"
+    box = "x::DOUBLE AS x, 0 AS y, 9 AS width, 9 AS height"
+    data = f"(SELECT id, {box}, s::DOUBLE AS score FROM (VALUES {rows}) v(id, x, s))"
+    kept = db.query(f"SELECT id FROM VISTA_NMS($${data}$$) ORDER BY id")
+    assert kept.fetchall() == [(2,), (3,)]
 
 
 def test_aliases_of_tables_are_boxes(db):

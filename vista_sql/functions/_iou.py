@@ -26,28 +26,6 @@ class ScalarFunction:
 
 SIDES = ("x", "y", "width", "height")
 
-CORNERS = (
-    "x::DOUBLE AS xs",
-    "y::DOUBLE AS ys",
-    "x::DOUBLE + width::DOUBLE AS xe",
-    "y::DOUBLE + height::DOUBLE AS ye",
-    "width::DOUBLE * height::DOUBLE AS area",
-)
-"""Of a table's columns: where its boxes begin and end, and their area."""
-
-OVERLAP = (
-    "high.xs < low.xe AND low.xs < high.xe AND high.ys < low.ye AND low.ys < high.ye "
-    "AND high.xs < high.xe AND low.xs < low.xe AND high.ys < high.ye AND low.ys < low.ye"
-)
-"""Whether two tables of CORNERS, `high` and `low`, have boxes that share an area."""
-
-
-def iou_of_corners(a: str, b: str) -> str:
-    """Return how much two boxes overlap that share an area, as an expression over CORNERS."""
-    sides = (f"(least({a}.{n}e, {b}.{n}e) - greatest({a}.{n}s, {b}.{n}s))" for n in "xy")
-    both = " * ".join(sides)
-    return f"{both} / ({a}.area + {b}.area - {both})"
-
 
 def _iou(a: str, b: str) -> str:
     """Return the area that two boxes share over the area that they cover, as an expression.
@@ -74,10 +52,10 @@ def _iou(a: str, b: str) -> str:
 
     known = " + ".join(of(box, side) for box in (a, b) for side in SIDES)
     both = f"{shared('x', 'width')} * {shared('y', 'height')}"
-    either = f"({area(a)} + {area(b)} - {both})"
+    either = f"{area(a)} + {area(b)} - {both}"
     return (
         f"CASE WHEN ({known}) IS NULL THEN CAST(NULL AS DOUBLE) "
-        f"WHEN {either} > 0 THEN {both} / {either} ELSE 0.0::DOUBLE END"
+        f"ELSE coalesce({both} / nullif(greatest({either}, 0), 0), 0) END"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vista_sql.errors import UnknownNameError
-from vista_sql.functions._iou import CORNERS, OVERLAP, SIDES, iou_of_corners
+from vista_sql.functions._iou import SIDES
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
 from vista_sql.sql.kinds import Names, Number, RelationText, Text
 from vista_sql.sql.quoting import identifier
@@ -13,40 +13,32 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of the rows that greedy non-maximum suppression keeps.
 
     From the highest score down, a row is kept unless its box overlaps one that was kept already by
-    more than the threshold (Girshick et al., Rich feature hierarchies, 2014, section 2.1). What
-    overlaps is joined first, so that the pass from the top compares places alone.
+    more than the threshold (Girshick et al., Rich feature hierarchies, 2014, section 2.1). NaN
+    scores come last.
     """
     data = planner.relation(call.get("data"), call, "data")
     _check_columns(data, call, planner)
-    rows, boxes, place = (identifier(planner.fresh_name(n)) for n in ("rows", "boxes", "place"))
-    above, kept = (identifier(planner.fresh_name(n)) for n in ("above", "kept"))
+    rows, place, groups, kept = (
+        identifier(planner.fresh_name(name)) for name in ("rows", "place", "groups", "kept")
+    )
     score, by = identifier(call.get("score")), list(map(identifier, call.get("by") or ()))
-    order = ", ".join([f"{score} DESC", *map(identifier, call.get("key")), *SIDES])
-    groups = [f"{column} AS by_{number}" for number, column in enumerate(by)]
-    names = [f"by_{number}" for number in range(len(by))]
-    alike = "".join(f" AND high.{name} IS NOT DISTINCT FROM low.{name}" for name in names)
+    falling = [f"isnan({score}::DOUBLE)", f"{score} DESC"]
+    order = ", ".join([*falling, *map(identifier, call.get("key")), *SIDES])
+    box = ", ".join(f"'{side}': {side}::DOUBLE" for side in SIDES)
+    alike = f" GROUP BY {', '.join(by)}" if by else ""
     return (
         f"WITH {rows} AS MATERIALIZED (\n"
         f"  SELECT *, row_number() OVER (ORDER BY {order}) AS {place}\n"
         f'  FROM {data} AS "data =>" WHERE {score} IS NOT NULL\n'
-        f"), {boxes} AS MATERIALIZED (\n"
-        f"  SELECT {', '.join([place, *groups, *CORNERS])} FROM {rows}\n"
-        f"), {above} AS (\n"
-        f"  SELECT low.{place}, list(high.{place}) AS above\n"
-        f"  FROM {boxes} AS low JOIN {boxes} AS high ON high.{place} < low.{place}{alike}\n"
-        f"  AND {OVERLAP} AND {iou_of_corners('high', 'low')} > {call.get('threshold')!r}\n"
-        f"  GROUP BY low.{place}\n"
+        f"), {groups} AS (\n"
+        f"  SELECT list({place} ORDER BY {place}) AS {place},\n"
+        f"    list({{{box}}} ORDER BY {place}) AS {groups}\n"
+        f"  FROM {rows}{alike}\n"
         f"), {kept} AS (\n"
-        # what a reduction returns is of its elements' type: each is what would be kept of it alone
-        f"  SELECT list_reduce(list({{'kept': [{place}], 'above': above}} ORDER BY {place}), "
-        "lambda so_far, next: CASE WHEN coalesce(list_has_any(so_far.kept, next.above), false) "
-        "THEN so_far ELSE {'kept': list_concat(so_far.kept, next.kept), 'above': next.above} END"
-        f").kept AS {kept}\n"
-        f"  FROM {boxes} LEFT JOIN {above} USING ({place})"
-        f"{' GROUP BY ' if names else ''}{', '.join(names)}\n"
+        f"  SELECT unnest(list_select({place}, "
+        f"vista_nms_kept({groups}, {call.get('threshold')!r}::DOUBLE))) AS {place} FROM {groups}\n"
         ")\n"
-        f"SELECT * EXCLUDE ({place}) FROM {rows}\n"
-        f"SEMI JOIN (SELECT unnest({kept}) AS {place} FROM {kept}) AS {kept} USING ({place})"
+        f"SELECT * EXCLUDE ({place}) FROM {rows} SEMI JOIN {kept} USING ({place})"
     )
 
 

@@ -19,9 +19,10 @@ VARIABLES = tuple(f"vista_{setting.name}" for setting in SETTINGS)
 
 
 def macros() -> Iterator[str]:
-    """Yield a statement for each of our functions."""
+    """Yield a statement for each of our functions, after one that the others call."""
     yield IOU.macro
     variables = ", ".join(f"'{name}': getvariable('{name}')" for name in VARIABLES)
+    yield f"CREATE OR REPLACE TEMP MACRO vista_variables() AS {{{variables}}}"
     for name in calls.names():
         # with no parameter at all, DuckDB would plan the call as soon as it makes the macro
         arguments = [argument.name for argument in calls.load(name).arguments] or ["_"]
@@ -29,7 +30,7 @@ def macros() -> Iterator[str]:
         parameters = ", ".join(f"{identifier(a)} := NULL" for a in arguments)
         yield (
             f"CREATE OR REPLACE TEMP MACRO {identifier(name)}({parameters}) AS TABLE "
-            f"FROM query(vista_plan({text_literal(name)}, {{{values}}}, {{{variables}}}))"
+            f"FROM query(vista_plan({text_literal(name)}, {{{values}}}, vista_variables()))"
         )
 
 

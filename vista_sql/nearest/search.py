@@ -19,6 +19,8 @@ NOTHING = np.float32(-np.inf)  # the score of what must not be near
 LEAST = np.finfo(np.float32).min
 TOO_MANY = 8  # candidates of a query in a block, in multiples of k
 MOST_PENDING = 1 << 22  # candidates, 20 bytes each
+LONG = 128  # of scores that lie beside each other and have one maximum: NumPy is fast then
+FEW = 8  # a row in so many: then rows are looked at one by one
 PARTS = 4  # of a block's row for each of k: their maxima tell a bound on the k-th largest score
 
 
@@ -106,7 +108,7 @@ class _Search:
             self._best[part] = best[:, -self._k :]
             self._bound[part] = self._best[part].min(axis=1)
             least = self._least(part)
-        chosen = _where_at_least(scores, least)
+        chosen = _where_at_least(scores, least, large)
         if len(chosen[0]) > TOO_MANY * self._k * len(scores):
             precise = self._products.precise(i, j, scores.shape)
             precise[np.isneginf(scores)] = -np.inf
@@ -155,7 +157,7 @@ class _Search:
 
 
 def _large(scores: Array, k: int) -> Array:
-    """Return large scores of each row, (rows, about PARTS · k) or all.
+    """Return large scores of each row, (rows, about PARTS · k) or all; the largest is among them.
 
     They are the maxima of the row's parts, so they belong to different vectors.
     """
@@ -164,14 +166,30 @@ def _large(scores: Array, k: int) -> Array:
     if size < 2:
         return np.array(scores)
     n_parts = n // size
-    cut = scores[:, : n_parts * size]
-    if scores.flags.c_contiguous:
-        return np.asarray(cut.reshape(n_rows, size, n_parts).max(axis=1))
-    return np.ascontiguousarray(cut.T.reshape(size, n_parts, n_rows).max(axis=0).T)
+    cut, rest = np.split(scores, [n_parts * size], axis=1)
+    if not scores.flags.c_contiguous:
+        large = cut.T.reshape(size, n_parts, n_rows).max(axis=0).T
+    elif size >= LONG:
+        large = cut.reshape(n_rows, n_parts, size).max(axis=2)
+    else:
+        large = cut.reshape(n_rows, size, n_parts).max(axis=1)
+    if rest.size:
+        large = np.concatenate([large, rest.max(axis=1, keepdims=True)], axis=1)
+    return np.ascontiguousarray(large)
 
 
-def _where_at_least(scores: Array, least: Array) -> tuple[Array, Array]:
-    """Return rows and columns (found,) int64 of scores that are at least their row's `least`."""
+def _where_at_least(scores: Array, least: Array, large: Array) -> tuple[Array, Array]:
+    """Return rows and columns (found,) int64 of scores that are at least their row's `least`.
+
+    Args:
+        scores: (rows, vectors).
+        least: (rows,).
+        large: scores of each row, the largest among them: (rows, some).
+    """
+    having = np.flatnonzero(large.max(axis=1) >= least)
+    if len(having) * FEW < len(scores):
+        rows, columns = np.nonzero(scores[having] >= least[having, None])
+        return having[rows], columns
     if scores.flags.c_contiguous:
         rows, columns = np.divmod(np.flatnonzero(scores >= least[:, None]), scores.shape[1])
         return rows, columns

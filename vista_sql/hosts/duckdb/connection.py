@@ -53,16 +53,15 @@ def _attached(con: duckdb.DuckDBPyConnection, salt: str) -> Attached:
     made = partial(Attached, salt=salt, can=HOST.capabilities, counters=shared.runtime)
     known = shared.attached
     with shared.registering:  # connections of several threads may be first at once
-        if functions.are_registered(con):
+        file = database.database_file(con)
+        home = f"{file}.vista" if file else _scratch()
+        attached = made(home, is_scratch=file is None)
+        is_known = database.in_transaction(con) and functions.are_registered(con)
+        if is_known or not functions.register(con, attached.expand, home):
             home = functions.home(con)
             attached = known.get(home) or made(home)
-        else:
-            file = database.database_file(con)
-            home = f"{file}.vista" if file else _scratch()
-            if home in known:  # the file was open before
-                known[home].binder.flush()
-            attached = made(home, is_scratch=file is None)
-            functions.register(con, attached.expand, home)
+        elif home in known:  # the file was open before
+            known[home].binder.flush()
         known[home] = attached
         attached.add(con)
     return attached

@@ -84,34 +84,64 @@ def kernels() -> Iterator[Kernel]:
 
 
 def are_registered(con: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether a connection's database has the kernels and the planner."""
+    """Return whether a connection's database has the kernels and the planner.
+
+    It looks through all functions, which takes 30 ms where nobody has done so before.
+    """
     found = con.execute(
-        "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'vista_plan'"
+        "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'vista_home'"
     ).fetchall()
     return bool(found[0][0])
 
 
-def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> None:
-    """Register the kernels and the planner on a connection's database.
+def home(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the folder of models, runs and errors of a registered connection's database."""
+    return str(con.execute("SELECT vista_home()").fetchall()[0][0])
+
+
+def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> bool:
+    """Register the kernels and the planner on a connection's database, unless they are there.
 
     Args:
-        con: any connection to the database.
+        con: any connection to the database; where it has a transaction open, and they are there,
+            the error by which that is found aborts the transaction.
         expand: plans a call while DuckDB binds the statement that holds it.
         home: the database's folder of models, runs and errors.
+
+    Returns:
+        Whether they were not there.
+
+    Raises:
+        QueryError: the connection's transaction began before they were there, and cannot see them.
     """
+
+    def folder() -> str:
+        return home
+
+    try:
+        con.create_function("vista_home", folder, [], "VARCHAR")
+    except duckdb.CatalogException:
+        return False
+    except duckdb.NotImplementedException:  # the connection has known such names
+        if are_registered(con):
+            return False
+        with con.cursor() as other:  # a transaction that made them was rolled back
+            register(other, expand, home)
+        if not are_registered(con):
+            raise QueryError(
+                "attach() in a transaction after one in a transaction that was rolled back: end "
+                "the transaction (COMMIT or ROLLBACK), then attach"
+            ) from None
+        return True
+    process().functions.append(folder)
     runtime, failures = process().runtime, process().failures
     for kernel in kernels():
         _create(
             con, kernel.name, _guarded(kernel, runtime, failures), kernel.parameters, kernel.returns
         )
     _create(con, "vista_kept", _kept, ("VARCHAR", "VARCHAR", "VARCHAR"), "BOOLEAN", volatile=False)
-
-    def folder() -> str:
-        return home
-
-    process().functions.append(folder)
-    con.create_function("vista_home", folder, [], "VARCHAR")
     _create(con, "vista_plan", _planner(expand, failures), None, "VARCHAR", volatile=False)
+    return True
 
 
 def _create(
@@ -198,15 +228,14 @@ def _planner(expand: Expand, failures: Failures) -> Callable[..., pa.Array]:
     return plan
 
 
-def home(con: duckdb.DuckDBPyConnection) -> str:
-    """Return the folder of models, runs and errors of a registered connection's database."""
-    return str(con.execute("SELECT vista_home()").fetchall()[0][0])
-
-
 def create_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Create the TEMP macros of our table functions on one connection."""
-    for text in macros.macros():
-        con.execute(text)
+    shared = process()
+    with shared.registering:
+        if not shared.macros:  # DuckDB takes 30 ms to read their text
+            shared.macros.extend(con.extract_statements("; ".join(macros.macros())))
+    for statement in shared.macros:
+        con.execute(statement)
 
 
 def variables(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:

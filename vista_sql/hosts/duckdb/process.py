@@ -53,6 +53,7 @@ class Process:
     opening: threading.Lock = field(default_factory=threading.Lock)
     registering: threading.Lock = field(default_factory=threading.Lock)
     attached: dict[str, Attached] = field(default_factory=dict)  # by their home folders
+    macros: list[duckdb.Statement] = field(default_factory=list)  # as DuckDB has read them
     functions: list[Callable[..., Any]] = field(default_factory=list)
     """All that were given to DuckDB: it calls them through pointers of its own, which outlive the
     connection that registered them wherever the database has another."""
