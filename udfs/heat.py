@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from vista_sql.errors import ModelError
 from vista_sql.kernels import Kernel
+from vista_sql.machine import resources
 
 from .images.paths import Unreadable
 from .network.networks import Network
@@ -54,6 +55,7 @@ class Order:
     patch: int  # side, in pixels of the network's input
     stride: int
     opacity: float
+    memory_bytes: int  # for computing patches; 0: a share of the machine's
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -104,7 +106,8 @@ def heat(
         if wanted.method == "cam":
             seen: Seen = by_cam.see(inputs, network)
         else:
-            seen = by_occlusion.see(inputs, network, wanted.patch, wanted.stride)
+            memory = wanted.memory_bytes or resources.machine().memory_bytes // 4
+            seen = by_occlusion.see(inputs, network, wanted.patch, wanted.stride, memory)
         part = {name: values[rows] for name, values in structured.items()}
         found.append(_explained(seen, model, part, wanted.name))
     return pa.chunked_array(found, ARROW_TYPE).combine_chunks()

@@ -171,3 +171,18 @@ def test_runs_tell_the_plan_on_a_bare_connection_too(con):
     con.sql("SELECT id, f6 FROM TRANSFER(cnn => 'lenet5', layers => ['f6'])").fetchall()
     ((plan,),) = con.sql("SELECT plan FROM VISTA_RUNS() LIMIT 1").fetchall()
     assert plan == "fused/after"
+
+
+def test_attaching_survives_a_transaction_that_is_rolled_back():
+    with duckdb.connect() as con:
+        con.execute("BEGIN")
+        vista_sql.attach(con)
+        con.execute("ROLLBACK; BEGIN")
+        with pytest.raises(vista_sql.errors.QueryError, match="end the transaction"):
+            vista_sql.attach(con)
+        con.execute("ROLLBACK")
+        for _ in range(2):
+            vista_sql.attach(con)
+            assert con.sql("SELECT cnn FROM VISTA_CNNS() WHERE cnn = 'lenet5'").fetchall()
+        foods.fill(con)
+        assert len(rows(con, f"SELECT id, f6 FROM TRANSFER({A}) WHERE id < 3")) == 3

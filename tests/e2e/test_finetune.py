@@ -169,6 +169,36 @@ def test_the_model_predicts_with_its_network_and_its_columns(db, tuned):
     ]
 
 
+def test_versions_of_one_tuned_network_are_compared(db, tuned):
+    finetune(db, "unfreeze => 'fc6', epochs => 1", "twice")
+    finetune(db, "unfreeze => 'fc6', epochs => 1, seed => 5", "twice")
+    found = rows(
+        db,
+        "SELECT layer FROM VISTA_COMPARE(cnn => ['model:twice@1', 'model:twice@2'], "
+        f"layers => ['twice@1.fc6', 'twice@2.fc6'], label => 'y', {OWN}, max_iterations => 3) "
+        "WHERE layer IS NOT NULL ORDER BY layer",
+    )
+    assert [row["layer"] for row in found] == ["twice@1.fc6", "twice@2.fc6"]
+
+
+def test_a_regression_of_folds_is_tuned_with_a_warning(db):
+    db.query(
+        f"SELECT * FROM VISTA_TRAIN(model => 'f', label => 'y', cnn => 'lenet5', {OWN}, "
+        "layers => ['fc6'], max_iterations => 5, folds => 3)"
+    ).fetchall()
+    found = finetune(db, "unfreeze => 'fc6', epochs => 1", "folded", "from_model => 'f/fc6'")
+    (after,) = of(found, kind="after")
+    assert after["f1_score"] is None
+    assert "trained with folds, which leaves none aside; train it with" in after["warning"]
+
+
+def test_explain_names_layers_and_no_generated_columns(db):
+    call = f"VISTA_FINETUNE(model => 'e', from_model => 'd/fc6', {OWN}, unfreeze => 'conv3')"
+    facts = rows(db, f"SELECT * FROM VISTA_EXPLAIN($$SELECT * FROM {call}$$)")
+    (asked,) = of(facts, item="layers asked")
+    assert asked["detail"] == "s4"
+
+
 def test_a_tuned_model_is_tuned_further(db, tuned):
     found = finetune(db, "unfreeze => 'fc6', epochs => 1", "further", "from_model => 'tuned'")
     after, before = of(tuned, kind="after", is_kept=True)[0], found[0]

@@ -250,3 +250,28 @@ def test_memory_that_is_short_changes_nothing(db, monkeypatch):
     text = "FROM VISTA_NEIGHBORS('features', layer => 'v', k => 3{})"
     whole = rows(db, text.format(""))
     assert rows(db, text.format(", memory_limit => '1MB'")) == whole
+
+
+def test_a_layer_is_a_number_from_the_top_where_the_call_transfers(db):
+    by_name = db.query(f"FROM VISTA_NEIGHBORS({LAYER}, images => 'images', k => 2)").fetchall()
+    by_number = LAYER.replace("'fc6'", "-1")
+    found = db.query(f"FROM VISTA_NEIGHBORS({by_number}, images => 'images', k => 2)").fetchall()
+    assert found == by_name
+    for layer, said in (("-9", "numbers count from the top"), ("true", "a name or a negative")):
+        with pytest.raises(ArgumentError, match=said):
+            db.query(f"FROM VISTA_NEIGHBORS(cnn => 'lenet5', layer => {layer}, images => 'images')")
+
+
+def test_rows_of_several_layers_are_not_mixed(db):
+    def neighbors(transfer, more=""):
+        data = f"SELECT * FROM TRANSFER(cnn => 'lenet5', images => 'images', {transfer})"
+        return db.query(f"FROM VISTA_NEIGHBORS($${data}$$, k => 2{more})")
+
+    with pytest.raises(ArgumentError, match=re.escape("of 2 layers (conv3, fc6), and")):
+        neighbors("layers => ['conv3', 'fc6'], format => 'long'")
+    with pytest.raises(ArgumentError, match="counts a network's layers"):
+        neighbors("layers => ['conv3', 'fc6']", ", layer => -1")
+    assert (
+        neighbors("layers => 'fc6', format => 'long'").fetchall()
+        == neighbors("layers => 'fc6'").fetchall()
+    )

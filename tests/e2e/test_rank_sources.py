@@ -202,3 +202,11 @@ def test_rows_without_a_label_are_counted(db):
     (row,) = rank(db, "cnn => 'lenet5', layers => 'fc6'", options)
     assert row["n"] == 90
     assert row["warning"].startswith("in 90 of 180 rows label 'digit' is NULL: skipped")
+
+
+def test_an_unknown_label_is_told_with_the_columns_of_the_user(db):
+    options = OPTIONS.replace("label => 'digit'", "label => 'digitt'")
+    with pytest.raises(UnknownNameError, match=r"digitt.* mean 'digit'") as told:
+        rank(db, "cnn => ['lenet5']", options)
+    assert "→" not in str(told.value)
+    assert "fc6" not in str(told.value)

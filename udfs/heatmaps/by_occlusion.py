@@ -35,6 +35,7 @@ class SeenPixels:
     inputs: Inputs
     network: Network
     patches: Patches
+    memory_bytes: int  # for computing patches
     pixels: Pixels  # uint8 (images, height, width, channels)
     features: np.ndarray | None
     present: np.ndarray
@@ -53,33 +54,33 @@ class SeenPixels:
         """Return how far scores fall: float32 (rows, patches down, patches across)."""
         assert self.features is not None  # noqa: S101 - a row that is present has them
         whole = weights @ self.features[row].astype(np.float64)
-        scores = [
-            weights @ features.astype(np.float64).T
-            for features in self._occluded(self.pixels[image])
-        ]
-        shape = len(weights), *map(len, self.patches.corners)
-        falls = whole[:, None] - np.concatenate(scores, axis=1)
-        return np.asarray(falls.reshape(shape), np.float32)
+        down, across = map(len, self.patches.corners)
+        falls = np.empty((len(weights), down * across), np.float32)
+        for numbers, features in self._occluded(self.pixels[image]):
+            falls[:, numbers] = whole[:, None] - weights @ features.astype(np.float64).T
+        return falls.reshape(len(weights), down, across)
 
-    def _occluded(self, pixels: Pixels) -> Iterator[np.ndarray]:
-        """Yield float32 (patches, values), the layer's features with patches grayed, in order."""
+    def _occluded(self, pixels: Pixels) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield numbers of patches, and the layer's features with these grayed: `Again`."""
         runtime, spec = self.inputs.runtime, self.inputs.spec
         output = spec.layers[0], spec.pool
-        again = Again(self.network, output, self.patches.patch, self.patches.corners)
+        again = Again(
+            self.network, output, self.patches.patch, self.patches.corners, self.memory_bytes
+        )
         found = again.features(pixels, self._gray)
         while True:
             runtime.raise_if_cancelled()
             with runtime.inference:
                 began = time.perf_counter()
                 with runtime.clock(spec.run).inferring():
-                    features = next(found, None)
+                    some = next(found, None)
                 seconds = time.perf_counter() - began
-            if features is None:
+            if some is None:
                 return
             runtime.count(
-                spec.run, batches=1, layer_evaluations=len(features), infer_seconds=seconds
+                spec.run, batches=1, layer_evaluations=len(some[0]), infer_seconds=seconds
             )
-            yield features
+            yield some
 
     @property
     def _gray(self) -> Pixels:
@@ -87,7 +88,7 @@ class SeenPixels:
         return np.clip(mean, 0, 255).astype(np.uint8)
 
 
-def see(inputs: Inputs, network: Network, patch: int, stride: int) -> SeenPixels:
+def see(inputs: Inputs, network: Network, patch: int, stride: int, memory_bytes: int) -> SeenPixels:
     """Decode a batch of images, and infer them as they are.
 
     Args:
@@ -95,6 +96,7 @@ def see(inputs: Inputs, network: Network, patch: int, stride: int) -> SeenPixels
         network: the spec's.
         patch: side of the patches, in pixels of the network's input.
         stride: from one to the next.
+        memory_bytes: that computing patches may take.
 
     Raises:
         ArgumentError: the input is smaller than a patch.
@@ -136,6 +138,7 @@ def see(inputs: Inputs, network: Network, patch: int, stride: int) -> SeenPixels
         inputs,
         network,
         Patches(patch, stride, height, width),
+        memory_bytes,
         pixels,
         features,
         reasons.present,

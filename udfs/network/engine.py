@@ -90,6 +90,10 @@ class Runner(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """Give back the memory that `run` needs beside weights, until it is called again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
@@ -100,6 +100,13 @@ class Graph:
         """The values of one image in the widest step."""
         shapes = [step.shape for step in self.steps.values() if step.shape]
         return max(prod(side or 1 for side in shape) for shape in shapes)
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """What its weights take as float32."""
+        operations = [step.operation for step in self.steps.values()]
+        values = [getattr(one, field.name) for one in operations for field in fields(one)]
+        return sum(4 * int(prod(value.shape)) for value in values if hasattr(value, "shape"))
 
     def users(self, name: str) -> list[str]:
         """Return the steps that read the value of a step."""

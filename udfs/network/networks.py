@@ -23,8 +23,11 @@ from .foreign import file as onnx_file
 from .foreign import model as foreign
 from .graph import Graph
 
-MOST_PARTS = 512
-"""Parts of a network that are kept compiled, each with its weights."""
+PARTS_BYTES = 1 << 30
+"""Weights of the parts of a network that are kept compiled."""
+
+WEIGHT_COPIES = 2
+"""What an engine keeps of a part's weights: with norms folded in, and as its kernels want them."""
 
 IMAGE = ""
 """The layer that is the image, as the catalogue has it."""
@@ -131,7 +134,7 @@ class Network:
         self.cnn = opened.cnn
         self._opened, self._arithmetic = opened, arithmetic
         self._device, self._threads = device, threads
-        self._parts: OrderedDict[Hashable, engine.Runner] = OrderedDict()
+        self._parts: OrderedDict[Hashable, tuple[engine.Runner, int]] = OrderedDict()
         self._engine = runs = engine.load(engine_name)
         read = opened.load if runs.needs_keras else opened.load_data or opened.load
         self.runner = runs.open(opened.cnn, opened.identity, read, arithmetic, device, threads)
@@ -150,18 +153,24 @@ class Network:
         seconds = self.runner.seconds_from_image
         return {n: (flops[n], spent) for n, spent in seconds.items() if n in flops}
 
-    def part(self, key: Hashable, make: Callable[[], Graph]) -> engine.Runner:
+    def part(
+        self, key: Hashable, make: Callable[[], Graph], most_bytes: int = PARTS_BYTES
+    ) -> engine.Runner:
         """Return what runs a part of the network on smaller maps; used by one thread at a time.
 
         Args:
             key: tells parts from each other.
             make: returns the part, with the network's weights.
+            most_bytes: that weights of all parts may take; those that were not used for longest go.
 
         Raises:
             PlanError: the engine cannot run it.
         """
         if key not in self._parts:
             graph = make()
+            held = WEIGHT_COPIES * graph.weight_bytes
+            while self._parts and held + sum(size for _, size in self._parts.values()) > most_bytes:
+                self._parts.popitem(last=False)
             height, width, channels = (side or 1 for side in graph.steps[graph.input].shape or ())
             facts = replace(
                 self.cnn,
@@ -172,13 +181,12 @@ class Network:
                 catalogue=(),
             )
             identity = f"{self._opened.identity}/part"
-            self._parts[key] = self._engine.open(
+            runner = self._engine.open(
                 facts, identity, lambda: graph, self._arithmetic, self._device, self._threads
             )
-            while len(self._parts) > MOST_PARTS:
-                self._parts.popitem(last=False)
+            self._parts[key] = runner, held
         self._parts.move_to_end(key)
-        return self._parts[key]
+        return self._parts[key][0]
 
     def size(self, layer: str) -> int:
         """Return the values of one image's raw map of `layer`.

@@ -148,6 +148,8 @@ class Runs:
         if best.epoch == 0 and warning is None:
             warning = "no epoch was better on the validation rows than the regression"
         after = self._scored(trainable, self._split.test(place))
+        if after.loss is None:
+            warning = "; ".join(filter(None, [self._untested, warning]))
         self._add(number, run, "after", best.epoch, after, lift=self._lift(after), warning=warning)
         if self._best is None or best.loss < self._best.loss:
             self._best = best
@@ -228,6 +230,16 @@ class Runs:
     def _on(self, call: Any) -> Any:
         with self._runtime.inference:
             return on_thread(call)
+
+    @property
+    def _untested(self) -> str:
+        """What is to be said where no row tests."""
+        folds = self._model.document["options"].get("folds")
+        why = "the regression was trained with folds, which" if folds else "the regression's split"
+        return (
+            f"no row tests, so there are no figures of kind 'before' and 'after': {why} leaves "
+            "none aside; train it with test_fraction"
+        )
 
     def _place(self, run: Run) -> int:
         return self._starts.index(run.start)

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from vista_sql.cli import _output
 from vista_sql.cli._app import Command
-from vista_sql.cli._statement import nothing_in_scope, opened
+from vista_sql.cli._statement import database, nothing_in_scope, opened
 
 QUERY = """
 SELECT layer, alias, index_from_top AS "index", is_feature_layer AS feature,
@@ -34,11 +34,13 @@ def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[Complet
 \b
   vista layers resnet50
   vista layers my_network.keras --format csv
-  vista layers my_network.onnx""",
+  vista layers my_network.onnx
+  vista layers model:tuned --db project.duckdb""",
 )
-@click.argument("cnn", metavar="CNN|FILE", shell_complete=_complete)
+@click.argument("cnn", metavar="CNN|FILE|model:NAME", shell_complete=_complete)
+@database()
 @_output.options
-def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> None:
+def COMMAND(cnn: str, db: Path | None, format_: str | None, output: Path | None, rows: int) -> None:
     """List the layers of a CNN, bottom to top.
 
     For each layer: the paper's name (alias), its number from the top, whether it is among the
@@ -46,11 +48,13 @@ def COMMAND(cnn: str, format_: str | None, output: Path | None, rows: int) -> No
     bytes of its raw map for one image, and the GFLOP to compute it from the image.
     """
     from vista_sql import weights
+    from vista_sql.models import OWN
     from vista_sql.sql.quoting import text_literal
 
     target = _output.target(format_, output)
-    weights.facts(cnn)  # a wrong name ends here, with the names that there are
-    with opened(None) as session:
+    if not cnn.startswith(OWN):
+        weights.facts(cnn)  # a wrong name ends here, with the names that there are
+    with opened(db) as session:
         query = QUERY.format(cnn=text_literal(cnn))
         result = session.query(query, scope=nothing_in_scope)
         _output.write(result, target, 0)()

@@ -17,14 +17,18 @@ from vista_sql.neighbors.order import OTHERS, NearOrder
 from vista_sql.planning import workload
 from vista_sql.planning.memory import trainer_bytes
 from vista_sql.sql.calls import Argument, Call, Planner
-from vista_sql.sql.kinds import KeyNames, Number, OneOf, RelationText, SettingValue, Text
+from vista_sql.sql.kinds import KeyNames, Number, OneLayer, OneOf, RelationText, SettingValue
 from vista_sql.sql.quoting import identifier, text_literal
 
 SHARED = ("key", "memory_limit")
 """Arguments that are given beside `data` too."""
 
 DATA_ARGUMENT = Argument("data", "the rows, with features", RelationText())
-LAYER = Argument("layer", "the column of features; may be left out where there is one", Text())
+LAYER = Argument(
+    "layer",
+    "the column of features, or a TRANSFER's layer; may be left out where there is one",
+    OneLayer(),
+)
 K = Argument("k", "how many neighbours", Number(1, whole=True), 10)
 METRIC = Argument("metric", "of distances", OneOf(("cosine", "l2")), "cosine")
 KEY = Argument("key", "the column that identifies a row (its TRANSFER's, or 'id')", KeyNames())
@@ -71,6 +75,7 @@ def data_of(call: Call, planner: Planner) -> Rows:
     """
     source = _own_transfer.source_of(call, SHARED)
     if source.own is None:
+        _check_data(source, call, planner)
         key = call.get("key")
         if key is not None and key[0] != key[1]:
             raise call.error(
@@ -79,6 +84,31 @@ def data_of(call: Call, planner: Planner) -> Rows:
         return Rows(source, DATA, _keys(source, planner))
     own = _of_one_layer(source.own, call)
     return Rows(replace(source, own=own), DATA, (own.get("key")[0],))
+
+
+def _check_data(source: Source, call: Call, planner: Planner) -> None:
+    """Check that rows of `data` are of one layer, as far as its text says.
+
+    Raises:
+        ArgumentError: they are of several, or the layer is a number, which data does not have.
+    """
+    layer = call.get("layer")
+    if isinstance(layer, int):
+        raise call.error(
+            "layer",
+            f"layer => {layer} counts a network's layers, and data has columns: name one of them",
+        )
+    for transfer in source.transfers(planner):
+        if transfer.get("format") != "long":
+            continue
+        names = workload.layer_names(transfer, workload.load_cnn(transfer))
+        if len(names) > 1:
+            raise call.error(
+                "data",
+                f"with format => 'long' the rows of data are of {len(names)} layers "
+                f"({', '.join(names)}), and {call.function.upper()} compares vectors of one: leave "
+                "format out and give layer => …, or name one layer in layers",
+            )
 
 
 def others_of(call: Call, argument: str, planner: Planner) -> Rows | None:
@@ -95,6 +125,7 @@ def others_of(call: Call, argument: str, planner: Planner) -> Rows | None:
         if argument in call.places:
             other = replace(other, places={**call.places, "data": call.places[argument]})
         source = Source(other)
+        _check_data(source, other, planner)
         return Rows(source, argument, _keys(source, planner))
     values = _own_transfer.passed_on(call) | {"images": text}
     values.pop("structured", None)
@@ -124,6 +155,8 @@ def _of_one_layer(own: Call, call: Call) -> Call:
         UnknownNameError: it chooses none of them.
     """
     layer = call.get("layer")
+    if isinstance(layer, int):
+        layer = workload.counted(call, workload.load_cnn(own), layer)
     if layer is not None and own.values.get("layers") is None:
         places = {**own.places}
         if "layer" in call.places:
@@ -150,6 +183,8 @@ def order_of(call: Call, planner: Planner, *, others: str = "") -> NearOrder:
     """Return what a call orders, as far as its arguments are common to the three functions."""
     limit = planner.setting("memory_limit", call).value
     layer, prefix = call.get("layer"), call.get("prefix")
+    if isinstance(layer, int):  # a TRANSFER's, which then has no other
+        layer = None
     return NearOrder(
         function=call.function.upper(),
         layer=f"{prefix}{layer}" if layer and prefix else layer,

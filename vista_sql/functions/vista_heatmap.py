@@ -11,6 +11,7 @@ from vista_sql.errors import UnknownNameError
 from vista_sql.functions import _own_transfer, transfer
 from vista_sql.functions._training import find_model
 from vista_sql.models import Model
+from vista_sql.planning.memory import trainer_bytes
 from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.roster import DESCRIPTOR
 from vista_sql.sql.calls import Argument, Call, ImageRows, Planner, TableFunction
@@ -41,6 +42,7 @@ def expand(call: Call, planner: Planner) -> str:
     """Return a SELECT of key, class, score, its two parts, map, picture and `error`."""
     model = find_model(call, planner)
     _check_model(model, call)
+    limit = planner.setting("memory_limit", call).value
     order = {
         "home": planner.home,
         "model": model.reference,
@@ -48,6 +50,7 @@ def expand(call: Call, planner: Planner) -> str:
         "class": _class(model, call),
         "opacity": call.get("opacity"),
         **_patches(call),
+        "memory_bytes": trainer_bytes(limit) if isinstance(limit, int) else 0,
     }
     rows = _own_transfer.image_rows_for(model, call, planner)
     if rows.key.lower() in ADDED:

@@ -20,6 +20,9 @@ from vista_sql.planning.executors import Executors
 from vista_sql.settings import Settings, Value
 from vista_sql.sql.calls import Call, load
 
+GENERATED = "__vista_"
+"""What names begin with that are made for a statement."""
+
 
 @dataclass(slots=True)
 class FreshNames:
@@ -38,7 +41,7 @@ class FreshNames:
         """
         self.count += 1
         digest = blake2b(f"{self.salt}:{self.count}".encode(), digest_size=4).hexdigest()
-        return f"__vista_{digest}_{role}"
+        return f"{GENERATED}{digest}_{role}"
 
 
 def _no_run(plan: str) -> str:

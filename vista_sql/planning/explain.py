@@ -15,10 +15,11 @@ from vista_sql import kernels, roster
 from vista_sql.kernels import Fact
 from vista_sql.planning import boxes, cost
 from vista_sql.planning.candidates import Candidate
+from vista_sql.planning.context import GENERATED
 from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
 from vista_sql.planning.script import Script, Transfer
-from vista_sql.planning.workload import Facts, Workload, pooled_values
+from vista_sql.planning.workload import Facts, Tap, Workload, pooled_values
 from vista_sql.roster import Framing
 from vista_sql.sql.needs import Needs
 from vista_sql.units import format_bytes, format_flops, format_seconds
@@ -69,8 +70,8 @@ def _facts(transfer: Transfer) -> Iterator[Fact]:
 
 def _workload(workload: Workload) -> Iterator[Fact]:
     """Yield what is computed: the network, its layers, who runs it, its weights."""
-    asked = [tap.column for tap in workload.taps]
-    used = [tap.column for tap in workload.used_taps]
+    asked = [_shown(tap) for tap in workload.taps]
+    used = [_shown(tap) for tap in workload.used_taps]
     yield Fact(topic="transfer", item="cnn", detail=workload.cnn.name)
     yield Fact(topic="transfer", item="layers asked", value=len(asked), detail=", ".join(asked))
     yield Fact(topic="transfer", item="layers computed", detail=", ".join(used) or "none")
@@ -93,6 +94,11 @@ def _workload(workload: Workload) -> Iterator[Fact]:
             why="cost and parity, no quality",
             detail=f"random (seed {workload.seed})",
         )
+
+
+def _shown(tap: Tap) -> str:
+    """Return a layer's column; where its name is a generated one, the layer's."""
+    return (tap.layer.name or "the image") if tap.column.startswith(GENERATED) else tap.column
 
 
 def _needs(needs: Needs) -> Iterator[Fact]:

@@ -24,7 +24,7 @@ from vista_sql.ranking.scores.nce import nce
 from vista_sql.ranking.sources import Sources
 from vista_sql.ranking.spec import SOURCES, Network, RankSpec
 from vista_sql.train import STRUCTURED, cautions
-from vista_sql.train.columns import choose, is_layer, is_structured
+from vista_sql.train.columns import choose, is_layer, is_structured, resolve
 from vista_sql.train.rows import RowReader, columns_of, text_of
 from vista_sql.train.spec import TrainSpec
 from vista_sql.train.training import TrainingRun
@@ -72,6 +72,8 @@ class _Part:
 
     def _reader(self, types: Mapping[str, pa.DataType]) -> RowReader:
         """Return a reader of layers and columns of numbers; other columns have no score."""
+        named = [name for name, kind in types.items() if not is_layer(kind)]  # by the user
+        resolve(self.spec.label, named, "label", "the data to rank by")
         out = {name.lower() for name in (*self.spec.exclude, *self.spec.split_by, self.spec.label)}
         out -= {name.lower() for name in types if is_layer(types[name])}  # classifiers are read
         keys = [self.spec.key] if self.spec.key else [*self.spec.default_keys]

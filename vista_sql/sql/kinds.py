@@ -227,6 +227,19 @@ class LayerNames:
 
 
 @dataclass(frozen=True, slots=True)
+class OneLayer:
+    """A layer of a CNN or a column of features, read as str; or as int, -1 being the topmost."""
+
+    words: str = "a name or a negative integer"
+
+    def read(self, name: str, value: object) -> str | int:
+        """Return the layer as it is written."""
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        raise wrong(name, self.words, value)
+
+
+@dataclass(frozen=True, slots=True)
 class RelationText:
     """A name, a query or a path, read as its text: `planner.relation` makes it stand after FROM."""
 

@@ -85,8 +85,11 @@ def shared(row: ModelRow, spec: TrainSpec, images: int, shown: int) -> list[str]
     if not images or not row["layers"]:
         return []
     where = "several folds" if spec.folds else "both sides of the split"
+    transfers = spec.provenance.get("transfers", ())
+    of_boxes = any(transfer["arguments"].get("boxes") for transfer in transfers)
+    what = "boxes" if of_boxes else "images"
     return [
-        f"{images} images (rows of equal layers) stand on {where}, {shown} of {row['n_test']} test "
+        f"{images} {what} (rows of equal layers) stand on {where}, {shown} of {row['n_test']} test "
         "rows show one: split_by => keeps such rows together"
     ]
 

@@ -107,7 +107,7 @@ def facts(path: str, stamp: tuple[int, ...]) -> Cnn:
     offered = tuple(outermost[-OFFERED_LAYERS:]) or (own.layers[-1].name,)
     cnn = Cnn(
         name=path,
-        title=Path(path).stem,
+        title=_called(Path(path)),
         paper="",
         input_shape=own.input_shape,
         parameters=own.parameters,
@@ -263,3 +263,15 @@ def parsed(text: str, name: str) -> OwnNetwork:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _called(path: Path) -> str:
+    """Return what a network is called: its file, of one that was tuned here its version too.
+
+    Example:
+        >>> _called(Path("a/b.keras")), _called(Path("x.vista/models/tuned/2/tuned.keras"))
+        ('b', 'tuned@2')
+    """
+    folder = path.parent
+    is_kept = folder.name.isdigit() and folder.parent.name == path.stem
+    return f"{path.stem}@{folder.name}" if is_kept else path.stem

@@ -92,14 +92,21 @@ def opened(request):
     return Network(OpenCnn(FACTS, "windowed", network, network), "float32", "cpu", 1, request.param)
 
 
-def both(opened, layer, pool, patch, corners):
+def in_order(again, pixels, fill):
+    """Return features of all patches, row by row: each is told once."""
+    numbers, features = map(np.concatenate, zip(*again.features(pixels, fill), strict=True))
+    assert sorted(numbers) == list(range(len(numbers)))
+    return features[np.argsort(numbers)]
+
+
+def both(opened, layer, pool, patch, corners, memory_bytes=1 << 30):
     """Return features of all patches: computed again, and from the images as they would be."""
     height, width, channels = opened.cnn.input_shape
     random = np.random.default_rng(3)
     pixels = random.integers(0, 256, (height, width, channels), dtype=np.uint8)
     fill = np.array([100, 110, 120], np.uint8)
-    again = Again(opened, (layer, pool), patch, corners)
-    found = np.concatenate(list(again.features(pixels, fill)))
+    again = Again(opened, (layer, pool), patch, corners, memory_bytes)
+    found = in_order(again, pixels, fill)
     images = []
     for top, left in product(*corners):
         images.append(pixels.copy())
@@ -126,6 +133,19 @@ def test_windows_are_parts_of_the_whole(opened, layer, pool, patch, stride):
     assert found.shape == wanted.shape
     assert np.ptp(wanted, axis=0).max() > 0
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE * np.abs(wanted).max())
+
+
+def test_networks_of_windows_go_where_their_weights_take_more_than_they_may():
+    opened = Network(OpenCnn(FACTS, "windowed", network, network), "float32", "cpu", 1, "openvino")
+    corners = (range(0, SIDE - 5, 7), range(0, SIDE - 5, 7))
+    most_bytes = 4 * network().weight_bytes
+    *_, found, wanted = both(opened, "top", "gap", 6, corners, most_bytes)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE * np.abs(wanted).max())
+    held = sum(size for _, size in opened._parts.values())
+    assert 0 < held <= most_bytes
+    *_, again, _ = both(opened, "top", "gap", 6, corners)
+    assert sum(size for _, size in opened._parts.values()) > held
+    np.testing.assert_array_equal(again, found)
 
 
 @pytest.mark.parametrize("name", ["residual", "inception", "mobile"])

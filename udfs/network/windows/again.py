@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine import Output
 from ..graph import Graph
-from ..networks import Network
+from ..networks import PARTS_BYTES, Network
 from ..onnx_emitter.writer import shape_of
 from .cropped import cropped
 from .segments import Level, Recipe, levels
@@ -20,9 +20,11 @@ from .segments import Level, Recipe, levels
 HELD_BYTES = 96 << 20
 """Of windows that patches reach at one level, all patches that are computed together."""
 
+WINDOWS_SHARE = 4
+"""Of the memory, one part in so many is for windows, the rest for the weights of networks."""
+
 BATCH_BYTES = 6 << 20
-"""Of a batch's windows at the start of a segment: an engine keeps some times as much for each of
-the networks of a hundred recipes."""
+"""Of a batch's windows at the start of a segment; to run it takes an engine some times as much."""
 
 MOST_ROWS = 128
 
@@ -40,7 +42,12 @@ class Again:
     """One layer's features with patches of the image filled; used by one thread at a time."""
 
     def __init__(
-        self, network: Network, output: Output, patch: int, corners: tuple[Sequence[int], ...]
+        self,
+        network: Network,
+        output: Output,
+        patch: int,
+        corners: tuple[Sequence[int], ...],
+        memory_bytes: int = PARTS_BYTES,
     ) -> None:
         """Find what patches reach.
 
@@ -49,21 +56,30 @@ class Again:
             output: the layer, and how it is pooled.
             patch: side of the patches, in pixels of the input.
             corners: their first rows, and their first columns.
+            memory_bytes: that windows and the weights of their networks may take; with less than
+                those weights a network is compiled more than once.
         """
         self._network, self._output, self._patch = network, output, patch
         self._corners = corners
         sides = tuple([(one, one + patch) for one in ones] for ones in corners)
         self.levels = levels(network.graph, output[0], sides)
         widest = max((self._bytes(level) for level in self.levels), default=1)
-        self._together = max(1, HELD_BYTES // (2 * widest))
+        held = min(HELD_BYTES, memory_bytes // WINDOWS_SHARE)
+        self._together = max(1, held // (2 * widest))
+        self._weight_bytes = memory_bytes - held
 
     def _bytes(self, level: Level) -> int:
         """Return what the largest window at a segment's end takes."""
         longest = [max(end - start for start, end in side) for side in level.windows]
         return 4 * longest[0] * longest[1] * _channels(level.segment.graph, level.segment.end)
 
-    def features(self, pixels: np.ndarray, fill: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield float32 (patches, values), row by row of patches, some at a time.
+    def features(
+        self, pixels: np.ndarray, fill: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield numbers of patches (patches,) int64, from 0 on, and float32 (patches, values).
+
+        Patches are numbered row by row; those of like windows come together, for networks to run
+        on many.
 
         Args:
             pixels: uint8 (height, width, channels), one image.
@@ -72,13 +88,26 @@ class Again:
         maps = self._maps(pixels)
         rows, columns = self._corners
         places = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+        order = sorted(range(len(places)), key=lambda number: self._recipes(*places[number]))
         for first in range(0, len(places), self._together):
-            some = places[first : first + self._together]
+            numbers = np.array(order[first : first + self._together])
+            some = [places[number] for number in numbers]
             filled = np.broadcast_to(fill, (self._patch, self._patch, len(fill)))
             windows = [Window(filled, rows[i], columns[j]) for i, j in some]
             for level in self.levels:
                 windows = self._next(level, maps[level.segment.start], windows, some)
-            yield from self._rest(maps, windows)
+            done = 0
+            for found in self._rest(maps, windows):
+                yield numbers[done : done + len(found)], found
+                done += len(found)
+
+    def _recipes(self, row: int, column: int) -> list[int]:
+        """Return where a patch's recipes are first used, from the top level down."""
+        return [
+            level.firsts[axis][place]
+            for level in reversed(self.levels)
+            for axis, place in enumerate((row, column))
+        ]
 
     def _maps(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Return the image's own maps at the ends of segments, which its windows are part of."""
@@ -114,7 +143,9 @@ class Again:
         found = list(windows)
         for recipes, numbers in alike.items():
             runner = self._network.part(
-                (start, end, *recipes), partial(cropped, level.segment, *recipes)
+                (start, end, *recipes),
+                partial(cropped, level.segment, *recipes),
+                self._weight_bytes,
             )
             shape = recipes[0].lengths[0][1], recipes[1].lengths[0][1], map_.shape[2]
             sides = recipes[0].lengths[-1][1], recipes[1].lengths[-1][1]
@@ -131,6 +162,7 @@ class Again:
                     row, column = places[number]
                     top, left = level.windows[0][row][0], level.windows[1][column][0]
                     found[number] = Window(one, top, left)
+            runner.rest()
         return found
 
     def _rest(

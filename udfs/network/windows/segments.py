@@ -131,13 +131,19 @@ class Segment:
         return Recipe(tuple(lengths), tuple(reads)), needed[self.start][0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Level:
     """A segment, and for each position of a patch the window at its end and how it is computed."""
 
     segment: Segment
     windows: tuple[tuple[Interval, ...], tuple[Interval, ...]]  # by the patch's row; its column
     placed: tuple[tuple[Placed, ...], tuple[Placed, ...]]
+
+    @cached_property
+    def firsts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """For each position of a patch the first one whose recipe is the same."""
+        down, across = ([recipe for recipe, _ in side] for side in self.placed)
+        return tuple(map(down.index, down)), tuple(map(across.index, across))
 
 
 def levels(graph: Graph, target: str, patches: tuple[Sequence[Interval], ...]) -> list[Level]:

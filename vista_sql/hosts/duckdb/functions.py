@@ -110,6 +110,9 @@ def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> bool:
 
     Returns:
         Whether they were not there.
+
+    Raises:
+        QueryError: the connection's transaction began before they were there, and cannot see them.
     """
 
     def folder() -> str:
@@ -117,8 +120,19 @@ def register(con: duckdb.DuckDBPyConnection, expand: Expand, home: str) -> bool:
 
     try:
         con.create_function("vista_home", folder, [], "VARCHAR")
-    except (duckdb.CatalogException, duckdb.NotImplementedException):
+    except duckdb.CatalogException:
         return False
+    except duckdb.NotImplementedException:  # the connection has known such names
+        if are_registered(con):
+            return False
+        with con.cursor() as other:  # a transaction that made them was rolled back
+            register(other, expand, home)
+        if not are_registered(con):
+            raise QueryError(
+                "attach() in a transaction after one in a transaction that was rolled back: end "
+                "the transaction (COMMIT or ROLLBACK), then attach"
+            ) from None
+        return True
     process().functions.append(folder)
     runtime, failures = process().runtime, process().failures
     for kernel in kernels():

@@ -25,7 +25,7 @@ from ...foreign.model import Wanted, from_pixels, from_values
 from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
-from .process import Request, compiled
+from .process import Request, compiled, idle
 from .stops import stops_of_file
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ class ForeignRunner:
                 with self._stopwatch.timing(start, top, len(values)):
                     found |= self._infer((start, together), values)
             return [found[output] for output in outputs]
+
+    def rest(self) -> None:
+        """See `Runner`."""
+        with self._lock:
+            self._requests = {key: idle(request) for key, request in self._requests.items()}
 
     def _passes(self, start: str, outputs: Sequence[Output]) -> Iterator[tuple[Output, ...]]:
         """Yield the outputs that a model computes together."""

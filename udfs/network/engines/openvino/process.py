@@ -82,6 +82,13 @@ def compiled(
     return network.create_infer_request()
 
 
+def idle(request: Request) -> Request:
+    """Return a request of the same model that holds no batch, and free what the model computed."""
+    model = request.get_compiled_model()
+    model.release_memory()
+    return model.create_infer_request()
+
+
 def options_of(dtype: Dtype, threads: int | None) -> dict[str, object]:
     """Return how a model is to be compiled.
 

@@ -25,7 +25,7 @@ from ...engine import Dtype, Output
 from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
-from .process import Request, compiled
+from .process import Request, compiled, idle
 from .stops import stops
 
 
@@ -41,7 +41,7 @@ class ModelKey:
     pools: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Compiled:
     """A compiled model, and the weights that it reads: they live as long as it does."""
 
@@ -84,6 +84,12 @@ class OpenVinoRunner:
         """See `Runner`."""
         with self._lock:
             return self._pass(start, outputs, values)
+
+    def rest(self) -> None:
+        """See `Runner`."""
+        with self._lock:
+            for model in self._compiled_models.values():
+                model.request = idle(model.request)
 
     def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
         above = self._above(start)

@@ -70,6 +70,9 @@ class TensorFlowRunner:
             return on_thread(self.guard.run, work, values)
         return on_thread(work, values)
 
+    def rest(self) -> None:
+        """See `Runner`; TensorFlow frees what a pass computed when it ends."""
+
     def _pass(self, start: str, outputs: Sequence[Output], values: np.ndarray) -> list[np.ndarray]:
         matrices: dict[Output, np.ndarray] = {}
         first = self.lowered.value(padded(values, self._granule), start)
