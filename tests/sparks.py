@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -9,6 +10,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,17 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+QUICK = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # little of it runs twice
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.log.level": "OFF",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.showConsoleProgress": "false",
+}
+"""Settings of a small session that says nothing."""
 
 TABLES = ("images", "foods", "other", "cats")
 
@@ -32,19 +46,10 @@ def session(master: str = "local[2]", **settings: str) -> Iterator[SparkSession]
         from pyspark.sql import SparkSession
 
     folder = tempfile.mkdtemp(prefix="vista-spark-")
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    given = {
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # little of it runs twice
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.warehouse.dir": str(Path(folder, "warehouse")),
-        "spark.log.level": "OFF",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.showConsoleProgress": "false",
-    }
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    given = {**QUICK, "spark.sql.warehouse.dir": str(Path(folder, "warehouse")), **settings}
     builder = SparkSession.builder.master(master).appName("vista_sql tests")
-    for name, value in (given | settings).items():
+    for name, value in given.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     try:
@@ -73,3 +78,17 @@ def rows(frame: Any) -> list[tuple[Any, ...]]:
     """Return a DataFrame's rows, collected as Arrow, whose floats keep their bits."""
     table = frame.toArrow()
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def plain(value: Any) -> Any:
+    """Return a value of Spark's as JSON has it."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return str(value) if isinstance(value, (Decimal, date)) else shown(value)
+
+
+def shown(value: Any) -> Any:
+    """Return a value as JSON has it, which knows no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,7 +19,9 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert calibration.load(path) == rates
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 0}', '{"version": 1, "new": 2}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": 0}', '{"version": 1}', '{"version": 2, "new": 2}']
+)
 def test_a_damaged_or_foreign_file_gives_the_defaults(tmp_path, text):
     path = tmp_path / "rates.json"
     path.write_text(text)

@@ -46,6 +46,22 @@ def test_a_pass_computes_all_layers_for_the_price_of_the_highest():
     assert price(both, "lazy").parts["decode"] == 2 * price(both).parts["decode"]
 
 
+def test_calls_after_a_join_meet_an_image_again_and_again():
+    shared = Facts(rows=2048, images=2048, distinct_images=32, image_bytes=5e4, image_rows=32)
+    there = work(structured=True, facts=shared)
+    calls = {
+        key: price(there, *key, batch_rows=64).parts["calls"]
+        for key in (("fused", "after"), ("distinct", "after"), ("fused", "before"))
+    }
+    # 32 calls of 64 rows, which show 32 (1 - (31/32)⁶⁴) = 27.8 images each, 100 KB a row
+    fixed, told_apart = 32 * DEFAULTS.kernel_call_seconds, 2048 * 5e4 / 2e9
+    each = 32 * 27.8 * DEFAULTS.kernel_image_seconds
+    assert calls["fused", "after"] == pytest.approx(fixed + each + told_apart, rel=0.01)
+    once = (32 + 32) * DEFAULTS.kernel_image_seconds
+    assert calls["distinct", "after"] == pytest.approx(fixed + once + told_apart)
+    assert calls["fused", "before"] < 0.05 * calls["fused", "after"]
+
+
 def test_raw_maps_cost_their_way():
     there = work(facts=facts())
     assert price(there, "staged").parts["maps"] > 0

@@ -212,6 +212,9 @@ def _rates(rates: Rates) -> Iterator[Finding]:
     yield Finding(
         "calibration", "decode", f"{decode} an image and {rate(rates.decode_bytes_per_second)}"
     )
+    call, image = rates.kernel_call_seconds, rates.kernel_image_seconds
+    shown = f"{format_seconds(call)} and {format_seconds(image)} an image"
+    yield Finding("calibration", "a kernel's call", shown)
     for name, value in (
         ("rows out of DuckDB", rates.rows_bytes_per_second),
         ("features into DuckDB", rates.features_bytes_per_second),

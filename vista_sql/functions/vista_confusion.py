@@ -23,7 +23,7 @@ def expand(call: Call, planner: Planner) -> str:
     label = planner.dialect.identifier(model.label)
     return (
         f"SELECT {label} AS expected, predicted_label AS predicted, count(*) AS n FROM ({rows}) "
-        f"WHERE {label} IS NOT NULL AND predicted_label IS NOT NULL GROUP BY ALL ORDER BY ALL"
+        f"WHERE {label} IS NOT NULL AND predicted_label IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
     )
 
 

@@ -20,8 +20,8 @@ from vista_sql import files
 from vista_sql.machine import resources
 from vista_sql.settings import Value
 
-VERSION = 1
-"""Of the file's meaning; a file of another version is not read."""
+VERSION = 2
+"""Of the file's meaning; a file of another version is not read, and the machine measured anew."""
 
 Segments = Mapping[str, tuple[int, float]]
 """By a layer's name, from the image up to it: floating-point operations and seconds per image."""
@@ -52,6 +52,9 @@ class Rates:
 
     flops_per_second: float = 1e11  # of a CNN that was not met yet
     network_call_seconds: float = 0.004  # one micro-batch, whatever its rows
+    kernel_call_seconds: float = 0.002  # one call of a kernel, whatever its rows
+    kernel_image_seconds: float = 1.5e-4  # one of its images, beside decoding and inference
+    kernel_bytes_per_second: float = 2e9  # its rows' images, which it tells apart
     decode_seconds: float = 1.5e-4  # one image, whatever its size
     decode_bytes_per_second: float = 6e7  # encoded bytes
     rows_bytes_per_second: float = 1.5e9  # narrow rows with their images, out of DuckDB

@@ -126,6 +126,7 @@ class _Bill:
             if isinstance(stage, Sort):
                 self._add("rows", bytes_read / rates.sort_bytes_per_second)
             elif isinstance(stage, Pool):
+                self._add("calls", self._calls * rates.kernel_call_seconds)
                 pooled = self.images * memory.map_bytes(stage.layer)
                 self._add("pool", pooled / rates.pool_bytes_per_second)
             elif stage.start is not None:
@@ -144,6 +145,32 @@ class _Bill:
     def _add(self, part: str, seconds: float) -> None:
         self.parts[part] = self.parts.get(part, 0.0) + seconds
 
+    @property
+    def _calls(self) -> int:
+        """How often a stage's kernel is called."""
+        return ceil(self.images / self.batch_rows)
+
+    def _called(self) -> None:
+        """Add what the calls of a kernel take beside pixels and inference, images in each of them.
+
+        Rows that come in any order show, b of them to a call, D (1 - (1 - 1/D)ᵇ) of D images.
+        """
+        rates, images, distinct = self.rates, self.images, max(self.sizes.distinct, 1)
+        come_together = self.workload.region is not None or any(
+            isinstance(stage, Sort) for stage in self.stages
+        )
+        if self.before or distinct >= images:
+            in_calls = float(images)
+        elif come_together:
+            in_calls = float(min(distinct + self._calls, images))
+        else:
+            rows = images / max(self._calls, 1)
+            in_calls = self._calls * distinct * (1 - (1 - 1 / distinct) ** rows)
+        self._add("calls", self._calls * rates.kernel_call_seconds)
+        self._add("calls", in_calls * rates.kernel_image_seconds)
+        told_apart = images * self.sizes.image_bytes
+        self._add("calls", told_apart / rates.kernel_bytes_per_second)
+
     def _seconds_to(self, cnn: Cnn, layer: Layer) -> float:
         key = network_key_of(self.workload, cnn)
         return self.rates.infer_seconds(key, layer) / self.share
@@ -153,7 +180,8 @@ class _Bill:
         cnn = self.cnns[stage.cnn or self.workload.cnn.name]
         seconds = max(self._seconds_to(cnn, layer) for layer in stage.layers)
         self._add("infer", self.images * max(seconds - self._seconds_to(cnn, start), 0.0))
-        self._add("infer", ceil(self.images / self.batch_rows) * self.rates.network_call_seconds)
+        self._add("infer", self._calls * self.rates.network_call_seconds)
+        self._add("calls", self._calls * self.rates.kernel_call_seconds)
         self._maps(stage)
         self.evaluations += self.images * len(stage.layers)
 
@@ -168,6 +196,7 @@ class _Bill:
         """Add a stage that starts from images, or from what the store holds of them."""
         workload, rates = self.workload, self.rates
         cnn = self.cnns[stage.cnn or workload.cnn.name]
+        self._called()
         n_inferred = 0.0
         for known in self._known(stage):
             n = self.passing * known.share

@@ -50,7 +50,7 @@ class Layout:
     @property
     def chunk_rows(self) -> int:
         """Rows in a chunk: of the width only, so that chunks do not depend on how rows came."""
-        return int(np.clip(CHUNK_VALUES // max(1, self.width), MIN_CHUNK_ROWS, MAX_CHUNK_ROWS))
+        return min(max(CHUNK_VALUES // max(1, self.width), MIN_CHUNK_ROWS), MAX_CHUNK_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from vista_sql.train.chunks import Chunk, ColumnMoments, Floats, FloatType
+from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
 from vista_sql.train.encoding import CONSTANT, learn
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import accumulate
 from vista_sql.train.training_rows import TrainingRows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
+FAR = 100  # times its variance is the mean square of a column far from zero: its mean 10 of its σ
 
 
 def rescale(
@@ -67,7 +69,7 @@ def block_moments(
 
 
 class _MomentSums:
-    """Σ (x - pivot) and Σ (x - pivot)² per fold and block, and rows per fold and class."""
+    """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 
     def __init__(self, groups: int, widths: list[int], n_classes: int) -> None:
         self.first = [np.zeros((groups, width)) for width in widths]
@@ -81,40 +83,55 @@ class _MomentSums:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Columns of a block, and what is taken from their values before they are summed."""
+
+    block: int
+    columns: slice | Array
+    pivot: Array | None  # (columns,) in the dtype of the values; None: nothing is taken
+
+
 def _moments(
     rows: TrainingRows, folds: int, blocks: Sequence[int], n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
-    groups = max(1, folds)
     # sums are of differences to the first row, so that nothing cancels in columns far from zero
-    pivots = next(
-        [chunk.blocks[block][0].copy() for block in blocks] for chunk in rows.chunks() if len(chunk)
+    first_row = next(
+        {block: chunk.blocks[block][0].copy() for block in blocks}
+        for chunk in rows.chunks()
+        if len(chunk)
     )
-
-    def add(sums: _MomentSums, chunk: Chunk) -> None:
-        fold = fold_of(chunk.unit, folds)
-        np.add.at(sums.counts, (fold, np.minimum(chunk.code, n_classes - 1)), 1.0)
-        member = fold == np.arange(groups)[:, None]
-        for i, block in enumerate(blocks):
-            values = chunk.blocks[block]
-            indicator = member.astype(values.dtype)
-            shifted = values - pivots[i]
-            sums.first[i] += indicator @ shifted
-            np.square(shifted, out=shifted)
-            sums.second[i] += indicator @ shifted
-
-    total, *lanes = accumulate(
-        rows, lambda: _MomentSums(groups, [len(pivot) for pivot in pivots], n_classes), add
-    )
-    for lane in lanes:
-        total += lane
-    n_rows = total.counts.sum(axis=1)
+    # taking it takes longer than all else: values of a layer are summed as they are, and again
+    # without it in the few columns that turn out to be far from zero
+    is_plain = [block > 0 and not folds and rows.dtype == np.float32 for block in blocks]
+    parts = [
+        _Part(block, slice(None), None if plain else first_row[block])
+        for block, plain in zip(blocks, is_plain, strict=True)
+    ]
+    sums = _sums(rows, folds, parts, n_classes)
+    pivots = [
+        np.zeros(len(first_row[part.block])) if part.pivot is None else part.pivot.astype(float)
+        for part in parts
+    ]
+    far = {
+        i: columns
+        for i, plain in enumerate(is_plain)
+        if plain and len(columns := _far_from_zero(sums.first[i], sums.second[i], sums.counts))
+    }
+    if far:
+        again = [_Part(blocks[i], at, first_row[blocks[i]][at]) for i, at in far.items()]
+        exact = _sums(rows, folds, again, n_classes)
+        for part, i, first, second in zip(again, far, exact.first, exact.second, strict=True):
+            pivots[i][far[i]] = part.pivot
+            sums.first[i][:, far[i]], sums.second[i][:, far[i]] = first, second
+    n_rows = sums.counts.sum(axis=1)
     moments = []
-    for pivot, first, second in zip(pivots, total.first, total.second, strict=True):
+    for pivot, first, second in zip(pivots, sums.first, sums.second, strict=True):
         whole = second.sum(axis=0) / n_rows.sum()
         of_block = []
         for fold in (*range(folds), None):
-            other_folds = [i for i in range(groups) if i != fold]
+            other_folds = [i for i in range(len(n_rows)) if i != fold]
             n = max(n_rows[other_folds].sum(), 1.0)
             offset = first[other_folds].sum(axis=0) / n
             square = second[other_folds].sum(axis=0) / n
@@ -123,4 +140,39 @@ def _moments(
             scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
             of_block.append(ColumnMoments(pivot + offset, scale))
         moments.append(of_block)
-    return moments, total.counts
+    return moments, sums.counts
+
+
+def _far_from_zero(first: Floats, second: Floats, counts: Floats) -> Array:
+    """Return the columns whose mean is so large, next to their spread, that squares cancel."""
+    n = max(counts.sum(), 1.0)
+    mean, square = first.sum(axis=0) / n, second.sum(axis=0) / n
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of huge values are far, too
+        return np.flatnonzero(~(square <= FAR * (square - mean * mean)))
+
+
+def _sums(rows: TrainingRows, folds: int, parts: Sequence[_Part], n_classes: int) -> _MomentSums:
+    """Return the sums of some columns, from one pass."""
+    groups = max(1, folds)
+    widths = [len(np.empty(rows.layout.block_widths[p.block])[p.columns]) for p in parts]
+
+    def add(sums: _MomentSums, chunk: Chunk) -> None:
+        fold = fold_of(chunk.unit, folds)
+        np.add.at(sums.counts, (fold, np.minimum(chunk.code, n_classes - 1)), 1.0)
+        member = fold == np.arange(groups)[:, None]
+        for i, part in enumerate(parts):
+            values = chunk.blocks[part.block][:, part.columns]
+            indicator = member.astype(values.dtype)
+            if part.pivot is None:
+                sums.first[i] += indicator @ values
+                sums.second[i] += np.einsum("ij,ij->j", values, values)
+                continue
+            shifted = values - part.pivot
+            sums.first[i] += indicator @ shifted
+            np.square(shifted, out=shifted)
+            sums.second[i] += indicator @ shifted
+
+    total, *lanes = accumulate(rows, lambda: _MomentSums(groups, widths, n_classes), add)
+    for lane in lanes:
+        total += lane
+    return total

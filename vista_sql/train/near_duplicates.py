@@ -4,16 +4,19 @@ A sample of the test rows is compared with all rows that train, by the cosine of
 values are summed with signs into few (Charikar, Chen & Farach-Colton, "Finding Frequent Items in
 Data Streams", ICALP 2002, section 3): squared distances stay as they are to about √(2 / SKETCHED),
 an eighth. What is near depends on the layer: there two images are usually so far apart as the
-median of some pairs, and near is a hundredth of that.
+median of some pairs, and near is a hundredth of that. Hardly any pair is: all are compared by a
+sketch of the sketch, and only those that can be near by the whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from vista_sql.nearest.blas import one_thread
 from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.lanes import accumulate
@@ -21,11 +24,17 @@ from vista_sql.train.training_rows import TrainingRows
 
 MOST_TESTED = 1000  # test rows; of many rows that train fewer, but LEAST_TESTED
 LEAST_TESTED = 100
-MOST_COMPARED = 1 << 22  # pairs of rows: a few hundredths of what training takes
+MOST_COMPARED = 1 << 20  # pairs of rows: a few hundredths of what training takes
 LEAST_VALUES = 16
 """Of a layer that can tell: of n rows spread over d dimensions n × 0.1 ** d are near to one by
 chance (near is a tenth of the usual distance), which is few where d is 6 and more."""
 SKETCHED = 128  # values that those of a row become
+ROUGH = 16  # and those of the sketch of that
+SLACK = 3.0
+"""A near pair's squared distance by ROUGH values is more than so many times its own in 5 of 100,000
+cases (χ² of 16 degrees of freedom above 48)."""
+LONGEST = 1e37  # factor that is a float32
+ROUNDING = 1e-6  # of sums of ROUGH float32 products of directions
 NEAR = 0.01  # of the median distance
 PAIRS = 200  # so many test rows with so many others say what is usual
 EQUAL = 1e-6  # so near are rows of equal layers, which `Ledger.shared` counts
@@ -60,22 +69,47 @@ def near_duplicates(
     if not len(tested) or not train.n_rows:
         return None
 
-    def cosines(chunk: Chunk) -> Array:
-        found = np.asarray(_directions(chunk, layer) @ tested.T)
-        if folds:
-            found[fold_of(chunk.unit, folds)[:, None] == fold[None, :]] = -1
-        return found
+    first = next(train.chunks())
+    usual = _usual(
+        _directions(first, layer, PAIRS), fold_of(first.unit, folds), tested, fold, folds
+    )
+    bound = NEAR * usual
+    rough = _rough(tested)
+    others = np.concatenate([rough.T, np.ones((1, len(rough)), np.float32), _half(rough).T])
 
     def nothing() -> Array:
         return np.full(len(tested), -1, np.float32)
 
     def add(best: Array, chunk: Chunk) -> None:
-        np.maximum(best, cosines(chunk).max(axis=0), out=best)
+        rows = _directions(chunk, layer)
+        coarse = _rough(rows)
+        ones = np.ones((len(rows), 1), np.float32)
+        # p·q - ½‖p‖² - ½‖q‖² is -½‖p - q‖²
+        apart = np.concatenate([coarse, _half(coarse), ones], axis=1) @ others
+        least = -SLACK * bound - ROUNDING
+        if apart.max() < least:
+            return
+        row, column = np.nonzero(~(apart < least))
+        if folds:
+            other = fold_of(chunk.unit, folds)[row] != fold[column]
+            row, column = row[other], column[other]
+        for part in range(0, len(row), len(rows) * ROUGH):
+            pairs = slice(part, part + len(rows) * ROUGH)
+            cosine = np.einsum("ij,ij->i", rows[row[pairs]], tested[column[pairs]])
+            np.maximum.at(best, column[pairs], cosine)
 
     nearest = 1 - np.max(accumulate(train, nothing, add), axis=0)
-    usual = 1 - np.median(cosines(next(train.chunks()))[:PAIRS, :PAIRS])
-    near = (nearest <= NEAR * usual) & (nearest > EQUAL)
+    near = (nearest <= bound) & (nearest > EQUAL)
     return NearDuplicates(layer, len(tested), int(near.sum()))
+
+
+def _usual(rows: Array, of_rows: Array, tested: Array, fold: Array, folds: int) -> float:
+    """Return the median distance of some rows that train to some that test."""
+    with one_thread():
+        cosines = rows @ tested[:PAIRS].T
+    if folds:
+        cosines[of_rows[: len(rows), None] == fold[None, :PAIRS]] = -1
+    return float(1 - np.median(cosines))
 
 
 def _first(rows: TrainingRows, layer: int, folds: int, most: int) -> tuple[Array, Array]:
@@ -99,17 +133,36 @@ def _until(rows: TrainingRows, n: int) -> Iterator[Chunk]:
             return
 
 
-def _directions(chunk: Chunk, layer: int) -> Array:
+def _directions(chunk: Chunk, layer: int, most: int | None = None) -> Array:
     """Return a layer's rows, sketched, at length 1 (rows, values) float32; zero stays zero."""
-    x = chunk.layers[layer].astype(np.float32, copy=False)
+    x = chunk.layers[layer][:most].astype(np.float32, copy=False)
     if x.shape[1] > SKETCHED:
-        size = x.shape[1] // SKETCHED
-        end = SKETCHED * size
-        signs = np.where(np.random.default_rng(0).random((SKETCHED, size)) < 0.5, -1, 1)
-        whole = x[:, :end].reshape(-1, SKETCHED, size)
-        sketch = np.einsum("nbk,bk->nb", whole, signs.astype(np.float32))
-        sketch[:, : x.shape[1] - end] += x[:, end:]
-        x = sketch
-    wide = x.astype(np.float64)  # squares of large values stay finite
-    length = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    return np.asarray((wide / np.where(length > 0, length, 1)).astype(np.float32))
+        x = _sketch(x, SKETCHED)
+    length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))  # squares stay finite
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    return np.asarray(x * np.clip(inverse, 0, LONGEST)[:, None].astype(np.float32))
+
+
+def _rough(directions: Array) -> Array:
+    """Return directions (rows, values) as few values (rows, ROUGH), about so far apart."""
+    return _sketch(directions, ROUGH) if directions.shape[1] > ROUGH else directions
+
+
+def _half(x: Array) -> Array:
+    """Return -½‖x‖² of rows (rows, 1) float32."""
+    return np.asarray(-0.5 * np.einsum("ij,ij->i", x, x)[:, None], np.float32)
+
+
+def _sketch(x: Array, n: int) -> Array:
+    """Return rows (rows, values) as n sums (rows, n) of every n-th value, each with its sign."""
+    size = x.shape[1] // n
+    end = n * size
+    sketch: Array = np.einsum("rkn,kn->rn", x[:, :end].reshape(-1, size, n), _signs(size, n))
+    sketch[:, : x.shape[1] - end] += x[:, end:]
+    return sketch
+
+
+@cache
+def _signs(size: int, n: int) -> Array:
+    """Return 1 and -1 at random (size, n) float32, always the same."""
+    return np.where(np.random.default_rng(0).random((size, n)) < 0.5, -1, 1).astype(np.float32)

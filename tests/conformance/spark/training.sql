@@ -3,7 +3,7 @@ SELECT id, id % 2 = 0 AS even, CAST(id * 7 % 5 AS DOUBLE) AS x
 FROM range(60);
 CREATE TABLE shots USING parquet AS
 SELECT CAST(r.id AS INT) AS id, image
-FROM range(60) AS r JOIN images AS i ON i.id = array(0, 1, 2, 3, 5, 6)[CAST(r.id % 6 AS INT)];
+FROM range(60) AS r JOIN images AS i ON i.id = element_at(array(0, 1, 2, 3, 5, 6), CAST(r.id % 6 AS INT) + 1);
 SELECT model, feature_set, layer, n_train, n_test, n_skipped, dims, reg, iterations, converged,
        accuracy, f1_score, roc_auc, log_loss, lift, is_best
 FROM VISTA_TRAIN(model => 'even', label => 'even', seed => 7, reg => 0.01, l1_ratio => 0.5,

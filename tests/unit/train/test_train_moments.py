@@ -34,6 +34,23 @@ def test_constant_columns_have_no_deviation():
     assert all((chunk.structured == 0).all() for chunk in rows.chunks())
 
 
+def test_columns_far_from_zero_are_summed_about_their_own_values():
+    rng = np.random.default_rng(0)
+    n, width = SMALL_VALUES // 512 + 100, 512
+    x = rng.standard_normal((n, width)).astype(np.float32)
+    x[:, 7], x[:, 8], x[:, 9] = 1e4 + x[:, 7], 0.1, 0.0
+    x[:, 10], x[:, 11] = 8 + x[:, 10], 1e21 * x[:, 11]  # nearly far; squares are no float32
+    with np.errstate(over="ignore"):
+        moments, _ = block_moments(rows := rows_of(np.zeros((n, 0)), [x], np.arange(n) % 2), 0, 2)
+    assert rows.dtype == np.float32
+    wide, (_, found) = x.astype(float), moments[0]
+    near = np.arange(width) != 11
+    np.testing.assert_allclose(found.mean[near], wide.mean(axis=0)[near], atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(found.scale[7:11], wide.std(axis=0)[7:11], rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(found.scale[12:], wide.std(axis=0)[12:], rtol=1e-5)
+    assert found.scale[8] == found.scale[9] == 0.0
+
+
 @pytest.mark.parametrize("n_values", [SMALL_VALUES, SMALL_VALUES + 1024])
 def test_small_trainings_are_in_float64(n_values):
     width = 1024

@@ -30,6 +30,7 @@ SIDES = (160, 640)  # of the pictures that are decoded: their difference tells b
 MAPS, MAP_VALUES = 32, 14 * 14 * 1024  # conv4_6 of ResNet50
 NETWORK_IMAGES, NETWORK_BATCHES = 16, 6
 FEATURE_ROWS, FEATURE_VALUES = 2048, 4096
+KERNEL_ROWS, KERNEL_BYTES = 128, (16, 50_000)
 
 
 def measure(store_folder: str = "") -> Rates:
@@ -40,8 +41,12 @@ def measure(store_folder: str = "") -> Rates:
     """
     fixed, per_byte = _decode_seconds()
     rows, sort = _rows_seconds()
+    call, image, byte = _kernel_seconds()
     return replace(
         _with_store(DEFAULTS, store_folder),
+        kernel_call_seconds=call,
+        kernel_image_seconds=image,
+        kernel_bytes_per_second=1 / byte,
         decode_seconds=fixed,
         decode_bytes_per_second=1 / per_byte,
         rows_bytes_per_second=IMAGES * IMAGE_BYTES / rows,
@@ -138,6 +143,35 @@ def _rows_seconds() -> tuple[float, float]:
                 pass
 
         return _seconds(lambda: read("")), _seconds(lambda: read("ORDER BY hash(image)"))
+
+
+def _kernel_seconds() -> tuple[float, float, float]:
+    """Return the seconds of a kernel's call, of an image in it, and of a byte of its rows' images.
+
+    What is given to it are no images, so that it need not have a network: nothing is decoded or
+    inferred, and all else is done as it is for images whose results are there from another call.
+    """
+    (kernel, *_) = catalog.load(kernels.PACKAGE, "infer", "KERNELS", tuple)
+    spec = kernels.InferSpec(
+        "lenet5", ("f6",), weights="random", on_error="null", batch_rows=KERNEL_ROWS
+    ).to_text()
+    runtime = catalog.module(kernels.PACKAGE, "passes.runtime").Runtime()
+
+    def seconds(images: Sequence[bytes]) -> float:
+        n = len(images)
+        columns = ([spec] * n, images, [""] * n)
+        given = [pa.chunked_array([pa.array(column)]) for column in columns]
+        return _seconds(lambda: kernel.function(runtime, *given))
+
+    try:
+        one = seconds([bytes(KERNEL_BYTES[0])])
+        small, large = (seconds([bytes(n_bytes)] * KERNEL_ROWS) for n_bytes in KERNEL_BYTES)
+        many = seconds([i.to_bytes(KERNEL_BYTES[0], "little") for i in range(KERNEL_ROWS)])
+    finally:
+        runtime.close()
+    n_bytes = (KERNEL_BYTES[1] - KERNEL_BYTES[0]) * KERNEL_ROWS
+    per_image = max(many - small, many / 10) / (KERNEL_ROWS - 1)
+    return one, per_image, max(large - small, large / 10) / n_bytes
 
 
 def _maps_seconds() -> float:

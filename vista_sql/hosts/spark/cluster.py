@@ -18,6 +18,9 @@ from vista_sql.planning.engines import Engines
 from vista_sql.planning.executors import Executors
 from vista_sql.units import parse_bytes
 
+NO_MASTER = "a server that names no master"
+"""Sail, or one that hides what it runs on: taken as one machine, whose stages have no profiles."""
+
 LEAST_OVERHEAD_BYTES, OVERHEAD_SHARE = 384 << 20, 0.1
 """Of an executor's memory beside its heap, where no setting says more (Spark's own defaults)."""
 
@@ -151,11 +154,11 @@ def _executors(spark: SparkSession, worker: _Worker) -> Executors:
         value = spark.conf.get(name, default)
         return default if value is None else str(value)
 
-    master = conf("spark.master", "connect")
+    master = conf("spark.master", NO_MASTER)
     task_cores = int(conf("spark.task.cpus", "1"))
     local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\s*\d+)?\])?", master)
-    if local:
-        threads = local[1] or "1"
+    if local or master == NO_MASTER:
+        threads = (local[1] or "1") if local else "*"
         cores = worker.cores if threads == "*" else int(threads)
         heap = size(conf("spark.driver.memory", "1g"))
         return Executors(

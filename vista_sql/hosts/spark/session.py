@@ -19,7 +19,7 @@ from pyspark.storagelevel import StorageLevel
 
 from vista_sql.errors import Place, QueryError
 from vista_sql.hosts import Host, HostKind
-from vista_sql.hosts.spark import cluster, made, stages
+from vista_sql.hosts.spark import cluster, failures, made, stages
 from vista_sql.hosts.spark.cluster import Cluster
 from vista_sql.hosts.spark.database import SparkDatabase, asked, said, unlogged
 from vista_sql.hosts.spark.stages import quiet
@@ -29,6 +29,7 @@ from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.context import Context, FreshNames
 from vista_sql.planning.distribution import Distribution
+from vista_sql.planning.executors import Executors
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
@@ -140,7 +141,12 @@ class Spark(Host[DataFrame]):
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
         running = _Running(self.spark, script, args)
-        frame = running.rows(script.text)
+        executors = _executors_of(script)
+        if executors is None:
+            frame = running.rows(script.text)
+        else:
+            with failures.told(executors):  # what is fed to a run in this process, or written
+                frame = failures.telling(running.rows(script.text), executors)
         for kept, level in running.kept:  # when the text has let go of their names
             weakref.finalize(frame, kept.persist(level).unpersist)
         return frame
@@ -305,6 +311,14 @@ def _partitioned(
         rows = rows.repartition(digest) if n is None else rows.repartition(n, digest)
         return rows.sortWithinPartitions(digest)
     return rows if n is None else rows.repartition(n)
+
+
+def _executors_of(script: Script) -> Executors | None:
+    """Return the executors that a script infers on; None: it does not."""
+    for transfer in script.transfers:
+        if transfer.plan.distribution is not None:
+            return transfer.plan.distribution.executors
+    return None
 
 
 def _profile(distribution: Distribution) -> Any:

@@ -9,19 +9,24 @@ import atexit
 import json
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow import compute
 
 from vista_sql import catalog
 from vista_sql.hosts.spark.types import as_spark_takes
 from vista_sql.kernels import PACKAGE, Kernel, ProcessRuntime
 from vista_sql.once import once
+from vista_sql.units import format_bytes
 
 AT_ONCE = 2
 """Calls on their way: one is inferred while the next one's images are decoded."""
@@ -58,6 +63,7 @@ def apply(order: StageOrder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
         batches: as Spark hands them out.
     """
     runtime = _runtime(os.getpid())
+    where = f"{order.batch_rows} rows in a call"
 
     def called(rows: pa.RecordBatch) -> pa.RecordBatch:
         columns = dict(zip(rows.schema.names, rows.columns, strict=True))
@@ -65,7 +71,39 @@ def apply(order: StageOrder, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
             columns |= _called(call, columns, len(rows), runtime)
         return pa.RecordBatch.from_arrays([columns[name] for name in order.columns], order.columns)
 
-    yield from _in_order(called, _cut(batches, order.batch_rows))
+    with _enough_memory(where):
+        yield from _in_order(called, _cut(batches, order.batch_rows))
+
+
+class OutOfMemory(RuntimeError):
+    """A worker found no memory; the driver adds what to change."""
+
+
+NO_MEMORY = ("bad_alloc", "Unable to allocate", "Cannot allocate memory", "can't start new thread")
+"""What libraries say, in errors of their own kinds, where the system gives no memory."""
+
+
+@contextmanager
+def _enough_memory(where: str) -> Iterator[None]:
+    """Raise OutOfMemory, with the limit of this process, where a stage finds no memory."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not any(s in str(error) for s in NO_MEMORY):
+            raise
+        raise OutOfMemory(
+            f"a Python worker of Spark ran out of its memory{_limit()}, {where}"
+        ) from error
+
+
+def _limit() -> str:
+    """Return what spark.executor.pyspark.memory allows this process, in words."""
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f" of {format_bytes(limit)}"
 
 
 def _called(
@@ -78,7 +116,19 @@ def _called(
     if isinstance(result, pa.ChunkedArray):
         result = result.combine_chunks()
     values = [result.field(name) for name in call.fields] or [result]
-    return dict(zip(call.columns, map(as_spark_takes, values), strict=True))
+    return dict(zip(call.columns, map(_told, map(as_spark_takes, values)), strict=True))
+
+
+ABSENT = ": no such file"
+"""The end of what is said of a path that is not there."""
+
+
+def _told(column: pa.Array) -> pa.Array:
+    """Return a column; what it says of a file that is absent names the machine that looked."""
+    if not pa.types.is_string(column.type):
+        return column
+    there = rf"\0 on the executor {socket.gethostname()}"
+    return compute.replace_substring_regex(column, f"{ABSENT}$", there)
 
 
 def _input(columns: dict[str, pa.Array], column: str, is_text: bool) -> pa.Array:
