@@ -272,7 +272,12 @@ def main() -> None:
 
         print(peak_bytes() - int(in_tables))
         return
-    rates = str(Path(tempfile.mkdtemp(prefix="bench-optimizer-")) / "rates.json")
+    from vista_sql.hosts.duckdb import measurement
+    from vista_sql.machine import calibration
+
+    folder = tempfile.mkdtemp(prefix="bench-optimizer-")
+    rates = str(Path(folder) / "rates.json")  # statements of a few seconds would not measure
+    calibration.save(Path(rates), measurement.measure(folder))
     chosen = WORKLOADS
     if given.smoke:
         chosen = (Workload("lenet5", L4, images=64, rows=64, store="half"),)

@@ -221,9 +221,10 @@ def prepare(job: Job, n_images: int, data: Path, n_variants: int, of_each: int) 
     """Make a job's folder, and the networks that it needs if they are not made yet."""
     networks = data / "networks"
     for network in job.networks:
-        if network != "dirty" and not (networks / network).exists():
+        made = networks / _folder_of(network, n_variants)
+        if network != "dirty" and not made.exists():
             print(f"  making {network} …", flush=True)
-            prepared.make_network(network, networks / network, n_variants)
+            prepared.make_network(network, made, n_variants)
     folder = data / "jobs" / job.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -242,8 +243,12 @@ def prepare(job: Job, n_images: int, data: Path, n_variants: int, of_each: int) 
             prepared.write_foods(folder, names)
         case "B9":
             prepared.write_labels(folder, names)
-    _link_networks(job, networks, folder)
+    _link_networks(job, networks, folder, n_variants)
     return folder
+
+
+def _folder_of(network: str, n_variants: int) -> str:
+    return f"{network}-{n_variants}" if network == VARIANTS else network
 
 
 def _pictures(job: Job, n_images: int) -> list[bytes]:
@@ -261,7 +266,7 @@ def _pictures(job: Job, n_images: int) -> list[bytes]:
             return photos(n_images)
 
 
-def _link_networks(job: Job, networks: Path, folder: Path) -> None:
+def _link_networks(job: Job, networks: Path, folder: Path, n_variants: int) -> None:
     match job.name:
         case "B2":
             for name in ("network.weights.h5", "early/network.keras", "early/network.xml"):
@@ -271,6 +276,6 @@ def _link_networks(job: Job, networks: Path, folder: Path) -> None:
             for cnn in job.networks:
                 link(networks / cnn, folder / cnn)
         case "B9":
-            link(networks / VARIANTS, folder / VARIANTS)
+            link(networks / _folder_of(VARIANTS, n_variants), folder / VARIANTS)
         case _:
             link(networks / "resnet50", folder)

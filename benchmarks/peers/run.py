@@ -2,10 +2,10 @@
 
 Jobs B1 to B9, or `all`. Each peer is a script as a user of the tool would write it (`scripts/`),
 run as a whole process from nothing, one at work at a time, the peers by turns in each round; the
-machine's own peak is measured before and after each. Caches that a tool keeps on the disk
-(compiled networks) are warmed once by a run that does not count, on a few pictures; kept features
-are not. Peers with dependencies of their own are taken from `--venvs FOLDER`, a virtual environment
-each (`requirements/`); those absent are left out and named. Weights are random: cost, not quality.
+machine's own peak is measured before and after each. What a tool keeps on the disk of networks
+(compiled, or read once from a file) is warmed by a run that does not count; kept features are not.
+Peers with dependencies of their own are taken from `--venvs FOLDER`, a virtual environment each
+(`requirements/`); those absent are left out and named. Weights are random: cost, not quality.
 
 Results go to standard output as Markdown and to `--json FILE`.
 """
@@ -28,9 +28,10 @@ sys.path.append(str(Path(__file__).parents[1]))  # the machine's peak, pictures,
 
 import checked
 from environments import PEERS, SCRIPTS, code_lines, python_of
-from jobs import COPIES, FOODS_ROWS, JOBS, Job, Step, link, prepare
+from jobs import COPIES, FOODS_ROWS, JOBS, PRODUCTS_PER_PHOTO, Job, Step, link, prepare
 from launched import Taken, launch
 from machine import fma_peak
+from prepared import CHEAP_SHARE
 from rounds import spread
 
 TIMEOUT_SECONDS = 300.0
@@ -161,7 +162,8 @@ def checker(job: Job, source: Path, n_images: int, given: Given) -> Callable[...
         if job.check == "scores":
             if name == "vista":
                 references[step.title] = json.loads((folder / "scores.json").read_text())
-            return checked.compare_scores(folder, references.get(step.title))
+            n_rows = n_images * (PRODUCTS_PER_PHOTO * CHEAP_SHARE if job.name == "B5" else 1)
+            return checked.compare_scores(folder, references.get(step.title), n_rows)
         if job.check == "dirty":
             one = layers[:1]  # a map: a picture that is turned differs in its quadrants
             if "clean" not in references:

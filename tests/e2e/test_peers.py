@@ -160,6 +160,14 @@ def test_dirty_files_are_told_apart(tmp_path):
     assert not told["right"]
 
 
+@pytest.mark.parametrize(("n_rows", "right"), [(40, True), (4000, False)])
+def test_scores_may_differ_by_what_their_rows_allow(n_rows, right, tmp_path):
+    (tmp_path / "scores.json").write_text('{"fc6": 0.7, "fc7": 0.9}')
+    told = checked.compare_scores(tmp_path, {"fc6": 0.9, "fc7": 0.9}, n_rows)
+    assert (told["difference"], told["right"]) == (0.2, right)
+    assert not checked.compare_scores(tmp_path, {"fc6": 0.7}, n_rows)["right"]
+
+
 @pytest.mark.parametrize("job", jobs.JOBS.values(), ids=lambda job: job.name)
 def test_every_peer_does_a_job_or_says_why_not(job):
     named = {name.partition("-")[0] for name in job.scripts} | set(job.absent)
