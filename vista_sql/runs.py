@@ -24,6 +24,9 @@ FOLDER = "runs"
 MOST_RUNS = 1000
 """Records in a home folder; the oldest go first."""
 
+MOST_REASONS = 100
+"""Kept of a run whose kernels count elsewhere."""
+
 MOST_OPEN = 64
 """Runs of statements bound elsewhere that are watched: a prepared one may run again and again."""
 
@@ -68,6 +71,23 @@ class Run:
     estimate: Estimate | None = None
 
 
+@dataclass(slots=True)
+class Seen:
+    """What rows say of a run whose kernels count elsewhere, on machines of a cluster."""
+
+    rows: int = 0
+    images: int = 0  # rows with features, or with a reason why there are none
+    errors: int = 0
+    reasons: list[tuple[str | None, str]] = field(default_factory=list)
+
+    def add(self, other: Seen) -> None:
+        """Add what other rows say."""
+        self.rows += other.rows
+        self.images += other.images
+        self.errors += other.errors
+        self.reasons += other.reasons[: MOST_REASONS - len(self.reasons)]
+
+
 class Runs:
     """The runs of one home folder: opened when planned, written once rows were read."""
 
@@ -105,6 +125,34 @@ class Runs:
             run = replace(run, estimate=estimate)
             self._write(run, plan or run.plan, counts, round(time.monotonic() - began, 3))
 
+    def close_seen(
+        self, run_id: str, plan: str, seen: Seen, images_inferred: int, estimate: Estimate
+    ) -> None:
+        """Write the record of a run that has ended, of which only its rows are known.
+
+        Args:
+            run_id: as `open` returned it.
+            plan: the plans of its TRANSFERs.
+            seen: what the rows say.
+            images_inferred: how many images passed a network.
+            estimate: what the planner expected.
+        """
+        with self._lock:
+            run, began = self._open.pop(run_id)
+        record = replace(
+            run,
+            plan=plan,
+            rows=seen.rows,
+            images=seen.images,
+            images_inferred=images_inferred,
+            errors=seen.errors,
+            reasons=seen.reasons,
+            seconds=round(time.monotonic() - began, 3),
+            peak_bytes=peak_bytes(),
+            estimate=estimate,
+        )
+        self._keep(record)
+
     def flush(self, counts_by_run: CountsByRun) -> None:
         """Write the records of open runs that read rows since; only the newest stay open."""
         with self._lock:
@@ -135,9 +183,12 @@ class Runs:
             wall=_seconds(WALL, counts),
             work=_seconds(WORK, counts),
         )
+        self._keep(record)
+
+    def _keep(self, record: Run) -> None:
         text = json.dumps(asdict(record), ensure_ascii=False)
         try:
-            self._write_file(f"{run.run_id}.json", text)
+            self._write_file(f"{record.run_id}.json", text)
         except OSError as error:  # a full disk, a folder that cannot be written
             if not self._warned:
                 log.warning("going on without a record of runs in %s: %s", self._folder, error)

@@ -242,6 +242,36 @@ def test_neighbours_of_vectors_that_executors_made(db, foods_db):
     assert foods.sorted_rows(sparks.rows(found)) == foods.sorted_rows(wanted)
 
 
+SOURCE = (
+    "images => 'images', structured => {}, label => 'cheap', cnn => 'lenet5', "
+    "layers => array('f6', 'conv3')"
+)
+SIMILAR = {
+    "duplicates of data": "SELECT id, group_id, kind FROM VISTA_DUPLICATES(data => TABLE("
+    "SELECT id, f6 FROM TRANSFER('lenet5', 'f6', images => 'images')))",
+    "duplicates of images": "SELECT id, group_id FROM VISTA_DUPLICATES(images => 'images', "
+    "cnn => 'lenet5', layers => array('f6'))",
+    "outliers": "SELECT id, score, rank, nearest_id FROM VISTA_OUTLIERS(images => 'images', "
+    "cnn => 'lenet5', layers => array('f6'), k => 2) WHERE id <> 0",
+    "sources": "SELECT cnn, layer, leep, logme FROM VISTA_RANK_SOURCES("
+    + SOURCE.format("'SELECT id, price < 6 AS cheap FROM foods'")
+    + ")",
+    "boxes": "SELECT id FROM VISTA_NMS(data => 'SELECT id, 0 AS x, 0 AS y, 4 AS width, "
+    "4 AS height, price AS score FROM foods')",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*are left out")
+@pytest.mark.parametrize("function", SIMILAR)
+def test_functions_that_are_fed_vectors_say_what_duckdb_says(function, db, foods_db):
+    text = SIMILAR[function]
+    duck = text.replace("TABLE(", "$$").replace("'images')))", "'images')$$)")
+    duck = re.sub(r"array\(([^)]*)\)", r"[\1]", duck)
+    wanted = foods.sorted_rows(foods_db.query(duck).fetchall())
+    assert foods.sorted_rows(sparks.rows(db.query(text))) == wanted
+    assert wanted
+
+
 def test_settings_count_in_their_order(db):
     db.query("SET VARIABLE vista_plan = 'staged'")
     try:

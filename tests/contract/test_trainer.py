@@ -14,6 +14,9 @@ from vista_sql.errors import ModelError
 from vista_sql.train import FeatureSet, Options, Task
 from vista_sql.train.arrays import rows_of
 
+HERE = [name for name in train.names() if not train.load(name).host]
+"""The others are tested on their hosts."""
+
 STRUCTURED = FeatureSet("structured", None, True, ())
 WITH_LAYERS = [
     FeatureSet("structured+a", "a", True, (0,)),
@@ -42,7 +45,7 @@ def options(trainer, classes, **others):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("name", train.names())
+@pytest.mark.parametrize("name", HERE)
 class TestTrainer:
     def test_it_is_found_and_says_what_it_is(self, name, classes):
         trainer = train.load(name)
@@ -134,7 +137,7 @@ def trained_as(name):
     return f"'{train.DEFAULT_TRAINER if train.load(name).is_baseline else name}'"
 
 
-@pytest.mark.parametrize("name", train.names())
+@pytest.mark.parametrize("name", HERE)
 class TestInSql:
     """The file of a trainer is all that it takes."""
 

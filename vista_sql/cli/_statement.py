@@ -84,8 +84,13 @@ def cluster() -> Decorator:
 
 
 @contextmanager
-def on_spark(url: str, db: Path | None = None) -> Iterator[Spark]:
+def on_spark(url: str, db: Path | None = None, *, keeps: bool = False) -> Iterator[Spark]:
     """Open a Spark session, stop it in the end.
+
+    Args:
+        url: a master or a server.
+        db: of DuckDB, if one was named.
+        keeps: tables that it makes outlive it.
 
     Raises:
         Failure: pyspark is not installed, or a database was named, too.
@@ -98,7 +103,7 @@ def on_spark(url: str, db: Path | None = None) -> Iterator[Spark]:
         if error.name is None or error.name.partition(".")[0] not in ("pyspark", "py4j"):
             raise
         raise Failure("Spark is not installed: pip install 'vista-sql[spark]'") from error
-    with opened_spark(url) as session:
+    with opened_spark(url, keeps=keeps) as session:
         yield session
 
 

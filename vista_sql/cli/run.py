@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vista_sql.cli._app import Command, Failure, sentence, show_traceback
-from vista_sql.cli._statement import connected, nothing_in_scope
+from vista_sql.cli._statement import cluster, connected, nothing_in_scope, on_spark
 from vista_sql.errors import Place, QueryError, VistaError
 from vista_sql.progress import Report, bar
 
@@ -45,16 +47,17 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
 \b
   vista run queries/digits --db vista-demo/demo.duckdb
   vista run queries --select +digits_predict --db vista-demo/demo.duckdb
-  vista run models --var newest=2026-01-31 --full-refresh --db my.duckdb""",
+  vista run models --var newest=2026-01-31 --full-refresh --db my.duckdb
+  vista run models --spark spark://host:7077""",
 )
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--db",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    required=True,
     help="The DuckDB database; created if absent.",
 )
+@cluster()
 @click.option(
     "--select",
     "wanted",
@@ -74,7 +77,8 @@ def _variables(_: click.Context, __: click.Parameter, assignments: Sequence[str]
 @click.option("--full-refresh", is_flag=True, help="Make incremental tables again from all rows.")
 def COMMAND(
     paths: tuple[Path, ...],
-    db: Path,
+    db: Path | None,
+    cluster: str | None,
     wanted: tuple[str, ...],
     variables: dict[str, Any],
     full_refresh: bool,
@@ -84,12 +88,17 @@ def COMMAND(
     A file holds one SELECT, whose rows become the table or view with the file's name, as its
     config(materialized=…) says: 'view' (the default), 'table', 'incremental' or 'ephemeral'. Files
     may use dbt's Jinja: ref, source, var, env_var, config, this, is_incremental(). If one fails,
-    its table stays as it was, those that need it are skipped, and the others run.
+    its table stays as it was, those that need it are skipped, and the others run. With --spark the
+    files hold Spark SQL, and tables are the session's catalog's.
     """
+    if db is None and cluster is None:
+        raise click.UsageError("Missing option '--db': the DuckDB database, or '--spark': a master")
     from vista_sql import query_files
     from vista_sql.query_files.configuration import PROJECT_FILE
+    from vista_sql.sql.dialect import DUCKDB, SPARK
 
-    project, names = query_files.read(paths, variables)
+    dialect = DUCKDB if cluster is None else SPARK
+    project, names = query_files.read(paths, variables, dialect)
     order = project.ordered(project.select(wanted, names) if wanted else names)
     for configured in project.unused():
         click.echo(f"vista: {PROJECT_FILE} configures {configured}, which is not there", err=True)
@@ -102,7 +111,7 @@ def COMMAND(
         for name in order
         if name not in wrong and project.file(name).materialized != "ephemeral"
     ]
-    with connected(db) as session:
+    with _storing(db, cluster) as store:
         for number, name in enumerate(stored, 1):
             head = f"{number} of {len(stored)}  {name}"
             lacking = sorted(project.needed_by(name) & missed.keys())
@@ -111,7 +120,7 @@ def COMMAND(
                 click.echo(f"{head}  skipped: it needs {', '.join(lacking)}")
                 continue
             try:
-                click.echo(f"{head}  {_stored(session, project, name, full_refresh=full_refresh)}")
+                click.echo(f"{head}  {store(project, name, full_refresh=full_refresh)}")
             except Exception as error:  # one file's; the others run
                 missed[name] = "failed"
                 click.echo(f"{head}  failed")
@@ -122,6 +131,19 @@ def COMMAND(
         counts = [(how, list(missed.values()).count(how)) for how in ways]
         shown = ", ".join(f"{count} {how}" for how, count in counts if count)
         raise Failure(f"{shown} of {len(stored) + len(wrong)}; correct the first and run again")
+
+
+@contextmanager
+def _storing(db: Path | None, url: str | None) -> Iterator[Callable[..., str]]:
+    """Yield what stores a file's rows as its table or view, and says how."""
+    if url is not None:
+        with on_spark(url, db, keeps=True) as spark:
+            from vista_sql.hosts.spark import tables
+
+            yield partial(tables.stored, spark)
+        return
+    with connected(db) as session:
+        yield partial(_stored, session)
 
 
 def _tell(path: Path, error: Exception) -> None:

@@ -13,13 +13,16 @@ from vista_sql.sql.quoting import identifier, text_literal
 
 
 def expand(call: Call, planner: Planner) -> str:
-    """Return a SELECT of the rows of groups of two and more, a group after the other."""
+    """Return a SELECT of the rows of groups of two and more, a group after the other.
+
+    Where images are not digested in SQL, vectors alone are compared: equal images have equal ones.
+    """
     data = _near.data_of(call, planner)
     order = replace(
         _near.order_of(call, planner), threshold=call.get("threshold"), metric=call.get("metric")
     )
     feeding = planner.feeding(call)
-    if data.source.own is not None:
+    if data.source.own is not None and planner.calls_in_sql:
         digests = planner.fresh_name("digests")
         data = _with_digests(data, data.source.own, digests, feeding)
         order = replace(order, digests=digests)

@@ -147,7 +147,7 @@ class _OfWeights:
                 values.pop("weights", None)
             asked = _own_transfer.transfer_call(self.call, values)
             spec = replace(
-                planner.reading(asked).spec, start=cnn.canonical(start), layers=(last,), store=""
+                planner.asked(asked), start=cnn.canonical(start), layers=(last,), store=""
             )
             heads.append(
                 f"vista_head({text_literal(spec.to_text())}, "

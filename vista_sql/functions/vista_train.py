@@ -112,6 +112,14 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
         raise call.error(
             "class_weight", f"trainer => {call.get('trainer')!r} learns a number: it has no classes"
         )
+    host = train.load(call.get("trainer")).host
+    if host and host != planner.dialect.name:
+        raise call.error(
+            "trainer",
+            f"trainer => {call.get('trainer')!r} is {host.capitalize()}'s own and trains where "
+            f"{host.capitalize()} keeps the rows: use vista_sql.{host}(session), or trainer => "
+            f"{train.DEFAULT_TRAINER!r}, which has the same objective here",
+        )
     if call.get("select_fraction") and not train.load(call.get("trainer")).ranks:
         raise call.error(
             "select_fraction",

@@ -6,19 +6,20 @@ and know nothing else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
-from vista_sql import kernels, roster
+from vista_sql import kernels, roster, train
 from vista_sql.kernels import Fact
 from vista_sql.planning import boxes, cost
 from vista_sql.planning.candidates import Candidate
 from vista_sql.planning.context import GENERATED
 from vista_sql.planning.decision import Decision
 from vista_sql.planning.plans import Infer, Pool, Sort, Stage
-from vista_sql.planning.script import Script, Transfer
+from vista_sql.planning.script import Fed, Script, Transfer
 from vista_sql.planning.workload import Facts, Tap, Workload, pooled_values
 from vista_sql.roster import Framing
 from vista_sql.sql.needs import Needs
@@ -45,9 +46,27 @@ def facts(script: Script) -> Iterator[Fact]:
     for number, transfer in enumerate(script.transfers, 1):
         for fact in _facts(transfer):
             yield replace(fact, transfer=number)
+    for made in script.made:
+        if isinstance(made, Fed) and made.kind == "train":
+            yield Fact(topic="note", item="training", detail=f"training: {_trained(made)}")
     if not script.transfers:
         yield Fact(topic="note", detail="no TRANSFER: DuckDB runs the statement as it is")
     yield Fact(topic="sql", item="rewritten", detail=staged_sql(script))
+
+
+def _trained(made: Fed) -> str:
+    """Return where a training that a host feeds itself has its rows: `TrainingRun.take` decides."""
+    spec = json.loads(made.order)["train"]
+    if spec["budget_seconds"]:
+        return "on the driver (budget_seconds judges rows as they come)"
+    if train.load(spec["trainer"]).host:
+        return f"on the executors (trainer => '{spec['trainer']}' is the cluster's own)"
+    share = spec["memory_bytes"] // 2  # as `memory.TRAINER_SHARE` has it
+    limit = format_bytes(share) if share else "an eighth of its memory"
+    return (
+        f"on the driver where its rows, encoded, take at most {limit}, half of what a training may "
+        "hold (memory_limit); else they stay on the executors, and a pass over them is a job"
+    )
 
 
 def _facts(transfer: Transfer) -> Iterator[Fact]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vista_sql.errors import PlanError, QueryError
-from vista_sql.kernels import Engine
+from vista_sql.kernels import Engine, InferSpec
 from vista_sql.planning import boxes, explain, facts, memory, optimizer, rewrite, travel
 from vista_sql.planning.bind import columns_of, engine_of, located, resolved, workload_of
 from vista_sql.planning.calls import base_spec
@@ -488,6 +488,11 @@ class CallPlanner:
         return ImageReading(
             workload.images.text, workload.image_key, workload.image_column, layers, spec
         )
+
+    def asked(self, call: Call) -> InferSpec:
+        """Return what a TRANSFER call asks of the kernels, of rows that are read elsewhere."""
+        alone = replace(self, read=set())
+        return alone.reading(call).spec
 
     def image_rows(self, call: Call, function: str) -> ImageRows:
         """Return the rows of a TRANSFER call as they are before inference."""

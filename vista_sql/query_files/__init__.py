@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from itertools import permutations
@@ -30,7 +30,7 @@ from vista_sql.query_files.file import (
     said_by,
 )
 from vista_sql.sql import parse, reading
-from vista_sql.sql.quoting import identifier
+from vista_sql.sql.dialect import DUCKDB, Dialect
 
 __all__ = ["Project", "QueryFile", "TableName", "read"]
 
@@ -49,9 +49,11 @@ class _Declared:
 class Project:
     """The query files that can refer to each other; a file is read when it is first needed."""
 
-    def __init__(self, paths: Mapping[str, Path], folders: Mapping[str, Folders]) -> None:
-        """Take the files by name, and the folders that they are from."""
-        self._paths, self._folders = dict(paths), dict(folders)
+    def __init__(
+        self, paths: Mapping[str, Path], folders: Mapping[str, Folders], dialect: Dialect = DUCKDB
+    ) -> None:
+        """Take the files by name, the folders that they are from, and what SQL they hold."""
+        self._paths, self._folders, self._dialect = dict(paths), dict(folders), dialect
         self._files: dict[str, QueryFile] = {}
         self.names = tuple(sorted(self._paths))
 
@@ -187,15 +189,19 @@ class Project:
         if file.is_seed:
             return file.text
         sql = _one_select(
-            self._rendered(name, file.path, file.text, _Declared(), incremental), file.path
+            self._rendered(name, file.path, file.text, _Declared(), incremental),
+            file.path,
+            self._dialect,
         )
-        ephemeral = map(self.file, self.ordered(tuple(self._inlined(name))))
         ctes = []
-        for other in ephemeral:
+        for other in map(self.file, self.ordered(tuple(self._inlined(name)))):
+            if other.materialized != "ephemeral":
+                continue  # a seed that comes with one
             inner = self._rendered(other.name, other.path, other.text, _Declared())
-            inner = _one_select(inner, other.name)
-            ctes.append(f"{identifier(_CTE + other.name)} AS (\n{inner}\n)")
-        return _with(ctes, sql)
+            inner = _one_select(inner, other.name, self._dialect)
+            name_of = self._dialect.identifier(_CTE + other.name)
+            ctes.append(f"{name_of} AS (\n{inner}\n)")
+        return _with(ctes, sql, self._dialect)
 
     def _inlined(self, name: str) -> Iterator[str]:
         """Yield the ephemeral files that a file needs, directly or through ephemeral ones."""
@@ -306,14 +312,16 @@ class Project:
             if not other.enabled:
                 raise QueryError(f"{path}: it needs {name}, which config(enabled=…) turns off")
             ephemeral = other.materialized == "ephemeral"
-            return TableName(_CTE + name) if ephemeral else other.relation
+            if ephemeral:
+                return TableName(_CTE + name, dialect=self._dialect)
+            return replace(other.relation, dialect=self._dialect)
 
         def source(schema: str, table: str) -> TableName:
             found = folders.sources.get((schema, table), TableName(table, schema))
             if isinstance(found, str):
                 raise QueryError(f"{path}: source({schema!r}, {table!r}): {found}")
             declared.sources.append(found)
-            return found
+            return replace(found, dialect=self._dialect)
 
         def config(values: Mapping[str, Any] | None = None, **more: Any) -> str:
             said = {key: said_by(path, key, v) for key, v in {**(values or {}), **more}.items()}
@@ -332,10 +340,13 @@ class Project:
     def _this(self, name: str, declared: _Declared) -> TableName:
         """Return the table that a file becomes, as far as it says so."""
         file = self._files.get(name)
-        return relation(declared.config, name) if file is None else file.relation
+        found = relation(declared.config, name) if file is None else file.relation
+        return replace(found, dialect=self._dialect)
 
 
-def read(paths: Sequence[Path], variables: Mapping[str, Any]) -> tuple[Project, tuple[str, ...]]:
+def read(
+    paths: Sequence[Path], variables: Mapping[str, Any], dialect: Dialect = DUCKDB
+) -> tuple[Project, tuple[str, ...]]:
     """Return the project that holds files or folders, and the names of the files that they mean.
 
     A project is the folder with `dbt_project.yml` above a path, its files those of its
@@ -368,14 +379,13 @@ def read(paths: Sequence[Path], variables: Mapping[str, Any]) -> tuple[Project, 
                 )
             homes[file.stem] = folders
         meant.extend(file.stem for file in below)
-    return Project({name: shown(file) for name, file in files.items()}, homes), tuple(
-        dict.fromkeys(meant)
-    )
+    project = Project({name: shown(file) for name, file in files.items()}, homes, dialect)
+    return project, tuple(dict.fromkeys(meant))
 
 
-def _one_select(sql: str, where: object) -> str:
+def _one_select(sql: str, where: object, dialect: Dialect) -> str:
     """Return a rendered text without its last `;`, if it is one SELECT."""
-    statements = parse.parse(sql)
+    statements = parse.parse(sql, dialect)
     if len(statements) != 1 or statements[0].kind != "select":
         content = "nothing" if not statements else f"{len(statements)} statements"
         if len(statements) == 1:
@@ -385,7 +395,7 @@ def _one_select(sql: str, where: object) -> str:
     return sql[:end]
 
 
-def _with(ctes: Sequence[str], sql: str) -> str:
+def _with(ctes: Sequence[str], sql: str, dialect: Dialect = DUCKDB) -> str:
     """Return a SELECT with common table expressions before its own.
 
     Example:
@@ -394,7 +404,7 @@ def _with(ctes: Sequence[str], sql: str) -> str:
     """
     if not ctes:
         return sql
-    tokens = reading.tokenize(sql)
+    tokens = reading.tokenize(sql, dialect)
     if tokens[0].text.upper() != "WITH":
         start = tokens[0].start
         return f"{sql[:start]}WITH {', '.join(ctes)}\n{sql[start:]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vista_sql.errors import QueryError, UnknownNameError
-from vista_sql.sql.quoting import identifier
+from vista_sql.sql.dialect import DUCKDB, Dialect
 
 Materialized = Literal["table", "view", "incremental", "ephemeral"]
 MATERIALIZED: tuple[Materialized, ...] = get_args(Materialized)
@@ -88,6 +88,7 @@ class TableName:
 
     identifier: str
     schema: str | None = None
+    dialect: Dialect = DUCKDB
 
     @property
     def name(self) -> str:
@@ -96,7 +97,7 @@ class TableName:
 
     def __str__(self) -> str:
         names = (self.schema, self.identifier)
-        return ".".join(identifier(name) for name in names if name is not None)
+        return ".".join(self.dialect.identifier(name) for name in names if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from vista_sql.errors import QueryError
 from vista_sql.query_files.file import QueryFile
 from vista_sql.sql import parse
+from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.quoting import identifier
 
 Existing = Literal["table", "view"]
@@ -57,15 +58,8 @@ def statements(
     """
     if columns:
         return _added(file, sql, columns)
+    check_reads(file, sql)
     schema = file.relation.schema
-    unqualified = [] if schema else parse.table_names(parse.parse(sql)[0])
-    sources = [s.identifier for s in file.sources if schema in (None, s.schema)]
-    read = (*unqualified, *sources)
-    if file.relation.identifier.lower() in (name.lower() for name in read):
-        raise QueryError(
-            f"it would replace {file.relation}, which it reads: rename the file, or give "
-            "config an alias"
-        )
     name, new = str(file.relation), str(replace(file.relation, identifier=_new(file)))
     within = (f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}",) if schema else ()
     wanted: Existing = "view" if file.materialized == "view" else "table"
@@ -83,6 +77,30 @@ def statements(
             )
         case _:
             return Statements((*within, f"CREATE OR REPLACE {wanted.upper()} {name} AS {sql}"))
+
+
+def check_reads(file: QueryFile, sql: str, dialect: Dialect = DUCKDB) -> None:
+    """Raise an error where a file would replace a table that it reads itself.
+
+    Args:
+        file: the file.
+        sql: its SELECT.
+        dialect: of that.
+
+    Raises:
+        QueryError: it would.
+    """
+    if file.is_seed:
+        return
+    schema = file.relation.schema
+    unqualified = [] if schema else parse.table_names(parse.parse(sql, dialect)[0])
+    sources = [s.identifier for s in file.sources if schema in (None, s.schema)]
+    read = (*unqualified, *sources)
+    if file.relation.identifier.lower() in (name.lower() for name in read):
+        raise QueryError(
+            f"it would replace {file.relation}, which it reads: rename the file, or give "
+            "config an alias"
+        )
 
 
 def check_columns(file: QueryFile, made: Sequence[str], columns: Sequence[str]) -> None:

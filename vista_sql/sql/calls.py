@@ -204,6 +204,13 @@ class Planner(Protocol):
             QueryError: an argument is wrong, or names something that is not there.
         """
 
+    def asked(self, call: Call) -> InferSpec:
+        """Return what a TRANSFER call asks of the kernels, without layers; nothing is read for it.
+
+        Raises:
+            QueryError: an argument is wrong, or names something that is not there.
+        """
+
     def image_rows(self, call: Call, function: str) -> ImageRows:
         """Return the rows of a TRANSFER call as they are before inference.
 

@@ -2,7 +2,7 @@
 
 `train/trainers/<name>.py` holds `TRAINER = Trainer(...)`, and that is all that a trainer is: no
 other file names one, but for DEFAULT_TRAINER here. A trainer never sees a table: it is given
-`TrainingRows`, which can be read again and again in one fixed order, and the models to fit to them.
+`Rows`, over which it can make passes, and the models to fit to them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vista_sql import catalog, models
 if TYPE_CHECKING:
     from vista_sql.train.as_onnx import Nodes
     from vista_sql.train.chunks import Array, Chunk, Floats
-    from vista_sql.train.training_rows import TrainingRows
+    from vista_sql.train.passes import Rows
 
 PACKAGE = "vista_sql.train.trainers"
 
@@ -123,7 +123,8 @@ class Trainer:
     that were learned from all rows (means, levels); `rows.shift(task.fold).features(structured)`
     are those that a fold's own training rows say.
 
-    `score(rows, fits)` yields the chunks of `rows`, each with a list of margins, one per fit.
+    `scoring(rows, fits)` returns what gives a list of margins, one per fit, for a chunk of `rows`;
+    it can be pickled, as what a pass does travels to the rows.
 
     `margins(arrays, x)` scores x (rows, features), float64, in the user's units: the structured
     columns, then the layers in order. Margins are (rows, 1) log-odds of the larger class where
@@ -141,11 +142,12 @@ class Trainer:
     """
 
     name: str
-    fit: Callable[[TrainingRows, Sequence[Task], Options], list[Fit]]
-    score: Callable[[TrainingRows, Sequence[Fit]], Iterator[tuple[Chunk, list[Array]]]]
+    fit: Callable[[Rows, Sequence[Task], Options], list[Fit]]
+    scoring: Callable[[Rows, Sequence[Fit]], Callable[[Chunk], list[Array]]]
     margins: Callable[[Arrays, Floats], Floats]
     meaning: str
     learns: Learns = "classes"
+    host: str = ""  # the one host that has it, by its dialect; "": it is our own, and everywhere
     is_baseline: bool = False  # baselines => ['<name>'] fits it to the structured columns
     reads_layers: bool = True  # else it is fitted to structured columns only
     has_penalty: bool = False  # `reg` and `l1_ratio` apply: a model per value of `reg`
@@ -153,6 +155,10 @@ class Trainer:
     is_linear: bool = False  # margins are x · coefᵀ + intercept, arrays of these names
     as_sql: Callable[[Arrays, Sequence[str], Mapping[str, int]], str] | None = None
     as_onnx: Callable[[Nodes, Arrays, str], str] | None = None
+
+    def score(self, rows: Rows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
+        """Yield all rows, chunk by chunk, with the margins (rows, columns) of every fit."""
+        return rows.mapped(self.scoring(rows, fits))
 
 
 def names() -> tuple[str, ...]:

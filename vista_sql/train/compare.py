@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -13,15 +13,15 @@ import numpy as np
 from vista_sql import models
 from vista_sql.models import ModelRow
 from vista_sql.train import STRUCTURED, Arrays, Fit, Options, Task, Trainer, mistakes, selection
-from vista_sql.train.chunks import Array
+from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.contenders import Contender
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.metrics import Gatherer, Metrics, NumberGatherer, mean
 from vista_sql.train.mistakes import Mistake
+from vista_sql.train.passes import Rows
 from vista_sql.train.race import right
 from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
-from vista_sql.train.training_rows import TrainingRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class _Figures:
 
 
 def fit_and_test(
-    train_rows: TrainingRows,
-    test_rows: TrainingRows,
+    train_rows: Rows,
+    test_rows: Rows,
     contenders: Sequence[Contender],
     spec: TrainSpec,
     options: Options,
@@ -82,8 +82,8 @@ def fit_and_test(
 def _fit_group(
     trainer: Trainer,
     tasks: Sequence[Task],
-    train_rows: TrainingRows,
-    test_rows: TrainingRows,
+    train_rows: Rows,
+    test_rows: Rows,
     options: Options,
 ) -> list[tuple[Fit, _Figures]]:
     """Fit tasks and their folds with one trainer, in the same passes; test each."""
@@ -111,34 +111,76 @@ def _fit_group(
     return list(zip(of_all_rows, figures, strict=True))
 
 
-def _test(
-    trainer: Trainer, fits: Sequence[Fit], rows: TrainingRows, options: Options
-) -> list[_Figures]:
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """What models say of a chunk's rows that they were not fitted to: margins of each model's."""
+
+    scoring: Callable[[Chunk], list[Array]]
+    folds: Sequence[int | None]  # that the models leave out
+    n_folds: int
+
+    def rows_of(self, unit: Array) -> list[Array]:
+        """Return which rows each model is tested on (rows,) bool, by their places in [0, 1)."""
+        fold = fold_of(unit, self.n_folds)
+        return [np.full(len(fold), True) if k is None else fold == k for k in self.folds]
+
+    def __call__(self, chunk: Chunk) -> list[Array]:
+        margins = self.scoring(chunk)
+        return [z[rows] for z, rows in zip(margins, self.rows_of(chunk.unit), strict=True)]
+
+
+def _test(trainer: Trainer, fits: Sequence[Fit], rows: Rows, options: Options) -> list[_Figures]:
     """Test each model on the rows of its fold, or on all rows where it has none."""
-    numbers = trainer.learns == "numbers"
-    gatherers = [
-        NumberGatherer(options.values) if numbers else Gatherer(options.n_classes) for _ in fits
-    ]
+    if trainer.learns == "numbers":
+        return _test_numbers(trainer, fits, rows, options)
+    gatherers = [Gatherer(options.n_classes) for _ in fits]
     hits: list[list[Array]] = [[np.zeros(0, bool)] for _ in fits]
+    order: list[list[Array]] = [[np.zeros(0, np.uint64)] for _ in fits]
     wrong: list[list[Mistake]] = [[] for _ in fits]
     surest: list[list[Mistake]] = [[] for _ in fits]
-    for chunk, margins in trainer.score(rows, fits):
-        folds = fold_of(chunk.unit, options.folds)
-        for i, (fit, gatherer, hit, z) in enumerate(
-            zip(fits, gatherers, hits, margins, strict=True)
-        ):
-            rows_of_fold = slice(None) if fit.task.fold is None else folds == fit.task.fold
-            gatherer.add(chunk.code[rows_of_fold], z[rows_of_fold])
-            if not numbers:
-                hit.append(right(chunk.code[rows_of_fold], z[rows_of_fold]))
-                rows_left_out = chunk.hash[rows_of_fold], chunk.code[rows_of_fold], z[rows_of_fold]
-                wrong[i] = mistakes.worst([*wrong[i], *mistakes.found(*rows_left_out)])
-                right_rows = mistakes.found(*rows_left_out, hits=True)
-                surest[i] = mistakes.worst([*surest[i], *right_rows])
+    for i, hashes, codes, z in _left_out(trainer, fits, rows, options):
+        gatherers[i].add(codes, z)
+        hits[i].append(right(codes, z))
+        order[i].append(hashes.copy())
+        wrong[i] = mistakes.worst([*wrong[i], *mistakes.found(hashes, codes, z)])
+        surest[i] = mistakes.worst([*surest[i], *mistakes.found(hashes, codes, z, hits=True)])
     return [
-        _Figures(gatherer.result(), None, np.concatenate(hit), worst, sure)
-        for gatherer, hit, worst, sure in zip(gatherers, hits, wrong, surest, strict=True)
+        _Figures(gatherer.result(), None, _by(np.concatenate(h), hit), worst, sure)
+        for gatherer, h, hit, worst, sure in zip(gatherers, order, hits, wrong, surest, strict=True)
     ]
+
+
+def _by(hashes: Array, parts: Sequence[Array]) -> Array:
+    """Return the rows of parts in the order of their hashes (rows,): models' are compared."""
+    return np.asarray(np.concatenate(parts)[np.argsort(hashes, kind="stable")])
+
+
+def _test_numbers(
+    trainer: Trainer, fits: Sequence[Fit], rows: Rows, options: Options
+) -> list[_Figures]:
+    parts: list[list[tuple[Array, Array, Array]]] = [[] for _ in fits]
+    for i, *part in _left_out(trainer, fits, rows, options):
+        hashes, codes, z = part
+        parts[i].append((hashes.copy(), codes.copy(), z))
+    figures = []
+    for of_fit in parts:
+        gatherer = NumberGatherer(options.values)
+        if of_fit:
+            hashes, codes, z = (np.concatenate(part) for part in zip(*of_fit, strict=True))
+            order = np.argsort(hashes, kind="stable")  # the first are kept as points
+            gatherer.add(codes[order], z[order])
+        figures.append(_Figures(gatherer.result(), None, np.zeros(0, bool), [], []))
+    return figures
+
+
+def _left_out(
+    trainer: Trainer, fits: Sequence[Fit], rows: Rows, options: Options
+) -> Iterator[tuple[int, Array, Array, Array]]:
+    """Yield a fit's place, and hashes, codes and margins of rows that it was not fitted to."""
+    tested = _LeftOut(trainer.scoring(rows, fits), [fit.task.fold for fit in fits], options.folds)
+    for chunk, margins in rows.mapped(tested):
+        for i, (z, of_fit) in enumerate(zip(margins, tested.rows_of(chunk.unit), strict=True)):
+            yield i, chunk.hash[of_fit], chunk.code[of_fit], z
 
 
 def _row(
@@ -147,7 +189,7 @@ def _row(
     figures: _Figures,
     spec: TrainSpec,
     reader: RowReader,
-    train_rows: TrainingRows,
+    train_rows: Rows,
 ) -> ModelRow:
     features, columns, metrics = fit.task.features, reader.columns, figures.metrics
     layers = [columns.layers[i] for i in features.layers]

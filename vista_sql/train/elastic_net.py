@@ -20,7 +20,7 @@ weights (Head2Toe, Evci et al., 2022, section 3.2), and is fitted as far as rank
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,11 +33,11 @@ from vista_sql.train.as_sql import double, doubles
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
 from vista_sql.train.encoding import Shift
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.lanes import LANES, accumulate
+from vista_sql.train.lanes import LANES
 from vista_sql.train.moments import block_moments
 from vista_sql.train.owlqn import MEMORY, Minimum, minimize
+from vista_sql.train.passes import Rows
 from vista_sql.train.penalties import Absolute, Grouped
-from vista_sql.train.training_rows import TrainingRows
 
 FEWEST_PASSES = 10  # the iterations of the paper's experiments: with less time, figures say nothing
 
@@ -47,6 +47,7 @@ RANKING_PASSES = 5  # at least: fewer tell little more than correlations
 RANKING_SHARE = 0.2  # of the others' work
 DENSE = 0.25  # of weights that are not 0: from here on SQL takes a product with all
 
+Residual: TypeAlias = Callable[[Array, Array, Array | None, Floats, Sequence[int | None]], Array]
 Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats] | None, Minimum]
 
 
@@ -91,15 +92,15 @@ class Loss:
 
     n_columns: int  # margins a row
     start: Callable[[Floats], Floats]  # rows' weights by class (classes,) → intercepts (columns,)
-    residual: Callable[[Array, Array, Array | None, Floats, Sequence[int | None]], Array]
-    """(margins (rows, models · columns), codes (rows,), weights (rows, models) or None for 1,
-    losses (models,) float64, which is added to, the models' folds) → ∂loss/∂margin, in the dtype of
-    the margins, which may be overwritten."""
+    residual: Residual
+    """Can be pickled. (margins (rows, models · columns), codes (rows,), weights (rows, models) or
+    None for 1, losses (models,) float64, which is added to, the models' folds) → ∂loss/∂margin, in
+    the dtype of the margins, which may be overwritten."""
     l1_factor: Callable[[int | None], float] = lambda fold: 1.0
     """A model's fold → factor of the L1 norm where the penalty is on raw weights."""
 
 
-def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss) -> list[Fit]:
+def fit(rows: Rows, tasks: Sequence[Task], options: Options, loss: Loss) -> list[Fit]:
     """Fit all tasks to sealed and rescaled rows, in the same passes over them.
 
     Returns:
@@ -132,7 +133,7 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss)
                 descent.x = descent.optimizer.send(answer)
             except StopIteration as stop:
                 descent.end, descent.seconds = stop.value, time.perf_counter() - started
-    return [_fitted(descents[i], rows.moments) for i in range(len(tasks))]
+    return [_fitted(descents[i], rows) for i in range(len(tasks))]
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ class _RankingBudget:
         return others or ranking
 
 
-def _check_memory(rows: TrainingRows, tasks: Sequence[Task], options: Options, loss: Loss) -> None:
+def _check_memory(rows: Rows, tasks: Sequence[Task], options: Options, loss: Loss) -> None:
     sizes = rows.layout.layer_sizes
     n_bytes = 8 * sum(
         loss.n_columns
@@ -209,7 +210,7 @@ def _row_weights(counts: Floats, tasks: Sequence[Task], options: Options) -> _Ro
 def _descent(
     task: Task,
     moments: list[list[ColumnMoments]],
-    rows: TrainingRows,
+    rows: Rows,
     per_class: Floats,
     options: Options,
     loss: Loss,
@@ -267,7 +268,7 @@ class _Stacked:
 
 
 def _stack(
-    rows: TrainingRows, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
+    rows: Rows, raw: Sequence[tuple[Floats, Floats]], blocks: Sequence[Sequence[int]]
 ) -> _Stacked:
     """Stack models given as (weights (columns, features), intercepts (columns,)) and blocks."""
     widths, dtype = rows.layout.block_widths, rows.dtype
@@ -290,24 +291,49 @@ def _stack(
     return _Stacked(bias, users, columns, coefs)
 
 
+@dataclass(slots=True)
 class _GradientSums:
     """Σ loss (models,), Σ r (columns,), and per block Σ r·x (columns, values); float64."""
 
-    def __init__(self, stacked: _Stacked, n_models: int) -> None:
-        self.losses = np.zeros(n_models)
-        self.residuals = np.zeros(len(stacked.bias))
-        self.products = [np.zeros((c.shape[1], c.shape[0])) for c in stacked.coefs]
+    losses: Floats
+    residuals: Floats
+    products: list[Floats]
 
-    def __iadd__(self, other: _GradientSums) -> _GradientSums:
-        self.losses += other.losses
-        self.residuals += other.residuals
-        for mine, theirs in zip(self.products, other.products, strict=True):
+
+@dataclass(frozen=True, slots=True)
+class _Gradients:
+    """A pass that sums losses and gradients of several models at one point each."""
+
+    stacked: _Stacked
+    residual: Residual
+    folds: Sequence[int | None]  # that each model leaves out
+    weights: Array | None  # (folds, classes, models); None: all are 1
+    n_folds: int
+
+    def start(self) -> _GradientSums:
+        products = [np.zeros((c.shape[1], c.shape[0])) for c in self.stacked.coefs]
+        return _GradientSums(np.zeros(len(self.folds)), np.zeros(len(self.stacked.bias)), products)
+
+    def add(self, total: _GradientSums, chunk: Chunk) -> None:
+        blocks, stacked, weight = chunk.blocks, self.stacked, None
+        if self.weights is not None:
+            weight = self.weights[fold_of(chunk.unit, self.n_folds), chunk.code]
+        margins = stacked.margins(chunk)
+        residual = self.residual(margins, chunk.code, weight, total.losses, self.folds)
+        total.residuals += residual.sum(axis=0, dtype=np.float64)
+        for b in stacked.used:
+            total.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
+
+    def join(self, total: _GradientSums, other: _GradientSums) -> _GradientSums:
+        total.losses += other.losses
+        total.residuals += other.residuals
+        for mine, theirs in zip(total.products, other.products, strict=True):
             mine += theirs
-        return self
+        return total
 
 
 def _pass(
-    rows: TrainingRows,
+    rows: Rows,
     descents: Sequence[_Descent],
     weights: _RowWeights,
     options: Options,
@@ -317,19 +343,10 @@ def _pass(
     raw = [descent.raw(descent.x) for descent in descents]
     stacked = _stack(rows, raw, [descent.task.features.blocks for descent in descents])
     folds = [descent.task.fold for descent in descents]
-    table = weights.table[:, :, [_column(fold) for fold in folds]].astype(rows.dtype)
-
-    def add(sums: _GradientSums, chunk: Chunk) -> None:
-        blocks = chunk.blocks
-        weight = None if weights.uniform else table[fold_of(chunk.unit, options.folds), chunk.code]
-        residual = loss.residual(stacked.margins(chunk), chunk.code, weight, sums.losses, folds)
-        sums.residuals += residual.sum(axis=0, dtype=np.float64)
-        for b in stacked.used:
-            sums.products[b] += residual[:, stacked.columns[b]].T @ blocks[b]
-
-    total, *lanes = accumulate(rows, lambda: _GradientSums(stacked, len(descents)), add)
-    for lane in lanes:
-        total += lane
+    table = None
+    if not weights.uniform:
+        table = weights.table[:, :, [_column(fold) for fold in folds]].astype(rows.dtype)
+    total = rows.total(_Gradients(stacked, loss.residual, folds, table, options.folds))
     answers = []
     for i, descent in enumerate(descents):
         weight = float(weights.per_class(descent.task.fold).sum())
@@ -344,8 +361,19 @@ def _pass(
     return answers
 
 
-def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
-    """Yield all chunks, each with the margins (rows, columns) of every model."""
+@dataclass(frozen=True, slots=True)
+class _Margins:
+    """What several models say of a chunk: (rows, columns) of each."""
+
+    stacked: _Stacked
+    n_models: int
+
+    def __call__(self, chunk: Chunk) -> list[Array]:
+        return np.split(self.stacked.margins(chunk), self.n_models, axis=1)
+
+
+def scoring(rows: Rows, fits: Sequence[Fit]) -> Callable[[Chunk], list[Array]]:
+    """Return what gives the margins (rows, columns) of every model for a chunk of rows."""
     raw = []
     for fit in fits:
         coef, intercept = fit.arrays["coef"].copy(), fit.arrays["intercept"]
@@ -354,22 +382,32 @@ def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list
             intercept = intercept + coef[:, :n] @ rows.moments.mean
             coef[:, :n] *= scale
         raw.append((coef, intercept))
-    stacked = _stack(rows, raw, [fit.task.features.blocks for fit in fits])
-    for chunk in rows.chunks():
-        yield chunk, np.split(stacked.margins(chunk), len(fits), axis=1)
+    return _Margins(_stack(rows, raw, [fit.task.features.blocks for fit in fits]), len(fits))
 
 
-def _fitted(descent: _Descent, moments: ColumnMoments) -> Fit:
-    """Return the model at the minimum, in the user's units; `moments` are the rows' own."""
-    end = descent.end
-    if end is None:
-        raise RuntimeError("a model was asked for before it was fitted")
-    coef, intercept = descent.raw(end.x)
-    if descent.task.features.structured:  # from rescaled columns back to the user's units
+def in_units(rows: Rows, task: Task, coef: Floats, intercept: Floats) -> dict[str, Array]:
+    """Return a model's arrays in the user's units, from weights for rows as chunks have them.
+
+    Args:
+        rows: that it was fitted to.
+        task: what was fitted.
+        coef: (columns, features).
+        intercept: (columns,).
+    """
+    if task.features.structured:
+        moments = rows.moments
         n = len(moments.mean)
         coef[:, :n] *= moments.factor
         intercept = intercept - coef[:, :n] @ moments.mean
-    arrays = {"coef": coef, "intercept": intercept}
+    return {"coef": coef, "intercept": intercept}
+
+
+def _fitted(descent: _Descent, rows: Rows) -> Fit:
+    """Return the model at the minimum, in the user's units."""
+    end = descent.end
+    if end is None:
+        raise RuntimeError("a model was asked for before it was fitted")
+    arrays = in_units(rows, descent.task, *descent.raw(end.x))
     if descent.task.ranks:
         arrays["relevance"] = _relevance(descent, end)
     return Fit(descent.task, arrays, end.iterations, end.converged, end.objective, descent.seconds)

@@ -11,16 +11,12 @@ whole: what its model would have been given instead is linear in the columns tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
-from vista_sql.train.hashing import fold_of
-
-MOST_LEVELS = 100
-"""Levels of a text column that get a column of their own: those of most training rows."""
+from vista_sql.train.chunks import Array, ColumnMoments, Floats, FloatType
 
 CONSTANT = 1e-12  # a variance below this share of what it was computed from is rounding
 
@@ -155,83 +151,3 @@ class Shift:
 
 NO_SHIFT = Shift(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 """Of a model of all training rows."""
-
-
-def learn(
-    chunks: Iterable[Chunk],
-    n_numbers: int,
-    texts: Sequence[Sequence[str | None]],
-    folds: int,
-    *,
-    fills: bool,
-) -> tuple[Encoding, list[Shift]]:
-    """Return what training rows, as they are stored, say of features, in one pass.
-
-    Args:
-        chunks: of those that train.
-        n_numbers: how many columns of numbers they have.
-        texts: of each text column what its codes stand for.
-        folds: how many there are.
-        fills: numbers may be missing.
-
-    Returns:
-        The encoding, and a shift per fold.
-    """
-    k, n_dense = n_numbers, n_numbers * (2 if fills else 1)
-    groups = max(1, folds)
-    total, n = np.zeros((2, groups, k if fills else 0))
-    counts = [np.zeros((groups, len(of_codes)), np.int64) for of_codes in texts]
-    for chunk in chunks if fills or texts else ():
-        fold = fold_of(chunk.unit, folds)
-        for group in range(groups):
-            part = chunk.structured[fold == group]
-            if fills:
-                total[group] += np.nansum(part[:, :k], axis=0)
-                n[group] += (~np.isnan(part[:, :k])).sum(axis=0)
-            for i, count in enumerate(counts, n_dense):
-                count[group] += np.bincount(part[:, i].astype(np.int64), minlength=count.shape[1])
-    fill = _mean(total, n) if fills else None
-    found = zip(texts, counts, strict=True)
-    levels = tuple(_levels(of_codes, count.sum(axis=0)) for of_codes, count in found)
-    encoding = Encoding(k, fill, levels)
-    shifts = []
-    for fold_ in range(folds):
-        inside = [group for group in range(groups) if group != fold_]
-        of_fold = _mean(total[inside], n[inside]) if fills else None
-        shifts.append(_shift(encoding, of_fold, [count[inside].sum(axis=0) for count in counts]))
-    return encoding, shifts
-
-
-def _mean(total: Floats, n: Floats) -> Floats:
-    return np.asarray(total.sum(axis=0) / np.maximum(n.sum(axis=0), 1.0))
-
-
-def _levels(texts: Sequence[str | None], counts: Array) -> Levels:
-    """Return a column's levels: of codes that stand for `texts`, and how many rows have each."""
-
-    def by_name(code: int) -> tuple[bool, str]:
-        return texts[code] is None, texts[code] or ""
-
-    there = sorted(np.flatnonzero(counts).tolist(), key=by_name)
-    most = sorted(there, key=lambda code: -int(counts[code]))[:MOST_LEVELS]  # keeps ties in order
-    kept = sorted(most, key=by_name)
-    place = np.full(len(texts), len(kept), np.int64)
-    place[kept] = np.arange(len(kept))
-    return Levels(tuple(texts[code] for code in kept), len(there) - len(kept), place)
-
-
-def _shift(encoding: Encoding, fill: Floats | None, counts: Sequence[Array]) -> Shift:
-    """Return a fold's shift, from its own means (numbers,), and its rows per code of each text."""
-    parts: list[tuple[Array, Array, Floats]] = []
-    if encoding.fill is not None and fill is not None:
-        target = np.flatnonzero(fill != encoding.fill)
-        parts.append((target + encoding.n_numbers, target, (fill - encoding.fill)[target]))
-    for start, levels, count in zip(encoding.starts, encoding.levels, counts, strict=True):
-        n_rows = np.bincount(levels.place, count, minlength=levels.width)[:-1]
-        absent = start + np.flatnonzero(n_rows == 0)
-        others = np.full(len(absent), start + levels.width - 1)
-        parts.append((absent, others, np.ones(len(absent))))
-    if not parts:
-        return NO_SHIFT
-    source, target, amount = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Shift(source, target, amount)

@@ -7,14 +7,13 @@ other on every chunk, which costs a factor of ten where another process has one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from vista_sql.machine.resources import cores
 from vista_sql.nearest.blas import one_thread
-from vista_sql.train.chunks import Chunk
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.chunks import Chunk, Layout
 
 T = TypeVar("T")
 
@@ -22,9 +21,28 @@ LANES = 4  # memory bandwidth is used up by then; each lane has its own sums
 SMALL_VALUES = 1 << 18  # a pass over fewer is over before threads have begun
 
 
-def accumulate(
-    rows: TrainingRows, start: Callable[[], T], add: Callable[[T, Chunk], None]
-) -> list[T]:
+class Chunked(Protocol):
+    """Sealed rows that are handed out chunk by chunk."""
+
+    n_rows: int
+    layout: Layout
+
+    @property
+    def spooled(self) -> bool:
+        """Whether they are on disk, where only one reader is quick."""
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks there are."""
+
+    def chunk(self, i: int) -> Chunk:
+        """Return the i-th, of rows in memory; for several threads at once."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all in their order."""
+
+
+def accumulate(rows: Chunked, start: Callable[[], T], add: Callable[[T, Chunk], None]) -> list[T]:
     """Return LANES partial results: `add(result, chunk)` for each chunk of the lane.
 
     Args:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
-from vista_sql.train.encoding import CONSTANT, learn
+from vista_sql.train.encoding import CONSTANT
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.learn import learn
+from vista_sql.train.passes import Rows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
 FAR = 100  # times its variance is the mean square of a column far from zero: its mean 10 of its σ
 
 
 def rescale(
-    train_rows: TrainingRows,
-    *others: TrainingRows,
+    train_rows: Rows,
+    *others: Rows,
     texts: Sequence[Sequence[str | None]] = (),
     folds: int = 0,
     fills: bool = False,
@@ -37,7 +37,7 @@ def rescale(
         fills: put the mean over the training rows where a number is NaN.
     """
     n_numbers = (train_rows.layout.n_structured - len(texts)) // (2 if fills else 1)
-    encoding, shifts = learn(train_rows.chunks(), n_numbers, texts, folds, fills=fills)
+    encoding, shifts = learn(train_rows, n_numbers, texts, folds, fills=fills)
     for rows in (train_rows, *others):
         rows.encode(encoding, shifts)
     layout = train_rows.layout
@@ -53,7 +53,7 @@ def rescale(
 
 
 def block_moments(
-    rows: TrainingRows, folds: int, n_classes: int
+    rows: Rows, folds: int, n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [fold][block] moments and (folds, classes) counts of rows, from one pass.
 
@@ -68,19 +68,13 @@ def block_moments(
     return by_fold, counts
 
 
+@dataclass(slots=True)
 class _MomentSums:
     """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 
-    def __init__(self, groups: int, widths: list[int], n_classes: int) -> None:
-        self.first = [np.zeros((groups, width)) for width in widths]
-        self.second = [np.zeros((groups, width)) for width in widths]
-        self.counts = np.zeros((groups, n_classes))
-
-    def __iadd__(self, other: _MomentSums) -> _MomentSums:
-        for mine, theirs in zip(self.first + self.second, other.first + other.second, strict=True):
-            mine += theirs
-        self.counts += other.counts
-        return self
+    first: list[Floats]  # of each part (folds, columns)
+    second: list[Floats]
+    counts: Floats  # (folds, classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +87,12 @@ class _Part:
 
 
 def _moments(
-    rows: TrainingRows, folds: int, blocks: Sequence[int], n_classes: int
+    rows: Rows, folds: int, blocks: Sequence[int], n_classes: int
 ) -> tuple[list[list[ColumnMoments]], Floats]:
     """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
-    # sums are of differences to the first row, so that nothing cancels in columns far from zero
-    first_row = next(
-        {block: chunk.blocks[block][0].copy() for block in blocks}
-        for chunk in rows.chunks()
-        if len(chunk)
-    )
+    # sums are of differences to one row, so that nothing cancels in columns far from zero
+    one_row = rows.total(_OneRow(blocks))
+    first_row = dict(zip(blocks, one_row, strict=True))
     # taking it takes longer than all else: values of a layer are summed as they are, and again
     # without it in the few columns that turn out to be far from zero
     is_plain = [block > 0 and not folds and rows.dtype == np.float32 for block in blocks]
@@ -151,28 +142,67 @@ def _far_from_zero(first: Floats, second: Floats, counts: Floats) -> Array:
         return np.flatnonzero(~(square <= FAR * (square - mean * mean)))
 
 
-def _sums(rows: TrainingRows, folds: int, parts: Sequence[_Part], n_classes: int) -> _MomentSums:
+def _sums(rows: Rows, folds: int, parts: Sequence[_Part], n_classes: int) -> _MomentSums:
     """Return the sums of some columns, from one pass."""
-    groups = max(1, folds)
     widths = [len(np.empty(rows.layout.block_widths[p.block])[p.columns]) for p in parts]
+    return rows.total(_Sums(folds, parts, widths, n_classes))
 
-    def add(sums: _MomentSums, chunk: Chunk) -> None:
-        fold = fold_of(chunk.unit, folds)
-        np.add.at(sums.counts, (fold, np.minimum(chunk.code, n_classes - 1)), 1.0)
-        member = fold == np.arange(groups)[:, None]
-        for i, part in enumerate(parts):
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """A pass that sums what moments are made of."""
+
+    folds: int
+    parts: Sequence[_Part]
+    widths: Sequence[int]  # of the parts
+    n_classes: int
+
+    @property
+    def groups(self) -> int:
+        return max(1, self.folds)
+
+    def start(self) -> _MomentSums:
+        first, second = (
+            [np.zeros((self.groups, width)) for width in self.widths] for _ in range(2)
+        )
+        return _MomentSums(first, second, np.zeros((self.groups, self.n_classes)))
+
+    def add(self, total: _MomentSums, chunk: Chunk) -> None:
+        fold = fold_of(chunk.unit, self.folds)
+        np.add.at(total.counts, (fold, np.minimum(chunk.code, self.n_classes - 1)), 1.0)
+        member = fold == np.arange(self.groups)[:, None]
+        for i, part in enumerate(self.parts):
             values = chunk.blocks[part.block][:, part.columns]
             indicator = member.astype(values.dtype)
             if part.pivot is None:
-                sums.first[i] += indicator @ values
-                sums.second[i] += np.einsum("ij,ij->j", values, values)
+                total.first[i] += indicator @ values
+                total.second[i] += np.einsum("ij,ij->j", values, values)
                 continue
             shifted = values - part.pivot
-            sums.first[i] += indicator @ shifted
+            total.first[i] += indicator @ shifted
             np.square(shifted, out=shifted)
-            sums.second[i] += indicator @ shifted
+            total.second[i] += indicator @ shifted
 
-    total, *lanes = accumulate(rows, lambda: _MomentSums(groups, widths, n_classes), add)
-    for lane in lanes:
-        total += lane
-    return total
+    def join(self, total: _MomentSums, other: _MomentSums) -> _MomentSums:
+        mine, theirs = total.first + total.second, other.first + other.second
+        for one, another in zip(mine, theirs, strict=True):
+            one += another
+        total.counts += other.counts
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _OneRow:
+    """A pass for the values of some blocks in a row, any one's."""
+
+    blocks: Sequence[int]
+
+    def start(self) -> list[Array]:
+        return []
+
+    def add(self, total: list[Array], chunk: Chunk) -> None:
+        if len(chunk) and not total:
+            total += [chunk.blocks[block][0].copy() for block in self.blocks]
+
+    def join(self, total: list[Array], other: list[Array]) -> list[Array]:
+        return total or other

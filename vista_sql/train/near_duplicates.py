@@ -10,7 +10,6 @@ sketch of the sketch, and only those that can be near by the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,8 +18,7 @@ import numpy as np
 from vista_sql.nearest.blas import one_thread
 from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.lanes import accumulate
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 MOST_TESTED = 1000  # test rows; of many rows that train fewer, but LEAST_TESTED
 LEAST_TESTED = 100
@@ -50,7 +48,7 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    train: TrainingRows, test: TrainingRows, folds: int, sizes: tuple[int, ...]
+    train: Rows, test: Rows, folds: int, sizes: tuple[int, ...]
 ) -> NearDuplicates | None:
     """Count them; None where there is no layer of enough values, or nothing to compare.
 
@@ -65,42 +63,52 @@ def near_duplicates(
         return None
     layer = min(wide, key=sizes.__getitem__)
     most = min(MOST_TESTED, max(LEAST_TESTED, MOST_COMPARED // max(1, train.n_rows)))
-    tested, fold = _first(train if folds else test, layer, folds, most)
-    if not len(tested) or not train.n_rows:
+    some = (train if folds else test).first(most, [layer])
+    if not len(some) or not train.n_rows:
         return None
+    tested, fold = _directions(some.layers[0]), fold_of(some.unit, folds)
+    others = train.first(PAIRS, [layer])
+    of_others = fold_of(others.unit, folds)
+    bound = NEAR * _usual(_directions(others.layers[0]), of_others, tested, fold, folds)
+    nearest = 1 - train.total(_Nearest(layer, tested, fold, folds, bound))
+    near = (nearest <= bound) & (nearest > EQUAL)
+    return NearDuplicates(layer, len(tested), int(near.sum()))
 
-    first = next(train.chunks())
-    usual = _usual(
-        _directions(first, layer, PAIRS), fold_of(first.unit, folds), tested, fold, folds
-    )
-    bound = NEAR * usual
-    rough = _rough(tested)
-    others = np.concatenate([rough.T, np.ones((1, len(rough)), np.float32), _half(rough).T])
 
-    def nothing() -> Array:
-        return np.full(len(tested), -1, np.float32)
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """A pass for the greatest cosine of each of some rows with those that train, if one is near."""
 
-    def add(best: Array, chunk: Chunk) -> None:
-        rows = _directions(chunk, layer)
-        coarse = _rough(rows)
+    layer: int
+    tested: Array  # directions (rows, values)
+    fold: Array  # (rows,) of those: none is compared with a row of its own
+    folds: int
+    bound: float  # distances above it are not near
+
+    def start(self) -> Array:
+        return np.full(len(self.tested), -1, np.float32)
+
+    def add(self, total: Array, chunk: Chunk) -> None:
+        rows = _directions(chunk.layers[self.layer])
+        rough, coarse = _rough(self.tested), _rough(rows)
+        others = np.concatenate([rough.T, np.ones((1, len(rough)), np.float32), _half(rough).T])
         ones = np.ones((len(rows), 1), np.float32)
         # p·q - ½‖p‖² - ½‖q‖² is -½‖p - q‖²
         apart = np.concatenate([coarse, _half(coarse), ones], axis=1) @ others
-        least = -SLACK * bound - ROUNDING
+        least = -SLACK * self.bound - ROUNDING
         if apart.max() < least:
             return
         row, column = np.nonzero(~(apart < least))
-        if folds:
-            other = fold_of(chunk.unit, folds)[row] != fold[column]
+        if self.folds:
+            other = fold_of(chunk.unit, self.folds)[row] != self.fold[column]
             row, column = row[other], column[other]
         for part in range(0, len(row), len(rows) * ROUGH):
             pairs = slice(part, part + len(rows) * ROUGH)
-            cosine = np.einsum("ij,ij->i", rows[row[pairs]], tested[column[pairs]])
-            np.maximum.at(best, column[pairs], cosine)
+            cosine = np.einsum("ij,ij->i", rows[row[pairs]], self.tested[column[pairs]])
+            np.maximum.at(total, column[pairs], cosine)
 
-    nearest = 1 - np.max(accumulate(train, nothing, add), axis=0)
-    near = (nearest <= bound) & (nearest > EQUAL)
-    return NearDuplicates(layer, len(tested), int(near.sum()))
+    def join(self, total: Array, other: Array) -> Array:
+        return np.maximum(total, other, out=total)
 
 
 def _usual(rows: Array, of_rows: Array, tested: Array, fold: Array, folds: int) -> float:
@@ -108,34 +116,13 @@ def _usual(rows: Array, of_rows: Array, tested: Array, fold: Array, folds: int) 
     with one_thread():
         cosines = rows @ tested[:PAIRS].T
     if folds:
-        cosines[of_rows[: len(rows), None] == fold[None, :PAIRS]] = -1
+        cosines[of_rows[:, None] == fold[None, :PAIRS]] = -1
     return float(1 - np.median(cosines))
 
 
-def _first(rows: TrainingRows, layer: int, folds: int, most: int) -> tuple[Array, Array]:
-    """Return directions (n, values) float32 and folds (n,) of the first rows, by their hash."""
-    directions, fold, n = [np.zeros((0, 0), np.float32)], [], 0
-    for chunk in _until(rows, most):
-        directions.append(_directions(chunk, layer)[: most - n])
-        fold.append(fold_of(chunk.unit, folds)[: most - n])
-        n += len(chunk)
-    if not n:
-        return directions[0], np.zeros(0, np.int64)
-    return np.concatenate(directions[1:]), np.concatenate(fold)
-
-
-def _until(rows: TrainingRows, n: int) -> Iterator[Chunk]:
-    """Yield the first chunks, of `n` rows together or more."""
-    for chunk in rows.chunks():
-        yield chunk
-        n -= len(chunk)
-        if n <= 0:
-            return
-
-
-def _directions(chunk: Chunk, layer: int, most: int | None = None) -> Array:
+def _directions(x: Array) -> Array:
     """Return a layer's rows, sketched, at length 1 (rows, values) float32; zero stays zero."""
-    x = chunk.layers[layer][:most].astype(np.float32, copy=False)
+    x = x.astype(np.float32, copy=False)
     if x.shape[1] > SKETCHED:
         x = _sketch(x, SKETCHED)
     length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))  # squares stay finite

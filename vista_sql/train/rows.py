@@ -93,11 +93,8 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
         else:
             return None, usable, None
         values = (array if usable.all() else array.filter(pa.array(usable))).flatten()
-    if size is not None and n_values != size:
-        raise ModelError(
-            f"column {name!r} holds lists of {size} and of {n_values} values: the lists of a layer "
-            "have one length"
-        )
+    if size is not None:
+        check_size(name, size, n_values)
     if n_values == 0:
         raise ModelError(
             f"column {name!r} holds empty lists, which are no features: make them NULL, or leave "
@@ -115,6 +112,15 @@ def matrix(name: str, array: pa.Array, size: int | None) -> tuple[Array | None, 
     if not finite.all():
         usable = usable & finite.all(axis=1)
     return x, usable, n_values
+
+
+def check_size(name: str, known: int, size: int) -> None:
+    """Raise ModelError where the lists of a layer's column are of two lengths."""
+    if size != known:
+        raise ModelError(
+            f"column {name!r} holds lists of {known} and of {size} values: the lists of a layer "
+            "have one length"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +216,8 @@ class RowReader:
         layers: list[Array | None] = []
         for name in self._lists:
             x, good, size = matrix(name, batch[name], self.sizes.get(name))
-            if size is not None and self.sizes.setdefault(name, size) != size:
-                raise ModelError(
-                    f"column {name!r} holds lists of {self.sizes[name]} and of {size} values: the "
-                    "lists of a layer have one length"
-                )
+            if size is not None:
+                check_size(name, self.sizes.setdefault(name, size), size)
             need(name, good)
             layers.append(x)
         reason = None if self.reason or usable.all() else self._reason(batch, usable)
@@ -277,13 +280,17 @@ class RowReader:
         if self.of_numbers:
             label = pa.array(numbers(label) + 0.0)  # -0.0 is 0.0
         codes = self._coded(label, self.codes)
+        self.check_classes()
+        return codes
+
+    def check_classes(self) -> None:
+        """Raise ModelError where the label has too many values for classes."""
         if len(self.codes) > MAX_CLASSES and not self.of_numbers:
             raise ModelError(
                 f"label {self.columns.label!r} has more than {MAX_CLASSES:,} distinct values: "
                 "that looks like a key or a measurement, not a class; trainer => 'linear' learns a "
                 "number, or group its values in the data"
             )
-        return codes
 
     def _with_texts(self, structured: Array, texts: list[pa.Array]) -> Array:
         """Return structured columns (rows, numbers) with the codes of text columns after them."""
@@ -295,17 +302,26 @@ class RowReader:
             with self.lock:
                 known = self.texts.setdefault(name, {})
             coded.append(self._coded(_plain(column), known))
-            if len(known) > MAX_TEXTS or longest > MAX_TEXT_CHARACTERS:
-                found = (
-                    f"more than {MAX_TEXTS:,} distinct values"
-                    if longest <= MAX_TEXT_CHARACTERS
-                    else f"a value of {longest:,} characters"
-                )
-                raise ModelError(
-                    f"column {name!r} has {found}: it is a key or prose, not a category; group its "
-                    f"values in the data, or leave it out with {excluding([name])}"
-                )
+            self.check_texts(name, longest)
         return np.column_stack([structured, *coded])
+
+    def check_texts(self, name: str, longest: int = 0) -> None:
+        """Raise ModelError where a text column is no category.
+
+        Args:
+            name: the column's.
+            longest: characters of one of its values.
+        """
+        if len(self.texts[name]) > MAX_TEXTS or longest > MAX_TEXT_CHARACTERS:
+            found = (
+                f"more than {MAX_TEXTS:,} distinct values"
+                if longest <= MAX_TEXT_CHARACTERS
+                else f"a value of {longest:,} characters"
+            )
+            raise ModelError(
+                f"column {name!r} has {found}: it is a key or prose, not a category; group its "
+                f"values in the data, or leave it out with {excluding([name])}"
+            )
 
     def _coded(self, column: pa.Array, known: dict[Any, int]) -> Array:
         """Return the codes (n,) int64 of a column's values, new ones of which become `known`."""

@@ -18,12 +18,12 @@ import numpy as np
 
 from vista_sql.train import Fit, Options, Task, Trainer
 from vista_sql.train.chunks import Array
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 SPARE = 0.5  # of a training's memory: rows take the other half
 
 
-def fit(trainer: Trainer, rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
+def fit(trainer: Trainer, rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     """Return a fit per task, in order; those with a fraction are models of the layers they use.
 
     Args:
@@ -66,7 +66,7 @@ def n_kept(fraction: float, n: int) -> int:
 
 
 def _retrained(
-    trainer: Trainer, rows: TrainingRows, ranking: Fit, tasks: Sequence[Task], options: Options
+    trainer: Trainer, rows: Rows, ranking: Fit, tasks: Sequence[Task], options: Options
 ) -> list[Fit]:
     """Fit tasks of one fold to the features that `ranking` has at the top."""
     layers, sizes = ranking.task.features.layers, rows.layout.layer_sizes

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from vista_sql.train.chunks import Chunk, Layout
 from vista_sql.train.ledger import Ledger
+from vista_sql.train.passes import Rows
 from vista_sql.train.training_rows import IN_MEMORY_SHARE, TrainingRows
+
+
+class Split(Protocol):
+    """The two sides of a split, of which no row comes any more."""
+
+    @property
+    def train(self) -> Rows:
+        """The rows that train; with folds all."""
+
+    @property
+    def test(self) -> Rows:
+        """The rows that test."""
+
+    def stratify(self, ledger: Ledger) -> None:
+        """Move rows of small classes so that each class has its share of either side."""
+
+    def spool(self) -> None:
+        """Move rows out of memory."""
+
+    def close(self) -> None:
+        """Free memory and disk."""
 
 
 @dataclass(frozen=True, slots=True)

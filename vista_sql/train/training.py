@@ -20,18 +20,21 @@ from vista_sql.fed_runs import DATA
 from vista_sql.machine import resources
 from vista_sql.models import ModelRow
 from vista_sql.train import Options, cautions
-from vista_sql.train.chunks import Chunk
+from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.columns import choose
 from vista_sql.train.compare import Tested, fit_and_test, result_rows
 from vista_sql.train.contenders import contenders
 from vista_sql.train.curves import FALSE_POSITIVE_RATES
+from vista_sql.train.encoded import merged
 from vista_sql.train.ledger import Ledger
 from vista_sql.train.moments import rescale
 from vista_sql.train.near_duplicates import near_duplicates
 from vista_sql.train.race import Race, in_order, judge
+from vista_sql.train.remote import RemoteSides, There, Told
 from vista_sql.train.rows import RowReader, columns_of, text_of
-from vista_sql.train.sides import Sides
+from vista_sql.train.sides import Sides, Split
 from vista_sql.train.spec import TrainSpec
+from vista_sql.train.training_rows import IN_MEMORY_SHARE
 
 FORMAT = 3  # of the arithmetic: a fingerprint of another format is another training
 MANY_VALUES = 20  # of a numeric label: more are rather a measurement than classes
@@ -62,6 +65,7 @@ class TrainingRun:
         self._lock = threading.Lock()
         self._reader: RowReader | None = None
         self._sides: Sides | None = None  # None: no row was usable yet
+        self._elsewhere: RemoteSides | None = None  # in place of them
         self._race = Race(spec.budget_seconds, clock) if spec.budget_seconds else None
         self.closed = False  # no more rows are wanted
         self._n_fed = 0
@@ -111,6 +115,38 @@ class TrainingRun:
                 self._round(self._race, reader)
         return first
 
+    def take(self, there: There) -> int:
+        """Take the rows that a cluster has, and return how many they are; in place of `feed`.
+
+        They are encoded there. They come here where they fit, for passes are quicker here; else,
+        and for a trainer of the cluster's own, they stay.
+
+        Raises:
+            ModelError: what `feed` raises.
+            UnknownNameError: likewise.
+        """
+        summary = merged(there.encoded(self.spec))
+        if summary is None:
+            return 0
+        told = Told.of(summary, self.spec, there)
+        self._n_fed, self._reader, self._ledger = summary.n_fed, told.reader, told.ledger
+        if not len(told.hashes):
+            return self._n_fed
+        is_theirs = bool(train.load(self.spec.trainer).host)
+        if is_theirs or told.n_bytes > self.memory_bytes * IN_MEMORY_SHARE:
+            self._identify(told.hashes)
+            self._elsewhere = RemoteSides(told, there)
+            return self._n_fed
+        for part in there.records():
+            for side, chunk in self._ledger.split(told.decode.chunk(part)):
+                self._keep(side, chunk, told.reader)
+        return self._n_fed
+
+    def _identify(self, hashes: Array) -> None:
+        """Add rows to what the training is known by."""
+        self._sum = (self._sum + int(hashes.sum(dtype=np.uint64))) % 2**64
+        self._xor ^= int(np.bitwise_xor.reduce(hashes))
+
     def _round(self, race: Race, reader: RowReader) -> None:
         """Close where the budget is used up or the winner is clear on the rows so far."""
         sides = self._sides
@@ -142,7 +178,7 @@ class TrainingRun:
             return False
         return True
 
-    def _fit(self, sides: Sides, reader: RowReader, values: list[Any]) -> list[Tested]:
+    def _fit(self, sides: Split, reader: RowReader, values: list[Any]) -> list[Tested]:
         """Seal the rows, and fit and test what is asked for and was not dropped.
 
         Args:
@@ -186,8 +222,7 @@ class TrainingRun:
     def _keep(self, side: int, chunk: Chunk, reader: RowReader) -> None:
         if self._sides is None:
             self._sides = Sides.empty(reader.layout)
-        self._sum = (self._sum + int(chunk.hash.sum(dtype=np.uint64))) % 2**64
-        self._xor ^= int(np.bitwise_xor.reduce(chunk.hash))
+        self._identify(chunk.hash)
         self._sides.keep(side, chunk, self.memory_bytes)
 
     def spool(self) -> None:
@@ -198,8 +233,9 @@ class TrainingRun:
 
     def close(self) -> None:
         """Free memory and disk."""
-        if self._sides is not None:
-            self._sides.close()
+        for sides in (self._sides, self._elsewhere):
+            if sides is not None:
+                sides.close()
 
     def finish(self, fed: int | None) -> Sequence[Mapping[str, object]]:
         """Train, keep the models, and return a row per model.
@@ -216,7 +252,8 @@ class TrainingRun:
             raise ModelError(
                 f"{n_rows} rows were sent to VISTA_TRAIN and {self._n_fed} came: run it again"
             )
-        reader, sides, spec = self._reader, self._sides, self.spec
+        reader, spec = self._reader, self.spec
+        sides: Split | None = self._elsewhere or self._sides
         if n_rows == 0 or reader is None:
             raise ModelError("the data to train on has no rows")
         if sides is None:
@@ -268,7 +305,7 @@ class TrainingRun:
         rows: Sequence[ModelRow],
         reader: RowReader,
         values: list[Any],
-        sides: Sides,
+        sides: Split,
     ) -> None:
         """Add `warning` to the rows: what their figures must be read with."""
         spec, ledger, race = self.spec, self._ledger, self._race

@@ -8,9 +8,10 @@ hands out rows; then memory holds two such files and no more, however many rows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,46 +21,34 @@ from vista_sql.train.chunks import (
     Array,
     Chunk,
     ColumnMoments,
-    Floats,
     FloatType,
     Layout,
 )
-from vista_sql.train.encoding import NO_SHIFT, Encoding, Shift
+from vista_sql.train.encoding import Encoding, Shift
+from vista_sql.train.lanes import accumulate
+from vista_sql.train.passes import Rows, Summing
+
+T = TypeVar("T")
 
 IN_MEMORY_SHARE = 0.5  # rows are in memory twice while they are put in order
 BUCKET_BITS = 6  # 64 files: a pass over spooled rows holds 2/64 of them in memory
 
 
-class TrainingRows:
+class TrainingRows(Rows):
     """The rows that train, or those that test: filled, sealed, encoded, then read repeatedly."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout  # as rows are stored; once encoded, of their features
-        self._stored = layout
-        self.n_rows = 0
+        super().__init__(layout)
         self.memory_bytes = 0
         self._pieces: list[Chunk] = []
         self._files: dict[int, Spool] = {}
         self._spooled = False
         self._sorted: Chunk | None = None
-        self._codes = np.arange(0)
-        self._moments: ColumnMoments | None = None
-        self._encoding: Encoding | None = None
-        self._tables: tuple[Array, ...] = ()  # of the levels; see `Encoding.tables`
-        self._shifts: tuple[Shift, ...] = ()  # of the folds
-        self.dtype: FloatType = np.dtype(
-            np.float32
-        )  # of the features that chunks hand out; see `rescale`
 
     @property
     def spooled(self) -> bool:
         """Whether the rows are in temporary files."""
         return self._spooled
-
-    @property
-    def sealed(self) -> bool:
-        """Whether filling has ended."""
-        return len(self._codes) > 0
 
     def append(self, chunk: Chunk) -> None:
         """Add rows, in any order; their arrays must not be changed afterwards."""
@@ -160,46 +149,16 @@ class TrainingRows:
         self._sorted = whole
         self.memory_bytes = whole.n_bytes
 
-    @property
-    def moments(self) -> ColumnMoments:
-        """Of the structured features, in the user's units: what `rescale` scaled them by."""
-        if self._moments is None:
-            raise RuntimeError("the rows are not rescaled")
-        return self._moments
-
-    @property
-    def encoding(self) -> Encoding:
-        """What made features of the structured columns."""
-        if self._encoding is None:
-            raise RuntimeError("the rows are not encoded")
-        return self._encoding
-
-    def shift(self, fold: int | None) -> Shift:
-        """Return how the structured features of a fold's model differ from what chunks have."""
-        if fold is None or not self._shifts:
-            return NO_SHIFT
-        return self._shifts[fold].rescaled(self.moments)
-
     def encode(self, encoding: Encoding, shifts: Sequence[Shift] = ()) -> None:
-        """Make chunks hand out features in place of structured columns; before `rescale`.
-
-        Args:
-            encoding: learned from the rows that train.
-            shifts: of each fold; none where no column was filled in or is text.
-        """
-        self._encoding, self._shifts, whole = encoding, tuple(shifts), self._sorted
-        self.layout = Layout(encoding.width, self._stored.layer_sizes)
-        self._tables = encoding.tables(None, self.dtype)
-        if whole is not None:
+        """Make chunks hand out features in place of structured columns; see `Rows.encode`."""
+        super().encode(encoding, shifts)
+        if self._sorted is not None:
+            whole = self._sorted
             self._sorted = replace(whole, structured=encoding.place(whole.structured))
 
     def rescale(self, moments: ColumnMoments, dtype: FloatType) -> None:
-        """Make chunks hand out structured features as (x - mean) / scale, and all in `dtype`.
-
-        The scaling is computed in float64, so that a column like a year keeps its digits.
-        """
-        self._moments, self.dtype = moments, dtype
-        self._tables = self.encoding.tables(moments, dtype)
+        """Make chunks hand out rescaled features; see `Rows.rescale`."""
+        super().rescale(moments, dtype)
         whole = self._sorted
         if whole is not None:
             scaled = np.empty(whole.structured.shape, dtype)
@@ -209,27 +168,8 @@ class TrainingRows:
             layers = tuple(layer.astype(dtype, copy=False) for layer in whole.layers)
             self._sorted = Chunk(whole.hash, whole.unit, whole.code, scaled, layers)
 
-    def _scaled(self, placed: Floats) -> Array:
-        """Return placed columns (rows, stored) rescaled, codes of levels as they are."""
-        n = self.encoding.n_dense
-        scaled = placed.astype(self.dtype)
-        scaled[:, :n] = self.moments.part(slice(n)).apply(placed[:, :n], self.dtype)
-        return scaled
-
-    def _features(self, placed: Array) -> Array:
-        """Return the features (rows, width) of placed columns; of rows not encoded, as stored."""
-        if self._encoding is None:
-            return placed
-        return self._encoding.expand(placed, self._tables)
-
     def select(self, features: Sequence[Array], memory_bytes: int) -> TrainingRows:
-        """Return these rows with some of the layers' features in place of all.
-
-        Args:
-            features: per layer of the result (features,) int64: places among the values of all
-                layers here, side by side, ascending.
-            memory_bytes: spooled rows of which the result would take more stay on disk.
-        """
+        """Return these rows with some of the layers' features; see `Rows.select`."""
         other = TrainingRows(Layout(self._stored.n_structured, tuple(map(len, features))))
         other.layout = Layout(self.layout.n_structured, other._stored.layer_sizes)
         other._codes, other._moments, other.dtype = self._codes, self._moments, self.dtype
@@ -263,13 +203,31 @@ class TrainingRows:
         layers = tuple(layer.astype(self.dtype, copy=False) for layer in rows.layers)
         return replace(rows, code=self._codes[rows.code], structured=structured, layers=layers)
 
-    def _columns(self, layers: Sequence[Array], places: Array) -> Array:
-        """Return (rows, places) of the values of layers, each (rows, values), side by side."""
-        starts = np.cumsum([0, *self._stored.layer_sizes])
-        parts = [np.zeros((len(layers[0]), 0), layers[0].dtype)]
-        for layer, start, end in zip(layers, starts[:-1], starts[1:], strict=True):
-            parts.append(layer[:, places[(places >= start) & (places < end)] - start])
-        return np.concatenate(parts, axis=1)
+    def total(self, summing: Summing[T]) -> T:
+        """Return what one pass sums over all rows, the same to the last bit on any cores."""
+        total, *lanes = accumulate(self, summing.start, summing.add)
+        for lane in lanes:
+            total = summing.join(total, lane)
+        return total
+
+    def mapped(self, function: Callable[[Chunk], T]) -> Iterator[tuple[Chunk, T]]:
+        """Yield all chunks, in order of hash, with what a function says of each."""
+        for chunk in self.chunks():
+            yield chunk, function(chunk)
+
+    def first(self, n: int, layers: Sequence[int]) -> Chunk:
+        """Return the n rows of the least hashes; see `Rows.first`."""
+        sizes = tuple(self.layout.layer_sizes[layer] for layer in layers)
+        parts, left = [_no_rows(Layout(0, sizes))], n
+        for chunk in self.chunks():
+            if left <= 0:
+                break
+            part = chunk.take(slice(left))
+            no_columns = np.zeros((len(part), 0))
+            chosen = tuple(part.layers[layer] for layer in layers)
+            parts.append(replace(part, structured=no_columns, layers=chosen))
+            left -= len(part)
+        return _joined(parts)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows, in order of hash, `layout.chunk_rows` at a time."""
@@ -336,16 +294,11 @@ class TrainingRows:
                 yield records
 
     def _view(self, records: Array) -> Chunk:
-        structured = records["structured"]
-        if self._encoding is not None:
-            structured = self._encoding.place(structured)
-        if self._moments is not None:
-            structured = self._scaled(structured)
         return Chunk(
             records["hash"],
             records["unit"],
             self._codes[records["code"]],
-            self._features(structured),
+            self._structured(records["structured"]),
             tuple(
                 records[f"layer{i}"].astype(self.dtype, copy=False)
                 for i in range(len(self.layout.layer_sizes))

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from vista_sql import models
-from vista_sql.train import encoding, sides
+from vista_sql.train import learn, sides
 from vista_sql.train.columns import Columns
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.ledger import Ledger
@@ -73,7 +73,7 @@ def logistic(reg, n):
 @pytest.mark.parametrize("most", [100, 3])
 @pytest.mark.parametrize("limit", [{}, {"memory_limit": "40kB"}], ids=["memory", "spooled"])
 def test_the_model_is_that_of_a_one_hot_encoder(shops, monkeypatch, most, limit):
-    monkeypatch.setattr(encoding, "MOST_LEVELS", most)
+    monkeypatch.setattr(learn, "MOST_LEVELS", most)
     exact = {"reg": 0.05, "l1_ratio": 0, "tolerance": 1e-9}
     (row, with_layer) = shops.train(
         "shops", exclude=["price"], missing="mean", **exact, **ONE_HOT, **limit
@@ -98,7 +98,7 @@ def test_the_model_is_that_of_a_one_hot_encoder(shops, monkeypatch, most, limit)
 
 
 def test_the_levels_are_kept_and_another_value_is_like_the_rare_ones(shops, monkeypatch):
-    monkeypatch.setattr(encoding, "MOST_LEVELS", 4)
+    monkeypatch.setattr(learn, "MOST_LEVELS", 4)
     shops.train("shops", exclude=["price", "size"], **ONE_HOT)
     kept = models.find(shops.home, "m/structured")
     assert kept.levels["kind"] == ["arts", "food", "toys"]
@@ -232,7 +232,7 @@ def test_the_model_in_sql_scores_any_text_as_we_do(sql, texts, others, nulls, mo
     columns["y"] = pa.array([i % 2 == 0 for i in range(30)] + [None] * len(others), pa.bool_())
     fill(sql.con, columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "MOST_LEVELS", most)
+        patch.setattr(learn, "MOST_LEVELS", most)
         sql.train("data", reg=0.01, **ONE_HOT)
     ours = {r["id"]: r["probabilities"] for r in sql("vista_predict", model="m", data="data")}
     (made,) = sql("vista_model_sql", model="m")

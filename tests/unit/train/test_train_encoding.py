@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vista_sql.train import encoding
+from vista_sql.train import learn
 from vista_sql.train.chunks import Chunk, Layout
 from vista_sql.train.hashing import fold_of
 from vista_sql.train.moments import block_moments, rescale
@@ -75,20 +75,23 @@ def test_a_shift_gives_the_features_of_the_folds_own_rows(seed, n):
 
 
 def test_the_levels_of_most_rows_have_columns_and_ties_go_by_text(monkeypatch):
-    monkeypatch.setattr(encoding, "MOST_LEVELS", 2)
+    monkeypatch.setattr(learn, "MOST_LEVELS", 2)
     texts = ["d", "c", None, "a", "never"]
     chunk = Chunk(
         np.arange(7, dtype=np.uint64), np.zeros(7), np.zeros(7, int),
         np.array([0, 1, 1, 2, 2, 2, 3.0])[:, None], (),
     )  # fmt: skip
-    (made, shifts) = encoding.learn([chunk], 0, [texts], 0, fills=False)
+    rows = TrainingRows(Layout(1, ()))
+    rows.append(chunk)
+    rows.seal(np.arange(1))
+    (made, shifts) = learn.learn(rows, 0, [texts], 0, fills=False)
     (levels,) = made.levels
     assert (levels.names, levels.n_others, shifts) == (("c", None), 2, [])
     placed = made.place(chunk.structured)
     features = made.expand(placed, made.tables(None, np.dtype(np.float64)))
     assert features.argmax(axis=1).tolist() == [2, 0, 0, 1, 1, 1, 2]
-    monkeypatch.setattr(encoding, "MOST_LEVELS", 3)
-    (levels,) = encoding.learn([chunk], 0, [texts], 0, fills=False)[0].levels
+    monkeypatch.setattr(learn, "MOST_LEVELS", 3)
+    (levels,) = learn.learn(rows, 0, [texts], 0, fills=False)[0].levels
     assert levels.names == ("a", "c", None)  # "a" and "d" have a row each
 
 

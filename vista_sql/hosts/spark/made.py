@@ -14,10 +14,13 @@ from pyspark.sql.types import DoubleType, MapType, StringType, StructField, Stru
 from vista_sql import models
 from vista_sql.hosts.duckdb.connection import Connection
 from vista_sql.hosts.duckdb.process import process
+from vista_sql.hosts.spark import passes, training
 from vista_sql.hosts.spark.stages import quiet, sent
 from vista_sql.hosts.spark.types import spark_arrow_type
 from vista_sql.hosts.spark.worker import ScoreOrder, kernels
+from vista_sql.machine.resources import own_version
 from vista_sql.planning.script import Constant, Fed, Scored
+from vista_sql.runs import Seen
 
 FED_ROWS = 256
 """Rows of one batch that is fed."""
@@ -40,14 +43,27 @@ def constant(spark: SparkSession, made: Constant, given: Mapping[str, DataFrame]
         return _frame(spark, con.sql(made.text).to_arrow_table())
 
 
-def fed(spark: SparkSession, made: Fed, rows: DataFrame) -> DataFrame:
-    """Feed rows to a run in this process, a batch at a time, and return what it returns.
+def fed(spark: SparkSession, made: Fed, rows: DataFrame, slots: int, seen: Seen) -> DataFrame:
+    """Return what a run returns of rows, which is fed them here, a batch at a time.
+
+    A training leaves them where they are, unless they are few.
 
     Args:
         spark: the session.
         made: the run's kind and order.
         rows: computed on the executors; a partition at a time is here.
+        slots: the tasks that run at once on the cluster.
+        seen: is added what the rows say of their images.
     """
+    told_rows = training.trained(made.order, rows, slots, own_version(), seen)
+    if told_rows is None:
+        told_rows = _fed_here(made, rows, seen)
+    with duckdb.connect() as con:
+        con.register("fed", told_rows)
+        return _frame(spark, con.sql(f"SELECT {made.columns} FROM fed").to_arrow_table())
+
+
+def _fed_here(made: Fed, rows: DataFrame, seen: Seen) -> pa.Table:
     runtime, every = process().runtime, kernels()
     begun = every["vista_begin"].function(runtime, pa.array([made.order]))
     run = begun[0].as_py()
@@ -56,16 +72,14 @@ def fed(spark: SparkSession, made: Fed, rows: DataFrame) -> DataFrame:
         for batch in _batches(rows):
             run_of = pa.repeat(run, len(batch))
             every["vista_feed"].function(runtime, run_of, batch.to_struct_array())
+            seen.add(passes.seen_in(batch))
             n_rows += len(batch)
         told = pa.array([n_rows or None], pa.int64())
         results = every[f"vista_finish_{made.kind}"].function(runtime, begun, told)
     except BaseException:
         runtime.end(json.loads(made.order)[made.kind].get("run", ""))
         raise
-    told_rows = pa.Table.from_struct_array(results.flatten())
-    with duckdb.connect() as con:
-        con.register("fed", told_rows)
-        return _frame(spark, con.sql(f"SELECT {made.columns} FROM fed").to_arrow_table())
+    return pa.Table.from_struct_array(results.flatten())
 
 
 def _batches(rows: DataFrame) -> Iterator[pa.RecordBatch]:

@@ -16,13 +16,19 @@ from vista_sql.errors import HostError
 from vista_sql.hosts.spark.session import Spark
 from vista_sql.hosts.spark.stages import quiet
 
+METASTORE = "metastore_db"
+"""Where Hive's catalog is unless it is configured."""
+
 
 @contextmanager
-def opened(url: str) -> Iterator[Spark]:
+def opened(url: str, *, keeps: bool = False) -> Iterator[Spark]:
     """Yield vista_sql on a session that is stopped in the end.
 
     Args:
         url: a master ('local[2]', 'spark://host:7077', 'yarn') or a server ('sc://host').
+        keeps: tables that it makes outlive it. A server has its catalog; a session of ours has
+            Hive's, in the folder `metastore_db` unless Spark is configured otherwise, and has it
+            where that folder is there.
 
     Raises:
         HostError: Spark does not start there.
@@ -32,6 +38,8 @@ def opened(url: str) -> Iterator[Spark]:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("vista")
     builder = builder.remote(url) if url.startswith("sc://") else builder.master(url)
+    if not url.startswith("sc://") and (keeps or Path(METASTORE).is_dir()):
+        builder = builder.enableHiveSupport()
     try:
         with quiet():
             session = builder.config("spark.log.level", "ERROR").getOrCreate()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
 from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
 from vista_sql.result import Result
+from vista_sql.runs import Estimate, Runs, Seen
 from vista_sql.settings import SETTINGS, Persistence, Settings
 from vista_sql.sql import parse
 from vista_sql.sql.dialect import SPARK
@@ -99,6 +100,16 @@ class Spark(Host[DataFrame]):
 
         return Result(columns, batches)
 
+    def seed(self, select: str, table: str) -> None:
+        """Make a table of the rows of a SELECT of DuckDB's, which runs in this process.
+
+        Args:
+            select: what it reads are files of this machine.
+            table: its name, quoted.
+        """
+        rows = made.constant(self.spark, Constant("seed", select), {})
+        rows.write.format("parquet").saveAsTable(table)
+
     def rewrite(self, sql: str) -> str:
         """Return the staged SQL of a statement: its narrow rows, then the text upon them."""
         return explain.staged_sql(self._planned(sql))
@@ -140,7 +151,10 @@ class Spark(Host[DataFrame]):
 
     def run(self, script: Script, args: Mapping[str, Any] | None = None) -> DataFrame:
         """Return the rows of a script: the stages of its TRANSFERs are relations of its text."""
-        running = _Running(self.spark, script, args)
+        return self._run(script, args)[0]
+
+    def _run(self, script: Script, args: Mapping[str, Any] | None) -> tuple[DataFrame, Seen]:
+        running = _Running(self.spark, script, args, lambda: self.cluster.executors)
         executors = _executors_of(script)
         if executors is None:
             frame = running.rows(script.text)
@@ -149,7 +163,7 @@ class Spark(Host[DataFrame]):
                 frame = failures.telling(running.rows(script.text), executors)
         for kept, level in running.kept:  # when the text has let go of their names
             weakref.finalize(frame, kept.persist(level).unpersist)
-        return frame
+        return frame, running.seen
 
     # ── planning ────────────────────────────────────────────────────────────────────────────────
 
@@ -192,10 +206,15 @@ class Spark(Host[DataFrame]):
         setting = _SET.fullmatch(statement.text)
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
+        journal = Runs(self._home(self.settings())) if statement.calls else None
+        run = "" if journal is None else journal.open(statement.text)
         script = self._script(statement, args)
         try:
             with unlogged():
-                return self.run(script, args)
+                frame, seen = self._run(script, args)
+            if journal is not None and any(isinstance(part, Fed) for part in script.made):
+                _record(journal, run, script, seen)
+            return frame
         except AnalysisException as error:
             if statement.calls or error.getCondition() == NO_FUNCTION:
                 raise _located(error, statement) from error
@@ -209,6 +228,16 @@ class Spark(Host[DataFrame]):
         else:
             self.spark.conf.set(f"spark.vista.{name}", str(given))
         return self.spark.sql(f"SET spark.vista.{name}")
+
+
+def _record(journal: Runs, run: str, script: Script, seen: Seen) -> None:
+    """Write the record of a statement that was run when it was called."""
+    plans = [transfer.plan for transfer in script.transfers]
+    inferred = seen.images - seen.errors if plans else 0
+    if any(isinstance(stage, Sort) for plan in plans for stage in plan.chosen.stages):
+        inferred = min(inferred, script.images_inferred)  # equal images pass the network once
+    estimate = Estimate(explained=explain.render(script) if plans else "")
+    journal.close_seen(run, ", ".join(plan.name for plan in plans), seen, inferred, estimate)
 
 
 NO_FUNCTION = "UNRESOLVABLE_TABLE_VALUED_FUNCTION"
@@ -238,7 +267,14 @@ _SET = re.compile(r"\s*SET\s+VAR(?:IABLE)?\s+vista_(\w+)\s*=\s*(.+?)\s*", re.IGN
 class _Running:
     """A script on a session: what Spark's SQL does not make is made when a text names it."""
 
-    def __init__(self, spark: SparkSession, script: Script, args: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        script: Script,
+        args: Mapping[str, Any] | None,
+        executors: Callable[[], Executors],
+    ) -> None:
+        self._executors = executors
         self._spark, self._args = spark, dict(args) if args else None
         self._parts: dict[str, Made] = {}
         waiting: list[Made] = [*script.transfers, *script.made]
@@ -249,6 +285,7 @@ class _Running:
                 self._parts[part.name] = part
         self._frames: dict[str, DataFrame] = {}
         self.kept: list[tuple[DataFrame, StorageLevel]] = []  # that are to be persisted
+        self.seen = Seen()  # of rows that were fed to a run
 
     def rows(self, text: str) -> DataFrame:
         """Return a query's rows; relations that were made are handed on, not named anywhere."""
@@ -273,7 +310,9 @@ class _Running:
                 given = {name: self._all_of(relation) for name, relation in part.given}
                 return made.constant(self._spark, part, given)
             case Fed():
-                return made.fed(self._spark, part, self._all_of(part.relation))
+                executors = self._executors()
+                slots = executors.number * executors.configured
+                return made.fed(self._spark, part, self._all_of(part.relation), slots, self.seen)
             case Scored():
                 return made.scored(part, self._all_of(part.relation), own_version())
 

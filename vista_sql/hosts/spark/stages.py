@@ -68,28 +68,31 @@ def _order(call: KernelCall) -> CallOrder:
 
 
 def sent(
-    order: object, action: str, name: str, version: str
+    order: object, action: str, name: str, version: str, module: str = "worker"
 ) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """Return what the executors run; it travels by value, and says what they lack.
 
     Args:
         order: what to do.
-        action: the function of `worker` that does it.
+        action: the function that does it.
         name: as Spark's plan shows it.
         version: of this package.
+        module: of this folder, that has the function.
     """
     packed, sentence = pickle.dumps(order), NOT_INSTALLED
+    path = f"{__package__}.{module}"
 
     def run(batches: Iterable[Any]) -> Iterator[Any]:
+        import importlib
         import pickle
         import sys
 
         try:
-            from vista_sql.hosts.spark import worker
+            found = importlib.import_module(path)
         except ModuleNotFoundError as error:
             said = sentence.format(module=error.name, version=version, python=sys.executable)
             raise RuntimeError(said) from None
-        yield from getattr(worker, action)(pickle.loads(packed), batches)
+        yield from getattr(found, action)(pickle.loads(packed), batches)
 
     run.__name__ = run.__qualname__ = name
     return run

@@ -17,10 +17,10 @@ import numpy as np
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.moments import block_moments
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 
-def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
+def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     """Fit all tasks to sealed and rescaled rows, in the same passes over them.
 
     Returns:
@@ -31,26 +31,11 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
     """
     units = _units(options.values, block_moments(rows, options.folds, len(options.values))[1])
 
-    def residual(
-        margins: Array,
-        code: Array,
-        weight: Array | None,
-        losses: Floats,
-        folds: Sequence[int | None],
-    ) -> Array:
-        """Return margins - target, and add each model's halves of squares to `losses`."""
-        values = options.values[code]
-        for column, fold in enumerate(folds):
-            margins[:, column] -= (values - units[fold].mean) / units[fold].scale
-        squares = margins * margins
-        if weight is not None:
-            squares *= weight
-            margins *= weight
-        losses += 0.5 * squares.sum(axis=0, dtype=np.float64)
-        return margins
-
     loss = elastic_net.Loss(
-        1, lambda weights: np.zeros(1), residual, lambda fold: 1.0 / units[fold].scale
+        1,
+        lambda weights: np.zeros(1),
+        _HalfSquares(options.values, units),
+        lambda fold: 1.0 / units[fold].scale,
     )
     return [
         replace(fitted, arrays=units[fitted.task.fold].of(fitted.arrays))
@@ -72,6 +57,34 @@ class _Unit:
             "coef": arrays["coef"] * self.scale,
             "intercept": arrays["intercept"] * self.scale + self.mean,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _HalfSquares:
+    """The loss, and ∂loss/∂margin, of labels that are brought to each model's unit."""
+
+    values: Floats  # (values,) by code
+    units: Mapping[int | None, _Unit]
+
+    def __call__(
+        self,
+        margins: Array,
+        code: Array,
+        weight: Array | None,
+        losses: Floats,
+        folds: Sequence[int | None],
+    ) -> Array:
+        """Return margins - target, and add each model's halves of squares to `losses`."""
+        values = self.values[code]
+        for column, fold in enumerate(folds):
+            unit = self.units[fold]
+            margins[:, column] -= (values - unit.mean) / unit.scale
+        squares = margins * margins
+        if weight is not None:
+            squares *= weight
+            margins *= weight
+        losses += 0.5 * squares.sum(axis=0, dtype=np.float64)
+        return margins
 
 
 def _units(values: Floats, counts: Floats) -> dict[int | None, _Unit]:
@@ -102,7 +115,7 @@ def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int])
 TRAINER = Trainer(
     name="linear",
     fit=fit,
-    score=elastic_net.score,
+    scoring=elastic_net.scoring,
     margins=elastic_net.margins,
     meaning="linear regression of a number with elastic net, full gradients over a stream",
     learns="numbers",

@@ -14,10 +14,10 @@ import numpy as np
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.as_sql import softmax
 from vista_sql.train.chunks import Array, Floats
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 
-def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
+def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     """Fit all tasks to sealed and rescaled rows, in the same passes over them.
 
     Returns:
@@ -91,7 +91,7 @@ def as_sql(arrays: Arrays, structured: Sequence[str], layers: Mapping[str, int])
 TRAINER = Trainer(
     name="logistic",
     fit=fit,
-    score=elastic_net.score,
+    scoring=elastic_net.scoring,
     margins=elastic_net.margins,
     meaning="logistic regression with elastic net, full gradients over a stream",
     has_penalty=True,

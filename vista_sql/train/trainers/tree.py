@@ -7,7 +7,8 @@ columns in float32. Its rows are gathered in memory: structured columns only.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,14 +17,15 @@ from vista_sql.train import Arrays, Fit, Options, Task, Trainer
 from vista_sql.train.as_onnx import Nodes
 from vista_sql.train.as_sql import double, doubles
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats
+from vista_sql.train.encoding import Shift
 from vista_sql.train.hashing import fold_of
-from vista_sql.train.training_rows import TrainingRows
+from vista_sql.train.passes import Rows
 
 MAX_DEPTH = 5  # Spark MLlib's maxDepth, which the paper's code leaves at its default
 SMALLEST = 1e-30  # a class that a leaf has not seen: finite log-odds
 
 
-def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit]:
+def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     """Fit a tree per task to the rows outside its fold.
 
     Returns:
@@ -43,11 +45,10 @@ def fit(rows: TrainingRows, tasks: Sequence[Task], options: Options) -> list[Fit
             f"and training may use {options.memory_bytes / 2**20:.0f} MiB: leave it out, exclude "
             "columns, or raise memory_limit"
         )
-    chunks = [
-        (chunk.structured.astype(np.float32), chunk.code.copy(), chunk.unit.copy())
-        for chunk in rows.chunks()
-    ]
-    x, code, unit = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+    parts = [(x, chunk.code, chunk.unit, chunk.hash) for chunk, x in rows.mapped(_columns)]
+    x, code, unit, hashes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(hashes, kind="stable")  # wherever they are, in whatever order they came
+    x, code, unit = x[order], code[order], unit[order]
     fold = fold_of(unit, options.folds)
     moments, fits = rows.moments, []
     for task in tasks:
@@ -95,16 +96,24 @@ def _logs(value: Floats) -> Floats:
     return np.asarray(logs[:, 1:] - logs[:, :1] if logs.shape[1] == 2 else logs)
 
 
-def score(rows: TrainingRows, fits: Sequence[Fit]) -> Iterator[tuple[Chunk, list[Array]]]:
-    """Yield all chunks, each with the margins (rows, columns) of every tree."""
-    for chunk in rows.chunks():
-        yield (
-            chunk,
-            [
-                _margins(fit.arrays, rows.shift(fit.task.fold).features(chunk.structured))
-                for fit in fits
-            ],
-        )
+def _columns(chunk: Chunk) -> Array:
+    """Return the structured columns (rows, columns) float32."""
+    return np.array(chunk.structured, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """What several trees say of a chunk."""
+
+    trees: Sequence[tuple[Arrays, Shift]]
+
+    def __call__(self, chunk: Chunk) -> list[Array]:
+        return [_margins(arrays, shift.features(chunk.structured)) for arrays, shift in self.trees]
+
+
+def scoring(rows: Rows, fits: Sequence[Fit]) -> Callable[[Chunk], list[Array]]:
+    """Return what gives the margins (rows, columns) of every tree for a chunk of rows."""
+    return _Scoring([(fit.arrays, rows.shift(fit.task.fold)) for fit in fits])
 
 
 def margins(arrays: Arrays, x: Floats) -> Floats:
@@ -164,7 +173,7 @@ def as_onnx(nodes: Nodes, arrays: Arrays, features: str) -> str:
 TRAINER = Trainer(
     name="tree",
     fit=fit,
-    score=score,
+    scoring=scoring,
     margins=margins,
     meaning="decision tree on the structured columns",
     is_baseline=True,
