@@ -5,7 +5,10 @@ the catalogue; explain; `second run` reads the features of all images from the s
 a kept model's predictions over them; `first inference` is of one image, and `unknown machine` the
 same where the machine's rates were not measured yet; `first run` infers all images and keeps their
 features; `job` does without the store, as does OpenVINO by hand (left out where it is not
-installed). The engine is the default one, except where TensorFlow is named. Wall and CPU seconds,
+installed). `models` is one statement: a filter that a tenth of the images pass, a join of four rows
+an image, five layers, a model of each; by hand it is a join in DuckDB, OpenVINO, and scikit-learn's
+logistic regression with the same elastic net, as many passes, and the same standardized columns.
+The engine is the default one, except where TensorFlow is named. Wall and CPU seconds,
 all threads, and the most memory.
 
 Weights are random values in a file of the CNN's size. A round before the first warms the disk's
@@ -35,6 +38,8 @@ from rounds import spread
 BATCH = 32
 PLANNED = ("lenet5", "resnet50", "resnet152")
 REPETITIONS = 15
+PASSING = 10  # prices below it pass the filter, of 0 to 99
+REG, L1_RATIO, PASSES = 0.01, 0.5, 10  # the paper's regression (Vista, section 5)
 ENGINES = {"tensorflow", "openvino"}
 
 
@@ -113,11 +118,67 @@ def job(folder: str, engine: str | None = None) -> None:
     run(folder, f"SELECT * FROM {transfer(folder, 'false', engine=engine)}", infers=True)
 
 
+def models(folder: str) -> None:
+    given = given_of(folder)
+    layers = ", ".join(f"'{layer}'" for layer in given["layers"])
+    statement = (
+        f"SELECT layer, f1_score FROM VISTA_COMPARE(cnn => '{given['cnn']}', layers => [{layers}], "
+        f"images => '(SELECT id AS image_id, image FROM images)', key => 'image_id', label => 'y', "
+        f"structured => '(SELECT * EXCLUDE (id) FROM facts WHERE price < {PASSING})', "
+        f"weights => '{given['weights']}', dtype => '{given['dtype']}', store => false, "
+        f"reg => {REG}, l1_ratio => {L1_RATIO}, max_iterations => {PASSES}) "
+        "WHERE layer IS NOT NULL"
+    )
+    run(folder, statement, infers=True, rows=len(given["layers"]))
+
+
+def models_by_hand(folder: str) -> None:
+    import warnings
+
+    import duckdb
+    import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+    from sklearn.preprocessing import StandardScaler
+
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    with duckdb.connect(f"{folder}/images.duckdb", read_only=True) as con:
+        passing = f"FROM facts WHERE price < {PASSING}"
+        facts = con.execute(f"SELECT image_id, price, f1, f2, f3, y {passing}").fetchnumpy()
+        wanted, place = np.unique(facts["image_id"], return_inverse=True)
+        found = con.execute(
+            f"SELECT image FROM images WHERE id IN (SELECT image_id {passing}) ORDER BY id"
+        ).fetchall()
+    assert len(found) == len(wanted)
+    features = inferred_by_hand(folder, [row[0] for row in found])
+    columns = np.stack([facts[name] for name in ("price", "f1", "f2", "f3")], axis=1)
+    tests = np.random.default_rng(0).random(len(wanted))[place] < 0.2  # no image on both sides
+    scores = []
+    for layer in features:
+        x = np.concatenate([columns, layer.reshape(len(wanted), -1)[place]], axis=1)
+        scaler = StandardScaler().fit(x[~tests])
+        model = LogisticRegression(
+            C=1 / (REG * (~tests).sum()), l1_ratio=L1_RATIO, solver="saga", max_iter=PASSES
+        )
+        model.fit(scaler.transform(x[~tests]), facts["y"][~tests])
+        scores.append(f1_score(facts["y"][tests], model.predict(scaler.transform(x[tests]))))
+    assert len(scores) == len(given_of(folder)["layers"])
+
+
 def openvino(folder: str) -> None:
+    import duckdb
+
+    with duckdb.connect(f"{folder}/images.duckdb", read_only=True) as con:
+        images = [row[0] for row in con.execute("SELECT image FROM images").fetchall()]
+    inferred_by_hand(folder, images)
+
+
+def inferred_by_hand(folder: str, images: list[bytes]) -> list[Any]:
+    """Return the features of images by layer, float32 (images, …)."""
     from concurrent.futures import ThreadPoolExecutor
 
     import cv2
-    import duckdb
     import numpy as np
     import openvino as ov
 
@@ -127,8 +188,6 @@ def openvino(folder: str) -> None:
     precision = "bf16" if given["dtype"] == "bfloat16" else "f32"
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
     model = ov.Core().compile_model(f"{folder}/openvino.xml", "CPU", options)
-    with duckdb.connect(f"{folder}/images.duckdb", read_only=True) as con:
-        images = [row[0] for row in con.execute("SELECT image FROM images").fetchall()]
     whole = -(-len(images) // BATCH) * BATCH  # the network takes whole batches
     pixels = np.zeros((whole, height, width, channels), np.float32)
 
@@ -148,6 +207,8 @@ def openvino(folder: str) -> None:
             list(pool.map(decode, range(first, min(first + BATCH, len(images)))))
             queue.start_async(pixels[first : first + BATCH], first)
     queue.wait_all()
+    batches = [features[first] for first in sorted(features)]
+    return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
 
 
 PROCESSES: dict[str, Callable[[str], None] | str] = {
@@ -162,6 +223,8 @@ PROCESSES: dict[str, Callable[[str], None] | str] = {
     "first run": first_run,
     "job": job,
     "OpenVINO by hand": openvino,
+    "models": models,
+    "models by hand": models_by_hand,
     "TensorFlow's import": "import tensorflow",
     "first inference, TensorFlow": partial(first_inference, engine="tensorflow"),
     "job, TensorFlow": partial(job, engine="tensorflow"),
@@ -215,6 +278,12 @@ def prepare(folder: str, cnn: str, n_images: int, dtype: str) -> None:
         db.con.register("made", made)
         db.con.execute("CREATE TABLE images AS SELECT *, id % 2 AS y FROM made")
         db.con.unregister("made")
+        db.con.execute(
+            "CREATE TABLE facts AS "
+            "SELECT i AS id, i // 4 AS image_id, (i // 4 * 37) % 100 AS price, "
+            "i % 7 AS f1, i % 11 / 3 AS f2, i % 4 AS f3, (i * 31 // 8 + i // 4) % 2 AS y "
+            f"FROM range({4 * n_images}) AS r(i)"
+        )
         data = f"SELECT * EXCLUDE (id) FROM {transfer(folder, repr(folder + '/store'))}"
         db.query(
             f"FROM VISTA_TRAIN(model => 'kept', label => 'y', data => $${data}$$, "
@@ -335,6 +404,7 @@ def _show(found: dict[str, list[Taken]], cnn: str, dtype: str, n_images: int) ->
             by_round("first run", "second run", truediv),
         ),
         ("job, × OpenVINO by hand", by_round("job", "OpenVINO by hand", truediv)),
+        ("filter, join, models, × by hand", by_round("models", "models by hand", truediv)),
     ):
         if value is not None:
             print(f"  {text}: {value:.3g}")

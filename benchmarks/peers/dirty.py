@@ -130,6 +130,7 @@ def no_picture(kind: str, seed: int) -> tuple[str, bytes]:
 
 
 NO_PICTURES = ("empty", "text", "page", "half-jpeg", "half-png", "bomb")
+N_KINDS = KINDS + len(NO_PICTURES)
 
 
 def make(folder: Path, of_each: int = OF_EACH) -> None:

@@ -10,6 +10,7 @@ from keras_files import write_old_format
 from loading import load, write_safetensors
 from numpy.testing import assert_array_equal
 from processes import run_python
+from vista_sql.udfs.network import engine
 from vista_sql.udfs.network.engines.openvino import runner
 from vista_sql.udfs.network.networks import Network, open_cnn
 from vista_sql.udfs.network.onnx_emitter.writer import ADDRESS
@@ -86,10 +87,25 @@ def test_features_have_the_bits_of_networks_that_keras_loaded(tmp_path):
 
 
 def test_an_engine_that_needs_keras_gets_its_variables():
-    opened = open_cnn(InferSpec("lenet5", ()))
-    asked = []
-    Network(replace(opened, load_data=lambda: asked.append("data")), "float32", "cpu")
-    assert not asked
+    names = ("lenet5", "resnet18", "vgg16", "alexnet", "convnexttiny")
+    needs = engine.load("tensorflow").needs_keras
+    opened = {name: open_cnn(InferSpec(name, (), weights="random")) for name in names}
+    found = [name for name, one in opened.items() if needs(one.cnn, one.load_data)]
+    assert found == ["lenet5", "alexnet", "convnexttiny"]
+
+
+def test_tensorflow_computes_the_same_bits_of_data_as_of_keras():
+    opened = open_cnn(InferSpec("resnet18", (), weights="random", seed=3))
+    layers = [*map(opened.cnn.canonical, opened.cnn.feature_layers)]
+    layers = list(dict.fromkeys([*layers, opened.cnn.layers[-1].name]))
+    images = np.random.default_rng(0).integers(0, 256, (3, *opened.cnn.input_shape), np.uint8)
+    of_data = Network(opened, "float32", "cpu")
+    of_keras = Network(replace(opened, load_data=None), "float32", "cpu")
+    assert all(step.origin is None for step in of_data.graph.steps.values())
+    assert any(step.origin is not None for step in of_keras.graph.steps.values())
+    found = of_data.features(layers, "max2x2", images)
+    for mine, other in zip(found, of_keras.features(layers, "max2x2", images), strict=True):
+        assert_array_equal(mine, other)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -112,7 +112,8 @@ class Engine:
             whatever lies above them.
         packages: distributions, of which one is enough to have it installed.
         has_gpu: whether it can use one.
-        needs_keras: whether it reads networks from Keras, and their weights as its variables.
+        needs_keras: (facts, reads it as data) → whether it reads a network from Keras, and its
+            weights as Keras's variables.
     """
 
     name: str
@@ -121,7 +122,7 @@ class Engine:
     parts: Parts
     packages: tuple[str, ...]
     has_gpu: bool
-    needs_keras: bool
+    needs_keras: Callable[[Cnn, Callable[[], Graph]], bool]
 
 
 def load(name: str) -> Engine:

@@ -104,6 +104,14 @@ def _open_onnx_file(cnn: Cnn, choice: WeightsChoice) -> OpenCnn:
     return OpenCnn(cnn, whole, graph, data, choice.identity, known)
 
 
+def _read(opened: OpenCnn, runs: engine.Engine) -> Graph:
+    """Return a CNN as an engine runs it: as data, if it does not need Keras's layers."""
+    data = opened.load_data
+    if data is None or runs.needs_keras(opened.cnn, data):
+        return opened.load()
+    return data()
+
+
 class Network:
     """One CNN with its weights, in one arithmetic, on one device; one thread runs it at a time."""
 
@@ -136,7 +144,7 @@ class Network:
         self._device, self._threads = device, threads
         self._parts: OrderedDict[Hashable, tuple[engine.Runner, int]] = OrderedDict()
         self._engine = runs = engine.load(engine_name)
-        read = opened.load if runs.needs_keras else opened.load_data or opened.load
+        read = partial(_read, opened, runs)
         self.runner = runs.open(opened.cnn, opened.identity, read, arithmetic, device, threads)
         self.graph = self.runner.graph
         self.on_gpu = self.runner.on_gpu

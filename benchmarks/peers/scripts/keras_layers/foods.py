@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -18,6 +19,7 @@ from vista_sql.roster.parts import layers  # AlexNet has two that Keras has not
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations are what is asked for
 layers.custom_layers()
+tf.config.optimizer.set_experimental_options({"remapping": False})  # it fuses groups wrongly
 foods = pd.read_parquet("foods.parquet")
 labels = foods.veg.to_numpy()
 given = foods.drop(columns=["file", "veg"]).to_numpy(np.float32)

@@ -53,6 +53,13 @@ def open_network(
     return on_thread(TensorFlowRunner, cnn, read, dtype, device)
 
 
+def needs_keras(cnn: Cnn, data: Callable[[], Graph]) -> bool:
+    """Return whether a step of a network is a Keras layer's to compute."""
+    from .native import needs_keras
+
+    return needs_keras(cnn, data)
+
+
 def parts(cnn: Cnn, graph: Graph, layer: str) -> list[Part]:
     """Return the functions that compute a layer as one: it is the same however it is cut."""
     from ...steps import Dense
@@ -72,5 +79,5 @@ ENGINE = Engine(
     parts,
     packages=DISTRIBUTIONS,
     has_gpu=True,
-    needs_keras=True,
+    needs_keras=needs_keras,
 )

@@ -34,6 +34,7 @@ from ...steps import (
     Convolution,
     Crop,
     Dense,
+    GlobalPool,
     Identity,
     Pad,
     Pooling,
@@ -211,7 +212,7 @@ class Lowered:
                 values = values[:, top : height - bottom, left : width - right, :]
         return ops.FusedConvolution(core.strides, core.dilations, scheme, core.depthwise), values
 
-    def _activate(self, core: Step, operation: Core, values: Tensor) -> Tensor:
+    def _activate(self, core: Step, operation: Core | Activate, values: Tensor) -> Tensor:
         if operation.activation == "linear":
             return values
         tf, keras = load()
@@ -231,6 +232,10 @@ class Lowered:
             case Pooling(reduction, size, strides, padding):
                 pool = tf.nn.max_pool2d if reduction == "max" else tf.nn.avg_pool2d
                 return pool(inputs[0], size, strides, padding.upper())
+            case GlobalPool(reduction, keep_axes):
+                reduce = tf.reduce_max if reduction == "max" else tf.reduce_mean
+                single = tf.cast(inputs[0], tf.float32)  # as Keras does
+                return tf.cast(reduce(single, (1, 2), keepdims=keep_axes), self._dtype)
             case Pad(top, bottom, left, right):
                 return tf.pad(inputs[0], ((0, 0), (top, bottom), (left, right), (0, 0)))
             case Crop(top, bottom, left, right):
@@ -251,6 +256,8 @@ class Lowered:
                 return self._normalise_locally(norm, inputs[0])
             case Activate() | Relu() as operation if fused := fused_activation(operation):
                 return ops.activate(inputs[0], fused)
+            case Activate() as operation if step.origin is None:
+                return self._activate(step, operation, inputs[0])
         return None
 
     def _normalise_locally(self, norm: ResponseNorm, values: Tensor) -> Tensor:
@@ -362,7 +369,8 @@ def _in_granules(values: Tensor) -> Tensor:
 
 def _read(weight: Weight) -> Tensor:
     tf, keras = load()
-    values = weight.value if isinstance(weight, keras.Variable) else weight
+    is_keras = isinstance(weight, keras.Variable)
+    values = weight.value if is_keras else np.asarray(weight)  # type: ignore[attr-defined]
     return tf.cast(tf.convert_to_tensor(values), tf.float32)
 
 
