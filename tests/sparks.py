@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -51,12 +51,18 @@ def session(master: str = "local[2]", **settings: str) -> Iterator[SparkSession]
     builder = SparkSession.builder.master(master).appName("vista_sql tests")
     for name, value in given.items():
         builder = builder.config(name, value)
-    spark = builder.getOrCreate()
+    with chdir(folder):  # relative paths are its JVM's, which stays there
+        spark = builder.getOrCreate()
     try:
         yield spark
     finally:
         spark.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_of(spark: SparkSession) -> Path:
+    """Return the folder in which a session began."""
+    return Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:")).parent
 
 
 def fill(spark: SparkSession) -> None:

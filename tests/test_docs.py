@@ -9,6 +9,7 @@ import runpy
 
 import documents
 import pytest
+import sparks
 from source import ROOT, module_files
 
 from vista_sql.hosts import engines
@@ -33,10 +34,12 @@ def test_doctests(module):
 def test_documents(document, tmp_path, monkeypatch, accept, request):
     monkeypatch.chdir(tmp_path)
     if document.name == "spark.md":  # whose session is the tests' own
-        views = request.getfixturevalue("spark").catalog
+        spark = request.getfixturevalue("spark")
+        monkeypatch.chdir(sparks.folder_of(spark))
         for name in ("digits", "digit_images"):
-            request.addfinalizer(lambda name=name: views.dropTempView(name))
-    both = Engines(frozenset({"tensorflow", "openvino"}), has_bfloat16=True)
+            request.addfinalizer(lambda name=name: spark.catalog.dropTempView(name))
+    has_bfloat16 = engines.here().has_bfloat16
+    both = Engines(frozenset({"tensorflow", "openvino"}), has_bfloat16=has_bfloat16)
     monkeypatch.setattr(engines, "here", lambda: both)  # plans are the same on every machine
     if document.name == "tutorial.md":  # whose processes share their features, as a user's do
         monkeypatch.setenv("VISTA_SQL_STORE", str(tmp_path / "store"))

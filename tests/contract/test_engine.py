@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import toys
 from numpy.testing import assert_array_equal
+from processors import DTYPES, needs_bfloat16
 from vista_sql.udfs.network import engine, keras_reader
 from vista_sql.udfs.network.networks import Network, OpenCnn
 
@@ -75,6 +76,7 @@ def test_every_layer_of_a_network_as_data_is_computed(small):
         assert differ(values, expected[layer]) <= RELATIVE, layer
 
 
+@needs_bfloat16
 @every_engine
 def test_bfloat16_is_another_arithmetic_and_near(name):
     opened = OpenCnn(described.CNN, "described", described.graph)
@@ -168,7 +170,7 @@ def loaded(request):
     gc.collect()
 
 
-@pytest.fixture(params=["float32", "bfloat16"])
+@pytest.fixture(params=DTYPES)
 def arithmetic(loaded, request):
     """The CNN of `loaded` in an arithmetic."""
     cnn, network, ours, _ = loaded
@@ -237,6 +239,7 @@ def test_bits_depend_on_nothing_asked_beside(loaded, arithmetic):
             assert_array_equal(values, whole[output], f"{output} from {start}")
 
 
+@needs_bfloat16
 @every_engine
 def test_bits_do_not_depend_on_a_start_that_is_no_feature_layer(name):
     cnn = roster.load("resnet18")

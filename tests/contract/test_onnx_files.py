@@ -11,6 +11,7 @@ import onnx
 import onnx_nets
 import pytest
 from numpy.testing import assert_array_equal
+from processors import needs_bfloat16
 from vista_sql.udfs.network.networks import Network, open_cnn
 
 from vista_sql import store, weights
@@ -118,8 +119,8 @@ def test_a_rows_bits_are_its_own(opened, name):
     ("name", "dtype"),
     [
         ("residual", "float32"),
-        ("transformer", "bfloat16"),
-        pytest.param("residual", "bfloat16", marks=pytest.mark.full),
+        pytest.param("transformer", "bfloat16", marks=needs_bfloat16),
+        pytest.param("residual", "bfloat16", marks=[needs_bfloat16, pytest.mark.full]),
         pytest.param("transformer", "float32", marks=pytest.mark.full),
     ],
 )
@@ -150,6 +151,7 @@ def test_stops_are_where_a_file_branches(opened):
         assert tuple(opened(name).runner._stops) == stops
 
 
+@needs_bfloat16
 def test_bfloat16_is_near(opened):
     images = pixels(opened("residual"))
     (exact,) = opened("residual").features(["logits"], "none", images)

@@ -10,6 +10,7 @@ from keras_files import write_old_format
 from loading import load, write_safetensors
 from numpy.testing import assert_array_equal
 from processes import run_python
+from processors import DTYPES
 from vista_sql.udfs.network import engine
 from vista_sql.udfs.network.engines.openvino import runner
 from vista_sql.udfs.network.networks import Network, open_cnn
@@ -108,7 +109,7 @@ def test_tensorflow_computes_the_same_bits_of_data_as_of_keras():
         assert_array_equal(mine, other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_weights_beside_the_model_compute_the_same_bits_as_in_it(monkeypatch, dtype):
     opened = open_cnn(InferSpec("resnet18", (), weights="random"))
     layers = [opened.cnn.canonical(layer) for layer in opened.cnn.feature_layers]

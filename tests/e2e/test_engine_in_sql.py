@@ -6,6 +6,7 @@ import duckdb
 import foods
 import numpy as np
 import pytest
+from processors import HAS_BFLOAT16, needs_bfloat16
 
 import vista_sql
 from vista_sql import kernels
@@ -94,7 +95,7 @@ def trained(tmp_path_factory):
             "FROM images, range(4) WHERE id <> 4 AND image IS NOT NULL;"
             "CREATE TABLE facts AS SELECT id, id % 2 = 0 AS even FROM pictures"
         )
-        for dtype in ("float32", "bfloat16"):
+        for dtype in ("float32", "bfloat16") if HAS_BFLOAT16 else ("float32",):
             rows(
                 db,
                 f"FROM VISTA_TRAIN(model => '{dtype}', label => 'even', max_iterations => 5, "
@@ -123,6 +124,7 @@ TRANSFER = f"TRANSFER({OWN}, structured => 'facts', dtype => '%s', engine => 'te
 NESTED = f"data => $$SELECT * FROM {TRANSFER}$$"
 
 
+@needs_bfloat16
 def test_without_the_models_engine_float32_warns_and_bfloat16_is_an_error(trained, monkeypatch):
     expected = predicted(trained, "float32")
     with pytest.warns(EngineWarning, match="features of engine 'openvino', and the data's are of"):

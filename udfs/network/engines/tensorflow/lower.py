@@ -86,7 +86,7 @@ class Lowered:
         self._dtype = tf.as_dtype(dtype)
         self._device = device
         self._block_rows = block_rows
-        self._fused = "CPU" in device.upper() and ops.has_onednn()
+        self._fused = "CPU" in device.upper() and ops.has_onednn(self._dtype.name)
         self._lock = threading.Lock()
         self._weights: dict[str, tuple[Variable, Variable]] = {}
         self._functions: OrderedDict[tuple[str, str], Function] = OrderedDict()

@@ -35,13 +35,18 @@ class FusedConvolution:
 
 
 @cache
-def has_onednn() -> bool:
-    """Return whether this TensorFlow runs oneDNN's fused operations on this CPU."""
+def has_onednn(dtype: str) -> bool:
+    """Return whether this TensorFlow runs oneDNN's fused operations on this CPU.
+
+    Args:
+        dtype: of the arithmetic: oneDNN's bfloat16 takes AVX-512, where others' is imitated.
+    """
     tf, _ = load()
     plain = FusedConvolution((1, 1), (1, 1), "VALID")
 
     def probe() -> Tensor:
-        image, kernel, bias = tf.ones((2, 4, 4, 1)), tf.ones((1, 1, 1, 1)), tf.ones(1)
+        sizes = (2, 4, 4, 1), (1, 1, 1, 1), (1,)
+        image, kernel, bias = (tf.ones(size, dtype) for size in sizes)
         return _onednn_convolve(image, kernel, bias, plain, None, "relu")
 
     try:
