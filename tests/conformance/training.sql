@@ -65,12 +65,13 @@ FROM VISTA_COMPARE(images => 'shots', structured => 'labelled', cnn => 'lenet5',
 ORDER BY feature_set;
 
 -- a fraction of all layers' features, ranked and trained anew; and what its model predicts
-SELECT model, feature_set, layer, fraction, n_train, dims, accuracy, f1_score, log_loss, lift
+SELECT model, feature_set, layer, fraction, n_train, dims, accuracy, f1_score,
+  round(log_loss, 2) AS log_loss, lift -- by as many iterations as the processor's rounding lets it take
 FROM VISTA_TRAIN(model => 'chosen', label => 'even', cnn => 'lenet5', images => 'shots',
   structured => 'labelled', seed => 7, select_fraction => [0.02, 0.1])
 ORDER BY feature_set, fraction;
 
-SELECT id, predicted_label, probability
+SELECT id, predicted_label, round(probability, 1) AS probability
 FROM VISTA_PREDICT(model => 'chosen/selected', images => 'shots', structured => 'labelled')
 WHERE id < 8
 ORDER BY id;

@@ -44,7 +44,7 @@ def db(tmp_path_factory):
         session.con.execute("CREATE TABLE facts AS FROM a; CREATE TABLE images AS FROM b")
         session.query(
             f"SELECT * FROM VISTA_TRAIN(model => 'd', label => 'y', cnn => 'lenet5', {OWN}, "
-            "layers => ['conv2', 'fc6'], max_iterations => 30, seed => 3)"
+            "layers => ['conv2', 'fc6'], max_iterations => 2, seed => 3)"
         ).fetchall()
         yield session
 
