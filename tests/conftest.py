@@ -8,13 +8,14 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from shells import Shells
+    from xdist.scheduler import LoadFileScheduling
 
     from vista_sql import Session
 
@@ -51,21 +52,30 @@ def pytest_report_header(config: pytest.Config) -> str:
     return "versions: " + ", ".join(found)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests go to one process: those of a file, and all that use the Spark session.
+def process_of(test: str) -> str:
+    """Return what the tests have in common that go to one process, as `-n` makes several.
 
-    The latter come first, and the documents, which take long; for `--no-loadscope-reorder`.
+    Those of a file share what it builds; all that use Spark share its session.
     """
-    first = {"spark": 0, "test_docs.py": 1}
+    file = test.partition("::")[0]
+    return "spark" if "spark" in test.rpartition("/")[2] else file
 
-    def group(item: pytest.Item) -> str:
-        has_spark = "spark" in getattr(item, "fixturenames", ()) or "spark.md" in item.name
-        return "spark" if has_spark else item.path.name
 
-    items.sort(key=lambda item: first.get(group(item), len(first)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+@pytest.hookimpl(optionalhook=True)  # xdist's, which takes the processes in the order of the tests
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return process_of(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes long in one process: Spark, the documents."""
+    first = {"spark": 0, "tests/test_docs.py": 1}
+    items.sort(key=lambda item: first.get(process_of(item.nodeid), len(first)))
 
 
 @pytest.fixture

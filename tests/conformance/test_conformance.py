@@ -129,6 +129,7 @@ CONNECT = pytest.mark.skipif(shutil.which("java") is None, reason="there is no J
 
 
 @CONNECT
+@pytest.mark.full
 def test_spark_connect_gives_rows_of_the_same_statements(tmp_path):
     """Spark's own server, on this machine: a client that has no JVM at hand."""
     told = served("connect", sys.executable, tmp_path, ["catalogue", "transfer"])

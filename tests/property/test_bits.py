@@ -14,12 +14,15 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from processors import HAS_BFLOAT16
 from seeded import asked, of_roster, opened, pixels, reference
 
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
 
-TOYS = [(name, dtype) for name in toys.TOYS for dtype in ("float32", "bfloat16")]
+IMITATED = () if HAS_BFLOAT16 else pytest.mark.full  # bfloat16, then, which is slow
+TOYS = [(name, "float32") for name in toys.TOYS]
+TOYS += [pytest.param(name, "bfloat16", marks=IMITATED) for name in toys.TOYS]
 ROSTER = ["lenet5", "resnet50"]
 
 
