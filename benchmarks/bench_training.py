@@ -41,7 +41,7 @@ class Counted:
         self.rows, self.passes = rows, 0
 
     def __getattr__(self, name: str) -> object:
-        if name == "n_chunks" or (name == "chunks" and self.rows.spooled):
+        if name in ("total", "mapped"):
             self.passes += 1
         return getattr(self.rows, name)
 
