@@ -40,9 +40,7 @@ FRAME = (
     *("tail", "take", "toArrow", "toLocalIterator", "toPandas"),
 )
 WRITER = ("csv", "insertInto", "jdbc", "json", "orc", "parquet", "save", "saveAsTable", "text")
-WRITER_V2 = (
-    *("append", "create", "createOrReplace", "overwrite", "overwritePartitions", "replace"),
-)
+WRITER_V2 = ("append", "create", "createOrReplace", "overwrite", "overwritePartitions", "replace")
 """The actions of DataFrames and their writers, in Spark's words."""
 
 

@@ -171,9 +171,11 @@ class Spark(Host[DataFrame]):
         statements = parse.parse(sql, SPARK)
         if len(statements) != 1:
             raise QueryError(f"only one statement can be planned at a time, not {len(statements)}")
-        return self._script(statements[0], None)
+        return self._script(statements[0], None, self.settings())
 
-    def _script(self, statement: Statement, args: Mapping[str, Any] | None) -> Script:
+    def _script(
+        self, statement: Statement, args: Mapping[str, Any] | None, settings: Settings
+    ) -> Script:
         if not statement.calls:
             return Script(statement.text)
         if statement.kind == "other":
@@ -183,7 +185,7 @@ class Spark(Host[DataFrame]):
                 "CREATE TABLE … AS, or db.query(…).createOrReplaceTempView('name')",
                 place,
             )
-        settings, found = self.settings(), self.cluster
+        found = self.cluster
         self._statements += 1
         context = Context(
             settings,
@@ -206,13 +208,15 @@ class Spark(Host[DataFrame]):
         setting = _SET.fullmatch(statement.text)
         if setting is not None:
             return self._set(setting[1].lower(), setting[2])
-        journal = Runs(self._home(self.settings())) if statement.calls else None
-        run = "" if journal is None else journal.open(statement.text)
-        script = self._script(statement, args)
+        # once, for each is asked of Spark; where nothing is planned, none is
+        settings = self.settings() if statement.calls else Settings()
+        journal = Runs(self._home(settings))
+        run = journal.open(statement.text)
+        script = self._script(statement, args, settings)
         try:
             with unlogged():
                 frame, seen = self._run(script, args)
-            if journal is not None and any(isinstance(part, Fed) for part in script.made):
+            if any(isinstance(part, Fed) for part in script.made):
                 _record(journal, run, script, seen)
             return frame
         except AnalysisException as error:
