@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 
 import pyarrow as pa
+from msgspec import Struct, field
 
 from vista_sql.kernels import InferSpec
 
@@ -21,8 +21,7 @@ from .arrow import Column, one_array
 from .runtime import Runtime
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """What one kernel call is about; images have numbers, as `images` gives them."""
 
     runtime: Runtime
