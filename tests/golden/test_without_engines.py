@@ -33,6 +33,7 @@ NOT_THERE = [
     "sklearn",
     "cv2",
     "lmdb",
+    "msgspec",
 ]
 
 
