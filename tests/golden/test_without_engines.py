@@ -53,7 +53,7 @@ def test_the_answers_are_those_of_the_database(accept):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """A Python with sqlglot, msgspec, the package and the files that this needs, by links: no network."""
+    """A Python with the package, the two that planning needs, and our files, by links."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
