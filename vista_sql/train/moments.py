@@ -68,6 +68,11 @@ def block_moments(
     return by_fold, counts
 
 
+def class_counts(rows: Rows, folds: int, n_classes: int) -> Floats:
+    """Return how many rows of each fold and class there are (folds, classes), from one pass."""
+    return _sums(rows, folds, (), n_classes).counts
+
+
 class _MomentSums(Struct):
     """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 

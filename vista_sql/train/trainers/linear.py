@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.chunks import Array, Floats
-from vista_sql.train.moments import block_moments
+from vista_sql.train.moments import class_counts
 from vista_sql.train.passes import Rows
 
 
@@ -30,8 +30,8 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     Raises:
         PlanError: the optimizers' state alone would not fit in memory.
     """
-    units = _units(options.values, block_moments(rows, options.folds, len(options.values))[1])
-
+    counts = class_counts(rows, options.folds, len(options.values))
+    units = _units(options.values, counts)
     loss = elastic_net.Loss(
         1,
         lambda weights: np.zeros(1),
