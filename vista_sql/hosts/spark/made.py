@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, functions
+from pyspark.sql import DataFrame, Observation, SparkSession, functions
 from pyspark.sql.types import DoubleType, MapType, StringType, StructField, StructType
 
 from vista_sql import models
@@ -19,7 +20,8 @@ from vista_sql.hosts.spark.stages import quiet, sent
 from vista_sql.hosts.spark.types import spark_arrow_type
 from vista_sql.hosts.spark.worker import ScoreOrder, kernels
 from vista_sql.machine.resources import own_version
-from vista_sql.planning.script import Constant, Fed, Scored
+from vista_sql.planning import base_rows
+from vista_sql.planning.script import Constant, Fed, Kept, Scored
 from vista_sql.runs import Seen
 
 FED_ROWS = 256
@@ -135,6 +137,38 @@ def scored(made: Scored, rows: DataFrame, version: str) -> DataFrame:
     if kind is None:
         return frame
     return frame.withColumn("predicted_label", functions.col("predicted_label").cast(kind))
+
+
+def kept(spark: SparkSession, made: Kept, maps: DataFrame) -> DataFrame:
+    """Write a table of raw maps and return what came of it: images, bytes, seconds, errors.
+
+    Args:
+        spark: the session.
+        made: the table.
+        maps: a row each distinct image: its digest, how many rows show it, its map or NULL.
+    """
+    names, began, seen = maps.columns, time.perf_counter(), Observation()
+    digest, n_rows, raw_map, _ = map(functions.col, names)
+    unread = functions.sum(functions.when(raw_map.isNull(), n_rows))
+    rows = maps.observe(seen, functions.count(raw_map).alias("images"), unread.alias("errors"))
+    rows = rows.where(raw_map.isNotNull()).select(
+        digest.alias(base_rows.DIGEST),
+        raw_map.alias(base_rows.MAP),
+        functions.lit(made.made_by).alias(base_rows.MADE_BY),
+    )
+    try:
+        rows.write.format("parquet").saveAsTable(made.table)
+    except BaseException:
+        spark.sql(f"DROP TABLE IF EXISTS {made.table}")
+        raise
+    images = int(seen.get["images"])
+    told = {
+        "images": images,
+        "bytes": images * made.map_bytes,
+        "seconds": time.perf_counter() - began,
+        "errors": int(seen.get["errors"] or 0),
+    }
+    return _frame(spark, pa.Table.from_pylist([told]))
 
 
 LABEL_TYPES = {
