@@ -74,7 +74,9 @@ def test_a_row_for_each_image_that_can_be_read(maps, db, spark, fresh_db, tmp_pa
     assert [(row.images, row.errors)] == known == [(9, 1)]
     assert (row.bytes, row.seconds > 0) == (9 * 120 * 4, True)
     table = spark.table("maps")
-    assert table.schema.simpleString() == "struct<digest:string,raw_map:binary,made_by:string>"
+    assert table.schema.simpleString() == (
+        "struct<digest:string,raw_map:binary,n_rows:bigint,made_by:string>"
+    )
     text = """SELECT count(*), count(DISTINCT m.digest), sum(length(m.raw_map))
         FROM maps AS m LEFT SEMI JOIN images AS i ON m.digest = sha2(i.image, 256)"""
     assert sparks.rows(spark.sql(text)) == [(9, 9, row.bytes)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from vista_sql.planning.rows import Identifiers, indent
 from vista_sql.planning.workload import BaseTable, Workload
 
-DIGEST, MAP, MADE_BY = "digest", "raw_map", "made_by"
+DIGEST, MAP, ROWS, MADE_BY = "digest", "raw_map", "n_rows", "made_by"
 """The columns of a base table: SHA-256 of an image's bytes in hexadecimal digits, little-endian
-float32 row-major, and what the map was made by, as JSON."""
+float32 row-major, how many rows showed the image, and what the map was made by, as JSON."""
 
 
 def with_maps(rows: str, workload: Workload, base: BaseTable, names: Identifiers) -> str:

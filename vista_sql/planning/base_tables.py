@@ -167,7 +167,7 @@ def _layer(
             raise call.error(
                 "base",
                 f"base => {relation.text} holds raw maps of layer {layer.name!r}, from which "
-                f"{above.name!r} cannot be computed: leave it out of layers, or name a base below "
+                f"{tap.column!r} cannot be computed: leave it out of layers, or name a base below "
                 "it",
             )
     return layer

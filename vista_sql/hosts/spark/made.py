@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation, SparkSession, functions
+from pyspark.sql import DataFrame, SparkSession, functions
 from pyspark.sql.types import DoubleType, MapType, StringType, StructField, StructType
 
 from vista_sql import models
@@ -139,21 +139,21 @@ def scored(made: Scored, rows: DataFrame, version: str) -> DataFrame:
     return frame.withColumn("predicted_label", functions.col("predicted_label").cast(kind))
 
 
-def kept(spark: SparkSession, made: Kept, maps: DataFrame) -> DataFrame:
+def kept(spark: SparkSession, made: Kept, images: DataFrame, maps: DataFrame) -> DataFrame:
     """Write a table of raw maps and return what came of it: images, bytes, seconds, errors.
 
     Args:
         spark: the session.
         made: the table.
-        maps: a row each distinct image: its digest, how many rows show it, its map or NULL.
+        images: a row each distinct image: its digest, the image, and how many rows show it.
+        maps: the same, with its map or NULL in place of the image.
     """
-    names, began, seen = maps.columns, time.perf_counter(), Observation()
-    digest, n_rows, raw_map, _ = map(functions.col, names)
-    unread = functions.sum(functions.when(raw_map.isNull(), n_rows))
-    rows = maps.observe(seen, functions.count(raw_map).alias("images"), unread.alias("errors"))
-    rows = rows.where(raw_map.isNotNull()).select(
+    began = time.perf_counter()
+    digest, n_rows, raw_map, _ = map(functions.col, maps.columns)
+    rows = maps.where(raw_map.isNotNull()).select(
         digest.alias(base_rows.DIGEST),
         raw_map.alias(base_rows.MAP),
+        n_rows.alias(base_rows.ROWS),
         functions.lit(made.made_by).alias(base_rows.MADE_BY),
     )
     try:
@@ -161,14 +161,22 @@ def kept(spark: SparkSession, made: Kept, maps: DataFrame) -> DataFrame:
     except BaseException:
         spark.sql(f"DROP TABLE IF EXISTS {made.table}")
         raise
-    images = int(seen.get["images"])
+    seconds = time.perf_counter() - began
+    written, *read = _sums(spark.table(made.table), functions.count("*"), base_rows.ROWS)
+    (seen,) = _sums(images, maps.columns[1])
     told = {
-        "images": images,
-        "bytes": images * made.map_bytes,
-        "seconds": time.perf_counter() - began,
-        "errors": int(seen.get["errors"] or 0),
+        "images": written,
+        "bytes": written * made.map_bytes,
+        "seconds": seconds,
+        "errors": seen - sum(read),
     }
     return _frame(spark, pa.Table.from_pylist([told]))
+
+
+def _sums(frame: DataFrame, *wanted: Any) -> list[int]:
+    """Return sums of columns, or other aggregates; 0 of no rows."""
+    sums = [functions.sum(one) if isinstance(one, str) else one for one in wanted]
+    return [int(value or 0) for value in frame.agg(*sums).collect()[0]]
 
 
 LABEL_TYPES = {

@@ -324,7 +324,8 @@ class _Running:
                 slots = executors.number * executors.configured
                 return made.fed(self._spark, part, self._all_of(part.relation), slots, self.seen)
             case Kept():
-                return made.kept(self._spark, part, self._staged(part.transfer))
+                images = self.rows(part.transfer.staged.rows)
+                return made.kept(self._spark, part, images, self._staged(part.transfer))
             case Scored():
                 return made.scored(part, self._all_of(part.relation), own_version())
 
