@@ -75,6 +75,14 @@ class Prefix(Struct, frozen=True):
     computation: str  # of either, as a digest
 
 
+class BaseTable(Struct, frozen=True):
+    """A relation of a layer's raw maps, by the digests of images' bytes (`base_tables`)."""
+
+    text: str  # as text after FROM
+    layer: Layer
+    made_by: str  # what its rows say that may be used
+
+
 class StoredShare(Struct, frozen=True):
     """What the feature store holds of a share of the images: layers by the network's names."""
 
@@ -118,6 +126,7 @@ class Workload(Struct, frozen=True, dict=True):
     device: Device
     on_error: OnError
     store: Choice = OFF
+    base: BaseTable | None = None  # where images start whose raw maps are in it
     schemes: str = ""  # of URIs that may be read; "": all
     is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
     engine: EngineChoice = UNASKED
