@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TOLERANCE = 0.1
+TOLERANCE = 0.3
 """Of features: the root of their squared difference over that of their spread between pictures.
 
-In bfloat16 tools of the same decoder and network differ by a few hundredths, a wrong picture by
-more than one.
+In bfloat16 OpenVINO's networks of the same decoder differ by some hundredths; TensorFlow and torch,
+which round the values between layers, by .13, Keras, which rounds more of them, by .23; a wrong
+picture by more than one.
 """
 WRONG = 0.5
 """Of one picture's features, the same measure: beyond it the picture is taken for another."""
