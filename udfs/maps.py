@@ -20,6 +20,7 @@ def maps(
     image: Column,
     key: Column,
     box: Column | None = None,
+    base: Column | None = None,
 ) -> pa.StructArray:
     """Infer the raw maps of the spec's layers for each image.
 
@@ -31,6 +32,8 @@ def maps(
         key: text that names the rows in errors; may be NULL.
         box: where the spec has a region, STRUCT(x, y, width, height) of DOUBLEs: what of its image
             a row is, in pixels.
+        base: raw maps of the spec's `base`, BLOBs as vista_maps returns them: a row that has one
+            starts there; NULL: it starts from its image.
 
     Returns:
         STRUCT(l1 BLOB, …, l<slots> BLOB, error VARCHAR), row i for row i. A BLOB is little-endian
@@ -40,12 +43,13 @@ def maps(
     Raises:
         UnreadableImageError: an image cannot be read and the spec's `on_error` is 'raise'.
         UnknownNameError: the network has no such layer.
+        HostError: a BLOB of `base` is no map of that layer.
         StoreError: the spec's store cannot be used, and it says that it must.
     """
     order = spec_of(spec)
     if order is None:
         return struct([pa.nulls(0, pa.large_binary())], slots, pa.nulls(0, pa.string()))
-    inferred = infer_images(runtime, order, image, key, box, "maps", "none")
+    inferred = infer_images(runtime, order, image, key, box, "maps", "none", base)
     blobs = [map_blobs(matrix, inferred.present) for matrix in inferred.matrices]
     return struct(blobs, slots, inferred.errors)
 

@@ -145,6 +145,32 @@ def test_spark_connect_trains(tmp_path):
     assert unlike(served("connect", sys.executable, tmp_path, ["training"])) == []
 
 
+BASE = """
+SELECT images, bytes, errors FROM VISTA_MATERIALIZE('lenet5', 'c5', images => TABLE(
+  SELECT * FROM images WHERE id < 6), table => 'kept_maps');
+SELECT id, f6, error FROM TRANSFER('lenet5', 'f6', structured => 'foods'{}) ORDER BY id, price;
+SELECT id, f6, error FROM TRANSFER('lenet5', 'f6', structured => 'foods'{}) ORDER BY id, price;
+DROP TABLE kept_maps;
+"""
+
+
+def starts_from_a_base(kind: str, python: str, folder: Path) -> None:
+    """Check that a server keeps a layer as a table, and that no value depends on it."""
+    file = folder / "base.sql"
+    file.write_text(BASE.format("", ", base => 'kept_maps'"))
+    kept, without, using, dropped = served(kind, python, folder, [str(file.with_suffix(""))])
+    assert kept["rows"] == [{"images": 5, "bytes": 5 * 480, "errors": 1}]
+    assert without["rows"] == using["rows"]
+    assert len(using["rows"]) == 12
+    assert "error" not in dropped
+
+
+@CONNECT
+@pytest.mark.full
+def test_spark_connect_starts_from_a_base(tmp_path):
+    starts_from_a_base("connect", sys.executable, tmp_path)
+
+
 SAIL_CANNOT = {
     "SELECT * EXCEPT (fc6, pool2)": "expected query",  # it reads EXCEPT as a set operation
 }
@@ -167,3 +193,9 @@ def test_sail_gives_rows_of_the_same_statements(tmp_path):
     assert len(told) == 19
     n_rows = SPARK_FILES["transfer"] - 12  # without those of the statement that it cannot read
     assert unlike(told) == [f"transfer: {n_rows} rows"]
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not SAIL_PYTHON, reason="`bash .ci/sail` makes an environment with Sail")
+def test_sail_starts_from_a_base(tmp_path):
+    starts_from_a_base("sail", SAIL_PYTHON, tmp_path)

@@ -320,7 +320,7 @@ def test_explain_gives_the_decisions_for_the_cluster(db):
         (f"CREATE VIEW v AS SELECT f6 FROM {CALL.format('')}", "use CREATE TABLE … AS, or"),
         (
             "SELECT * FROM VISTA_MATERIALIZE('lenet5', 'c5', store => 'maps')",
-            "VISTA_MATERIALIZE does not read tables of spark",
+            "VISTA_MATERIALIZE needs table => 'name' on Spark",
         ),
         ("", "there is no statement"),
     ],

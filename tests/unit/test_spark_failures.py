@@ -46,6 +46,23 @@ def test_a_worker_that_died_is_told_with_what_to_change():
     assert "Spark started with --conf spark.task.cpus=4" in failures.sentence_of(DIED, LOCAL)
 
 
+BEGINNING = """An error occurred while calling o249.getResult.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 4 in stage 44.0 failed 4 \
+times, most recent failure: Lost task 4.3 in stage 44.0 (TID 54): java.io.EOFException
+\tat java.base/java.io.DataInputStream.readInt(DataInputStream.java:386)
+\tat org.apache.spark.security.SocketAuthHelper.readUtf8(SocketAuthHelper.scala:116)
+\tat org.apache.spark.security.SocketAuthHelper.authToServer(SocketAuthHelper.scala:101)
+\tat org.apache.spark.api.python.PythonWorkerFactory.createWorker$1(PythonWorkerFactory.scala:220)
+"""
+"""What Spark 4.3 says of a worker that was killed while it began."""
+
+
+def test_a_worker_that_died_while_it_began_is_told_as_one_that_did_later():
+    assert failures.sentence_of(BEGINNING, YARN) == failures.sentence_of(DIED, YARN)
+    elsewhere = BEGINNING.replace("PythonWorkerFactory", "ParquetReader")
+    assert failures.sentence_of(elsewhere, YARN) is None
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -52,6 +52,7 @@ def infer_images(
     boxes: Column | None,
     kind: str,
     pool: str,
+    base: Column | None = None,
 ) -> Inferred:
     """Infer a column of images, or take from the store what it has; row i stays row i.
 
@@ -64,6 +65,7 @@ def infer_images(
             is; else None.
         kind: of result ('features', 'maps'); results of different kinds are never exchanged.
         pool: of the results, one of vista_sql.kernels.POOLS.
+        base: raw maps of the spec's base, BLOBs; NULL: the row starts from its image.
 
     Raises:
         UnreadableImageError: an image cannot be read and the spec asks to fail then.
@@ -74,7 +76,7 @@ def infer_images(
     by_slot: list[Output] = [(layer, pool) for layer in spec.layers]
     beside: list[Output] = [(layer, "none") for layer in spec.materialize]
     with runtime.calls:
-        inputs = read_inputs(runtime, spec, images, keys, boxes)
+        inputs = read_inputs(runtime, spec, images, keys, boxes, base)
         opened = inputs.opened
         made_by = (opened.identity, opened.cnn.preprocessing, spec.dtype, spec.device, spec.engine)
         # what another call gives was stored by it: only calls with one store exchange results

@@ -110,9 +110,9 @@ class Inferrer:
             self._infer_batch([waiting for waiting in batch if waiting.image in maps], maps)
 
     def _base_maps(self, batch: Sequence[Waiting]) -> list[np.ndarray | None]:
-        """Return the base's raw map of each image, lent by an earlier call, or from the store."""
+        """Return the base's raw map of each image: the call's own, lent, or from the store."""
         inputs, borrows = self._inputs, self._inputs.spec.borrows
-        maps: list[np.ndarray | None] = [None] * len(batch)
+        maps = [inputs.base_map(waiting.image) for waiting in batch]
         if borrows:
             lent = inputs.runtime.maps
             maps = [lent.take(inputs.lent(waiting.image, borrows)) for waiting in batch]

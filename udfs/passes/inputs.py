@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from vista_sql.kernels import InferSpec
@@ -17,7 +18,7 @@ from ..images.prepared import Wanted
 from ..images.regions import Boxes, box_column, refuse_prepared
 from ..network import hog
 from ..network.networks import Network, OpenCnn
-from .arrow import Column, one_array
+from .arrow import Column, map_rows, one_array
 from .runtime import Runtime
 
 
@@ -33,6 +34,7 @@ class Inputs:
     identities: Sequence[Hashable]  # of each image: what equal ones share within a process
     keys: pa.Array  # text that names each row in errors; may be NULL
     boxes: Boxes | None = None  # of each row, where they are read off its image's maps
+    base: pa.Array | None = None  # of each row, the raw map of the order's base as a BLOB
     sides: dict[int, Sides] = field(default_factory=dict)
     """Height and width of upright images, of those that were read; where there are boxes."""
 
@@ -57,13 +59,39 @@ class Inputs:
         made_by = (computation, pixels, spec.dtype, spec.device, spec.engine)
         return (self.identities[image], *made_by)
 
+    def has_base(self, image: int) -> bool:
+        """Return whether the call brings an image's raw map of the order's base."""
+        return self.base is not None and self.base[self._first_row(image)].is_valid
+
+    def base_map(self, image: int) -> np.ndarray | None:
+        """Return the raw map that the call brings of an image, float32 (values,); None: none.
+
+        Raises:
+            HostError: the BLOB is no map of that layer.
+        """
+        if self.base is None or self.spec.base is None or not self.has_base(image):
+            return None
+        network, row = self.network(), self._first_row(image)
+        assert isinstance(network, Network)  # noqa: S101 - HOG has no base
+        rows, _ = map_rows(self.base.slice(row, 1), network.size(self.spec.base), self.spec.base)
+        values: np.ndarray = rows(np.zeros(1, np.int64))[0]
+        return values
+
+    def _first_row(self, image: int) -> int:
+        return int(self.images.rows(image)[0])
+
     def batch_rows(self) -> int:
         """Return the most images of one pass of the network; may load it."""
         return self.spec.batch_rows or self.network().batch_rows
 
 
 def read_inputs(
-    runtime: Runtime, spec: InferSpec, images: Column, keys: Column, boxes: Column | None = None
+    runtime: Runtime,
+    spec: InferSpec,
+    images: Column,
+    keys: Column,
+    boxes: Column | None = None,
+    base: Column | None = None,
 ) -> Inputs:
     """Return what a kernel was called with, its images told apart.
 
@@ -73,6 +101,7 @@ def read_inputs(
         images: as `image_column` takes them.
         keys: text that names the rows in errors; may be NULL.
         boxes: as `box_column` takes them, where the order has a region; else None.
+        base: raw maps of the order's base, where rows bring them; else None.
 
     Raises:
         ArgumentError: no field of the rows may be the image, or several; or what was found to be
@@ -106,4 +135,5 @@ def read_inputs(
         identities=identities,
         keys=texts,
         boxes=None if crops else found,
+        base=None if base is None else one_array(base),
     )

@@ -55,7 +55,7 @@ class Lookup:
         """
         if self._view is None:
             every_slot = tuple(range(len(self._outputs.by_slot)))
-            return [Sought(None, every_slot, self._is_lent(image, every_slot)) for image in images]
+            return [Sought(None, every_slot, self._at_hand(image, every_slot)) for image in images]
         encoded = {image: reader.fetch(image) for image in images}
         began = time.perf_counter()
         wholes: dict[int, bytes] = {}  # by source
@@ -78,19 +78,20 @@ class Lookup:
             sought.append(
                 Sought(
                     missing=missing,
-                    from_base=self._is_lent(image, missing)
+                    from_base=self._at_hand(image, missing)
                     or (by_image[image].from_base and self._outputs.can_start_at_base(missing)),
                     digest=digests[image],
                 )
             )
         return sought
 
-    def _is_lent(self, image: int, missing: tuple[int, ...]) -> bool:
-        """Return whether another network's call lends a map that an image can start from."""
+    def _at_hand(self, image: int, missing: tuple[int, ...]) -> bool:
+        """Return whether an image can start from a map that the call brings, or another lends."""
         borrows, maps = self._inputs.spec.borrows, self._inputs.runtime.maps
-        if not borrows or not missing or not maps.has(self._inputs.lent(image, borrows)):
-            return False
-        return self._outputs.can_start_at_base(missing)
+        there = self._inputs.has_base(image) or (
+            bool(borrows) and maps.has(self._inputs.lent(image, borrows))
+        )
+        return there and bool(missing) and self._outputs.can_start_at_base(missing)
 
     def _digest(self, image: int, data: store.Buffer, wholes: dict[int, bytes]) -> bytes:
         identity, images = self._inputs.identities[image], self._inputs.images

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from vista_sql import store
 from vista_sql.errors import StoreError
+from vista_sql.kernels import InferSpec
 from vista_sql.store import BegunAnew, Entry, Packed, Space, Store
 
 from ..network import hog
 from ..network.engine import Output
+from ..network.networks import OpenCnn
 from .inputs import Inputs
 
 log = logging.getLogger(__name__)
@@ -63,22 +65,10 @@ class StoreView:
 
     @cached_property
     def _device(self) -> str:
-        is_hog = self._opened.cnn.name == hog.NAME
-        return store.device_class("cpu" if is_hog else self._spec.device, self._spec.engine)
+        return device_of(self._opened, self._spec)
 
     def _space(self, output: Output) -> Space:
-        layer, pool = output
-        opened, spec = self._opened, self._spec
-        return store.space(
-            opened.cnn,
-            opened.weights or opened.identity,
-            layer,
-            pool,
-            spec.dtype,
-            device=self._device,
-            engine=spec.engine,
-            computation=opened.computation(layer, spec.engine) if layer else "",
-        )
+        return space_of(self._opened, self._spec, output)
 
     @cached_property
     def _spaces(self) -> tuple[Space, ...]:
@@ -208,6 +198,27 @@ class StoreView:
             if self._store.folder not in self._unusable:
                 self._unusable.add(self._store.folder)
                 log.warning("going on without: %s", error)
+
+
+def device_of(opened: OpenCnn, spec: InferSpec) -> str:
+    """Return what kind of processor an order's network runs on here."""
+    is_hog = opened.cnn.name == hog.NAME
+    return store.device_class("cpu" if is_hog else spec.device, spec.engine)
+
+
+def space_of(opened: OpenCnn, spec: InferSpec, output: Output) -> Space:
+    """Return what the values of an output depend on beside the image, as an order makes them."""
+    layer, pool = output
+    return store.space(
+        opened.cnn,
+        opened.weights or opened.identity,
+        layer,
+        pool,
+        spec.dtype,
+        device=device_of(opened, spec),
+        engine=spec.engine,
+        computation=opened.computation(layer, spec.engine) if layer else "",
+    )
 
 
 def store_view(inputs: Inputs, outputs: Sequence[Output]) -> StoreView | None:

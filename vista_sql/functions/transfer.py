@@ -99,6 +99,11 @@ ARGUMENTS = (
     Argument("pers", "a hint for Spark: how rows are kept", SettingValue("pers")),
     Argument("np", "a hint for Spark: partitions", SettingValue("np")),
     Argument("cpu", "a hint for Spark: tasks at once in an executor", SettingValue("cpu")),
+    Argument(
+        "base",
+        "on Spark: a table of VISTA_MATERIALIZE, from whose raw maps images start",
+        RelationText(),
+    ),
 )
 
 FUNCTION = TableFunction(

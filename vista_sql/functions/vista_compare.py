@@ -34,6 +34,7 @@ OWN = (
     *map(TRANSFER, ("image", "join_type", "pool", "boxes", "region")),
     replace(TRANSFER("weights"), meaning="as in TRANSFER; a file only for a single CNN"),
     *map(TRANSFER, ("dtype", "store", "batch_rows", "device", "engine", "resize", "fit", *PIXELS)),
+    replace(TRANSFER("base"), meaning="as in TRANSFER; of the first CNN"),
 )
 TRAINING = tuple(
     argument

@@ -1,4 +1,4 @@
-"""VISTA_MATERIALIZE: keep a base layer's raw maps in the feature store."""
+"""VISTA_MATERIALIZE: keep a base layer's raw maps, in the feature store or in a table on Spark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from vista_sql.functions import _own_transfer, transfer
 from vista_sql.planning.onnx_files import PIXELS
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
-from vista_sql.sql.kinds import KeyNames, Names
+from vista_sql.sql.kinds import KeyNames, Names, Text
 from vista_sql.sql.quoting import identifier, text_literal
 
 
@@ -17,6 +17,14 @@ def expand(call: Call, planner: Planner) -> str:
     places = {**call.places}
     if "layer" in places:
         places["layers"] = places["layer"]
+    if not planner.calls_in_sql:
+        return _in_table(call, Call("transfer", values, places), planner)
+    if call.get("table") is not None:
+        raise call.error(
+            "table",
+            "table => … is of Spark's catalog: here maps are kept in the feature store, where "
+            "TRANSFER finds them: leave table out",
+        )
     reading = planner.reading(Call("transfer", values, places))
     if not reading.spec.store:
         raise call.error(
@@ -47,6 +55,25 @@ def expand(call: Call, planner: Planner) -> str:
     )
 
 
+def _in_table(call: Call, own: Call, planner: Planner) -> str:
+    """Return the SELECT where maps are kept in tables: it infers and writes when it is made.
+
+    Raises:
+        ArgumentError: the call names no table, or a store too, or several layers.
+    """
+    table: str | None = call.get("table")
+    if table is None:
+        raise call.error(
+            "", "VISTA_MATERIALIZE needs table => 'name' on Spark: the table that keeps the maps"
+        )
+    if call.get("store") is not None:
+        raise call.error("store", "table and store exclude each other: leave store out")
+    if len(call.get("layer")) != 1:
+        raise call.error("layer", "a table holds the maps of one layer: make one for each of them")
+    values = {**own.values, "pool": "none", "plan": "fused", "store": False}
+    return planner.kept(Call("transfer", values, own.places), table)
+
+
 TRANSFER = transfer.FUNCTION.argument
 
 FUNCTION = TableFunction(
@@ -58,7 +85,9 @@ FUNCTION = TableFunction(
         Argument("key", "the key of the image relation", KeyNames("a column's name"), "id"),
         *map(TRANSFER, ("weights", "dtype", "device", "engine", "resize", "fit", "seed", "store")),
         *map(TRANSFER, PIXELS),
+        Argument("table", "on Spark: the table of maps to write, for base => …", Text("a name")),
     ),
     expand=expand,
-    meaning="keep a layer's raw maps in the feature store: images, bytes, seconds, errors",
+    meaning="keep a layer's raw maps, in the feature store or a table on Spark: images, bytes, "
+    "seconds, errors",
 )

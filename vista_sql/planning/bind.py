@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vista_sql import roster, store
 from vista_sql.errors import QueryError, SettingError, UnknownNameError
-from vista_sql.planning import boxes, engines, keys, workload
+from vista_sql.planning import base_tables, boxes, engines, keys, workload
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.engines import AUTO, EngineChoice, Engines
@@ -21,7 +21,8 @@ from vista_sql.roster import Cnn
 from vista_sql.settings import Value
 from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
-from vista_sql.sql.parse import Unresolved
+from vista_sql.sql.dialect import Dialect
+from vista_sql.sql.parse import Statement, Unresolved
 from vista_sql.sql.quoting import text_literal
 from vista_sql.store import Choice
 
@@ -68,6 +69,7 @@ def workload_of(call: Call, nested: Nested) -> Workload:
     """
     context, database = nested.context, nested.database
     call = call.checked()
+    base_tables.refuse(call, context)
     cnn = workload.load_cnn(call)
     images = _relation(call, "images", nested)
     structured = None
@@ -99,7 +101,11 @@ def workload_of(call: Call, nested: Nested) -> Workload:
         schemes=context.setting("schemes", call).value or "",
         box_column=box_column,
     )
-    return keys.checked(call, bound, database, context.capabilities.dialect)
+    bound = keys.checked(call, bound, database, context.capabilities.dialect)
+    if call.get("base") is None:
+        return bound
+    relation = _relation(call, "base", nested)
+    return replace(bound, base=base_tables.found(call, bound, relation, nested.seen, context))
 
 
 def resolved(call: Call, database: Database) -> Call:
@@ -119,6 +125,32 @@ def resolved(call: Call, database: Database) -> Call:
         except QueryError as error:
             raise call.error(name, f"{name}: {error.message}") from None
     return replace(call, values=values).checked()
+
+
+def select_of(call: Call, argument: str, dialect: Dialect) -> Statement:
+    """Return the one SELECT that an argument holds.
+
+    Raises:
+        ArgumentError: it holds something else, or what cannot be read.
+    """
+    text: str = call.get(argument)
+    statements = parse.parse(text, dialect)
+    if len(statements) != 1:
+        raise call.error(
+            argument, f"{argument} must be one SELECT, not {len(statements)} statements"
+        )
+    (statement,) = statements
+    if statement.kind != "select":
+        raise call.error(
+            argument,
+            f"{argument} must be a SELECT; db.explain() and `vista explain` take any statement",
+        )
+    if statement.tree is None:
+        try:
+            parse.clean_relation(text, dialect)
+        except QueryError as error:
+            raise call.error(argument, f"{argument}: {error.message}") from None
+    return statement
 
 
 @contextmanager

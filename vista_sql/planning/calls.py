@@ -90,6 +90,7 @@ class KernelCall:
     kernel: str
     spec: InferSpec
     inputs: tuple[Input, ...]
+    base: str = ""  # the column of raw maps of the spec's base; "": there is none
 
     @property
     def makes_maps(self) -> bool:
@@ -202,7 +203,7 @@ class Calls:
 
     def _infer(self, stage: Infer) -> None:
         layers = tuple(layer.name for layer in stage.layers)
-        column = self.names.result(len(self.results))
+        column, base_maps = self.names.result(len(self.results)), ""
         spec = replace(self._of(stage.cnn), layers=layers)
         if stage.start is not None:
             spec = replace(spec, start=stage.start.name, gate="")  # images are read before
@@ -212,6 +213,8 @@ class Calls:
             base = "vista_infer" if stage.form == "features" else "vista_maps"
             kernel = kernels.sized_name(base, len(layers))
             inputs = self._images()
+            if self.workload.base is not None and not stage.cnn:
+                base_maps = self.names.map
             kept_for, taken = self._pixels(stage)
             spec = replace(
                 spec,
@@ -223,7 +226,7 @@ class Calls:
                 lends=stage.lends,
                 borrows=stage.borrows,
             )
-        self.results.append(KernelCall(column, kernel, spec, inputs))
+        self.results.append(KernelCall(column, kernel, spec, inputs, base_maps))
         made = {(stage.cnn, n): self._field(column, f"l{slot}") for slot, n in enumerate(layers, 1)}
         if stage.form == "maps":
             self.maps |= made

@@ -123,10 +123,10 @@ def _papers(workload: Workload, machine: Machine) -> Candidate:
     sizes = cost.Sizes.of(workload)
     policy = paper.policy(workload, machine.resources, image_bytes=sizes.image_bytes)
     assert policy is not None  # noqa: S101 - layers are used
-    stages = plans.load(policy.kind).stages(workload)
+    ((base, stages), *_) = _starts(workload, plans.load(policy.kind).stages(workload))
     rows = machine.hints.batch_rows.value or policy.batch_rows
     placement: Placement = machine.hints.placement.value or policy.placement
-    found = _priced(workload, machine, "vista", placement, stages, rows)
+    found = _priced(workload, machine, "vista", placement, stages, rows, base)
     return replace(found, why="; ".join(policy.reasons[1:]))
 
 
@@ -162,18 +162,26 @@ def _placements(workload: Workload, hints: Hints) -> tuple[Placement, ...]:
 def _starts(
     workload: Workload, stages: tuple[Stage, ...]
 ) -> Iterator[tuple[Layer | None, tuple[Stage, ...]]]:
-    """Yield a plan's stages by their start: the image, or a layer whose raw maps are stored."""
+    """Yield a plan's stages by their start: the image, or a layer whose raw maps are stored.
+
+    A base table that the call names is the start.
+    """
+    if workload.base is not None:
+        yield workload.base.layer, _from(workload.base.layer, stages)
+        return
     yield None, stages
     for base in cost.bases(workload):
-        yield (
-            base,
-            tuple(
-                replace(stage, base=base)
-                if isinstance(stage, Infer) and stage.start is None and not stage.cnn
-                else stage
-                for stage in stages
-            ),
-        )
+        yield base, _from(base, stages)
+
+
+def _from(base: Layer, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Return stages of which those that start from images start from raw maps at hand."""
+    return tuple(
+        replace(stage, base=base)
+        if isinstance(stage, Infer) and stage.start is None and not stage.cnn
+        else stage
+        for stage in stages
+    )
 
 
 def _batch_rows(workload: Workload, stages: tuple[Stage, ...], machine: Machine) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vista_sql import models
 from vista_sql.errors import ModelError, UnknownNameError
+from vista_sql.kernels import InferSpec
 from vista_sql.machine import resources
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
@@ -65,6 +66,8 @@ class Context:
     gate: str = ""  # of a training that may say it has seen enough; "": of none
     training_limits: tuple[Value, ...] = ()  # memory_limit of each training that is fed
     executors: Executors | None = None  # of a cluster; None: all runs in this process
+    made_by: Callable[[InferSpec], str] | None = None
+    """What `vista_space` says of an order where inference runs; None: tables hold no maps here."""
 
     def setting(self, name: str, call: Call) -> Value:
         """Return the value of a setting that wins: the call's argument's, if it has such a one.

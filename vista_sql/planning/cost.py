@@ -234,8 +234,9 @@ class _Bill:
 
     def _known(self, stage: Infer) -> tuple[StoredShare, ...]:
         """Return what is stored of the images; of another CNN's layers nothing is looked up."""
-        stored = self.workload.facts.stored
-        return (not stage.cnn and self.workload.store.folder and stored) or NOTHING_STORED
+        if stage.cnn or not (self.workload.store.folder or self.workload.base):
+            return NOTHING_STORED
+        return self.workload.facts.stored or NOTHING_STORED
 
     def _load(self, n: float, layers: list[Layer], form: str) -> None:
         loaded = n * sum(self._stored_bytes(layer, form) for layer in layers)
@@ -287,7 +288,7 @@ def starts_stored(stage: Infer, known: StoredShare, cnn: Cnn, missing: list[Laye
     return (
         base is not None
         and base.name in known.maps
-        and all(cnn.determines(base, layer) for layer in missing)
+        and all(layer.name == base.name or cnn.determines(base, layer) for layer in missing)
     )
 
 

@@ -57,6 +57,9 @@ def known(workload: Workload, database: Database, names: Identifiers) -> Workloa
             facts, decoding_bytes=seen.decoding_bytes, prepared_share=seen.prepared_share
         )
         facts = replace(facts, stored=stored_shares(workload, database, names))
+    if workload.base is not None:  # of all images, as far as is known before they are read
+        maps = frozenset({workload.base.layer.name})
+        facts = replace(facts, stored=(StoredShare(frozenset(), maps, 1.0),))
     return replace(workload, facts=facts, prefixes=prefixes.found(workload))
 
 

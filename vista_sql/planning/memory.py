@@ -202,6 +202,11 @@ def _lent_bytes(stages: tuple[Stage, ...]) -> int:
     return sum(map_bytes(base) for key, base in lent.items() if key and base is not None)
 
 
+def _given_bytes(workload: Workload) -> int:
+    """Return the bytes of the raw map that a row brings of its image."""
+    return 0 if workload.base is None else map_bytes(workload.base.layer)
+
+
 def _pooled_bytes(workload: Workload) -> int:
     """Return the bytes of the maps of one image that boxes are pooled from: made, and handed on."""
     if not workload.pools_boxes:
@@ -251,7 +256,8 @@ def _batch_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         "images": _column_bytes(workload),
         "decode": waiting * _pixel_bytes(workload),
         "activations": _activations(workload),
-        "maps": FEATURE_COPIES * _raw_bytes(stages) + _pooled_bytes(workload),
+        "maps": FEATURE_COPIES * (_raw_bytes(stages) + _given_bytes(workload))
+        + _pooled_bytes(workload),
         "features": FEATURE_COPIES * feature_bytes(workload),
     }
 

@@ -248,6 +248,9 @@ def _placement_decision(
 def _start_decision(workload: Workload, chosen: Candidate) -> tuple[Decision, ...]:
     share, image = workload.facts.prepared_share, cost.start_name(workload)
     copied = f"{share:.0%} of the images are prepared: these are copied, not decoded"
+    if workload.base is not None:
+        why = f"as given: base => …; images whose bytes are not in it start from the {image}"
+        return (Decision("start", workload.base.layer.name, why),)
     if not workload.store.folder:
         return (Decision("start", image, copied),) if share else ()
     used = {tap.layer.name for tap in workload.used_taps if tap.cnn is None}

@@ -12,15 +12,31 @@ from dataclasses import dataclass, field, replace
 
 from vista_sql.errors import PlanError, QueryError
 from vista_sql.kernels import Engine, InferSpec
-from vista_sql.planning import boxes, explain, facts, memory, optimizer, rewrite, travel
-from vista_sql.planning.bind import columns_of, engine_of, located, resolved, workload_of
+from vista_sql.planning import (
+    base_tables,
+    boxes,
+    explain,
+    facts,
+    memory,
+    optimizer,
+    rewrite,
+    travel,
+)
+from vista_sql.planning.bind import (
+    columns_of,
+    engine_of,
+    located,
+    resolved,
+    select_of,
+    workload_of,
+)
 from vista_sql.planning.calls import base_spec
 from vista_sql.planning.candidates import Machine
 from vista_sql.planning.context import Context
 from vista_sql.planning.database import Database, Naming
 from vista_sql.planning.optimizer import Plan
 from vista_sql.planning.rows import Identifiers, joined_rows
-from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
+from vista_sql.planning.script import Constant, Fed, Kept, Made, Scored, Script, Transfer
 from vista_sql.planning.workload import Relation, Workload, load_cnn
 from vista_sql.settings import Value
 from vista_sql.sql import edit, folders, needs, parse
@@ -370,6 +386,20 @@ class CallPlanner:
         self.made.append(Scored(self.fresh_name("scored"), order, rows, label_type))
         return self._all_of(self.made[-1].name)
 
+    def kept(self, call: Call, table: str) -> str:
+        """Return a SELECT of what keeping the maps of a TRANSFER call's layer in a table is."""
+        bound = _bound(call.checked(), CallPlanner(self.database, self.context.inside("transfer")))
+        assert isinstance(bound, Bound)  # noqa: S101 - TRANSFER is not expanded
+        table = base_tables.new(call, table, bound.workload, self.database)
+        made_by = base_tables.made_by(bound.workload, bound.workload.taps[0].layer, self.context)
+        part = stage(choose(count(bound)))
+        assert isinstance(part, Transfer)  # noqa: S101 - as above
+        staged = rewrite.keeping(part.staged, bound.workload, bound.names)
+        self.transfers.append(part := replace(part, staged=staged))
+        map_bytes = memory.map_bytes(bound.workload.taps[0].layer)
+        self.made.append(Kept(self.fresh_name("kept"), part, table, made_by, map_bytes))
+        return self._all_of(self.made[-1].name)
+
     @property
     def beneath(self) -> tuple[Made, ...]:
         """What the relations that were read stand upon, where that is no text."""
@@ -381,7 +411,7 @@ class CallPlanner:
         Raises:
             QueryError: it reads tables by kernels in SQL, which the engine has not.
         """
-        if self.calls_in_sql or any(isinstance(made, Fed | Scored) for made in self.made):
+        if self.calls_in_sql or any(isinstance(made, Fed | Scored | Kept) for made in self.made):
             return text
         if self.read:
             raise call.error(
@@ -528,7 +558,7 @@ class CallPlanner:
         Raises:
             QueryError: it is no SELECT, or cannot be planned.
         """
-        statement = _select(call, argument, self.context.capabilities.dialect)
+        statement = select_of(call, argument, self.context.capabilities.dialect)
         run = self.new_run() if runs else ""
         part = f"{run}/{self.context.names.count}" if run else ""
         able = replace(self.context.capabilities, sink="rows")
@@ -555,29 +585,3 @@ def _shown(call: Bound | Expanded, *, features: bool) -> Bound | Expanded:
         return call
     columns = (*call.workload.narrow_columns, *(call.workload.added_columns if features else ()))
     return call.needing(Needs(frozenset(column.lower() for column in columns)))
-
-
-def _select(call: Call, argument: str, dialect: Dialect) -> Statement:
-    """Return the one SELECT that an argument holds.
-
-    Raises:
-        ArgumentError: it holds something else, or what cannot be read.
-    """
-    text: str = call.get(argument)
-    statements = parse.parse(text, dialect)
-    if len(statements) != 1:
-        raise call.error(
-            argument, f"{argument} must be one SELECT, not {len(statements)} statements"
-        )
-    (statement,) = statements
-    if statement.kind != "select":
-        raise call.error(
-            argument,
-            f"{argument} must be a SELECT; db.explain() and `vista explain` take any statement",
-        )
-    if statement.tree is None:
-        try:
-            parse.clean_relation(text, dialect)
-        except QueryError as error:
-            raise call.error(argument, f"{argument}: {error.message}") from None
-    return statement

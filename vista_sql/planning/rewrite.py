@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from vista_sql.planning import travel
+from vista_sql import kernels
+from vista_sql.planning import base_rows, travel
 from vista_sql.planning.calls import Calls, KernelCall, base_spec
 from vista_sql.planning.data_calls import DataCalls
 from vista_sql.planning.optimizer import Plan
@@ -101,6 +102,8 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
     spec = base_spec(workload, run=run, folder=folder, gate=gate)
     spec = replace(spec, decoding_bytes=decoding_bytes)
     calls = (Calls if calls_in_sql else DataCalls)(workload, plan, names, spec)
+    if workload.base is not None and any(call.base for call in calls.results):
+        sent = base_rows.with_maps(sent, workload, workload.base, names)
     whole = calls.select(f"(\n{indent(rows)}\n)")
     shape = calls.shape(sent) if isinstance(calls, DataCalls) else sent
     return Staged(
@@ -111,3 +114,17 @@ __v_image, CAST(__v_key AS VARCHAR)) AS __v_result0
         tuple(calls.results),
         marks.resolved(shape),
     )
+
+
+def keeping(staged: Staged, workload: Workload, names: Identifiers) -> Staged:
+    """Return the staged SQL of one layer's raw maps, of distinct images, from that of its features.
+
+    Args:
+        staged: of the layer, not pooled, in one pass.
+        workload: whose it is.
+        names: of the generated columns.
+    """
+    (call,) = staged.kernel_calls
+    call = replace(call, kernel=kernels.sized_name("vista_maps", 1))
+    rows = base_rows.distinct_images(staged.rows, workload, names)
+    return replace(staged, rows=rows, kernel_calls=(call,))

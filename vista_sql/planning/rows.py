@@ -46,6 +46,16 @@ class Identifiers:
         return f"{self.base}box"
 
     @property
+    def map(self) -> str:
+        """The column of the narrow rows that holds the raw map at which an image starts."""
+        return f"{self.base}map"
+
+    @property
+    def count(self) -> str:
+        """The column that says how many rows show an image, where rows are distinct images."""
+        return f"{self.base}count"
+
+    @property
     def boxes(self) -> str:
         """The list of an image's rows, where rows are boxes."""
         return f"{self.base}boxes"
@@ -312,9 +322,10 @@ class Marks:
 
 def marked(workload: Workload, mark: Callable[[str], str]) -> Workload:
     """Return a workload whose relations and clauses, the user's texts, are marks."""
-    structured, needs = workload.structured, workload.needs
+    structured, needs, base = workload.structured, workload.needs, workload.base
     return replace(
         workload,
+        base=base and replace(base, text=mark(base.text)),
         images=replace(workload.images, text=mark(workload.images.text)),
         structured=structured and replace(structured, text=mark(structured.text)),
         needs=replace(

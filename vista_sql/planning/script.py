@@ -85,7 +85,18 @@ class Scored:
     label_type: str  # DuckDB's name of it
 
 
-Made = Union["Transfer", Constant, Fed, Scored]
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A relation of one row: what writing a table of a layer's raw maps came to."""
+
+    name: str
+    transfer: Transfer  # its rows are a distinct image each: digest, how many rows show it, map
+    table: str  # as text
+    made_by: str  # the maps
+    map_bytes: int  # of one
+
+
+Made = Union["Transfer", Constant, Fed, Scored, Kept]
 """What a host makes itself whose engine has no kernels in SQL."""
 
 

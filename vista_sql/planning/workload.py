@@ -78,6 +78,15 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseTable:
+    """A relation of a layer's raw maps, by the digests of images' bytes (`base_tables`)."""
+
+    text: str  # as text after FROM
+    layer: Layer
+    made_by: str  # what its rows say that may be used
+
+
+@dataclass(frozen=True, slots=True)
 class StoredShare:
     """What the feature store holds of a share of the images: layers by the network's names."""
 
@@ -123,6 +132,7 @@ class Workload:
     device: Device
     on_error: OnError
     store: Choice = OFF
+    base: BaseTable | None = None  # where images start whose raw maps are in it
     schemes: str = ""  # of URIs that may be read; "": all
     is_image_sure: bool = True  # False: nobody named it, and the key may be text, too
     engine: EngineChoice = UNASKED

@@ -254,6 +254,17 @@ class Planner(Protocol):
     def calls_in_sql(self) -> bool:
         """Whether an expansion may call kernels; else it asks for `fed` and `scored` relations."""
 
+    def kept(self, call: Call, table: str) -> str:
+        """Return a SELECT that keeps the raw maps of a TRANSFER's layer in a table, and says so.
+
+        Args:
+            call: the TRANSFER of one layer, with its arguments' places in the call that makes it.
+            table: that is written, as the user named it.
+
+        Raises:
+            QueryError: an argument is wrong, or the table is there.
+        """
+
     def fed(self, kind: str, order: str, relation: str, columns: str) -> str:
         """Return a SELECT of what a run of a kind returns that is fed a relation's rows.
 

@@ -22,6 +22,8 @@ from vista_sql.units import format_bytes
 
 WORKER_DIED = re.compile(
     r"Python worker (?:exited unexpectedly|failed to connect back)|pyspark[.]daemon failed"
+    # one that is gone before it has said who it is
+    r"|java[.](?:io|net|nio)[.][\w.]*Exception[^\n]*(?:\n\s+at [^\n]*){1,8}PythonWorkerFactory"
 )
 """What Spark says when a Python worker is no more, whatever killed it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ from vista_sql.hosts.spark.stages import quiet, sent
 from vista_sql.hosts.spark.types import spark_arrow_type
 from vista_sql.hosts.spark.worker import ScoreOrder, kernels
 from vista_sql.machine.resources import own_version
-from vista_sql.planning.script import Constant, Fed, Scored
+from vista_sql.planning import base_rows
+from vista_sql.planning.script import Constant, Fed, Kept, Scored
 from vista_sql.runs import Seen
 
 FED_ROWS = 256
@@ -135,6 +137,46 @@ def scored(made: Scored, rows: DataFrame, version: str) -> DataFrame:
     if kind is None:
         return frame
     return frame.withColumn("predicted_label", functions.col("predicted_label").cast(kind))
+
+
+def kept(spark: SparkSession, made: Kept, images: DataFrame, maps: DataFrame) -> DataFrame:
+    """Write a table of raw maps and return what came of it: images, bytes, seconds, errors.
+
+    Args:
+        spark: the session.
+        made: the table.
+        images: a row each distinct image: its digest, the image, and how many rows show it.
+        maps: the same, with its map or NULL in place of the image.
+    """
+    began = time.perf_counter()
+    digest, n_rows, raw_map, _ = map(functions.col, maps.columns)
+    rows = maps.where(raw_map.isNotNull()).select(
+        digest.alias(base_rows.DIGEST),
+        raw_map.alias(base_rows.MAP),
+        n_rows.alias(base_rows.ROWS),
+        functions.lit(made.made_by).alias(base_rows.MADE_BY),
+    )
+    try:
+        rows.write.format("parquet").saveAsTable(made.table)
+    except BaseException:
+        spark.sql(f"DROP TABLE IF EXISTS {made.table}")
+        raise
+    seconds = time.perf_counter() - began
+    written, *read = _sums(spark.table(made.table), functions.count("*"), base_rows.ROWS)
+    (seen,) = _sums(images, maps.columns[1])
+    told = {
+        "images": written,
+        "bytes": written * made.map_bytes,
+        "seconds": seconds,
+        "errors": seen - sum(read),
+    }
+    return _frame(spark, pa.Table.from_pylist([told]))
+
+
+def _sums(frame: DataFrame, *wanted: Any) -> list[int]:
+    """Return sums of columns, or other aggregates; 0 of no rows."""
+    sums = [functions.sum(one) if isinstance(one, str) else one for one in wanted]
+    return [int(value or 0) for value in frame.agg(*sums).collect()[0]]
 
 
 LABEL_TYPES = {

@@ -27,12 +27,12 @@ def encode(spec: TrainSpec, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
 
     Columns: hash int64 (the bits of the unsigned one), key text, record and summary binary.
     """
-    seen = Seen()  # of the batch that is being read
-    for piece in encoded.encoded(spec, _columns(batches, seen)):
+    read: list[Seen] = []  # of the batch that is being encoded
+    for piece in encoded.encoded(spec, _columns(batches, read)):
         n = len(piece.hashes)
         hashes = pa.array(piece.hashes.view(np.int64))
         keys = pa.nulls(n, pa.string()) if piece.keys is None else piece.keys
-        told = pa.array([pickle.dumps((piece.summary, seen))], pa.binary())
+        told = pa.array([pickle.dumps((piece.summary, read.pop()))], pa.binary())
         nothing = pa.nulls(n, pa.binary())
         yield _batch(hashes, keys, _binary(piece.records), nothing)
         yield _batch(*(pa.nulls(1, kind) for kind in (pa.int64(), pa.string(), pa.binary())), told)
@@ -42,13 +42,11 @@ def _batch(*columns: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(columns), ["hash", "key", "record", "summary"])
 
 
-def _columns(batches: Iterable[pa.RecordBatch], seen: Seen) -> Iterator[dict[str, pa.Array]]:
+def _columns(batches: Iterable[pa.RecordBatch], read: list[Seen]) -> Iterator[dict[str, pa.Array]]:
     for batch in batches:
         for start in range(0, len(batch), ENCODED_ROWS):
             part = batch.slice(start, ENCODED_ROWS)
-            found = seen_in(part)
-            seen.rows, seen.images, seen.errors = found.rows, found.images, found.errors
-            seen.reasons = found.reasons
+            read.append(seen_in(part))
             yield dict(zip(part.schema.names, part.columns, strict=True))
 
 

@@ -24,6 +24,7 @@ from vista_sql.hosts.spark.cluster import Cluster
 from vista_sql.hosts.spark.database import SparkDatabase, asked, said, unlogged
 from vista_sql.hosts.spark.stages import quiet
 from vista_sql.hosts.spark.types import duckdb_type
+from vista_sql.kernels import InferSpec
 from vista_sql.machine.resources import own_version
 from vista_sql.planning import explain
 from vista_sql.planning.capabilities import Capabilities
@@ -32,7 +33,7 @@ from vista_sql.planning.distribution import Distribution
 from vista_sql.planning.executors import Executors
 from vista_sql.planning.planner import plan
 from vista_sql.planning.plans import Sort
-from vista_sql.planning.script import Constant, Fed, Made, Scored, Script, Transfer
+from vista_sql.planning.script import Constant, Fed, Kept, Made, Scored, Script, Transfer
 from vista_sql.result import Result
 from vista_sql.runs import Estimate, Runs, Seen
 from vista_sql.settings import SETTINGS, Persistence, Settings
@@ -195,8 +196,13 @@ class Spark(Host[DataFrame]):
             engines=found.engines,
             folder=str(Path.cwd()),
             executors=found.executors,
+            made_by=self._made_by,
         )
         return plan(statement, SparkDatabase(self.spark, args), context)
+
+    def _made_by(self, spec: InferSpec) -> str:
+        """Return what an executor says that raw maps are made by there."""
+        return asked(lambda: stages.told(self.spark, "vista_space", spec, own_version()))
 
     def _home(self, settings: Settings) -> str:
         home = settings.value("home").value
@@ -317,6 +323,9 @@ class _Running:
                 executors = self._executors()
                 slots = executors.number * executors.configured
                 return made.fed(self._spark, part, self._all_of(part.relation), slots, self.seen)
+            case Kept():
+                images = self.rows(part.transfer.staged.rows)
+                return made.kept(self._spark, part, images, self._staged(part.transfer))
             case Scored():
                 return made.scored(part, self._all_of(part.relation), own_version())
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from vista_sql.hosts.spark.worker import CallOrder, StageOrder
+from vista_sql.kernels import InferSpec
 from vista_sql.planning.calls import KernelCall
 from vista_sql.planning.data_calls import columns_of, is_text
 
@@ -46,9 +47,9 @@ def staged(
         version: of this package, which the executors need.
         profile: of the stages' resources; None: the session's.
     """
-    inner = {image}
+    inner = {image, *(call.base for call in calls)}
     for place, call in enumerate(calls):
-        later = {value.column for after in calls[place + 1 :] for value in after.inputs}
+        later = {name for after in calls[place + 1 :] for name in _read(after)}
         names = [name for name in rows.columns if name not in inner or name in later]
         shape = StructType([rows.schema[name] for name in names])
         for column in columns_of(call):
@@ -62,9 +63,27 @@ def staged(
     return rows
 
 
+def _read(call: KernelCall) -> set[str]:
+    """Return the columns that a call reads."""
+    return {call.base, *(value.column for value in call.inputs)}
+
+
 def _order(call: KernelCall) -> CallOrder:
     inputs = tuple((value.column, value.is_text) for value in call.inputs)
-    return CallOrder(columns_of(call), call.fields, call.kernel, call.spec.to_text(), inputs)
+    spec = call.spec.to_text()
+    return CallOrder(columns_of(call), call.fields, call.kernel, spec, inputs, call.base)
+
+
+def told(spark: SparkSession, kernel: str, spec: InferSpec, version: str) -> str:
+    """Return what a kernel says of an order, that takes nothing else, on an executor."""
+    order = StageOrder((CallOrder(("told",), (), kernel, spec.to_text(), ()),), ("told",), 1)
+    with quiet():
+        one = (
+            spark.range(1)
+            .coalesce(1)
+            .mapInArrow(sent(order, "apply", kernel, version), "told string")
+        )
+    return str(one.collect()[0][0])
 
 
 def sent(
@@ -107,8 +126,8 @@ def quiet() -> Iterator[None]:
 
 
 def _name(call: KernelCall) -> str:
-    """Return how Spark's plan shows a stage: `infer_conv5_3_avg_pool`, `pool_fc6`."""
-    verb = call.kernel.removeprefix("vista_").rstrip("0123456789_")
+    """Return how Spark's plan shows a stage: `infer_conv5_3_avg_pool`, `resume_fc6`, `pool_fc6`."""
+    verb = "resume" if call.base else call.kernel.removeprefix("vista_").rstrip("0123456789_")
     words = "_".join([verb, *call.spec.layers])
     return "".join(letter if letter.isalnum() else "_" for letter in words)
 

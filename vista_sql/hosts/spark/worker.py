@@ -44,6 +44,7 @@ class CallOrder:
     kernel: str
     spec: str
     inputs: tuple[tuple[str, bool], ...]  # column, is it cast to text?
+    base: str = ""  # the column of raw maps at which rows start; "": there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def _called(
     """Return the columns that a call adds."""
     kernel = kernels()[call.kernel]
     inputs = [_input(columns, *value) for value in call.inputs]
-    result = kernel.function(runtime, pa.repeat(call.spec, n_rows), *inputs)
+    base = {"base": columns[call.base]} if call.base else {}
+    result = kernel.function(runtime, pa.repeat(call.spec, n_rows), *inputs, **base)
     if isinstance(result, pa.ChunkedArray):
         result = result.combine_chunks()
     values = [result.field(name) for name in call.fields] or [result]
