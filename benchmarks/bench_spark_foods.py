@@ -171,7 +171,7 @@ def predicted(cnn: str, layer: str) -> Callable[[Iterator[pa.RecordBatch]], Iter
         if len(output.shape) == 4:
             side = output.shape[1]
             output = keras.layers.MaxPooling2D((side + 1) // 2, side // 2)(output)
-        model = keras.Model(network.inputs, keras.layers.Flatten()(output))
+        model = keras.Model(network.inputs, keras.layers.Flatten(name="flat_features")(output))
         height, width, _ = facts.input_shape
         for batch in batches:
             for start in range(0, len(batch), PREDICT_ROWS):
