@@ -5,7 +5,6 @@ Usage: python scripts/build_reference.py
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 import vista_sql
 from vista_sql import errors, roster, settings, train
@@ -218,8 +218,8 @@ def python() -> str:
         thing = getattr(vista_sql, name)
         if inspect.isclass(thing) and not issubclass(thing, Exception):
             parts.append(f"### {name}\n\n{_first(thing)}\n")
-            if dataclasses.is_dataclass(thing):
-                fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(thing))
+            if issubclass(thing, msgspec.Struct):
+                fields = ", ".join(f"`{name}`" for name in thing.__struct_fields__)
                 parts.append(f"Fields: {fields}\n")
             members = list(_members(thing))
             if members:

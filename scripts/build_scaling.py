@@ -8,9 +8,11 @@ at the rates below, which were measured on two cores and are taken to grow with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from vista_sql.machine.calibration import Rates
 from vista_sql.machine.resources import Resources

@@ -67,6 +67,12 @@ LIBRARIES = {  # library: parts that import it when they load, parts that do ins
     "keras": ("", "roster weights udfs"),
     "lmdb": ("", "store"),
     "matplotlib": ("", "report"),
+    "msgspec": (  # classes that are fields
+        "cli datasets doctor errors fed_runs functions hosts kernels machine models neighbors "
+        "planning progress projects query_files ranking report roster runs session settings sql "
+        "store tfrecord train udfs weights",
+        "",
+    ),
     "numpy": (
         "hosts doctor spool nearest train neighbors ranking udfs",
         "models result roster weights datasets",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from vista_sql.kernels import Kernel
 

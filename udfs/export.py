@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import pyarrow as pa
+from msgspec.structs import asdict
 
 from vista_sql.errors import TFRecordError
 from vista_sql.kernels import Kernel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
 
 import pyarrow as pa
+from msgspec.structs import asdict, replace
 
 from vista_sql.kernels import EXPLANATION, WALL, WORK, Fact, Kernel, MeasureSpec
 from vista_sql.machine.resources import peak_bytes

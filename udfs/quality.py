@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, fields
 from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import asdict
 
 from vista_sql.kernels import MOST_DECODING_BYTES, Kernel
 
@@ -29,9 +29,7 @@ _TYPES = {
     "bytes": ("BIGINT", pa.int64()),
     "gray": ("BOOLEAN", pa.bool_()),
 }
-_COLUMNS = {
-    field.name: _TYPES.get(field.name, ("DOUBLE", pa.float64())) for field in fields(Quality)
-}
+_COLUMNS = {name: _TYPES.get(name, ("DOUBLE", pa.float64())) for name in Quality.__struct_fields__}
 ARROW_TYPE = pa.struct([(name, kind) for name, (_, kind) in _COLUMNS.items()])
 SQL_TYPE = f"STRUCT({', '.join(f'{chr(34)}{n}{chr(34)} {k}' for n, (k, _) in _COLUMNS.items())})"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import pyarrow as pa
+from msgspec import to_builtins
 
 from vista_sql.kernels import Kernel
 
@@ -34,7 +34,7 @@ def space(runtime: Runtime, spec: Column) -> pa.Array:
     if order is None:
         return pa.nulls(0, pa.string())
     (layer,) = order.layers
-    found = asdict(space_of(runtime.opened(order), order, (layer, "none")))
+    found = to_builtins(space_of(runtime.opened(order), order, (layer, "none")))
     return pa.repeat(json.dumps(found | {"engine": order.engine}, sort_keys=True), len(spec))
 
 

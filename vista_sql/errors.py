@@ -27,17 +27,17 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
+from msgspec import Struct
+
 MOST_FRAMES = 5  # of the user's own code, under a notebook's cell
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where in the user's text something stands: characters [start, end) of `text`."""
 
     text: str

@@ -13,10 +13,10 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.errors import ModelError
 
@@ -72,8 +72,7 @@ class FedRun(Protocol):
         """Free memory and disk; safe to call twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class FedKind:
+class FedKind(Struct, frozen=True):
     """A kind of run: how it begins, and what it returns."""
 
     begin: Callable[..., FedRun]  # from the fields of its order
@@ -92,8 +91,7 @@ class FedKind:
         return "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind, _ in self.fields) + ")[]"
 
 
-@dataclass(slots=True)
-class _LiveRun:
+class _LiveRun(Struct):
     run: FedRun
     statement: str  # the statement's run
     fed_at: float  # time.monotonic()

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, get_args, get_type_hints
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,8 +111,7 @@ class AtHand(NamedTuple):
     prepared_share: float = 0.0  # of them, those that are never decoded (VISTA_PREPARE)
 
 
-@dataclass(frozen=True, slots=True)
-class Lending:
+class Lending(Struct, frozen=True):
     """A layer whose raw maps a call lends to later calls upon the same rows."""
 
     layer: str  # the network's own name
@@ -118,8 +119,7 @@ class Lending:
     takers: int  # how many calls take them
 
 
-@dataclass(frozen=True, slots=True)
-class InferSpec:
+class InferSpec(Struct, frozen=True):
     """One pass over a part of a CNN: from the image (or a layer's raw map) to some layers.
 
     `layers` are the network's own names, bottom to top. `batch_rows` is the most rows in one
@@ -175,7 +175,7 @@ class InferSpec:
     def to_text(self) -> str:
         """Return the spec as JSON; fields at their default are left out."""
         defaults = InferSpec(cnn="", layers=())
-        changed = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        changed = {k: v for k, v in to_builtins(self).items() if v != getattr(defaults, k)}
         return json.dumps(changed, sort_keys=True, separators=(",", ":"))
 
     @staticmethod
@@ -201,8 +201,7 @@ BigInt = Annotated[int | None, "BIGINT"]
 Double = Annotated[float | None, "DOUBLE"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True):
     """A row of VISTA_EXPLAIN: a field per column, in the columns' order; None is NULL."""
 
     transfer: Integer = None  # which of the statement's TRANSFERs, from 1; None: all of it
@@ -230,8 +229,7 @@ EXPLANATION: Mapping[str, str] = {
 """The columns of VISTA_EXPLAIN (name → DuckDB type)."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureSpec:
+class MeasureSpec(Struct, frozen=True):
     """A measured statement: the facts of its plan, and the run that its kernels count under.
 
     Example:
@@ -260,8 +258,7 @@ class MeasureSpec:
         return MeasureSpec(facts, order["run"], order["whole_run"])
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(Struct, frozen=True):
     """A counter of seconds that the kernels keep for a run, and what people read it as.
 
     Example:
@@ -417,8 +414,7 @@ class ProcessRuntime(Protocol):
         """End what is fed, and threads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(Struct, frozen=True):
     """One SQL function's Python side.
 
     `function(runtime, *columns)` takes Arrow arrays of equal length (0 to any number of rows) and

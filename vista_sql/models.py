@@ -17,9 +17,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from vista_sql.errors import ModelError, UnknownNameError
 
@@ -82,8 +83,7 @@ class ModelRow(TypedDict):
     file: NotRequired[str]  # of the arrays, beside model.json
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """One row of one version: a model that can score."""
 
     folder: Path

@@ -13,9 +13,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ProgressWarning
 from vista_sql.kernels import Counts
@@ -28,8 +30,7 @@ STAGES = ("load", "infer", "train", "finish")
 EVERY_SECONDS = 0.2  # a callback is called at most so often
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a statement is, over all its TRANSFERs."""
 
     stage: str  # 'load' the networks, 'infer', 'train' (later passes), 'finish'

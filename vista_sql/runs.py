@@ -9,10 +9,12 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from vista_sql import files
 from vista_sql.kernels import WALL, WORK, Counts, Timer
@@ -41,8 +43,7 @@ class CountsByRun(Protocol):
         """Drop the counts of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What the planner expected of a run; None where it could not know."""
 
     peak_bytes: int | None = None
@@ -50,8 +51,7 @@ class Estimate:
     explained: str = ""  # the plan and its reasons, as db.explain() shows them
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run, as VISTA_RUNS() shows it; `seconds` is None for a run that DuckDB ran by itself."""
 
     run_id: str
@@ -71,8 +71,7 @@ class Run:
     estimate: Estimate | None = None
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """What rows say of a run whose kernels count elsewhere, on machines of a cluster."""
 
     rows: int = 0
@@ -186,7 +185,7 @@ class Runs:
         self._keep(record)
 
     def _keep(self, record: Run) -> None:
-        text = json.dumps(asdict(record), ensure_ascii=False)
+        text = json.dumps(to_builtins(record), ensure_ascii=False)
         try:
             self._write_file(f"{record.run_id}.json", text)
         except OSError as error:  # a full disk, a folder that cannot be written

@@ -9,13 +9,13 @@ import sys
 import warnings
 import weakref
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import duckdb
+from msgspec.structs import replace
 
 from vista_sql import catalog, kernels, models, store
 from vista_sql.errors import QueryError, UnreadableImagesWarning

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, field
 
 from vista_sql.errors import SettingError
 from vista_sql.kernels import Device, Engine
@@ -26,8 +27,7 @@ Persistence = Literal["none", "deserialized", "serialized", "disk"]
 """How a cluster keeps the rows of a call: not at all, in memory as values or as bytes, on disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A setting's value and where it came from."""
 
     name: str
@@ -35,8 +35,7 @@ class Value:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One thing that can be configured."""
 
     name: str
@@ -206,8 +205,7 @@ def setting(name: str) -> Setting:
     return next(setting for setting in SETTINGS if setting.name == name)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings of a session: what `SET VARIABLE vista_…` says, over the environment."""
 
     variables: Mapping[str, Any] = field(default_factory=dict)

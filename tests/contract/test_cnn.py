@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import runpy
-from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import fields
 from numpy.testing import assert_array_equal
 from vista_sql.udfs.network import keras_reader, serial
 from vista_sql.udfs.network.engines.tensorflow import batch_lengths

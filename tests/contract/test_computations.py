@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +13,7 @@ import onnx
 import onnx_nets
 import pytest
 import variants
+from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 from onnx import numpy_helper
 from vista_sql.udfs.network import computations, engine, serial

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from keras_files import NETWORKS, SIDE, backbone, randomised, transfer
+from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 from processes import run_python
 from vista_sql.udfs.network import keras_check, keras_reader, own_network

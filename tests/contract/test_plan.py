@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 import vista_sql
 from vista_sql import roster

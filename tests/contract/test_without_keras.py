@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from keras_files import write_old_format
 from loading import load, write_safetensors
+from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 from processes import run_python
 from processors import DTYPES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +15,7 @@ import onnxruntime
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from sklearn.datasets import load_digits
 from vista_sql.udfs.network import keras_reader
 

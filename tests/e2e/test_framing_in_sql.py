@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +11,7 @@ import hosts
 import numpy as np
 import pytest
 from hosts import HOSTS
+from msgspec.structs import replace
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, weights

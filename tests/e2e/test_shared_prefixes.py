@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 
 import onnx
 import onnx_nets
 import pytest
 import variants
 from inferences import Count, N, images_db
+from msgspec.structs import replace
 
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import DEFAULTS

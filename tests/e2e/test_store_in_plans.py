@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from inferences import Count, N, images_db, statement
+from msgspec.structs import replace
 
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import DEFAULTS

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import foods
 import goldens
+import msgspec
 import plannings
 import pytest
 import sqlglot
@@ -52,11 +53,11 @@ def test_the_answers_are_those_of_the_database(accept):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """A Python with sqlglot, the package and the files that this needs, by links: no network."""
+    """A Python with the package, the two that planning needs, and our files, by links."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for package in (sqlglot, vista_sql):
+    for package in (sqlglot, msgspec, vista_sql):
         source = Path(package.__file__).parent
         (packages / source.name).symlink_to(source)
     for module in (plannings, goldens):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 from workloads import BIND_TIME, ROOMY, STATEMENTS, hints, work
 
 from vista_sql import roster

@@ -1,6 +1,5 @@
 """The command line: what each command prints where, and its exit code."""
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -19,6 +18,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from pyarrow import parquet
 
 import vista_sql
@@ -604,7 +604,7 @@ def test_added_weights_are_checked_and_copied(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     content = b"weights of a network"
     known = roster.load("vgg16").weights["imagenet"]
-    published = dataclasses.replace(known, md5=hashlib.md5(content).hexdigest())
+    published = replace(known, md5=hashlib.md5(content).hexdigest())
     monkeypatch.setitem(roster.load("vgg16").weights, "imagenet", published)
     fetched = tmp_path / "download (1).h5"
     fetched.write_bytes(content)

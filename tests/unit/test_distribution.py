@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import workloads
+from msgspec.structs import replace
 
 from vista_sql import roster
 from vista_sql.errors import PlanError

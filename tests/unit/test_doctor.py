@@ -1,10 +1,9 @@
 """`vista doctor`: what is here, what is broken, and what to do about it."""
 
-from dataclasses import replace
-
 import duckdb
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from vista_sql import doctor, roster
 from vista_sql.cli import app

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
-
 import pytest
+from msgspec.structs import astuple, fields
 
 from vista_sql import catalog, kernels
 from vista_sql.kernels import EXPLANATION, LOAD, TRAIN, WALL, WORK, Fact, MeasureSpec

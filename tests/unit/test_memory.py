@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from workloads import BIND_TIME, STATEMENTS, choose, work
 
 from vista_sql import store

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from workloads import BIND_TIME, ROOMY, STATEMENTS, choose, hints, work
 
 from vista_sql.errors import PlanError, UnknownNameError

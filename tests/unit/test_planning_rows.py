@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from vista_sql.planning.rows import (
     Identifiers,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from loading import write_safetensors
+from msgspec.structs import replace
 from numpy.testing import assert_allclose
 from vista_sql.udfs.network import networks
 

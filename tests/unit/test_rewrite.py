@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 import sqlglot
+from msgspec.structs import replace
 from sqlglot import exp
 
 from vista_sql.machine.resources import Resources

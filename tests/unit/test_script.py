@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError
 from vista_sql.machine.resources import Resources

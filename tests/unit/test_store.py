@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -16,6 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 import stores
+from msgspec import to_builtins
+from msgspec.structs import replace
 from stores import LENET, SPACE, entries, key, read, space
 
 from vista_sql import roster, store
@@ -27,7 +28,7 @@ HERE = str(Path(stores.__file__).parent)
 
 def framed(resize, fit):
     """Return LeNet-5 as a statement asks for it."""
-    return dataclasses.replace(LENET, preprocessing=LENET.preprocessing.asked(resize, fit))
+    return replace(LENET, preprocessing=LENET.preprocessing.asked(resize, fit))
 
 
 def coverage(kept, space, digests):
@@ -189,7 +190,7 @@ def test_rows_of_earlier_versions_are_read(kept):
     with kept._files.transaction(write=True) as transaction:
         rows = _rows.SpaceRows(transaction)
         ((at, row),) = rows.rows()
-        plain = json.dumps(dataclasses.asdict(row)).encode()
+        plain = json.dumps(to_builtins(row)).encode()
         transaction.txn.put(at, plain, db=transaction.spaces)
     (held,) = kept.held()
     assert (held.images, held.space) == (3, SPACE)

@@ -6,7 +6,6 @@ import hashlib
 import random
 import urllib.request
 import zipfile
-from dataclasses import replace
 from functools import cache
 from urllib.error import URLError
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from keras_files import write_old_format
 from loading import load
+from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 
 from vista_sql import roster, weights

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vista_sql import weights
 from vista_sql.errors import EngineWarning, ModelError
@@ -18,8 +19,7 @@ from ..network.networks import open_cnn
 from ..network.onnx_emitter import Output
 
 
-@dataclass(frozen=True, slots=True)
-class Backbone:
+class Backbone(Struct, frozen=True):
     """The network below a model, and how its features are read off it."""
 
     record: Mapping[str, Any]  # of the TRANSFER that made them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vista_sql.errors import ModelError
 from vista_sql.kernels import POOLS
@@ -13,8 +13,7 @@ from ..network.steps import GlobalPool, Identity, Pooling, Reduction, Reshape, S
 POOL_OF: dict[Reduction, str] = {"mean": "gap", "max": "gmp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Below:
+class Below(Struct, frozen=True):
     """A map, and the pooling of it that is a layer's features."""
 
     layer: str

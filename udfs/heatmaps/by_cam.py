@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.train.chunks import Floats
 
@@ -19,8 +20,7 @@ from .below import Below, below
 from .cam import cam
 
 
-@dataclass(frozen=True, slots=True)
-class SeenMaps:
+class SeenMaps(Struct, frozen=True):
     """A batch whose maps are there: `Seen`."""
 
     features: np.ndarray | None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.errors import ArgumentError
 from vista_sql.train.chunks import Floats
@@ -28,8 +28,7 @@ from ..passes.reasons import Reasons
 from .patches import Patches
 
 
-@dataclass(frozen=True, slots=True)
-class SeenPixels:
+class SeenPixels(Struct, frozen=True):
     """A batch whose images were decoded and inferred as they are: `Seen`."""
 
     inputs: Inputs

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql import models
 from vista_sql.errors import ModelError
@@ -16,8 +16,7 @@ from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.scorer import Scorer
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """Scores of a batch of rows: the linear predictor of one class each, or the number."""
 
     classes: list[str | None]  # as text; None: the model predicts numbers

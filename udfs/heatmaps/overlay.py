@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.kernels import Fit
 from vista_sql.roster import Cnn
@@ -20,8 +19,7 @@ ADDS, TAKES = (0.0, 94.0, 213.0), (178.0, 114.0, 0.0)
 """Blue, green, red: vermilion and blue of Okabe and Ito's colours, which all people tell apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lies:
+class Lies(Struct, frozen=True):
     """Where the places of a map lie in the image."""
 
     cnn: Cnn  # its preprocessing is that of the model

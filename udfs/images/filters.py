@@ -9,12 +9,12 @@ sums of float64 are exact then, in whatever order and by however many threads th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from .opencv import Pixels, opencv
 
@@ -34,8 +34,7 @@ LONG_SIDE = 1 << 15
 """Pixels. The weights of a longer side are not kept, and it is resized first, unlike Pillow's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """A side of an image, and which results of it are wanted."""
 
     n_pixels: int
@@ -70,8 +69,7 @@ class Axis:
         return self.band_results * int(self.band_results * self.scale + 2 * self.radius + 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """The weights of results that are neighbours, and of the pixels that any of them reads."""
 
     results: slice  # counted from the first that is wanted

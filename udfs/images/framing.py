@@ -6,9 +6,10 @@ filters of Pillow are in `filters`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.kernels import Fit
 from vista_sql.roster import Framing
@@ -38,8 +39,7 @@ ROUNDED_OFF = 1e-6
 """A size / crop_pct that misses a whole number by no more is one: 240 / (240 / 255) is 255."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an image lies to the input."""
 
     sides: Sides  # that all of the image is resized to

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from . import boxes, foreign, prepared, tiff
 from .header import Header
@@ -39,8 +40,7 @@ _BEGINNINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A chunk of a PNG: its name, and where its body and the whole of it stand."""
 
     name: bytes

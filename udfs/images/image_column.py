@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ArgumentError
 from vista_sql.kernels import BYTES_OF_A_LIST, IMAGE_SUFFIXES, REASON, InferSpec
@@ -17,8 +18,7 @@ from . import inline, paths
 LOOKED_AT = 16  # keys that stand for all
 
 
-@dataclass(frozen=True, slots=True)
-class Images:
+class Images(Struct, frozen=True):
     """The images of a column, row i for row i; NULL in all: no image."""
 
     blobs: pa.Array  # large_binary: images' bytes

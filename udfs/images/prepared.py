@@ -11,11 +11,12 @@ prepared in another way than a network wants is an error, and never a slightly d
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import get_args
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import store
 from vista_sql.errors import ArgumentError
@@ -34,8 +35,7 @@ _CHECKSUM = struct.Struct("<I")
 HEAD_BYTES = _HEAD.size + _CHECKSUM.size
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a network takes an image as; equal ones take equal pixels."""
 
     order: str  # of the channels: 'rgb', 'bgr' or 'gray'

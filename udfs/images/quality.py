@@ -7,10 +7,9 @@ but sharpness and colour comes from the histogram of its grey levels (ITU-R 601 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.kernels import MOST_DECODING_BYTES
 
@@ -30,8 +29,7 @@ LOOKED_AT = 16
 _EDGES = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(Struct, frozen=True):
     """What was measured of one image; None: it cannot be read that far."""
 
     format: str | None = None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
 
 from vista_sql.errors import ArgumentError
 
@@ -17,8 +16,7 @@ from .framing import Box, Sides
 FIELDS = ("x", "y", "width", "height")
 
 
-@dataclass(frozen=True, slots=True)
-class Boxes:
+class Boxes(Struct, frozen=True):
     """The boxes of a column, row i for row i."""
 
     values: np.ndarray

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql import files
 
@@ -20,8 +20,7 @@ from .digests import digest
 from .paths import ignored
 
 
-@dataclass(frozen=True, slots=True)
-class Crop:
+class Crop(Struct, frozen=True):
     """What equal crops of a file share."""
 
     whole: Hashable  # of the file

@@ -7,9 +7,10 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
+
+from msgspec import Struct, field
 
 from vista_sql import files
 
@@ -27,8 +28,7 @@ OPEN_ARCHIVES = 8
 ARCHIVES = ("zip", "tar")
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
+class _Archive(Struct, frozen=True):
     files: FileSystem
     lock: threading.Lock = field(default_factory=threading.Lock)  # one reader at a time
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any
@@ -129,7 +128,7 @@ class Writer:
 def _described(step: Step) -> str:
     """Return a step's operation and the shape of its result as text."""
     operation = step.operation
-    values = {field.name: _value(getattr(operation, field.name)) for field in fields(operation)}
+    values = {name: _value(getattr(operation, name)) for name in operation.__struct_fields__}
     return f"{type(operation).__name__} {json.dumps(values)} {step.shape}"
 
 

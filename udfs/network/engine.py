@@ -7,8 +7,9 @@ An engine is a folder in `engines/` whose `__init__` holds `ENGINE`. It takes a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+
+from msgspec import Struct
 
 from vista_sql import catalog
 
@@ -30,8 +31,7 @@ Output: TypeAlias = tuple[str, str]
 """A layer, and how its maps are pooled: one of vista_sql.kernels.POOLS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What an engine computes at once on the way to a layer."""
 
     source: str | None  # the step whose value is given; None: the image
@@ -95,8 +95,7 @@ class Runner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """An entry of `engines/`.
 
     Attributes:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.errors import PlanError, UnknownNameError
 
@@ -38,8 +39,7 @@ from .steps import (
 Core: TypeAlias = Convolution | Dense
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Steps that run as one operation; `members` starts at the core, `pad` comes before it."""
 
     core: str
@@ -105,7 +105,7 @@ class Graph:
     def weight_bytes(self) -> int:
         """What its weights take as float32."""
         operations = [step.operation for step in self.steps.values()]
-        values = [getattr(one, field.name) for one in operations for field in fields(one)]
+        values = [getattr(one, name) for one in operations for name in one.__struct_fields__]
         return sum(4 * int(prod(value.shape)) for value in values if hasattr(value, "shape"))
 
     def users(self, name: str) -> list[str]:

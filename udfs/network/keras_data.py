@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from vista_sql.roster.networks import Initial, NetworkData, StepRow, Variable, Weighted
 from vista_sql.weights import described, random_weights

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.roster.catalogue.uses import KerasLayer, KerasNode, Use, uses
@@ -64,8 +64,7 @@ def keras(threads: int | None = None) -> Module:
     return on_thread(load, threads)[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KerasCall:
+class KerasCall(Struct, frozen=True, eq=False):
     """The call of a layer that a step was read from: what its operation does not say, this can run.
 
     `output_places` tells of each input which of its step's outputs it is.

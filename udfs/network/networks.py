@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError, SettingError
 from vista_sql.kernels import InferSpec
@@ -33,8 +34,7 @@ IMAGE = ""
 """The layer that is the image, as the catalogue has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCnn:
+class OpenCnn(Struct, frozen=True):
     """A CNN whose weights are chosen and can be loaded."""
 
     cnn: Cnn  # its preprocessing is that of the spec and the weights

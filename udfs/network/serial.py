@@ -6,10 +6,11 @@ A step's origin is not kept: what only that can compute is a `Foreign` step that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from typing import Any, TypeAlias, get_args
 
 import numpy as np
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from vista_sql.roster.networks import NetworkData, StepRow, Variable
 
@@ -68,7 +69,7 @@ def _row(step: Step, variables: Mapping[int, Variable]) -> StepRow:
     kept = {
         field.name: _written(getattr(operation, field.name), variables)
         for field in fields(operation)
-        if field.default is MISSING or getattr(operation, field.name) != field.default
+        if field.default is NODEFAULT or getattr(operation, field.name) != field.default
     }
     return StepRow(step.name, type(operation).__name__, kept, step.inputs, step.shape)
 

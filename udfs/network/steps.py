@@ -8,8 +8,9 @@ compute that the network was read from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:  # planning asks for an engine's name, and has no use for NumPy
     import numpy as np
@@ -37,13 +38,11 @@ Padding: TypeAlias = Literal["same", "valid"]
 Reduction: TypeAlias = Literal["max", "mean"]
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """The network's input: preprocessed pixels."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Convolution:
+class Convolution(Struct, frozen=True, eq=False):
     """activation(convolution + bias).
 
     `kernel` is (height, width, channels / groups, filters); of a depthwise convolution (height,
@@ -61,8 +60,7 @@ class Convolution:
     activation: str = "linear"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SeparableConvolution:
+class SeparableConvolution(Struct, frozen=True, eq=False):
     """activation(a depthwise convolution, then one of 1 × 1, + bias).
 
     `depthwise` is (height, width, channels, multiplier), `pointwise` (1, 1, channels × multiplier,
@@ -78,8 +76,7 @@ class SeparableConvolution:
     activation: str = "linear"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dense:
+class Dense(Struct, frozen=True, eq=False):
     """activation(values × kernel + bias), over the last axis; `kernel` is (values, units)."""
 
     kernel: Weight
@@ -87,8 +84,7 @@ class Dense:
     activation: str = "linear"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BatchNorm:
+class BatchNorm(Struct, frozen=True, eq=False):
     """gamma × (values - mean) / sqrt(variance + epsilon) + beta, per place of one axis."""
 
     mean: Weight
@@ -99,8 +95,7 @@ class BatchNorm:
     axis: int = -1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerNorm:
+class LayerNorm(Struct, frozen=True, eq=False):
     """As BatchNorm, over the last axis, with each image's own mean and variance there."""
 
     gamma: Weight | None
@@ -108,8 +103,7 @@ class LayerNorm:
     epsilon: float
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseNorm:
+class ResponseNorm(Struct, frozen=True):
     """values / (bias + alpha × sum of squares over 2 × radius + 1 channels) ** beta."""
 
     radius: int
@@ -118,15 +112,13 @@ class ResponseNorm:
     beta: float
 
 
-@dataclass(frozen=True, slots=True)
-class Activate:
+class Activate(Struct, frozen=True):
     """A function of each value, or of the last axis (softmax), by Keras's name of it."""
 
     activation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Relu:
+class Relu(Struct, frozen=True):
     """min(values, max_value) above `threshold`, negative_slope × (values - threshold) below it."""
 
     max_value: float | None = None
@@ -134,8 +126,7 @@ class Relu:
     threshold: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pooling:
+class Pooling(Struct, frozen=True):
     """The largest or the mean value in windows of a map; padding counts for neither."""
 
     reduction: Reduction
@@ -144,16 +135,14 @@ class Pooling:
     padding: Padding = "valid"
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalPool:
+class GlobalPool(Struct, frozen=True):
     """The largest or the mean value of each channel; with `keep_axes` still a map, of 1 × 1."""
 
     reduction: Reduction
     keep_axes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pad:
+class Pad(Struct, frozen=True):
     """Zeros around a map, in pixels."""
 
     top: int
@@ -162,8 +151,7 @@ class Pad:
     right: int
 
 
-@dataclass(frozen=True, slots=True)
-class Crop:
+class Crop(Struct, frozen=True):
     """A map without some pixels at its sides; `windows` makes them, no framework's network has."""
 
     top: int
@@ -172,66 +160,56 @@ class Crop:
     right: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reshape:
+class Reshape(Struct, frozen=True):
     """The same values, row-major, in the step's shape; flattening is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """The values as they are: dropout and noise, which are of training; an inner network's end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(Struct, frozen=True):
     """The sum of all inputs, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Multiply:
+class Multiply(Struct, frozen=True):
     """The product of all inputs, in their order; axes of length 1 are repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Concatenate:
+class Concatenate(Struct, frozen=True):
     """All inputs, one behind the other along an axis (the batch's is 0)."""
 
     axis: int = -1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rescale:
+class Rescale(Struct, frozen=True, eq=False):
     """values × scale + offset."""
 
     scale: Weight
     offset: Weight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Standardize:
+class Standardize(Struct, frozen=True, eq=False):
     """(values - mean) / sqrt(variance)."""
 
     mean: Weight
     variance: Weight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScaleChannels:
+class ScaleChannels(Struct, frozen=True, eq=False):
     """values × factor, per channel: ConvNeXt's at the end of a block."""
 
     factor: Weight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subsample:
+class Subsample(Struct, frozen=True, eq=False):
     """tanh(coefficient × sum of 2 × 2 values + bias), per channel: LeNet-5's S layers."""
 
     coefficient: Weight
     bias: Weight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PartialConvolution:
+class PartialConvolution(Struct, frozen=True, eq=False):
     """tanh(convolution + bias), each map seeing only some input maps: LeNet-5's C3.
 
     `kernel` is (height, width, pairs); the pairs are of an output map with each input map that
@@ -243,8 +221,7 @@ class PartialConvolution:
     connections: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """What only the step's origin can compute; `kind` is Keras's name of it, "" if it has none."""
 
     kind: str
@@ -278,8 +255,7 @@ Operation: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(Struct, frozen=True, eq=False):
     """One use of an operation in a network."""
 
     name: str  # the layer's, as vista_sql.roster.catalogue.uses names it

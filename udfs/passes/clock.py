@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(slots=True)
-class Wait:
+class Wait(Struct):
     """What one wait was for, as parts in any unit; the caller fills it in before the wait ends.
 
     Where all parts are 0 the time is attributed by the next wait that has any.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, fields
+
+from msgspec import Struct, field
 
 from .clock import Clock
 
 MAX_ERRORS = 1000  # reasons kept per run; beyond that they are only counted
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """The rows that one call of a TRANSFER saw."""
 
     rows: int = 0
@@ -27,8 +27,7 @@ class Tally:
         self.reasons += other.reasons[: MAX_ERRORS - len(self.reasons)]
 
 
-@dataclass(slots=True)
-class Amounts:
+class Amounts(Struct):
     """What adds up: over calls, threads and parts of a run. Every field is a number."""
 
     images_inferred: int = 0  # without those that only pad a batch
@@ -50,11 +49,10 @@ class Amounts:
 
     def by_name(self) -> dict[str, float]:
         """Return the amounts that are not 0, as `Runtime.count` takes them."""
-        amounts = {amount.name: getattr(self, amount.name) for amount in fields(Amounts)}
+        amounts = {name: getattr(self, name) for name in Amounts.__struct_fields__}
         return {name: amount for name, amount in amounts.items() if amount}
 
 
-@dataclass(slots=True)
 class RunCounts(Amounts):
     """What the kernels did for one run. `Runtime` is the only writer."""
 
@@ -89,8 +87,7 @@ class RunCounts(Amounts):
 
     def add(self, other: RunCounts) -> None:
         """Add what another run did; its beginning and its clock stay its own."""
-        for amount in fields(Amounts):
-            total = getattr(self, amount.name) + getattr(other, amount.name)
-            setattr(self, amount.name, total)
+        for name in Amounts.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         for call, tally in other.tallies.items():
             self.tallies.setdefault(call, Tally()).add(tally)

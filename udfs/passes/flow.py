@@ -12,10 +12,10 @@ Images go one way, through objects that each do one step:
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.kernels import ROI_POOLS, InferSpec
 
@@ -34,8 +34,7 @@ from .store_view import StoreView, store_view
 from .windows import Windows
 
 
-@dataclass(frozen=True, slots=True)
-class Inferred:
+class Inferred(Struct, frozen=True):
     """What a column of images came to; rows where `present` is False hold nothing."""
 
     matrices: Sequence[np.ndarray | None]  # float32 (rows, values) per layer; None: no row has any

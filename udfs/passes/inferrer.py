@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.kernels import Lending
 
@@ -25,8 +26,7 @@ from .store_view import StoreView
 from .windows import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """An image that waits for a pass of the network."""
 
     image: int

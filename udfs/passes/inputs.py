@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct, field
 
 from vista_sql.kernels import InferSpec
 
@@ -22,8 +22,7 @@ from .arrow import Column, map_rows, one_array
 from .runtime import Runtime
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """What one kernel call is about; images have numbers, as `images` gives them."""
 
     runtime: Runtime

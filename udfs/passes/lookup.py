@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vista_sql import store
 
@@ -17,8 +18,7 @@ from .results import Results
 from .store_view import StoreView
 
 
-@dataclass(frozen=True, slots=True)
-class Sought:
+class Sought(Struct, frozen=True):
     """What looking for one image came to."""
 
     reason: str | None = None  # why it cannot be read; None: no reason is known

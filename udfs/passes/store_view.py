@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql import store
 from vista_sql.errors import StoreError
@@ -38,8 +38,7 @@ Place = Callable[[int, int, np.ndarray], bool]
 """(image, slot, values) → whether the values, valid during the call only, were taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """What the store lacks of one image."""
 
     slots: tuple[int, ...]  # of the pass's outputs

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..images.opencv import Pixels
 from .counts import Amounts
@@ -24,8 +25,7 @@ UNPLANNED_ROWS = 32  # images of a window where neither plan nor network says a 
 AHEAD = 2  # windows that have pixels at once: the one that is inferred, and the next
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Some images, each with what looking for it came to."""
 
     images: Sequence[int]
@@ -33,8 +33,7 @@ class Window:
     pixels: Pixels  # uint8 (images, height, width, channels); defined where decoded
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(Struct, frozen=True):
     """A window whose parts are under way in threads."""
 
     images: Sequence[int]

@@ -83,7 +83,7 @@ class FinetuneRun:
             columns = choose(types, spec)
         else:
             kept = self._model.document["options"]
-            known = TrainSpec.__dataclass_fields__
+            known = TrainSpec.__struct_fields__
             spec = TrainSpec.from_fields({k: v for k, v in kept.items() if k in known})
             columns = self._as_kept(self._model, types)
         ledger = Ledger(spec.folds, spec.test_fraction)

@@ -6,12 +6,12 @@ import copy
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql import models
 from vista_sql.models import Model, ModelRow
@@ -27,8 +27,7 @@ EVERY_SECONDS = 5.0
 """A better epoch is kept at once where so long nothing was: what ends the process leaves it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A version that was kept."""
 
     reference: str

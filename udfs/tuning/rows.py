@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ModelError
 from vista_sql.models import Model
@@ -21,8 +22,7 @@ from vista_sql.train.training_rows import TrainingRows
 from vista_sql.train.tuning import VALIDATION_SHARE
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
+class Examples(Struct, frozen=True):
     """Rows in one fixed order, the same in every pass; those that a test on `unit` is true of."""
 
     rows: TrainingRows
@@ -173,8 +173,7 @@ class FedRows:
         return min(max(tests + VALIDATION_SHARE * (1 - tests), least), most)
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """The rows that train, those of them that stop early, and those that test."""
 
     sides: Sides

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.kernels import InferSpec
 from vista_sql.models import Model
@@ -27,8 +27,7 @@ SCALED_BY = 1024
 """Training rows, the first by hash, whose features say how long a row of them is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """How well a head does on some rows."""
 
     loss: float | None  # mean log-loss, a row counting what it counts in training; None: no rows
@@ -49,8 +48,7 @@ class Figures:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
+class Best(Struct, frozen=True):
     """The best epoch so far."""
 
     run: int

@@ -10,11 +10,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from msgspec import Struct
 
 from vista_sql import files
 from vista_sql.cli._app import Failure
@@ -37,8 +37,7 @@ _NOT_FINITE = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
 """Of DuckDB's JSON: a string, which stays, or a number that JSON has not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where rows go, and in what form; `path` None is stdout."""
 
     format: str

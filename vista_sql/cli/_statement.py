@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from vista_sql.cli._app import Failure
 from vista_sql.sql.quoting import text_literal
@@ -129,8 +129,7 @@ def opened(db: Path | None, sql: str = "") -> Iterator[Session]:
         yield session
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A database's file that another process has open for writing: its tables cannot be read."""
 
     db: Path

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.datasets import _pictures
 from vista_sql.datasets._pictures import Painter
@@ -50,8 +51,7 @@ NUTRIENTS = {  # per 100 g; what it is by the middle, how far it spreads, how it
 VECTOR = 100  # entries of a title's Doc2Vec, and principal components of the categories
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """A table and its images."""
 
     name: str
@@ -144,8 +144,7 @@ def _product(chance: np.random.Generator, shown: Floats) -> dict[str, Floats]:
     return columns
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Struct, frozen=True):
     """Some rows in the making: `signals` (rows,) is what each image shows."""
 
     first: int

@@ -8,10 +8,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import vista_sql
 from vista_sql import catalog, kernels, roster, store, weights
@@ -45,8 +47,7 @@ LEAST_FREE_BYTES = 2 * 2**30
 State = Literal["ok", "note", "broken"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at; what is not ok comes with what to do about it."""
 
     group: str

@@ -5,11 +5,10 @@ Everingham et al., The Pascal Visual Object Classes Challenge (2010), section 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarFunction:
+class ScalarFunction(Struct, frozen=True):
     """A SQL function of values, which is a TEMP macro: DuckDB alone computes it, in every host."""
 
     name: str  # lower case, as in SQL

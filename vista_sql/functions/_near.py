@@ -7,7 +7,9 @@ The rows' keys stay in DuckDB, whatever type they have: a run knows rows by the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import UnknownNameError
 from vista_sql.fed_runs import DATA
@@ -35,8 +37,7 @@ KEY = Argument("key", "the column that identifies a row (its TRANSFER's, or 'id'
 MEMORY = Argument("memory_limit", "most memory to use", SettingValue("memory_limit"))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """A relation whose rows are compared."""
 
     source: Source
@@ -194,8 +195,7 @@ def order_of(call: Call, planner: Planner, *, others: str = "") -> NearOrder:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The text that feeds a run, and the names that its parts have."""
 
     clauses: str  # WITH …

@@ -9,8 +9,10 @@ as text: its arguments stand where the user wrote them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ArgumentError, UnknownNameError
 from vista_sql.functions import _provenance, transfer
@@ -52,8 +54,7 @@ def transfer_call(call: Call, values: Mapping[str, object]) -> Call:
     return Call("transfer", values, call.places).checked()
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where the rows of a call come from: its argument `data`, or a TRANSFER of its own."""
 
     call: Call

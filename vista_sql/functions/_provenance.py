@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
+
+from msgspec import to_builtins
 
 from vista_sql import weights
 from vista_sql.errors import EngineWarning, ModelError, WeightsError
@@ -133,7 +134,7 @@ def _transfer(
     return {
         "arguments": arguments,
         "columns": {tap.column: tap.layer.name for tap in taps} if wide else {},
-        "preprocessing": {k: v for k, v in asdict(preprocessing).items() if k != "source"},
+        "preprocessing": {k: v for k, v in to_builtins(preprocessing).items() if k != "source"},
         "weights_sha256": _identity(cnn, chosen, seed),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from msgspec.structs import astuple
 
 from vista_sql.kernels import EXPLANATION, MeasureSpec
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction

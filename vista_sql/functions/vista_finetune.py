@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from vista_sql import models
 from vista_sql.errors import ArgumentError, UnknownNameError
@@ -29,8 +31,7 @@ INSTALL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSets:
+class LayerSets(Struct, frozen=True):
     """A layer, a list of layers, or a list of lists, read as a tuple of str or of tuples of str."""
 
     words: str = "a layer, a list of layers, or a list of lists of layers"
@@ -49,8 +50,7 @@ class LayerSets:
         raise wrong(name, self.words, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Resets(LayerSets):
+class Resets(LayerSets, frozen=True):
     """As LayerSets, or true: all that is unfrozen, read as (True,); false is ()."""
 
     words: str = "true, a layer, a list of layers, or a list of lists of layers"
@@ -62,8 +62,7 @@ class Resets(LayerSets):
         return LayerSets.read(self, name, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Seeds:
+class Seeds(Struct, frozen=True):
     """One whole number or a list of them, read as a tuple of int."""
 
     words: str = "a whole number or a list of them"
@@ -126,8 +125,7 @@ ARGUMENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """What the head reads, and where it begins."""
 
     own: Call  # the TRANSFER that makes its features
@@ -165,7 +163,7 @@ def expand(call: Call, planner: Planner) -> str:
         reason=f"{prefix}error",
         runs=runs,
         from_model="" if head.model is None else head.model.reference,
-        train={} if head.train is None else asdict(head.train),
+        train={} if head.train is None else to_builtins(head.train),
         epochs=call.get("epochs"),
         batch_size=call.get("batch_size"),
         augment=augment,

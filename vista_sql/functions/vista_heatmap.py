@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import train
 from vista_sql.errors import UnknownNameError
@@ -23,8 +25,7 @@ PATCH, STRIDE = 16, 8  # pixels of the network's input
 ADDED = ("class", "score", "from_image", "from_columns", "heatmap", "picture", "error")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassName:
+class ClassName(Struct, frozen=True):
     """One of a model's classes as it would be written: text, a number, true or false."""
 
     words: str = "one of the model's classes"

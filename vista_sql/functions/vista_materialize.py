@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vista_sql.functions import _own_transfer, transfer
 from vista_sql.planning.onnx_files import PIXELS

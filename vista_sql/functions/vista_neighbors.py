@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vista_sql.functions import _near, _own_transfer
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction

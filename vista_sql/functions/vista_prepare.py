@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from vista_sql import weights
 from vista_sql.functions import _own_transfer, transfer
@@ -26,8 +28,7 @@ OF_A_NETWORK = ("weights", *PIXELS)
 """Arguments that say how a network wants its images; without one they mean nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(Struct, frozen=True):
     """Height and width in pixels, or one number for both, read as a tuple of two ints."""
 
     words: str = f"a whole number of pixels in [1, {MOST_SIDE}], or a list of height and width"
@@ -99,7 +100,7 @@ def _pixels(call: Call, size: tuple[int, int] | None) -> dict[str, object]:
     else:
         any_network = Preprocessing("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         pixels, shape = any_network.asked(call.get("resize"), call.get("fit")), (*size, 3)
-    return {"order": pixels.order, "shape": shape, "framing": asdict(pixels.framing)}
+    return {"order": pixels.order, "shape": shape, "framing": to_builtins(pixels.framing)}
 
 
 TRANSFER = transfer.FUNCTION.argument

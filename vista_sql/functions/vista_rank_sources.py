@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import models, roster
 from vista_sql.functions import _own_transfer, transfer, vista_compare, vista_train
@@ -72,8 +73,7 @@ def _columns_of(networks: list[Network]) -> set[str]:
     return {column for network in networks for _, column in network.layers}
 
 
-@dataclass(slots=True)
-class _OfWeights:
+class _OfWeights(Struct):
     """The networks of a call with one choice of weights: one TRANSFER brings the layers of all."""
 
     call: Call

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from vista_sql.errors import TFRecordError
 from vista_sql.sql.calls import Argument, Call, Planner, TableFunction
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from vista_sql.tfrecord.examples import Column
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnTypes:
+class ColumnTypes(Struct, frozen=True):
     """Columns and their types, read as a mapping of str to str."""
 
     words: str = "{'name': 'TYPE', …}"

@@ -6,10 +6,11 @@ what its objects do for planning and with what planning returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from vista_sql.planning.capabilities import Capabilities
 from vista_sql.planning.database import Database
@@ -18,8 +19,7 @@ from vista_sql.planning.script import Script
 Rows_co = TypeVar("Rows_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class HostKind:
+class HostKind(Struct, frozen=True):
     """A kind of host: its name, and what it can do."""
 
     name: str

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from vista_sql import files
 from vista_sql.machine import resources
@@ -42,8 +44,7 @@ class Reached(Protocol):
         """Per image, from the image up to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """What a second is enough for, all threads together. The defaults are of two modest cores.
 
     They are those of a small cloud machine without AVX-512, rounded down (reference measurements on

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 RESERVE_BYTES = 512 * 2**20
 """Left to the operating system and everything else in this process."""
@@ -22,8 +23,7 @@ _CGROUPS = (  # the controllers of a line of /proc/self/cgroup → its root, its
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Struct, frozen=True):
     """Cores and memory that a plan may use, and where the memory limit comes from."""
 
     cores: int
@@ -32,8 +32,7 @@ class Resources:
     share: float = 1.0  # of memory_limit, where a training has the rest
 
 
-@dataclass(frozen=True, slots=True)
-class Processor:
+class Processor(Struct, frozen=True):
     """The first processor, as the system describes it."""
 
     model: str  # "" where it has no name, as on ARM

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.nearest.vectors import Array, Floats
 
@@ -35,8 +35,7 @@ class Members:
         return np.asarray(self.ranks[self.starts[:-1]])
 
 
-@dataclass(frozen=True, slots=True)
-class NearRows:
+class NearRows(Struct, frozen=True):
     """Pairs of a query and a near row: by query, the nearest first."""
 
     queries: Array  # (pairs,) int64: numbers of rows

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from vista_sql.fed_runs import order_of
 from vista_sql.nearest.vectors import Metric
@@ -15,8 +16,7 @@ FED_TYPE = "STRUCT(data BIGINT[], others BIGINT[])"
 """What `vista_finish_…` is told: of both relations the rank of each row's key, by its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class NearOrder:
+class NearOrder(Struct, frozen=True):
     """One call."""
 
     function: str  # in capitals, as messages name it
@@ -32,7 +32,7 @@ class NearOrder:
 
     def to_text(self, kind: str) -> str:
         """Return the text that `vista_begin` takes, for a kind of run."""
-        return order_of(kind, asdict(self))
+        return order_of(kind, to_builtins(self))
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> NearOrder:

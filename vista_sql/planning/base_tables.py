@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError
 from vista_sql.planning.base_rows import DIGEST, MADE_BY, MAP

@@ -6,7 +6,7 @@ asks of a box, a predicate or an order, runs below inference as what it asks of 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError
 from vista_sql.planning.plans import Infer, Stage

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import kernels, roster
 from vista_sql.kernels import InferSpec
@@ -67,8 +69,7 @@ def _pixels_said(cnn: Cnn) -> dict[str, Any]:
     return dict(zip(("mean", "scale", "channels"), said, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """What goes into a call: a column of the rows, or a field of what a call before it added."""
 
     column: str
@@ -82,8 +83,7 @@ class Input:
         return f"CAST({value} AS VARCHAR)" if self.is_text else value
 
 
-@dataclass(frozen=True, slots=True)
-class KernelCall:
+class KernelCall(Struct, frozen=True):
     """A call of a kernel as data, for hosts that do not call kernels in SQL."""
 
     column: str  # that it adds to the rows: a STRUCT of `l1`, `l2`, … and, from images, `error`

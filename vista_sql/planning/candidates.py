@@ -9,7 +9,9 @@ longer than moving them (the store packs what it keeps, without loss, where that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.machine.calibration import DEFAULTS, Rates
 from vista_sql.machine.resources import Resources
@@ -22,8 +24,7 @@ from vista_sql.roster import Layer
 from vista_sql.settings import Placement, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """What the user asks of the plan; each restricts the search, none is needed."""
 
     plan: Value
@@ -40,11 +41,10 @@ def _unset(name: str) -> Value:
     return Value(name, None, "default")
 
 
-NO_HINTS = Hints(**{hint.name: _unset(hint.name) for hint in fields(Hints)})
+NO_HINTS = Hints(**{name: _unset(name) for name in Hints.__struct_fields__})
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What a workload may use: cores and memory, what the host can do, hints, and rates."""
 
     resources: Resources
@@ -60,8 +60,7 @@ class Machine:
         return min(threads, self.resources.cores) / self.resources.cores
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One way to run a workload, priced."""
 
     kind: str  # the plan's name

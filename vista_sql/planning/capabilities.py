@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.edit import Sink
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True, kw_only=True):
     """What a host can do."""
 
     dialect: Dialect = DUCKDB  # of the SQL that it reads and prints

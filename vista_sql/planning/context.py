@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vista_sql import models
 from vista_sql.errors import ModelError, UnknownNameError
@@ -25,8 +27,7 @@ GENERATED = "__vista_"
 """What names begin with that are made for a statement."""
 
 
-@dataclass(slots=True)
-class FreshNames:
+class FreshNames(Struct):
     """Makes identifiers that no user's name equals; equal sequences of requests get equal names."""
 
     salt: str
@@ -50,8 +51,7 @@ def _no_run(plan: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """Everything that a plan depends on but the statement and its data."""
 
     settings: Settings
@@ -99,7 +99,7 @@ class Context:
 
     def machine(self, call: Call) -> Machine:
         """Return what the plan of a TRANSFER call may use, and the hints that restrict it."""
-        hints = Hints(**{hint.name: self.setting(hint.name, call) for hint in fields(Hints)})
+        hints = Hints(**{name: self.setting(name, call) for name in Hints.__struct_fields__})
         resources, executors = self.resources(call), self.executors
         if executors is not None:
             executors = executors.running(hints.cpu, hints.plan)

@@ -8,8 +8,9 @@ of a network, once in a process and the same for every plan, are not in it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from math import ceil
+
+from msgspec import Struct, field
 
 from vista_sql.kernels import RECENT_BYTES
 from vista_sql.machine.calibration import Rates, network_key
@@ -31,8 +32,7 @@ REUSE_SHARE = 0.5
 NOTHING_STORED = (StoredShare(frozenset(), frozenset(), 1.0),)
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Struct, frozen=True):
     """How much data there is, as far as it is known; the rest by stated assumptions."""
 
     rows: int  # of the result, below inference
@@ -58,8 +58,7 @@ class Sizes:
         return Sizes(rows, images, distinct, image_rows, image_bytes, tuple(assumed))
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """What running the stages of a plan takes."""
 
     seconds: float

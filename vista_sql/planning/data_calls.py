@@ -7,7 +7,7 @@ what it returns; a raw map goes when no later call reads it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vista_sql.planning.calls import PLANNED_AWAY, Calls, Input, KernelCall
 from vista_sql.planning.rows import indent, reads_images

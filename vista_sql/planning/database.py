@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from vista_sql.errors import QueryError
 from vista_sql.kernels import AtHand
@@ -75,8 +76,7 @@ class Database(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """A database of which nothing is known: a call is planned while its statement is bound.
 
     A temporary table, a CTE or an uncommitted row may then hide what a name stands for, so that
@@ -134,8 +134,7 @@ class Unseen:
         raise QueryError("a plan cannot be made while a statement is bound")
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(Struct, frozen=True):
     """A database in which texts can also name the CTEs that a call of the statement sees."""
 
     database: Database

@@ -7,8 +7,9 @@ which raw maps live as long as a micro-batch, by its equations (13) and (14).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
+
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.planning import cost, memory, paper, plans
@@ -22,8 +23,7 @@ from vista_sql.settings import Join, Persistence
 from vista_sql.units import format_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Struct, frozen=True):
     """How the stages of one TRANSFER run on a cluster."""
 
     executors: Executors

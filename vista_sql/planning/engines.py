@@ -6,8 +6,9 @@ into every spec and a worker need not choose again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import get_args
+
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.kernels import Engine
@@ -16,8 +17,7 @@ from vista_sql.settings import Value
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Engines:
+class Engines(Struct, frozen=True):
     """Who can run networks where the host runs; it says so itself."""
 
     installed: frozenset[Engine] = frozenset()
@@ -29,8 +29,7 @@ NO_ENGINES = Engines()
 """Of a host that does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
+class EngineChoice(Struct, frozen=True):
     """Who runs a network, and why."""
 
     name: Engine

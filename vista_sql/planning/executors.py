@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError
 from vista_sql.machine.resources import Resources
 from vista_sql.settings import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executors:
+class Executors(Struct, frozen=True, kw_only=True):
     """Equal processes on which the stages of a statement run, one Python worker to a task."""
 
     master: str  # as the cluster is called where the session was started

@@ -11,8 +11,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import QueryError, StoreError, VistaError
@@ -386,7 +387,10 @@ def _spaces(workload: Workload, held: set[Space]) -> tuple[dict[str, Space], dic
 
 def _is_raw_beside(one: Space, other: Space) -> bool:
     """Return whether a space is of raw maps that are made as another's, but for the computation."""
-    return replace(one, computation=other.computation) == other
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("pool", "dtype", "preprocessing", "made_by")
+    )
 
 
 def _sample(workload: Workload, names: Identifiers) -> str:

@@ -6,7 +6,8 @@ the question whether any row joins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ArgumentError, QueryError
 from vista_sql.planning.database import Database
@@ -63,8 +64,7 @@ def alike(one: str, other: str) -> bool:
     return one == other or all(kind.lstrip("U").startswith(_NUMBERS) for kind in (one, other))
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     """The keys of a call, and what may be asked about them."""
 
     call: Call

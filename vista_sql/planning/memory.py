@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from math import ceil, prod
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import roster
 from vista_sql.errors import PlanError
@@ -40,8 +42,7 @@ WEIGHT_COPIES = 2
 """The weights as loaded, and as the engine keeps them (reordered for its convolutions)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeMemory:
+class RuntimeMemory(Struct, frozen=True):
     """What an engine holds whatever is inferred; measured with 64 images of LeNet-5 and VGG16."""
 
     runtime_bytes: int  # Python, DuckDB, Arrow and the engine, after a pass of a network of no size
@@ -114,8 +115,7 @@ BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
 """Of the limit, for the TRANSFER that feeds a training."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(Struct, frozen=True):
     """Bytes by what holds them. `loading` is over before the seven parts below it begin."""
 
     runtime: int = 0  # Python, DuckDB, Arrow, the engine of networks
@@ -141,14 +141,13 @@ class Breakdown:
 
     def __add__(self, other: Breakdown) -> Breakdown:
         """Return the parts of two TRANSFERs of one process, which may run at once."""
-        found = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        found = {n: getattr(self, n) + getattr(other, n) for n in self.__struct_fields__}
         for name in ("runtime", "loading", "shared", "store"):  # loads and commits come in turn
             found[name] = max(getattr(self, name), getattr(other, name))
         return Breakdown(**found)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """What a running statement leaves to others; None: no limit that concerns it."""
 
     engine_bytes: int | None = None  # DuckDB's `memory_limit`

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError, UnknownNameError
 from vista_sql.machine.calibration import Rates
@@ -27,8 +29,7 @@ KEPT_SHARE = 0.1
 """Of the store's limit: most that the raw maps of one statement may take of themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How one TRANSFER call runs. Equal inputs give equal plans."""
 
     chosen: Candidate  # with the layers to materialize in its stages

@@ -18,11 +18,13 @@ Four readings, where the paper leaves room. All were picked because they give it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import ceil, prod
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vista_sql import roster
 from vista_sql.errors import PlanError
@@ -42,8 +44,7 @@ RECORD_BYTES = 8 + 8
 """Key and header of a record: Spark's Tungsten format, (16) and appendix A."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constants:
+class Constants(Struct, frozen=True):
     """What Algorithm 1 takes as fixed; the defaults are the paper's table 1 and its release."""
 
     os_reserve_bytes: int = 3 * GB  # mem_os_rsv, table 1
@@ -62,8 +63,7 @@ DUCKDB_THREAD_BYTES = 125 * MB
 """The least that DuckDB needs for each thread (its guide "Environment")."""
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(Struct, frozen=True):
     """What a CNN holds in memory."""
 
     serialized_bytes: int  # |f|_ser
@@ -86,8 +86,7 @@ PUBLISHED_INPUT = (227, 227, 3)
 """What the release resizes every image to, for the three CNNs that it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The machines: equal nodes."""
 
     memory_bytes: int = 32 * GB  # mem_sys, of one node; the defaults are the paper's, section 5
@@ -96,8 +95,7 @@ class Cluster:
     gpu_memory_bytes: int | None = None  # mem_GPU, of one node; None: inference on the CPU
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(Struct, frozen=True):
     """Bytes of each table over all rows, (16): the features at full size, with T_str beside them.
 
     `layers` are the layers of interest from the bottom, name → bytes.
@@ -121,8 +119,7 @@ class Tables:
         return max(pairs or tables)
 
 
-@dataclass(frozen=True, slots=True)
-class Apportioned:
+class Apportioned(Struct, frozen=True):
     """What Algorithm 1 decides; bytes are one node's unless `tables` or `double_bytes`."""
 
     cpu: int
@@ -300,8 +297,7 @@ def _infeasible(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The paper's decisions for one TRANSFER on this machine, `plan => 'vista'`."""
 
     kind: str  # a plan of `plans/`

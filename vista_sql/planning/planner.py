@@ -8,7 +8,9 @@ which then claim less.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError, QueryError
 from vista_sql.kernels import Engine, InferSpec
@@ -94,8 +96,7 @@ ALL_ROWS = 2**63 - 1
 """A LIMIT that leaves none out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """A TRANSFER call whose arguments, relations and layers are known."""
 
     call: Call
@@ -110,8 +111,7 @@ class Bound:
         return replace(self, workload=replace(self.workload, needs=needs))
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(Struct, frozen=True):
     """A call of any other function: the SELECT that it stands for, and the TRANSFERs in that."""
 
     call: Call
@@ -210,8 +210,7 @@ def count(call: Bound | Expanded) -> Bound | Expanded:
     return replace(call, workload=known)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A TRANSFER call with its plan."""
 
     bound: Bound
@@ -324,8 +323,7 @@ def _made(parts: Sequence[Transfer | Expanded]) -> tuple[Made, ...]:
 # ── inside of a call ────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class CallPlanner:
+class CallPlanner(Struct, frozen=True):
     """What the expansion of one call may ask: `sql.calls.Planner`.
 
     A statement inside of the call is planned like any other, and is part of what the call stands

@@ -7,8 +7,9 @@ common with it; the other starts there. What is alike is told by digests of what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from vista_sql import catalog, kernels, roster, weights
 from vista_sql.errors import VistaError

@@ -6,8 +6,10 @@ The rows stand apart from the calls: a host that can hand rows to the kernels in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import kernels
 from vista_sql.planning import base_rows, travel
@@ -20,8 +22,7 @@ from vista_sql.planning.travel import NO_WAYS
 from vista_sql.planning.workload import Workload
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """The staged SQL of one TRANSFER call."""
 
     rows: str  # SELECT of the narrow rows: structured columns, image, key
@@ -56,7 +57,7 @@ def stage(
         decoding_bytes: what decoding images may take; 0: what any image may.
 
     Example: of SELECT id, f6 FROM TRANSFER(…)
-        >>> from dataclasses import replace
+        >>> from msgspec.structs import replace
         >>> from vista_sql.machine.resources import Resources
         >>> from vista_sql.planning.capabilities import Capabilities
         >>> from vista_sql.planning.candidates import Machine

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.kernels import REASON
 from vista_sql.planning.travel import NO_WAYS, Ways
@@ -18,8 +20,7 @@ from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.semi_joins import ROW
 
 
-@dataclass(frozen=True, slots=True)
-class Identifiers:
+class Identifiers(Struct, frozen=True):
     """The generated identifiers of one call, as they stand in its text."""
 
     base: str  # `__vista_…_`, unguessable; those of columns begin with it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Union
+
+from msgspec import Struct
 
 from vista_sql.planning import memory
 from vista_sql.planning.capabilities import Capabilities
@@ -14,8 +15,7 @@ from vista_sql.planning.workload import Workload
 from vista_sql.sql.parse import Ctes
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """A TRANSFER call, planned and staged."""
 
     workload: Workload
@@ -55,8 +55,7 @@ class Transfer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """A relation that DuckDB makes beside the planner, of rows that the host hands to it."""
 
     name: str
@@ -64,8 +63,7 @@ class Constant:
     given: tuple[tuple[str, str], ...] = ()  # names in it: the rows, as the host's text after FROM
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
+class Fed(Struct, frozen=True):
     """A relation that a run returns to which another's rows are fed (`vista_sql.fed_runs`)."""
 
     name: str
@@ -75,8 +73,7 @@ class Fed:
     columns: str  # of the run's result, as DuckDB's select list
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(Struct, frozen=True):
     """A relation of another's rows with what a kept model says of each."""
 
     name: str
@@ -85,8 +82,7 @@ class Scored:
     label_type: str  # DuckDB's name of it
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A relation of one row: what writing a table of a layer's raw maps came to."""
 
     name: str
@@ -100,8 +96,7 @@ Made = Union["Transfer", Constant, Fed, Scored, Kept]
 """What a host makes itself whose engine has no kernels in SQL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """How a host runs a statement: the rows of each TRANSFER that is apart, then the text."""
 
     text: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from vista_sql.planning.database import Database
 from vista_sql.planning.workload import Workload
@@ -59,8 +60,7 @@ def _survives(kind: str) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """How the columns of a call's narrow rows travel."""
 
     columns: Mapping[str, Way]  # structured ones that the statement uses

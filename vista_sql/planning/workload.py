@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from vista_sql import kernels, roster, weights
 from vista_sql.errors import ArgumentError, UnknownNameError
@@ -24,8 +25,7 @@ OnError = Literal["null", "skip", "raise"]
 """What becomes of a row whose image cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A relation as DuckDB text that can stand after FROM, and its columns (name → type).
 
     `columns` is None where the planner cannot see them; then DuckDB's binder and the kernels find
@@ -56,8 +56,7 @@ class Relation:
         return by_lower[name.lower()]
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(Struct, frozen=True):
     """One layer that the user asked for, and the column it becomes."""
 
     column: str
@@ -66,8 +65,7 @@ class Tap:
     cnn: Cnn | None = None  # whose layer it is, where it is not the workload's
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(Struct, frozen=True):
     """What a CNN has in common with one that runs before it; CNNs are "" for the workload's own."""
 
     taker: str
@@ -77,8 +75,7 @@ class Prefix:
     computation: str  # of either, as a digest
 
 
-@dataclass(frozen=True, slots=True)
-class BaseTable:
+class BaseTable(Struct, frozen=True):
     """A relation of a layer's raw maps, by the digests of images' bytes (`base_tables`)."""
 
     text: str  # as text after FROM
@@ -86,8 +83,7 @@ class BaseTable:
     made_by: str  # what its rows say that may be used
 
 
-@dataclass(frozen=True, slots=True)
-class StoredShare:
+class StoredShare(Struct, frozen=True):
     """What the feature store holds of a share of the images: layers by the network's names."""
 
     features: frozenset[str]  # pooled as the workload has them
@@ -95,8 +91,7 @@ class StoredShare:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of the data without reading an image; None where it is not known."""
 
     rows: int | None = None  # after the join and everything that runs below inference
@@ -111,8 +106,7 @@ class Facts:
     is_inline: bool = False  # the column is of text that holds the images themselves
 
 
-@dataclass(frozen=True)
-class Workload:
+class Workload(Struct, frozen=True, dict=True):
     """Everything that planning needs to know about one TRANSFER call."""
 
     cnn: Cnn

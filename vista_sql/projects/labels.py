@@ -7,9 +7,10 @@ capitals, and with slashes of either kind; all of them are found, as long as one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from vista_sql.errors import ArgumentError, QueryError, UnknownNameError, VistaError
 from vista_sql.sql.quoting import identifier, text_literal
@@ -34,8 +35,7 @@ HEAD_BYTES = 1 << 16  # of a file, that show whether it is text
 NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")  # what a CSV's columns can be
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
+class Pictures(Struct, frozen=True):
     """The images of a folder; they stand in temporary table `__vista_pictures` (file, folder)."""
 
     folder: Path  # absolute
@@ -43,8 +43,7 @@ class Pictures:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True):
     """What is to be learned, and from which columns.
 
     Where there is no table of labels, `table` is None and the label is the picture's folder.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vista_sql import roster, weights
 from vista_sql.errors import WeightsError
@@ -15,8 +16,7 @@ WITHOUT_DOWNLOADS = "lenet5"  # brings its weights
 IMAGENET = "imagenet"
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """The CNN of a project."""
 
     cnn: str  # as `cnn => …` takes it

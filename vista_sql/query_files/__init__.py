@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from itertools import permutations
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vista_sql.errors import QueryError, UnknownNameError, VistaError
 from vista_sql.query_files import configuration, jinja
@@ -37,8 +39,7 @@ __all__ = ["Project", "QueryFile", "TableName", "read"]
 _CTE = "__dbt__cte__"
 
 
-@dataclass(slots=True)
-class _Declared:
+class _Declared(Struct):
     """What a file declares by the functions that it calls while it is rendered."""
 
     config: Config = field(default_factory=dict)

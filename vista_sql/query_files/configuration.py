@@ -10,9 +10,10 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from vista_sql.errors import QueryError
 from vista_sql.query_files import jinja
@@ -28,8 +29,7 @@ _KINDS = {"model-paths": "models", "seed-paths": "seeds", "snapshot-paths": "sna
 """Where a project's files are, unless it says otherwise."""
 
 
-@dataclass(slots=True)
-class Folders:
+class Folders(Struct):
     """The files of a project, or of a plain folder, and what its YAML says."""
 
     root: Path

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from msgspec import Struct
 
 from vista_sql.errors import QueryError, UnknownNameError
 from vista_sql.sql.dialect import DUCKDB, Dialect
@@ -34,8 +35,7 @@ _DBTS_ALONE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """A value of a configuration, and the file that says so."""
 
     value: Any
@@ -82,8 +82,7 @@ def said_by(where: Path, key: str, value: Any) -> Said:
     return Said(value, where)
 
 
-@dataclass(frozen=True, slots=True)
-class TableName:
+class TableName(Struct, frozen=True):
     """A table or view by its names; printed as SQL has it."""
 
     identifier: str
@@ -100,8 +99,7 @@ class TableName:
         return ".".join(self.dialect.identifier(name) for name in names if name is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class QueryFile:
+class QueryFile(Struct, frozen=True):
     """One file, as its configuration and its references have it."""
 
     name: str

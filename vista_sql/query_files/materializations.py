@@ -7,8 +7,10 @@ an incremental file are made first, by themselves, and then join the others in o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import QueryError
 from vista_sql.query_files.file import QueryFile
@@ -22,8 +24,7 @@ Existing = Literal["table", "view"]
 _NEW = "__vista_new"
 
 
-@dataclass(frozen=True, slots=True)
-class Statements:
+class Statements(Struct, frozen=True):
     """SQL that stores rows: `make` runs first; then `swap`, all or nothing; `tidy` always."""
 
     make: tuple[str, ...]

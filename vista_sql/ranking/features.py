@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.training_rows import TrainingRows
 
 
-@dataclass(frozen=True, slots=True)
-class Gram:
+class Gram(Struct, frozen=True):
     """Inner products of features: all that scores of a linear model need.
 
     Of n rows and d features X (n, d) float64 with classes y. `products` are of features, X'X

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import ModelError
 from vista_sql.fed_runs import DATA
@@ -104,8 +105,7 @@ class _Part:
             self.training.close()
 
 
-@dataclass(slots=True)
-class _Ready:
+class _Ready(Struct):
     """A part's rows in order, ready to be scored."""
 
     rows: TrainingRows

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from vista_sql.fed_runs import order_of
 from vista_sql.train.spec import TrainSpec
@@ -13,8 +14,7 @@ SOURCES = "sources"
 """The relation of what is known of the data that networks were trained on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """A network whose layers are ranked."""
 
     cnn: str
@@ -24,8 +24,7 @@ class Network:
     classifier: str | None = None  # the column of what its own last layer says
 
 
-@dataclass(frozen=True, slots=True)
-class RankSpec:
+class RankSpec(Struct, frozen=True):
     """One ranking: the arguments of the call, and what the planner adds."""
 
     networks: tuple[Network, ...]
@@ -35,7 +34,7 @@ class RankSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return order_of("rank", asdict(self))
+        return order_of("rank", to_builtins(self))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> RankSpec:
@@ -43,7 +42,7 @@ class RankSpec:
 
         >>> network = Network("lenet5", "bundled", "a", (("fc6", "fc6"),))
         >>> spec = RankSpec((network,), TrainSpec("m", "y"))
-        >>> RankSpec.from_fields(asdict(spec)) == spec
+        >>> RankSpec.from_fields(to_builtins(spec)) == spec
         True
         """
         networks = [

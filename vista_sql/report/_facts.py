@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vista_sql import models, runs
 from vista_sql.errors import UnknownNameError, VistaError
@@ -44,8 +45,7 @@ Explain = Callable[[Document, str, Sequence[str], Sequence[str], int], Reasons]
 """A model's document, its run's statement, keys, those missed, images read → maps, neighbours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """How well one feature set did on rows that training did not see."""
 
     name: str
@@ -70,8 +70,7 @@ class Score:
         return None if value is None else float(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
+class Training(Struct, frozen=True):
     """One version of a model."""
 
     name: str
@@ -96,8 +95,7 @@ class Training:
         return max(alone, key=lambda score: score.f1_score or 0.0, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Everything that the page shows."""
 
     subject: str  # the reference that finds it again

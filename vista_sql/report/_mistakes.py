@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+
+class Neighbour(Struct, frozen=True):
     """A row whose image is like another's, by the features of the model's layer."""
 
     key: str
@@ -17,8 +17,7 @@ class Neighbour:
     picture: str | None  # a data: URI
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons:
+class Reasons(Struct, frozen=True):
     """What is known of some rows beside their prediction, by their keys."""
 
     maps: Mapping[str, str] = field(default_factory=dict)  # data: URIs
@@ -26,8 +25,7 @@ class Reasons:
     lacking: str = ""  # why there is not all of it
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """A row that a model was not fitted to, and what it predicts of it."""
 
     key: str

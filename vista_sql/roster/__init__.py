@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import accumulate
 from math import prod
 from typing import Any, Literal, TypeAlias, get_args
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, UnknownNameError
@@ -40,8 +42,7 @@ Network: TypeAlias = Any
 """A keras.Model. Its type is not spelled out, since Keras is only imported to build one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(Struct, frozen=True):
     """How an upright image comes to a network's size; docs/images.md says what each word means.
 
     Equal framings, orders of channels and sizes make equal pixels of an image.
@@ -64,8 +65,7 @@ class Framing:
         return f"{self.resize}, {self.fit}{more[self.fit]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
+class Preprocessing(Struct, frozen=True):
     """How an image becomes the network's input; belongs to a CNN and its weights.
 
     pixels = resize(decode(image)) as uint8 (height, width, channels), channels in `order`;
@@ -95,8 +95,7 @@ class Preprocessing:
         return replace(self, resize=resize or self.resize, fit=fit or self.fit)
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsFile:
+class WeightsFile(Struct, frozen=True):
     """Pre-trained weights as their publisher names them."""
 
     file: str  # file name in the publisher's cache folder
@@ -105,8 +104,7 @@ class WeightsFile:
     md5: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TorchNames:
+class TorchNames(Struct, frozen=True):
     """How a `.safetensors` file with one publisher's names fills the network."""
 
     modules: dict[str, str]  # torch module → the network's layer
@@ -124,8 +122,7 @@ class TorchNames:
     """What the network itself does to its pixels and the publisher's leaves to preprocessing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer of a network, as the catalogue holds it."""
 
     name: str  # the network's own (Keras) name
@@ -154,8 +151,7 @@ class Layer:
         return len(self.shape) in (1, 3) or self.grid is not None
 
 
-@dataclass(frozen=True)
-class Cnn:
+class Cnn(Struct, frozen=True, dict=True):
     """Facts about one CNN.
 
     `build()` returns the untrained network as a Keras functional model that takes preprocessed
@@ -171,14 +167,14 @@ class Cnn:
     feature_layers: tuple[str, ...]  # names offered by default, bottom to top
     counted_layers: tuple[str, ...]  # -1 is the last of these, as in the Vista paper
     preprocessing: Preprocessing
-    build: Callable[[], Network] = field(repr=False)
+    build: Callable[[], Network]
     weights: dict[str, WeightsFile] = field(default_factory=dict)  # 'imagenet', 'bundled' …
     torch_names: tuple[TorchNames, ...] = ()  # of the publishers whose files fit
     torch_refused: str = "only Keras's files are known to fit it"
     """Why none does, where there are no names; completes "no .safetensors file fits … because"."""
     torch_instead: str = ""  # the CNN that they fit
     default_weights: str = "imagenet"  # one of `weights`, 'random', or a file's path
-    catalogue: tuple[Layer, ...] | None = field(default=None, repr=False)  # None: the committed one
+    catalogue: tuple[Layer, ...] | None = None  # None: the committed one
     granule: int = GRANULE
     """What the lengths of its batches are multiples of: fewer than GRANULE where no map of the
     network needs it."""

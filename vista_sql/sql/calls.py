@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import catalog
 from vista_sql.errors import ArgumentError, Place, QueryError, UnknownNameError, VistaError
@@ -20,8 +22,7 @@ PACKAGE = "vista_sql.functions"
 E = TypeVar("E", bound=VistaError)
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """One named argument of a SQL function; NULL and absent are the same and mean `default`."""
 
     name: str
@@ -40,8 +41,7 @@ class Argument:
         return None if written is None else self.kind.read(self.name, written)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call as the user wrote it: argument values as Python values, and where each stands.
 
     Values are None, bool, int, float, str, or lists or mappings of them; a relation is its text.
@@ -117,8 +117,7 @@ class Call:
         return call
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """A planned SELECT: the facts of its plan, the text that runs it, the run it counts under."""
 
     facts: tuple[Fact, ...]
@@ -127,8 +126,7 @@ class Explained:
     whole_run: str  # of the statement that holds it
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReading:
+class ImageReading(Struct, frozen=True):
     """What a TRANSFER call reads, and what it asks of the kernels that do."""
 
     relation: str  # the image relation, as text after FROM
@@ -138,8 +136,7 @@ class ImageReading:
     spec: InferSpec  # without layers
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRows:
+class ImageRows(Struct, frozen=True):
     """The rows of a TRANSFER call before inference, and what it asks of the kernels."""
 
     relation: str  # the structured columns, `key_text` and `image`, as text after FROM
@@ -288,8 +285,7 @@ class Planner(Protocol):
         """Return a relation to be joined whose own filters stay where they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableFunction:
+class TableFunction(Struct, frozen=True):
     """A SQL table function: its arguments in positional order, and its expansion.
 
     `expand(call, planner)` returns one SELECT with the call's rows, as text of DuckDB's dialect,

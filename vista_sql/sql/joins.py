@@ -7,9 +7,9 @@ of the rows of one source, "ours": conditions that they meet, sources that they 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from msgspec import Struct
 from sqlglot import exp
 
 
@@ -29,8 +29,7 @@ def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
     return [part.unnest() for part in parts]
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(Struct, frozen=True):
     """One thing that a SELECT reads: its alias, what it is, and its join; None: it is the first."""
 
     alias: str
@@ -86,8 +85,7 @@ source that the join adds.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Effect:
+class _Effect(Struct, frozen=True):
     """What a join does to what is known of the rows of ours that are in the result."""
 
     visible: _Visible
@@ -169,8 +167,7 @@ def _kind(join: exp.Join | None) -> _Kind | None:
 # ── what a row needs to be in a SELECT's result ─────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class JoinContext:
+class JoinContext(Struct, frozen=True):
     """What each row of one source must meet to be in a SELECT's result."""
 
     conjuncts: tuple[exp.Expr, ...]  # of WHERE first, then of the joins
@@ -217,8 +214,7 @@ def never_null(select: exp.Select) -> frozenset[str]:
     return frozenset() if walk is None else walk.visible
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
+class _Walk(Struct, frozen=True):
     """What is known after the last join of a SELECT."""
 
     met: tuple[exp.Expr, ...] = ()  # parts of ON conditions that a row of ours meets

@@ -15,9 +15,10 @@ no kind here defines its own beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Protocol
+
+from msgspec import Struct
 
 from vista_sql import settings
 from vista_sql.errors import ArgumentError, SettingError, UnknownNameError
@@ -56,8 +57,7 @@ def wrong(name: str, words: str, value: object) -> ArgumentError:
     return ArgumentError(f"{name} must be {words}, not {shown(value)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """One text, read as str."""
 
     words: str = "text"
@@ -69,8 +69,7 @@ class Text:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A BOOLEAN, read as bool."""
 
     words: str = "true or false"
@@ -82,8 +81,7 @@ class Flag:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A number within [least, most], read as float; a whole one (a BIGINT) as int."""
 
     least: float = -inf
@@ -115,8 +113,7 @@ class Number:
         raise wrong(name, self.words, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """One number or a list of them, read as a tuple of different floats."""
 
     each: Number
@@ -134,8 +131,7 @@ class Numbers:
         return tuple(dict.fromkeys(self.each.read(name, number) for number in numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class PerChannel:
+class PerChannel(Struct, frozen=True):
     """A number for all channels of an image, or one for each, read as a tuple of float."""
 
     may_be_zero: bool = True
@@ -158,8 +154,7 @@ class PerChannel:
         return tuple(map(float, numbers))
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """One of a few words, in any case, read as the word in lower case."""
 
     values: tuple[str, ...]
@@ -176,8 +171,7 @@ class OneOf:
         return value.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """One name or a list of them, read as a tuple of str; an empty list is one."""
 
     words: str = "a name or a list of names"
@@ -190,8 +184,7 @@ class Names:
         return tuple(names)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyNames:
+class KeyNames(Struct, frozen=True):
     """The key of two relations, read as (its name in the structured one, in the image one)."""
 
     words: str = "'name' or ['structured_name', 'image_name']"
@@ -206,8 +199,7 @@ class KeyNames:
         raise wrong(name, self.words, value)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerNames:
+class LayerNames(Struct, frozen=True):
     """Layers of a CNN, one or a list, read as a tuple of str or of int; -1 is the topmost.
 
     Which layers a CNN has is not known here.
@@ -226,8 +218,7 @@ class LayerNames:
         return layers
 
 
-@dataclass(frozen=True, slots=True)
-class OneLayer:
+class OneLayer(Struct, frozen=True):
     """A layer of a CNN or a column of features, read as str; or as int, -1 being the topmost."""
 
     words: str = "a name or a negative integer"
@@ -239,8 +230,7 @@ class OneLayer:
         raise wrong(name, self.words, value)
 
 
-@dataclass(frozen=True, slots=True)
-class RelationText:
+class RelationText(Struct, frozen=True):
     """A name, a query or a path, read as its text: `planner.relation` makes it stand after FROM."""
 
     words: str = "a relation as text: 'name', '(SELECT …)' or a path"
@@ -252,8 +242,7 @@ class RelationText:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class ByteSize:
+class ByteSize(Struct, frozen=True):
     """A size of memory or of a file, read as int, in bytes."""
 
     words: str = "a size, like '32GB' or a number of bytes"
@@ -275,8 +264,7 @@ class ByteSize:
         return n_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SettingValue:
+class SettingValue(Struct, frozen=True):
     """A statement's own value of a setting, read as the setting reads it; '' is none."""
 
     name: str
@@ -298,8 +286,7 @@ class SettingValue:
             raise ArgumentError(str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreChoice:
+class StoreChoice(Struct, frozen=True):
     """The feature store of a statement, read as bool or the path of a folder; '' is none."""
 
     words: str = "true, false or a folder"

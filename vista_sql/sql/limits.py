@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlglot import exp
 
 from vista_sql.sql import joins
@@ -11,8 +10,7 @@ from vista_sql.sql.dialect import DUCKDB, Dialect
 from vista_sql.sql.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Which of a call's rows are enough: clauses over its own narrow columns, as text."""
 
     order: tuple[str, ...] = ()

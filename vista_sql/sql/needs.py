@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlglot import exp
 
 from vista_sql.sql import joins
@@ -24,8 +25,7 @@ from vista_sql.sql.source import ResolvedScopes, Source, columns_in, plain_opera
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What a statement needs of one TRANSFER call.
 
     The clauses are SQL text over the call's own columns, unqualified, or qualified with
@@ -141,8 +141,7 @@ def _needs_of(source: Source, stand_in: StandIn) -> Needs:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Condition:
+class _Condition(Struct, frozen=True):
     """A condition on a call's rows; nested: it has a sub-query."""
 
     text: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, SqlglotError
 
@@ -27,15 +27,13 @@ Ctes = tuple[tuple[str, bool], ...]
 """Common table expressions that a text can name: (definition, is it recursive?) each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(Struct, frozen=True):
     """An argument value that only the host can tell: getvariable('x') or a prepared parameter."""
 
     sql: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundCall:
+class FoundCall(Struct, frozen=True):
     """A call of one of our functions: characters [start, end) of the statement's text."""
 
     call: calls.Call
@@ -45,8 +43,7 @@ class FoundCall:
     has_alias: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement; `tree` is None where sqlglot cannot read it (DuckDB may, with our macros)."""
 
     text: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
@@ -16,8 +16,7 @@ ColumnsOf = Callable[[str], Mapping[str, str] | None]
 """The columns (name → type) of a relation, given as text that can stand after FROM."""
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(Struct, frozen=True):
     """The columns of one TRANSFER call: name → DuckDB type; `narrow` ones cost no inference."""
 
     columns: Mapping[str, str]
@@ -26,16 +25,14 @@ class StandIn:
     relation: str | None = None  # DuckDB text of a relation that has the narrow columns of each row
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(Struct, frozen=True):
     """A table that is not ours: its name as text, and its columns (lower case → DuckDB type)."""
 
     text: str
     columns: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """A query whose tables are stand-ins and whose columns all say which table they are of."""
 
     tree: exp.Expr

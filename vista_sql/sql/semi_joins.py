@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import exp, parse_one
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
@@ -33,16 +33,14 @@ _DEEPEST = 8
 """How many common table expressions are written out inside each other at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of one TRANSFER call as a SELECT reads them."""
 
     alias: str
     narrow: Mapping[str, str]  # the column's name there → the call's narrow column
 
 
-@dataclass(frozen=True, slots=True)
-class Cutter:
+class Cutter(Struct, frozen=True):
     """Writes what joins and sub-queries demand of one call's rows as text that stands for itself.
 
     Example:
@@ -253,8 +251,7 @@ def _alike(one: str, other: str) -> bool:
     return one == other or {one, other} <= _INTEGERS
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Struct, frozen=True):
     """An equality of a column of ours and a column of another source."""
 
     ours: str

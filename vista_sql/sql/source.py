@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.scope import Scope, traverse_scope
@@ -23,16 +24,14 @@ _ROWS = (*_MAKES_ROWS, exp.AggFunc, exp.Window)
 """What makes a SELECT's rows depend on each other, or several of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceColumn:
+class SourceColumn(Struct, frozen=True):
     """A column of a source, by the source's alias."""
 
     source: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SelectFacts:
+class SelectFacts(Struct, frozen=True):
     """What the projections of a SELECT say of its rows.
 
     A filter upon `kept` columns may run before the SELECT does: rows of other values neither add to
@@ -44,8 +43,7 @@ class SelectFacts:
     combines: bool  # as `hides_rows`, windows left out
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedScopes:
+class ResolvedScopes(Struct, frozen=True):
     """A resolved statement without the projections that nobody reads."""
 
     scopes: Sequence[Scope]
@@ -125,8 +123,7 @@ def columns_in(node: exp.Expr) -> frozenset[SourceColumn]:
     return _plain_columns(list(node.find_all(exp.Column)))
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """The rows of one call, as one SELECT reads them under an alias."""
 
     reading: ResolvedScopes

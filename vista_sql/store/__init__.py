@@ -26,10 +26,12 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
+
+from msgspec import Struct
 
 from vista_sql.errors import SettingError, StoreError
 from vista_sql.files import nearest_existing, user_cache
@@ -52,8 +54,7 @@ EVICTED_SHARE = 20  # one part in so many of the limit is freed at once
 _HEADER = struct.Struct("<BxxxIQ")  # form, checksum, bytes of the values before packing
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Which store a statement uses."""
 
     folder: str = ""  # absolute; "": none, not a byte is read or written
@@ -64,8 +65,7 @@ class Choice:
 OFF = Choice()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One image's values, packed."""
 
     space: Space
@@ -75,8 +75,7 @@ class Entry:
     payload: Buffer
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """An entry's values as they lie in the store; `payload` is valid while the reading lasts."""
 
     form: int

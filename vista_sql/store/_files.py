@@ -8,10 +8,11 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from vista_sql.errors import StoreError
 from vista_sql.once import once
@@ -32,8 +33,7 @@ MAX_READERS = 1024  # read transactions at once, over all processes
 GROWTH_BYTES = 64 << 20  # a small store's file may hold gaps of so much
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """An open LMDB environment."""
 
     env: lmdb.Environment
@@ -42,8 +42,7 @@ class Open:
     file: tuple[int, int]  # device and inode of the data file
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(Struct, frozen=True):
     """A transaction upon the tables of a store."""
 
     txn: lmdb.Transaction[memoryview]

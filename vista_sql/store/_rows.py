@@ -6,8 +6,10 @@ import heapq
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from zlib import crc32
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from vista_sql.store._files import Transaction
 from vista_sql.store._spaces import DIGEST_BYTES, Space
@@ -15,8 +17,7 @@ from vista_sql.store._spaces import DIGEST_BYTES, Space
 TOUCH_SECONDS = 3600  # a space's last use is noted so often at most
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What the store holds of one space."""
 
     space: Space
@@ -127,7 +128,7 @@ class SpaceRows:
 
 def _row_bytes(key: bytes, row: Held) -> bytes:
     """Return a row as it is written: a checksum of its key and text, then the text."""
-    text = json.dumps(asdict(row)).encode()
+    text = json.dumps(to_builtins(row)).encode()
     return b"%08x" % crc32(text, crc32(key)) + text
 
 

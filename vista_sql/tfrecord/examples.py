@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.errors import TFRecordError
 from vista_sql.tfrecord.records import Record
@@ -41,8 +42,7 @@ SAMPLE_RECORDS = 100
 SAMPLE_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A feature as a column of a DuckDB type: a scalar, a list or an array."""
 
     name: str

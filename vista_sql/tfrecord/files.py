@@ -10,9 +10,10 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
+
+from msgspec import Struct, field
 
 from vista_sql import files
 from vista_sql.errors import TFRecordError
@@ -69,8 +70,7 @@ def _remote(pattern: str) -> list[str]:
         raise TFRecordError(pattern, f"cannot be opened: {error}") from None
 
 
-@dataclass(slots=True)
-class _Inflating:
+class _Inflating(Struct):
     """How far a compressed file was read: what is needed to go on."""
 
     decompressor: Any
@@ -78,8 +78,7 @@ class _Inflating:
     pending: bytes = b""
 
 
-@dataclass
-class Positions:
+class Positions(Struct):
     """Where readers of compressed files stopped, so that the next may go on there."""
 
     _kept: OrderedDict[Hashable, _Inflating] = field(default_factory=OrderedDict)

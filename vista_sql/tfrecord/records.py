@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import google_crc32c
+from msgspec import Struct
 
 from vista_sql.errors import TFRecordError
 from vista_sql.tfrecord import files
@@ -24,8 +24,7 @@ MOST_BYTES = (1 << 31) - 1
 """Of one record: what a protocol buffer can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One record: its number in the file, from 0; its byte offset, after decompression; its bytes.
 
     `end` is the offset of the next one.

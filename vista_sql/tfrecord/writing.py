@@ -13,9 +13,10 @@ import uuid
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from vista_sql.errors import TFRecordError
 from vista_sql.tfrecord.examples import example_class
@@ -32,8 +33,7 @@ ABANDONED = 8
 """Most exports under way in a process; where nobody ends a failed one, the oldest goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """One file that was written."""
 
     file: str

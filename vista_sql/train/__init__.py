@@ -8,8 +8,9 @@ other file names one, but for DEFAULT_TRAINER here. A trainer never sees a table
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql import catalog, models
 
@@ -35,8 +36,7 @@ Arrays: TypeAlias = "Mapping[str, Array]"
 """What a fitted model consists of, by name: NumPy arrays that the registry keeps as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureSet:
+class FeatureSet(Struct, frozen=True):
     """The columns of one model: the structured ones or not, and some layers."""
 
     name: str  # 'structured', 'structured+<layer>', '<layer>', 'all', or a trainer's, as 'tree'
@@ -64,8 +64,7 @@ class FeatureSet:
         return (0, *layers) if self.structured else layers
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One model to fit: a feature set, a penalty, and the fold that is left out of its rows."""
 
     features: FeatureSet
@@ -80,8 +79,7 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What is common to the models of one training."""
 
     n_classes: int  # values of the label, where numbers are learned
@@ -103,20 +101,18 @@ class Options:
         return np.array(self.label_values, np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """A fitted model: its arrays (in the user's units, float64) and how the fitting went."""
 
     task: Task
-    arrays: Arrays = field(repr=False)
+    arrays: Arrays
     iterations: int | None
     converged: bool
     objective: float
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Trainer:
+class Trainer(Struct, frozen=True):
     """A kind of model, `trainer => '<name>'`: four functions, and what may be done with it.
 
     `fit(rows, tasks, options)` returns a Fit per task, in order. Structured columns have features

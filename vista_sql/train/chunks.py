@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -16,8 +16,7 @@ CHUNK_VALUES = 1 << 20  # 4 MiB of float32: a chunk stays in L2/L3 between its t
 MIN_CHUNK_ROWS, MAX_CHUNK_ROWS = 64, 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How wide a row is: structured float64 values, then float32 layers."""
 
     n_structured: int
@@ -53,8 +52,7 @@ class Layout:
         return min(max(CHUNK_VALUES // max(1, self.width), MIN_CHUNK_ROWS), MAX_CHUNK_ROWS)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """Some rows, column by column.
 
     What `TrainingRows.chunks` yields is valid until the next chunk is asked for, and has features
@@ -96,8 +94,7 @@ class Chunk:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMoments:
+class ColumnMoments(Struct, frozen=True):
     """Per column: mean and standard deviation (divided by n, as scikit-learn's StandardScaler)."""
 
     mean: Floats  # (columns,)

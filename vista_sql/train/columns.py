@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql import train
 from vista_sql.errors import ArgumentError, ModelError, UnknownNameError
@@ -31,8 +31,7 @@ SQL_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """What each column of the data is for, by its name as the data has it."""
 
     label: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql import models
 from vista_sql.models import ModelRow
@@ -24,8 +24,7 @@ from vista_sql.train.rows import RowReader
 from vista_sql.train.spec import TrainSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
+class Tested(Struct, frozen=True):
     """A model of all training rows, and how well it did."""
 
     row: ModelRow
@@ -35,8 +34,7 @@ class Tested:
     surest: list[Mistake]  # of the hits
 
 
-@dataclass(frozen=True, slots=True)
-class _Figures:
+class _Figures(Struct, frozen=True):
     """How well a model does on rows that it was not fitted to."""
 
     metrics: Metrics
@@ -111,8 +109,7 @@ def _fit_group(
     return list(zip(of_all_rows, figures, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _LeftOut:
+class _LeftOut(Struct, frozen=True):
     """What models say of a chunk's rows that they were not fitted to: margins of each model's."""
 
     scoring: Callable[[Chunk], list[Array]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vista_sql import train
 from vista_sql.errors import ModelError
@@ -11,8 +11,7 @@ from vista_sql.train.columns import Columns
 from vista_sql.train.spec import TrainSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
+class Contender(Struct, frozen=True):
     """A feature set and the trainer that fits it: a row of VISTA_TRAIN's, or one per `reg`."""
 
     features: FeatureSet

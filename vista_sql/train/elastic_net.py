@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task
@@ -51,8 +51,7 @@ Residual: TypeAlias = Callable[[Array, Array, Array | None, Floats, Sequence[int
 Optimizer: TypeAlias = Generator[Floats, tuple[float, Floats] | None, Minimum]
 
 
-@dataclass(slots=True)
-class _Descent:
+class _Descent(Struct):
     """One task, its optimizer, and the point that the optimizer asks about."""
 
     task: Task
@@ -86,8 +85,7 @@ class _Descent:
         return slope.ravel()
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """What a row's margins cost, as one mean over rows: the smooth part of the objective."""
 
     n_columns: int  # margins a row
@@ -136,8 +134,7 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options, loss: Loss) -> list
     return [_fitted(descents[i], rows) for i in range(len(tasks))]
 
 
-@dataclass(slots=True)
-class _RankingBudget:
+class _RankingBudget(Struct):
     """How much models that only rank may take of the work: a share of that of all others.
 
     They sit passes out that they have no share in, and end when the others have ended.
@@ -177,8 +174,7 @@ def _check_memory(rows: Rows, tasks: Sequence[Task], options: Options, loss: Los
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _RowWeights:
+class _RowWeights(Struct, frozen=True):
     """vᵢ by a row's fold and class, and by the fold that a model leaves out."""
 
     table: Floats  # (folds, classes, 1 + folds); the last index is the model's, 0: leaves out none
@@ -243,8 +239,7 @@ def _descent(
     return _Descent(task, mean, factor, shift, columns, l1[0, :-1], optimizer, start.ravel())
 
 
-@dataclass(frozen=True, slots=True)
-class _Stacked:
+class _Stacked(Struct, frozen=True):
     """The weights of several models side by side, per block: one product serves them all."""
 
     bias: Array  # (all columns,)
@@ -291,8 +286,7 @@ def _stack(
     return _Stacked(bias, users, columns, coefs)
 
 
-@dataclass(slots=True)
-class _GradientSums:
+class _GradientSums(Struct):
     """Σ loss (models,), Σ r (columns,), and per block Σ r·x (columns, values); float64."""
 
     losses: Floats
@@ -300,8 +294,7 @@ class _GradientSums:
     products: list[Floats]
 
 
-@dataclass(frozen=True, slots=True)
-class _Gradients:
+class _Gradients(Struct, frozen=True):
     """A pass that sums losses and gradients of several models at one point each."""
 
     stacked: _Stacked
@@ -361,8 +354,7 @@ def _pass(
     return answers
 
 
-@dataclass(frozen=True, slots=True)
-class _Margins:
+class _Margins(Struct, frozen=True):
     """What several models say of a chunk: (rows, columns) of each."""
 
     stacked: _Stacked

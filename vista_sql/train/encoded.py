@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct, field
 
 from vista_sql import train
 from vista_sql.errors import VistaError
@@ -27,8 +27,7 @@ from vista_sql.train.rows import RowReader, Skip, check_size
 from vista_sql.train.spec import TrainSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Some encoded rows, and what is told of them."""
 
     hashes: Array  # (rows,) uint64
@@ -37,8 +36,7 @@ class Piece:
     summary: Summary
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Struct):
     """What is told of some rows, or of those in several parts."""
 
     types: Mapping[str, pa.DataType]
@@ -171,8 +169,7 @@ def merged(summaries: Iterable[Summary]) -> Summary | None:
     return whole
 
 
-@dataclass(frozen=True, slots=True)
-class Codes:
+class Codes(Struct, frozen=True):
     """Hash → code, for arrays of hashes."""
 
     hashes: Array  # (values,) uint64, ascending
@@ -191,8 +188,7 @@ class Codes:
         return np.asarray(self.codes[np.searchsorted(self.hashes, hashes)])
 
 
-@dataclass(frozen=True, slots=True)
-class Decode:
+class Decode(Struct, frozen=True):
     """Records → the rows of a side; it travels with every pass."""
 
     record_type: np.dtype[np.void]

@@ -12,17 +12,16 @@ whole: what its model would have been given instead is linear in the columns tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Array, ColumnMoments, Floats, FloatType
 
 CONSTANT = 1e-12  # a variance below this share of what it was computed from is rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Struct, frozen=True):
     """The levels of one text column."""
 
     names: tuple[str | None, ...]  # with a column each: ascending, NULL (None) last
@@ -35,8 +34,7 @@ class Levels:
         return len(self.names) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """What makes features of stored columns."""
 
     n_numbers: int
@@ -92,8 +90,7 @@ class Encoding:
         return np.concatenate(blocks, axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(Struct, frozen=True):
     """How a fold's features differ from those of all training rows: f[target] += amount·f[source].
 
     A number's mean over the fold's training rows is another: the difference, times the column that

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train import Task
 from vista_sql.train.chunks import Array, ColumnMoments, Floats
@@ -14,8 +14,7 @@ from vista_sql.train.hashing import fold_of
 from vista_sql.train.remote import RemoteRows
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
+class Examples(Struct, frozen=True):
     """The rows that one model is fitted to; it travels to them."""
 
     rows: RemoteRows
@@ -39,8 +38,7 @@ class Examples:
             yield x, code, self.weights[code]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What a cluster's own logistic regression minimizes, in the terms of `elastic_net`."""
 
     n_classes: int
@@ -51,8 +49,7 @@ class Problem:
     tolerance: float
 
 
-@dataclass(frozen=True, slots=True)
-class Solution:
+class Solution(Struct, frozen=True):
     """A model of the examples, and how it was found."""
 
     coef: Floats  # (columns, features): one column for two classes

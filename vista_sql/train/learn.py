@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Array, Chunk, Floats
 from vista_sql.train.encoding import NO_SHIFT, Encoding, Levels, Shift
@@ -52,8 +52,7 @@ def learn(
     return encoding, shifts
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     """Of each fold: the sums of numbers that are there, how many they are, and rows per code."""
 
     total: Floats  # (folds, numbers)
@@ -61,8 +60,7 @@ class _Counts:
     of_codes: list[Array]  # of each text column (folds, codes) int64
 
 
-@dataclass(frozen=True, slots=True)
-class _Counting:
+class _Counting(Struct, frozen=True):
     """A pass that counts, over stored rows."""
 
     n_filled: int  # the columns of numbers, where they are filled in

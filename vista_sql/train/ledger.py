@@ -9,9 +9,8 @@ depends on which rows there are only, not on how they come. Rows with equal keys
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from vista_sql.train.chunks import Array, Chunk
 from vista_sql.train.hashing import fold_of
@@ -19,8 +18,7 @@ from vista_sql.train.hashing import fold_of
 SMALL_CLASS = 100  # of its 20 test rows by hash, 12 to 28 would not be strange
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """Hash (uint64), place in [0, 1), class and image hash of every row of a training."""
 
     folds: int

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Array, Floats
 from vista_sql.train.curves import Curve, average, curve
@@ -40,8 +40,7 @@ METRICS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """One model's figures over some rows."""
 
     n_rows: int

@@ -6,7 +6,6 @@ found by row hash; a row's key is looked up once it is known which rows are want
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -49,12 +48,12 @@ def found(hashes: Array, codes: Array, margins: Array, *, hits: bool = False) ->
     return list(zip(*parts, strict=True))
 
 
-@dataclass(slots=True)
 class Keys:
     """The keys of rows as text, by the rows' hashes; none where they are of no simple type."""
 
-    _pieces: list[tuple[Array, pa.Array]] | None = field(default_factory=list)
-    _bytes: int = 0
+    def __init__(self) -> None:
+        self._pieces: list[tuple[Array, pa.Array]] | None = []
+        self._bytes = 0
 
     def add(self, hashes: Array, keys: pa.Array) -> None:
         """Add rows: hashes (rows,) uint64 and keys (rows,)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Array, Chunk, ColumnMoments, Floats, FloatType
 from vista_sql.train.encoding import CONSTANT
@@ -68,8 +68,12 @@ def block_moments(
     return by_fold, counts
 
 
-@dataclass(slots=True)
-class _MomentSums:
+def class_counts(rows: Rows, folds: int, n_classes: int) -> Floats:
+    """Return how many rows of each fold and class there are (folds, classes), from one pass."""
+    return _sums(rows, folds, (), n_classes).counts
+
+
+class _MomentSums(Struct):
     """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 
     first: list[Floats]  # of each part (folds, columns)
@@ -77,8 +81,7 @@ class _MomentSums:
     counts: Floats  # (folds, classes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """Columns of a block, and what is taken from their values before they are summed."""
 
     block: int
@@ -148,8 +151,7 @@ def _sums(rows: Rows, folds: int, parts: Sequence[_Part], n_classes: int) -> _Mo
     return rows.total(_Sums(folds, parts, widths, n_classes))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
+class _Sums(Struct, frozen=True):
     """A pass that sums what moments are made of."""
 
     folds: int
@@ -191,8 +193,7 @@ class _Sums:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class _OneRow:
+class _OneRow(Struct, frozen=True):
     """A pass for the values of some blocks in a row, any one's."""
 
     blocks: Sequence[int]

@@ -10,10 +10,10 @@ sketch of the sketch, and only those that can be near by the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.nearest.blas import one_thread
 from vista_sql.train.chunks import Array, Chunk
@@ -38,8 +38,7 @@ PAIRS = 200  # so many test rows with so many others say what is usual
 EQUAL = 1e-6  # so near are rows of equal layers, which `Ledger.shared` counts
 
 
-@dataclass(frozen=True, slots=True)
-class NearDuplicates:
+class NearDuplicates(Struct, frozen=True):
     """How many of some test rows are near to a row that trains."""
 
     layer: int  # its place in `Columns.layers`
@@ -75,8 +74,7 @@ def near_duplicates(
     return NearDuplicates(layer, len(tested), int(near.sum()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Nearest:
+class _Nearest(Struct, frozen=True):
     """A pass for the greatest cosine of each of some rows with those that train, if one is near."""
 
     layer: int

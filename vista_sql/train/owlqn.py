@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.penalties import Penalty, Vector
 
@@ -20,8 +20,7 @@ MAX_HALVINGS = 20
 STALLED = 3  # iterations in a row that improve by less than the noise
 
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
+class Minimum(Struct, frozen=True):
     """Where an optimizer stopped: the point, its objective, and why."""
 
     x: Vector

@@ -7,11 +7,11 @@ has turned away from the old one stops at zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 Vector: TypeAlias = npt.NDArray[np.float64]
 
@@ -35,8 +35,7 @@ class Penalty(Protocol):
         """Return how the norm's own gradient changes from x to a point, where both have one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absolute:
+class Absolute(Struct, frozen=True):
     """Σ weightsⱼ·|xⱼ|."""
 
     weights: Vector  # (n,)
@@ -67,8 +66,7 @@ class Absolute:
         return 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Grouped:
+class Grouped(Struct, frozen=True):
     """Σ weightsⱼ·‖xⱼ‖₂, x (columns · groups,) flattened by columns: a group is a value of each."""
 
     weights: Vector  # (groups,)

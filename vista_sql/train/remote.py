@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.train.chunks import Array, Chunk, Layout
 from vista_sql.train.encoded import Codes, Decode, Summary, reader_of, record_type
@@ -50,8 +51,7 @@ class There(Protocol):
         """Let go of the rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """A pass that travels: over which rows, and what it does."""
 
     rows: RemoteRows
@@ -91,8 +91,7 @@ class RemoteKeys(Keys):
         return self._there.keys(wanted) if wanted else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """All rows as a training knows them that were encoded elsewhere."""
 
     reader: RowReader
@@ -221,8 +220,7 @@ class RemoteRows(Rows):
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class _First:
+class _First(Struct, frozen=True):
     """A pass for the rows of the least hashes; a sum is a list of one chunk, or empty."""
 
     n: int

@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct, field
 
 from vista_sql.errors import ModelError
 from vista_sql.train import hashing
@@ -123,8 +123,7 @@ def check_size(name: str, known: int, size: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """Why rows are skipped: a column without a usable value.
 
     >>> str(Skip("label", "y")), str(Skip("feature", "fc6"))
@@ -144,8 +143,7 @@ class Skip:
                 assert_never(self.part)
 
 
-@dataclass(slots=True)
-class RowReader:
+class RowReader(Struct):
     """Turns batches of rows into `Chunk`s, from several threads at once."""
 
     columns: Columns

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
 
 from vista_sql import train
 from vista_sql.errors import ModelError
@@ -20,8 +20,7 @@ from vista_sql.train.rows import Skip, fits, matrix, numbers
 MAX_VALUES = 1 << 22  # scored at once: 32 MiB of float64 per thread
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(Struct, frozen=True):
     """Scores of a batch of rows."""
 
     margins: Array  # (rows, columns) float64, as `Trainer.margins`

@@ -11,10 +11,10 @@ relevant lie in a block of their own, so that a larger fraction is a few more bl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from msgspec.structs import replace
 
 from vista_sql.train import Fit, Options, Task, Trainer
 from vista_sql.train.chunks import Array

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.train.chunks import Chunk, Layout
 from vista_sql.train.ledger import Ledger
@@ -34,8 +34,7 @@ class Split(Protocol):
         """Free memory and disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(Struct, frozen=True):
     """The two sides of the split; with folds all rows are on the first."""
 
     train: TrainingRows

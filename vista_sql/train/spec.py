@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field, to_builtins
 
 from vista_sql.fed_runs import order_of
 
@@ -12,8 +13,7 @@ KEY = "id"
 """The default key, as in TRANSFER."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainSpec:
+class TrainSpec(Struct, frozen=True):
     """One training: the arguments of the call, and what the planner adds."""
 
     model: str
@@ -48,14 +48,14 @@ class TrainSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return order_of("train", asdict(self))
+        return order_of("train", to_builtins(self))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> TrainSpec:
         """Return the spec from the fields of its JSON object.
 
         >>> spec = TrainSpec("m", "y", reg=(0.1, 0.01))
-        >>> TrainSpec.from_fields(asdict(spec)) == spec
+        >>> TrainSpec.from_fields(to_builtins(spec)) == spec
         True
         """
         lists = {name: tuple(v) for name, v in fields.items() if isinstance(v, list)}
@@ -72,13 +72,12 @@ class TrainSpec:
         }  # at its default it is no part: fingerprints stay
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in to_builtins(self).items()
             if name not in others and not (name in later and value == later[name])
         }
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluateSpec:
+class EvaluateSpec(Struct, frozen=True):
     """Metrics of a kept model over labelled rows."""
 
     model: str  # an exact reference, with version
@@ -87,4 +86,4 @@ class EvaluateSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return order_of("evaluate", asdict(self))
+        return order_of("evaluate", to_builtins(self))

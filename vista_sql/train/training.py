@@ -7,12 +7,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from vista_sql import models, train
 from vista_sql.errors import ModelError, PlanError
@@ -409,7 +410,7 @@ class TrainingRun:
         whole = {
             "format": FORMAT,
             "version": resources.own_version(),
-            "columns": asdict(reader.columns),
+            "columns": to_builtins(reader.columns),
             "sizes": reader.sizes,
             "options": self.spec.identity(),
             "rows": [self._n_fed, sum(self._ledger.counts().values()), self._sum, self._xor],

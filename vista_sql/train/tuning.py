@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, field, to_builtins
 
 from vista_sql.fed_runs import order_of
 
@@ -20,8 +21,7 @@ PATIENCE = 4
 """Epochs without a lower validation loss, after which a run ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One fine-tuning: what changes, how fast, and in which order rows come."""
 
     unfrozen: tuple[str, ...]  # layers, the network's own names, bottom to top
@@ -37,8 +37,7 @@ class Run:
         return [self.aliases.get(layer, layer) for layer in layers]
 
 
-@dataclass(frozen=True, slots=True)
-class FinetuneSpec:
+class FinetuneSpec(Struct, frozen=True):
     """All of a call's runs, over one stream of rows."""
 
     model: str  # the name under which network and model are kept
@@ -59,7 +58,7 @@ class FinetuneSpec:
 
     def to_text(self) -> str:
         """Return the spec as JSON with sorted keys."""
-        return order_of("finetune", asdict(self))
+        return order_of("finetune", to_builtins(self))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> FinetuneSpec:
@@ -80,4 +79,4 @@ class FinetuneSpec:
     def identity(self) -> dict[str, Any]:
         """Return the fields that decide what comes of the same rows."""
         others = ("home", "memory_bytes", "run", "maps", "reason", "model", "train")
-        return {name: value for name, value in asdict(self).items() if name not in others}
+        return {name: value for name, value in to_builtins(self).items() if name not in others}

@@ -6,7 +6,8 @@ Only the catalogue of layers is read: a statement is planned by it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vista_sql.errors import ArgumentError
 from vista_sql.roster import Cnn, Layer
@@ -15,8 +16,7 @@ IMAGE = ""
 """The start that is the image itself, as the catalogue has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unfrozen:
+class Unfrozen(Struct, frozen=True):
     """Layers whose weights are tuned, and the layer from whose stored map on that is computed."""
 
     layers: tuple[str, ...]  # the network's own names, bottom to top

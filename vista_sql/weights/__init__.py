@@ -11,9 +11,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from vista_sql import files, roster
 from vista_sql.errors import PlanError, UnknownNameError, WeightsError
@@ -33,8 +34,7 @@ DOWNLOAD_TIMEOUT_SECONDS = 20  # without a byte; a whole file may take longer
 HOG_VERSION = 1  # of the values of udfs/network/hog.py
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsChoice:
+class WeightsChoice(Struct, frozen=True):
     """Which weights a network gets.
 
     Equal identities mean equal values: a file's sha256 in hexadecimal, 'random:<seed>', or
@@ -134,8 +134,7 @@ def available(cnn: Cnn) -> tuple[str, ...]:
     return (*sorted(names, key=lambda name: name != cnn.default_weights), "random")
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
+class KnownFile(Struct, frozen=True):
     """A file of weights that a CNN of the roster can have, and whether it is here."""
 
     cnn: str

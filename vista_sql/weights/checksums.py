@@ -9,9 +9,10 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct, to_builtins
 
 from vista_sql import files
 
@@ -29,8 +30,7 @@ SETTLED_SECONDS = 2.0
 clock of a file system in use, FAT's, ticks so often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(Struct, frozen=True):
     """Checksums of a file, in hexadecimal."""
 
     sha256: str
@@ -100,6 +100,6 @@ def _keep(cache: Path, path: str, seen: tuple[int, ...], found: Digests) -> None
     """Add a file's checksums; where that cannot be, it is read again next time."""
     others = {p: known for p, known in _read(cache).items() if p != path and Path(p).is_file()}
     latest = dict([*others.items(), (path, (seen, found))][-MOST_FILES:])
-    shown = {p: {"seen": times, **asdict(one)} for p, (times, one) in latest.items()}
+    shown = {p: {"seen": times, **to_builtins(one)} for p, (times, one) in latest.items()}
     with suppress(OSError):
         files.write(cache, json.dumps({"version": VERSION, "files": shown}))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.roster import Network
 from vista_sql.roster.catalogue.uses import KerasLayer, Use, uses
@@ -24,8 +25,7 @@ KERAS_KINDS: Mapping[str, str] = {
 """A step's operation → the class of the layer, where they are called differently."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(Struct, frozen=True, eq=False):
     """One use of a layer.
 
     Attributes:
@@ -47,8 +47,7 @@ class Call:
     offset: Array | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Description:
+class Description(Struct, frozen=True, eq=False):
     """A network as its weights see it.
 
     Attributes:

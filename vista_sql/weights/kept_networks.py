@@ -11,9 +11,10 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from msgspec import to_builtins
 
 from vista_sql.roster import Cnn, Preprocessing
 
@@ -35,7 +36,7 @@ def add(path: Path, cnn: Cnn, network: str) -> None:
     known = {
         "format": FORMAT,
         "network": network,
-        "preprocessing": asdict(cnn.preprocessing),
+        "preprocessing": to_builtins(cnn.preprocessing),
         **{name: getattr(cnn, name) for name in NAMES},
     }
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:

@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import files, kernels
 from vista_sql.errors import HostError, WeightsError
@@ -36,8 +38,7 @@ SIDE = 224  # pixels, of images for a network of any size that says none
 MOST_SECONDS = 900  # of reading a file
 
 
-@dataclass(frozen=True, slots=True)
-class Pixels:
+class Pixels(Struct, frozen=True):
     """What a statement says of the way from pixels, 0 to 255, to a network's input."""
 
     mean: tuple[float, ...] = ()  # input = (pixels - mean) × scale, for each channel or for all
@@ -186,10 +187,10 @@ def _preprocessing(
         mean, scale = pixels.mean or (0.0,), pixels.scale or (1.0,)
         known = replace(known, mean=mean, scale=scale, source="as the statement says")
     elif not known.mean:
-        return replace(known, order=order)  # type: ignore[arg-type]
+        return replace(known, order=order)
     return replace(
         known,
-        order=order,  # type: ignore[arg-type]
+        order=order,
         mean=_of_each(path, "mean", known.mean, channels),
         scale=_of_each(path, "scale", known.scale, channels),
     )

@@ -13,10 +13,12 @@ import json
 import zipfile
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import catalog, files, kernels, roster
 from vista_sql.errors import WeightsError
@@ -45,8 +47,7 @@ KNOWN_CODE = frozenset({"keras", "vista_sql"})
 """Packages whose classes and functions are known where a file is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnNetwork:
+class OwnNetwork(Struct, frozen=True):
     """All that is known of a network in a `.keras` file but its weights."""
 
     input_shape: tuple[int, int, int]  # (height, width, channels)

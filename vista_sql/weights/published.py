@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Cnn, Preprocessing
@@ -39,8 +41,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as
 CROP_PCT = 0.875  # … and this
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """What a publisher says of a network's images."""
 
     preprocessing: Preprocessing
@@ -99,8 +100,7 @@ def outside(whole: Preprocessing, inside: Preprocessing) -> Preprocessing:
     return replace(whole, mean=tuple(means), scale=tuple(ratios))
 
 
-@dataclass(frozen=True, slots=True)
-class _Config:
+class _Config(Struct, frozen=True):
     """The values in a file, each checked as it is asked for; null is as good as absent."""
 
     file: Path

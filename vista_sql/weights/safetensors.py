@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+
+from msgspec import Struct
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Cnn, TorchNames
@@ -32,8 +33,7 @@ COUNTER = "num_batches_tracked"  # a torch batch norm counts its batches; infere
 CHANNELWISE = ("DepthwiseConv2D", "LayerScale")  # classes of layers
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """Where one tensor lies in a file."""
 
     dtype: str

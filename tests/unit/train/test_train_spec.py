@@ -1,9 +1,9 @@
 """Specs travel as text, and tell trainings apart."""
 
 import json
-from dataclasses import fields, replace
 
 import pytest
+from msgspec.structs import fields, replace
 
 from vista_sql.train.spec import TrainSpec
 

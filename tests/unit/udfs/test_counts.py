@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
+from msgspec.structs import fields
 from vista_sql.udfs.passes.counts import MAX_ERRORS, Amounts, RunCounts, Tally
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import described
 import numpy as np
 import onnxruntime
 import pytest
 import toys
+from msgspec.structs import asdict
 from vista_sql.udfs.exported import backbone, export
 from vista_sql.udfs.network.graph import Graph
 from vista_sql.udfs.network.networks import OpenCnn

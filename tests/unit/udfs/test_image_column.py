@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from vista_sql.udfs.images import image_column as images
 
 from vista_sql.errors import ArgumentError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import numpy as np
@@ -43,6 +44,18 @@ def test_a_second_process_reads_no_weights_and_has_the_same_bits(folder, monkeyp
     assert np.array_equal(features(), first)
 
 
+def test_a_model_lives_on_when_its_file_has_gone_and_it_has_rested(folder):
+    first = features()
+    network = Network(open_cnn(SPEC), "float32", "cpu", 2, "openvino")
+    assert np.array_equal(network.features(SPEC.layers, "gap", PIXELS)[0], first)
+    (file,) = folder.iterdir()
+    file.unlink()
+    gc.collect()
+    network.runner.rest()
+    more = np.concatenate([PIXELS] * 16)  # other kernels, made of its weights anew
+    assert np.array_equal(network.features(SPEC.layers, "gap", more)[0][:2], first)
+
+
 def test_only_what_is_worth_it_is_kept(folder):
     assert kept.place(("a",), kept.SMALLEST_BYTES - 1) is None
     assert kept.place(("a",), kept.LARGEST_BYTES + 1) is None
@@ -57,7 +70,7 @@ def test_what_was_not_used_for_longest_makes_room(folder, monkeypatch):
     for age, place in enumerate(places[:2]):
         kept.keep(place, bytes(100))
         os.utime(place, (age, age))
-    assert kept.read(places[0]) == bytes(100)  # and so is the last used one
+    assert bytes(kept.read(places[0])) == bytes(100)  # and so is the last used one
     kept.keep(places[2], bytes(100))
     assert [place.exists() for place in places] == [True, False, True]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import fake_networks
 import pyarrow as pa
 import pytest
 import toys
+from msgspec.structs import replace
 from vista_sql.udfs.passes import runtime as runtimes
 from vista_sql.udfs.passes.runtime import Runtime
 

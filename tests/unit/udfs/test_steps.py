@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import fields, is_dataclass
 from typing import get_args
 
 import described
 import numpy as np
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields
 from vista_sql.udfs.network.steps import (
     Activate,
     Convolution,
@@ -21,7 +22,7 @@ from vista_sql.udfs.network.steps import (
 
 @pytest.mark.parametrize("operation", get_args(Operation), ids=lambda one: one.__name__)
 def test_every_operation_is_a_documented_record(operation):
-    assert is_dataclass(operation)
+    assert issubclass(operation, Struct)
     assert operation.__doc__ is not None
     assert not operation.__doc__.startswith(f"{operation.__name__}(")  # a dataclass's own
     assert operation.__dataclass_params__.frozen

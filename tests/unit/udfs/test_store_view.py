@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -12,6 +11,7 @@ import pytest
 import toys
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from vista_sql.udfs.passes import sharing, store_view
 
 from vista_sql import catalog, store

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from vista_sql.udfs.network import keras_reader
 from vista_sql.udfs.network.engines.tensorflow import augmenting
 from vista_sql.udfs.network.engines.tensorflow.process import load, on_thread

@@ -8,12 +8,12 @@ engine opens no file and reads no memory that the file names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import WeightsError
 from vista_sql.roster import Layout
@@ -50,8 +50,7 @@ CHANNELS = (1, 3)
 MOST_PIXELS = 1 << 14  # of a side
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInput:
+class ImageInput(Struct, frozen=True):
     """The input of a network: a batch of images. What is open is None."""
 
     name: str
@@ -69,8 +68,7 @@ class ImageInput:
         return bool(self.kind == TensorProto.UINT8)
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxFile:
+class OnnxFile(Struct, frozen=True):
     """A checked file; `model` has large weights by their addresses, which `weights` keep alive."""
 
     path: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.roster import Layer, Layout
 
@@ -39,8 +40,7 @@ BEFORE_PLACES = (0, 1, 2, 5)
 token and four registers (DINOv2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """What a value of the network is for a batch of images."""
 
     shape: Shape  # with the batch

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.roster import Cnn, Layer
 
@@ -25,8 +25,7 @@ OF_MAPS = {"mean": "gap", "grid": "max2x2"}
 """What the poolings of tokens are, once these stand as a map."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A layer, and how it is pooled."""
 
     layer: Layer

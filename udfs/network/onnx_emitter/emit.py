@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql import catalog
 from vista_sql.errors import PlanError, UnknownNameError
@@ -31,8 +32,7 @@ EmitKind: TypeAlias = Callable[[Writer, Step, Sequence[Value]], Value]
 """What a file of `kinds/` holds as `emit`: writes one step's operation, given its inputs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """An output of a model: a layer, how its maps are pooled, and what the output is called."""
 
     layer: str

@@ -8,12 +8,13 @@ needs the other, once; what works on single values or on the channels alone work
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import PlanError
 from vista_sql.roster import Layout
@@ -44,8 +45,7 @@ FLOAT32 = np.dtype("float32")
 Shape: TypeAlias = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A batch of one step's values in the model.
 
     Attributes:

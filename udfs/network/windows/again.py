@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 
 import numpy as np
+from msgspec import Struct
 
 from ..engine import Output
 from ..graph import Graph
@@ -29,8 +29,7 @@ BATCH_BYTES = 6 << 20
 MOST_ROWS = 128
 
 
-@dataclass(slots=True)
-class Window:
+class Window(Struct):
     """What differs from a map where a patch is filled."""
 
     values: np.ndarray  # (height, width, channels)

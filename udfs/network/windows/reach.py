@@ -5,8 +5,9 @@ One side of a map at a time: an interval [start, end) of rows or of columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ..graph import Graph
 from ..onnx_emitter.kinds.convolution import same
@@ -39,8 +40,7 @@ Interval: TypeAlias = tuple[int, int]
 """[start, end) of one side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How one side of a step's output depends on that side of its input."""
 
     size: int = 1  # input values of one output value, from the first to the last

@@ -7,10 +7,11 @@ stick out is moved inside. Where the padding that it takes differs, it is anothe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ..graph import Graph
 from ..onnx_emitter.writer import shape_of
@@ -26,8 +27,7 @@ LENGTHS, LARGE = 3, 0.5
 the map's side; else one: shorter windows at its ends save little there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """How a step takes one side of one of its inputs, which is itself a window of a map."""
 
     before: int  # values of that window that it does not read
@@ -36,8 +36,7 @@ class Read:
     zeros_after: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """One side of a window, and what computing it takes; equal ones are one network."""
 
     lengths: tuple[tuple[str, int], ...]  # of what is computed of each step, the start first
@@ -131,8 +130,7 @@ class Segment:
         return Recipe(tuple(lengths), tuple(reads)), needed[self.start][0]
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(Struct, frozen=True, dict=True):
     """A segment, and for each position of a patch the window at its end and how it is computed."""
 
     segment: Segment

@@ -6,12 +6,13 @@ import contextlib
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.errors import Place, QueryError, UnknownNameError
 from vista_sql.hosts import Host, HostKind
@@ -45,8 +46,7 @@ def _no_rows(done: int, total: int | None) -> None:
     """Do nothing: nobody watches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Struct, frozen=True):
     """Who is told of a running statement."""
 
     finished: Callable[[], None] = _nothing  # all rows were read

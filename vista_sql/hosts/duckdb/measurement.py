@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -16,6 +15,7 @@ from itertools import count
 import duckdb
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from vista_sql import catalog, kernels, roster, store, train
 from vista_sql.errors import StoreError

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec import Struct, field
 
 from vista_sql import catalog
 from vista_sql.errors import VistaError
@@ -42,8 +42,7 @@ class Failures:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """What connections share: each network is loaded once, each database's limit is one."""
 
     runtime: ProcessRuntime

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vista_sql.errors import HostError
 
@@ -15,8 +16,7 @@ IDLE_SECONDS = 60.0
 """So long threads wait for a stream of which nobody reads: it may never be read to its end."""
 
 
-@dataclass(eq=False, slots=True)
-class Streaming:
+class Streaming(Struct, eq=False):
     """Rows that are being read from a connection, a batch at a time, in whichever thread asks."""
 
     thread: int = field(default_factory=threading.get_ident)  # which read last

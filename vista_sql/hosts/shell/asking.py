@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.hosts.binding import Look
 from vista_sql.sql.calls import Call
@@ -55,8 +56,7 @@ def question(call: Call, variables: Mapping[str, Any], relation: str, known: Kno
     return f"FROM query(vista_plan('{ANSWERED}', {asked}, json_serialize_plan({described})))"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A call that was asked about, with the columns of each relation; None: they are not seen."""
 
     call: Call

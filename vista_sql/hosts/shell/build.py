@@ -9,12 +9,12 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec import Struct
 
 from vista_sql import files
 from vista_sql.errors import HostError
@@ -34,8 +34,7 @@ FLAGS = (
 LINKED = ("-Wl,--build-id=none", "-s")
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """A SQL function that the extension forwards; types as DuckDB writes them."""
 
     name: str

@@ -19,12 +19,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct
 
 from vista_sql.errors import HostError, VistaError
 from vista_sql.hosts.shell import columns, places
@@ -46,8 +46,7 @@ class Cancelled(BaseException):
     """The client of a call has gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A call of one function: Arrow columns of equal length, and where its user stands."""
 
     function: str

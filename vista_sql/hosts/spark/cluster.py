@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -25,8 +25,7 @@ LEAST_OVERHEAD_BYTES, OVERHEAD_SHARE = 384 << 20, 0.1
 """Of an executor's memory beside its heap, where no setting says more (Spark's own defaults)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The executors of a session, and who runs networks there."""
 
     executors: Executors
@@ -43,8 +42,7 @@ def look(spark: SparkSession) -> Cluster:
     return Cluster(_executors(spark, worker), worker.engines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Worker:
+class _Worker(Struct, frozen=True):
     cores: int
     memory_bytes: int
     engines: Engines

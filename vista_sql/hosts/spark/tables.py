@@ -7,7 +7,8 @@ one fails. A view is a temporary one: it goes with the session.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vista_sql.errors import QueryError, VistaError
 from vista_sql.hosts.spark.database import said

@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from msgspec import Struct
 from pyarrow import compute
 
 from vista_sql import catalog
@@ -35,8 +35,7 @@ SCORED_ROWS = 1024
 """Rows that a model scores at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallOrder:
+class CallOrder(Struct, frozen=True):
     """A kernel call as it is sent to the executors."""
 
     columns: tuple[str, ...]  # that it adds
@@ -47,8 +46,7 @@ class CallOrder:
     base: str = ""  # the column of raw maps at which rows start; "": there is none
 
 
-@dataclass(frozen=True, slots=True)
-class StageOrder:
+class StageOrder(Struct, frozen=True):
     """What one stage does to its rows."""
 
     calls: tuple[CallOrder, ...]
@@ -170,8 +168,7 @@ def _runtime(process_id: int) -> ProcessRuntime:
     return runtime
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreOrder:
+class ScoreOrder(Struct, frozen=True):
     """A kept model that scores rows: it travels with the stage, whatever folders executors see."""
 
     name: str

@@ -7,8 +7,9 @@ of the chosen one as SQL, `explain` prints them for people.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from vista_sql import catalog
 from vista_sql.errors import UnknownNameError
@@ -22,8 +23,7 @@ Form = Literal["features", "maps"]
 """What leaves a call of the network: pooled features, or raw maps for a later stage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Infer:
+class Infer(Struct, frozen=True):
     """One call of the network: from the image (start None) or a raw map, to some layers."""
 
     start: Layer | None
@@ -36,24 +36,21 @@ class Infer:
     borrows: str = ""  # the computation of the base, if an earlier stage lends its maps
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """Pool a layer's raw map, which an earlier stage left, to features."""
 
     layer: Layer
     cnn: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(Struct, frozen=True):
     """Bring rows of equal images together, so that each image is inferred once."""
 
 
 Stage = Infer | Pool | Sort
 
 
-@dataclass(frozen=True, slots=True)
-class PlanKind:
+class PlanKind(Struct, frozen=True):
     """One way to get from images to layers; `stages` is empty where no layer is used."""
 
     name: str

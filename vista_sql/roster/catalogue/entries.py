@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
 from math import prod
+
+from msgspec import NODEFAULT
+from msgspec.structs import asdict, fields
 
 from vista_sql import catalog, kernels
 from vista_sql.roster import Layer, Network
@@ -55,7 +57,11 @@ def written(layers: Sequence[Layer]) -> str:
     """Return the text of a catalogue: a line per layer."""
     usual = {one.name: one.default for one in fields(Layer) if one.name != "inputs"}
     rows = [
-        {name: value for name, value in asdict(layer).items() if value != usual.get(name, MISSING)}
+        {
+            name: value
+            for name, value in asdict(layer).items()
+            if value != usual.get(name, NODEFAULT)
+        }
         for layer in layers
     ]
     return '{"layers": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from vista_sql.roster import Network
 
@@ -25,8 +26,7 @@ Source: TypeAlias = tuple[str, int]  # a use, and which of its outputs
 OPENED = ("Functional", "Sequential")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class Use(Struct, frozen=True, eq=False):
     """One call of a layer, or what a network in the network returns.
 
     Attributes:

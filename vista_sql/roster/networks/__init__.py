@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 Initial: TypeAlias = float | tuple[float, ...]
 """One number for all places, or one for each."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Variable:
+class Variable(Struct, frozen=True, eq=False):
     """Numbers that a layer learns or keeps; each is itself, whatever it is called."""
 
     layer: str  # its name; of a layer in an inner network `<network>/<layer>`
@@ -33,8 +33,7 @@ class Variable:
         return f"{self.layer}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Weighted:
+class Weighted(Struct, frozen=True, eq=False):
     """A layer that has weights, or an inner network of such layers."""
 
     name: str  # its own
@@ -43,8 +42,7 @@ class Weighted:
     inner: tuple[Weighted, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StepRow:
+class StepRow(Struct, frozen=True):
     """A step as it is written: `fields` are those of the operation that are not as by default."""
 
     name: str
@@ -54,8 +52,7 @@ class StepRow:
     shape: tuple[int | None, ...] | None
 
 
-@dataclass(frozen=True)
-class NetworkData:
+class NetworkData(Struct, frozen=True, dict=True):
     """A network, bottom to top."""
 
     name: str

@@ -10,13 +10,14 @@ is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.chunks import Array, Floats
-from vista_sql.train.moments import block_moments
+from vista_sql.train.moments import class_counts
 from vista_sql.train.passes import Rows
 
 
@@ -29,8 +30,8 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     Raises:
         PlanError: the optimizers' state alone would not fit in memory.
     """
-    units = _units(options.values, block_moments(rows, options.folds, len(options.values))[1])
-
+    counts = class_counts(rows, options.folds, len(options.values))
+    units = _units(options.values, counts)
     loss = elastic_net.Loss(
         1,
         lambda weights: np.zeros(1),
@@ -43,8 +44,7 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(Struct, frozen=True):
     """The label's mean and deviation over the rows that a model trains on."""
 
     mean: float
@@ -59,8 +59,7 @@ class _Unit:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _HalfSquares:
+class _HalfSquares(Struct, frozen=True):
     """The loss, and ∂loss/∂margin, of labels that are brought to each model's unit."""
 
     values: Floats  # (values,) by code

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.train import Arrays, Fit, Options, Task, Trainer
@@ -101,8 +101,7 @@ def _columns(chunk: Chunk) -> Array:
     return np.array(chunk.structured, np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scoring:
+class _Scoring(Struct, frozen=True):
     """What several trees say of a chunk."""
 
     trees: Sequence[tuple[Arrays, Shift]]

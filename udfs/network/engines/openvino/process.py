@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from vista_sql.errors import HostError, PlanError, SettingError
 from vista_sql.machine.resources import cores
 
@@ -72,21 +74,34 @@ def compiled(
     runtime, options = core(), options_of(dtype, threads)
     if place is not None and (model := kept.read(place)) is not None:
         with suppress(RuntimeError):  # it is compiled anew, and replaced
-            return runtime.import_model(model, "CPU", options).create_infer_request()
+            return _request(runtime.import_model(_tensor(model), "CPU", options), model)
     try:
         network = runtime.compile_model(runtime.read_model(write()), "CPU", options)
     except RuntimeError as error:
         raise PlanError(f"OpenVINO cannot run the network: {reason_of(error)}") from error
     if place is not None:
         kept.keep(place, network.export_model().getbuffer())  # before images take memory, too
-    return network.create_infer_request()
+    return _request(network, None)
 
 
 def idle(request: Request) -> Request:
     """Return a request of the same model that holds no batch, and free what the model computed."""
     model = request.get_compiled_model()
     model.release_memory()
-    return model.create_infer_request()
+    return _request(model, request.read_from)
+
+
+def _request(model: Any, read_from: np.ndarray | None) -> Request:
+    """Return a request; what its model was read from stays: its weights are there."""
+    request = model.create_infer_request()
+    request.read_from = read_from
+    return request
+
+
+def _tensor(model: np.ndarray) -> Any:
+    import openvino
+
+    return openvino.Tensor(model, shared_memory=True)
 
 
 def options_of(dtype: Dtype, threads: int | None) -> dict[str, object]:

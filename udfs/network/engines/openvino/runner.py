@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.kernels import rows_at_once
@@ -29,8 +29,7 @@ from .process import Request, compiled, idle
 from .stops import stops
 
 
-@dataclass(frozen=True, slots=True)
-class ModelKey:
+class ModelKey(Struct, frozen=True):
     """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`.
 
     `start` is the first of them, if it is a feature layer.
@@ -41,8 +40,7 @@ class ModelKey:
     pools: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Compiled:
+class Compiled(Struct):
     """A compiled model, and the weights that it reads: they live as long as it does."""
 
     request: Request

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.errors import PlanError
 from vista_sql.units import format_bytes
@@ -33,8 +33,7 @@ MESSAGES = ("No algorithm worked", "ALLOC_FAILED", "scratch space", "out of memo
 (github.com/tensorflow/tensorflow/issues/60713 and 60783)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What a network holds on a GPU while it runs."""
 
     weights_bytes: int

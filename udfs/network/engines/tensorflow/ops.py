@@ -11,9 +11,10 @@ operations, one after the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from ...steps import Fused
 from .process import Tensor, load
@@ -24,8 +25,7 @@ Attribute: TypeAlias = Any
 """A tf.compat.v1.AttrValue."""
 
 
-@dataclass(frozen=True, slots=True)
-class FusedConvolution:
+class FusedConvolution(Struct, frozen=True):
     """The geometry of a convolution; strides and dilations as (height, width)."""
 
     strides: tuple[int, int]

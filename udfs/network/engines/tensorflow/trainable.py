@@ -8,12 +8,12 @@ fused operation has no gradient. All of it runs in TensorFlow's thread.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from vista_sql.roster import Preprocessing
 
@@ -29,8 +29,7 @@ Optimizer: TypeAlias = Any
 MOMENTUM = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """A linear predictor on a layer's pooled features and on structured ones.
 
     margins = features / `scale` × `layer` + structured × `structured` + `intercept`.
@@ -47,8 +46,7 @@ class Head:
         return self.layer, self.structured, self.intercept
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Rows to train on, or to score."""
 
     values: np.ndarray  # float32 (rows, values) of the start
