@@ -261,7 +261,8 @@ def finished(given: argparse.Namespace, arguments: list[str]) -> None:
                 timeout_seconds=900,
                 limit_bytes=limit_bytes,
             )
-        said = next((s for s in reversed(taken.said.splitlines()) if "Error" in s), "")
+        lines = taken.said.strip().splitlines()
+        said = next((s for s in reversed(lines) if "Error" in s), lines[-1] if lines else "")
         print(
             f"  {name:8}{taken.outcome:>16}, {taken.wall_seconds:.0f} s, "
             f"{taken.cpu_seconds:.0f} s of processor, {taken.peak_bytes / 2**30:.1f} GiB"
