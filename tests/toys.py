@@ -100,6 +100,7 @@ def network(name: str) -> Any:
     return model
 
 
+@cache  # asked for by every call of a kernel, and building a network takes a tenth of a second
 def cnn(name: str) -> Cnn:
     """Return the facts about a toy."""
     return Cnn(

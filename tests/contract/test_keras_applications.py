@@ -43,8 +43,11 @@ LARGE = (  # VGG16's files have 553 MB each; or a smaller one is built by the sa
     *("vgg16", "vgg19", "resnet101", "resnet152", "resnet50v2", "convnextsmall", "convnextbase"),
     *("efficientnetv2b0", "efficientnetv2s", "mobilenetv3large"),
 )
+ALWAYS = ("resnet50", "mobilenetv2", "convnexttiny")
+"""Plain, depthwise, and with networks inside. Of the others, .ci/run compares with Keras what
+tests/contract/test_cnn.py does: what is committed of a network with what is built."""
 applications = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.full) if n in LARGE else n for n in APPLICATIONS]
+    "name", [n if n in ALWAYS else pytest.param(n, marks=pytest.mark.full) for n in APPLICATIONS]
 )
 BUILT_HERE = ("efficientnet", "convnext", "mobilenetv3")  # beginnings of names
 
@@ -140,17 +143,14 @@ def test_files_of_keras_fill_networks_that_compute_the_same(name, tmp_path):
     assert np.std(got[-1]) > 0
 
 
-ALWAYS = {
-    ("convnexttiny", ".weights.h5"),
-    ("efficientnetb0", ".weights.h5"),
-    ("mobilenetv2", ".keras"),
-}
+SAVED = {("convnexttiny", ".weights.h5"), ("mobilenetv2", ".keras")}
+"""Which .ci/run saves and loads: networks inside a network, and the whole file."""
 
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [
-        pytest.param(*case, marks=() if case in ALWAYS else pytest.mark.full)
+        pytest.param(*case, marks=() if case in SAVED else pytest.mark.full)
         for case in product(APPLICATIONS, (".weights.h5", ".keras"))
     ],
 )

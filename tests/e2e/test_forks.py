@@ -50,7 +50,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("store", "engine"), [("false", "tensorflow"), ("kept", "openvino")])
+@pytest.mark.parametrize(
+    ("store", "engine"),
+    [pytest.param("false", "tensorflow", marks=pytest.mark.full), ("kept", "openvino")],
+)
 def test_a_forked_process(store, engine, tmp_path, monkeypatch):
     monkeypatch.setenv("VISTA_SQL_ENGINE", engine)
     monkeypatch.setenv("VISTA_SQL_STORE", store if store == "false" else str(tmp_path / store))

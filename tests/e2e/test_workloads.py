@@ -10,7 +10,7 @@ ROWS = 60  # a tiny test side: what is checked is that it runs, not how well it 
 LAYERS = ["conv5", "fc6", "fc7", "fc8"]
 
 
-@pytest.fixture(scope="module", params=["foods", "amazon"])
+@pytest.fixture(scope="module", params=["foods", pytest.param("amazon", marks=pytest.mark.full)])
 def workload(request, tmp_path_factory):
     write = getattr(datasets, request.param)
     with vista_sql.connect(write(tmp_path_factory.mktemp(request.param), rows=ROWS)) as db:

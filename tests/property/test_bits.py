@@ -20,10 +20,15 @@ from seeded import asked, of_roster, opened, pixels, reference
 from vista_sql import catalog, roster
 from vista_sql.kernels import PACKAGE, InferSpec
 
-IMITATED = () if HAS_BFLOAT16 else pytest.mark.full  # bfloat16, then, which is slow
+FULL = pytest.mark.full  # bfloat16 is slow, where it is imitated
 TOYS = [(name, "float32") for name in toys.TOYS]
-TOYS += [pytest.param(name, "bfloat16", marks=IMITATED) for name in toys.TOYS]
-ROSTER = ["lenet5", "resnet50"]
+TOYS += [
+    pytest.param(name, "bfloat16", marks=() if HAS_BFLOAT16 and name == "residual" else FULL)
+    for name in toys.TOYS
+]
+networks_of_the_roster = pytest.mark.parametrize(
+    "name", ["lenet5", pytest.param("resnet50", marks=FULL)]
+)
 
 
 def check(name, layers, found, rows, dtype="float32", n=33):
@@ -60,7 +65,7 @@ def test_from_any_stored_map_to_any_layer_above(name, dtype):
         check(name, [layer], found, slice(5), dtype)
 
 
-@pytest.mark.parametrize("name", ["lenet5", pytest.param("resnet50", marks=pytest.mark.full)])
+@networks_of_the_roster
 def test_networks_from_cut_to_cut_and_each_layer_alone(name):
     n = 5 if name == "resnet50" else 33
     for start, layer in pairwise(asked(name)):
@@ -71,7 +76,7 @@ def test_networks_from_cut_to_cut_and_each_layer_alone(name):
         check(name, [layer], opened(name).features([layer], "none", pixels(name, n)), slice(n), n=n)
 
 
-@pytest.mark.parametrize("name", ROSTER)
+@networks_of_the_roster
 def test_networks_in_batches_of_other_lengths(name):
     n = 5 if name == "resnet50" else 33
     for rows in ([0], [1, 0], [4, 4, 3], [2, 1, 0, 4], list(range(n))):
@@ -112,10 +117,10 @@ for name in {names!r}:
 @pytest.mark.parametrize(
     ("names", "counts", "at_once"),
     [
-        ([*toys.TOYS, "lenet5"], (1, 2), 2),
-        pytest.param(roster.names(), (1, 2, 3, 16), 1, marks=pytest.mark.full),
+        (["residual", "lenet5"], (1, 2), 2),
+        pytest.param([*toys.TOYS, *roster.names()], (1, 2, 3, 16), 1, marks=FULL),
     ],
-    ids=["toys", "roster"],
+    ids=["two", "all"],
 )
 def test_threads(names, counts, at_once):
     def digests(threads):

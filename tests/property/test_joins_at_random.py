@@ -182,7 +182,7 @@ def check(db, text, a, b):
 
 
 bounded = settings(
-    max_examples=150,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

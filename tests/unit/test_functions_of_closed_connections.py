@@ -44,7 +44,7 @@ SESSIONS = """
 """
 
 CURSORS = """
-    for round in range(5):
+    for round in range(2):
         con = duckdb.connect()
         vista_sql.attach(con.cursor())
         gc.collect()
@@ -74,7 +74,7 @@ LEFT_OPEN = """
 """
 
 REOPENED = """
-    for round in range(4):
+    for round in range(2):
         con = duckdb.connect("c.duckdb")
         vista_sql.attach(con)
         asks(con)

@@ -331,7 +331,7 @@ def test_subsampling_is_trainable_and_partial_convolution_skips_maps():
     assert partial.count_params() == 3 * 3 * 3 + 2
 
 
-@pytest.mark.parametrize("name", ["alexnet", "lenet5"])
+@pytest.mark.parametrize("name", [pytest.param("alexnet", marks=pytest.mark.full), "lenet5"])
 def test_networks_run_in_bfloat16_too(name):
     import keras
 

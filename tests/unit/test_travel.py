@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vista_sql.planning.travel import _AS_TEXT, way
@@ -39,6 +39,7 @@ def con():
         yield con
 
 
+@settings(deadline=None)
 @given(kind=TYPES)
 def test_what_is_made_of_what_survives_survives(kind, con):
     ((shown,),) = con.execute(f"SELECT typeof(CAST(NULL AS {kind}))").fetchall()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vista_sql.train.owlqn import minimize
@@ -52,6 +52,7 @@ def test_a_group_lasso_ends_where_proximal_gradients_do(strength):
     assert not zero[-1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.01, 5))
 def test_groups_of_one_are_the_absolute(seed, strength):
     loss, _ = quadratic(6, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vista_sql.udfs.images import decoding, framing
 from vista_sql.udfs.images.regions import fault
@@ -41,6 +41,7 @@ def test_a_box_lies_where_its_pixels_come_to(fit, sides):
     assert weight.sum() == pytest.approx((right - left) * (bottom - top), rel=0.08)
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(-50, 250)] * 2, *[st.floats(0.1, 300)] * 2),
     st.tuples(st.integers(1, 200), st.integers(1, 200)),

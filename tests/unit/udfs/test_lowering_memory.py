@@ -31,6 +31,7 @@ print(json.dumps([bytes_of("VmHWM") - tensorflow, weights]))
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's accounts")
 def test_lowering_holds_the_weights_twice_and_a_gigabyte_at_most():
     done = subprocess.run(

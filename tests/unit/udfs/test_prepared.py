@@ -8,7 +8,7 @@ import numpy as np
 import pictures
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from vista_sql.udfs.images import decoding, digests, headers, prepared
@@ -110,6 +110,7 @@ def test_what_another_network_wants_is_an_error_that_says_both(other, said):
 MADE = prepare(ORIGINALS["jpeg"], wish("rgb", Framing()))
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, len(MADE) - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_a_reason_and_another_digest(at, bit):
     wrong = bytearray(MADE)
