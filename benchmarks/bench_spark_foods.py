@@ -12,7 +12,8 @@ each layer of a CNN a regression is trained on it and on the structured columns 
 
 Wall and processor seconds are of the whole job. `--memory 6GiB` asks who finishes instead: each
 contestant once, on a cluster of one executor of all cores with a heap of 1 GB, whose processes
-together get that much and no more, as in a container. Weights are random: cost, not quality.
+together get that much and no more, as in a container; where a plan does not fit, the planner says
+so before anything runs. Weights are random: cost, not quality.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ TRAINED = (
 PARTITION_ROWS = 100  # of Naive
 PREDICT_ROWS = 32  # Keras's own
 SMALL_HEAP = "1g"
+TOLD = "told.txt"  # what ended a contestant, in its folder
 
 
 def prepare(given: argparse.Namespace) -> Callable[[str], Callable[[], list[float]]]:
@@ -171,7 +173,7 @@ def predicted(cnn: str, layer: str) -> Callable[[Iterator[pa.RecordBatch]], Iter
         if len(output.shape) == 4:
             side = output.shape[1]
             output = keras.layers.MaxPooling2D((side + 1) // 2, side // 2)(output)
-        model = keras.Model(network.inputs, keras.layers.Flatten()(output))
+        model = keras.Model(network.inputs, keras.layers.Flatten(name="flat_features")(output))
         height, width, _ = facts.input_shape
         for batch in batches:
             for start in range(0, len(batch), PREDICT_ROWS):
@@ -218,7 +220,11 @@ def main() -> None:
         serve(prepare(given), given.serve)
         return
     if given.once:
-        print(prepare(given)(given.once)())
+        try:
+            print(prepare(given)(given.once)())
+        except Exception as error:
+            Path(TOLD).write_text(f"{type(error).__name__}: {error}")
+            raise
         return
     with tempfile.TemporaryDirectory(prefix="vista-bench-") as folder:
         write_foods(folder, given.images)
@@ -261,11 +267,12 @@ def finished(given: argparse.Namespace, arguments: list[str]) -> None:
                 timeout_seconds=900,
                 limit_bytes=limit_bytes,
             )
-        said = next((s for s in reversed(taken.said.splitlines()) if "Error" in s), "")
+            told = Path(folder, TOLD)
+            said = told.read_text() if told.exists() else "nothing was said"
         print(
             f"  {name:8}{taken.outcome:>16}, {taken.wall_seconds:.0f} s, "
             f"{taken.cpu_seconds:.0f} s of processor, {taken.peak_bytes / 2**30:.1f} GiB"
-            f"{'' if taken.outcome == 'finished' else f': {said[:300]}'}"
+            f"{'' if taken.outcome == 'finished' else f': {said[:300]!r}'}"
         )
 
 
