@@ -340,6 +340,7 @@ def test_a_file_of_weights_may_move_and_must_be_the_same(db, tmp_path):
 EACH_TIME = {  # what a statement says anew: its rows, and how they are computed
     *("images", "structured", "join_type", "on_error", "store", "device"),
     *("plan", "placement", "batch_rows", "threads", "memory_limit", "join", "pers", "np", "cpu"),
+    "base",
 }
 LAYERS = {"layers", "format"}  # a model's own, and a column each
 

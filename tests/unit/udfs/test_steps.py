@@ -25,7 +25,7 @@ def test_every_operation_is_a_documented_record(operation):
     assert issubclass(operation, Struct)
     assert operation.__doc__ is not None
     assert not operation.__doc__.startswith(f"{operation.__name__}(")  # a dataclass's own
-    assert operation.__dataclass_params__.frozen
+    assert operation.__struct_config__.frozen
 
 
 def test_steps_travel_with_their_weights():
