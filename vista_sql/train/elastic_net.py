@@ -109,7 +109,7 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options, loss: Loss) -> list
     """
     started = time.perf_counter()
     _check_memory(rows, tasks, options, loss)
-    moments, counts = block_moments(rows, options.folds, options.n_classes)
+    moments, counts, sums = block_moments(rows, options.folds, options.n_classes)
     weights = _row_weights(counts, tasks, options)
     # models of one feature set stand side by side, so that their columns are a slice
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i].features.name, i))
@@ -124,7 +124,10 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options, loss: Loss) -> list
         active = budget.share(left)
         answers: Sequence[tuple[float, Floats] | None] = [None] * len(active)
         if budget.is_left and (passes < FEWEST_PASSES or not options.is_over()):
-            answers = _pass(rows, active, weights, options, loss)
+            if passes == 0 and sums is not None:
+                answers = _at_start(active, sums, weights, loss)
+            else:
+                answers = _pass(rows, active, weights, options, loss)
         passes += 1
         for descent, answer in zip(active, answers, strict=True):
             try:
@@ -323,6 +326,42 @@ class _Gradients(Struct, frozen=True):
         for mine, theirs in zip(total.products, other.products, strict=True):
             mine += theirs
         return total
+
+
+def _at_start(
+    descents: Sequence[_Descent], sums: Sequence[Floats], weights: _RowWeights, loss: Loss
+) -> list[tuple[float, Floats]]:
+    """Return what `_pass` would where no model has weights: rows of a class have one residual.
+
+    Args:
+        descents: at their start.
+        sums: [block] (folds, classes, values), of chunks' features.
+        weights: of the rows.
+        loss: of the models.
+    """
+    folds = [descent.task.fold for descent in descents]
+    margins = np.concatenate([descent.raw(descent.x)[1] for descent in descents])[None]
+    n_classes = weights.counts.shape[1]
+    losses = np.zeros((n_classes, len(descents)))
+    residuals = np.concatenate(
+        [
+            loss.residual(margins.copy(), np.array([code]), None, losses[code], folds)
+            for code in range(n_classes)
+        ]
+    )  # (classes, all columns)
+    answers = []
+    for i, descent in enumerate(descents):
+        table = weights.table[:, :, _column(descent.task.fold)]  # (folds, classes)
+        per_class, k = weights.per_class(descent.task.fold), descent.n_columns
+        residual, weight = residuals[:, k * i : k * (i + 1)], float(per_class.sum())
+        products = [np.zeros((k, 0))]
+        for b in descent.task.features.blocks:
+            products.append(residual.T @ (table[:, :, None] * sums[b]).sum(axis=0))
+        slope = descent.gradient(
+            np.concatenate(products, axis=1) / weight, per_class @ residual / weight
+        )
+        answers.append((float(losses[:, i] @ per_class) / weight, slope))
+    return answers
 
 
 def _pass(

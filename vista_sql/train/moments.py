@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -14,6 +15,7 @@ from vista_sql.train.learn import learn
 from vista_sql.train.passes import Rows
 
 SMALL_VALUES = 1 << 21  # 16 MiB of float64
+FEW_SUMS = 4  # products with a vector, which cost less than the pass that sums by class save
 FAR = 100  # times its variance is the mean square of a column far from zero: its mean 10 of its σ
 
 
@@ -47,25 +49,31 @@ def rescale(
         dtype = np.dtype(np.float64)
     moments = ColumnMoments(np.zeros(layout.n_structured), np.zeros(layout.n_structured))
     if layout.n_structured and train_rows.n_rows:
-        ((moments,),) = _moments(train_rows, 0, (0,), 1)[0]
+        ((moments,),) = _moments(train_rows, 0, (0,), 1).by_block
     for rows in (train_rows, *others):
         rows.rescale(moments, dtype)
 
 
-def block_moments(
-    rows: Rows, folds: int, n_classes: int
-) -> tuple[list[list[ColumnMoments]], Floats]:
-    """Return [fold][block] moments and (folds, classes) counts of rows, from one pass.
+class BlockMoments(NamedTuple):
+    """What one pass tells of the rows. Blocks are those of `Chunk.blocks`."""
 
-    Moments of a fold are over the rows outside it, of the features that these rows give (see
-    `train.encoding`); the last are over all rows. Blocks are those of `Chunk.blocks`.
-    """
+    by_fold: list[list[ColumnMoments]]
+    """[fold][block]: over the rows outside a fold, of the features that these rows give (see
+    `train.encoding`); the last are over all rows."""
+    counts: Floats
+    """(folds, classes): rows."""
+    sums: list[Floats] | None
+    """[block] (folds, classes, values): of the features of chunks; None: there are many classes."""
+
+
+def block_moments(rows: Rows, folds: int, n_classes: int) -> BlockMoments:
+    """Return moments, counts and sums of all blocks, from one pass."""
     blocks = range(len(rows.layout.block_widths))
-    by_block, counts = _moments(rows, folds, blocks, n_classes)
-    by_fold = [list(of_fold) for of_fold in zip(*by_block, strict=True)]
+    found = _moments(rows, folds, blocks, n_classes)
+    by_fold = [list(of_fold) for of_fold in zip(*found.by_block, strict=True)]
     for fold in range(folds):
         by_fold[fold][0] = rows.shift(fold).moments(by_fold[fold][0])
-    return by_fold, counts
+    return BlockMoments(by_fold, found.counts, found.sums)
 
 
 def class_counts(rows: Rows, folds: int, n_classes: int) -> Floats:
@@ -76,8 +84,8 @@ def class_counts(rows: Rows, folds: int, n_classes: int) -> Floats:
 class _MomentSums(Struct):
     """Σ (x - pivot) and Σ (x - pivot)² per fold and part, and rows per fold and class."""
 
-    first: list[Floats]  # of each part (folds, columns)
-    second: list[Floats]
+    first: list[Floats]  # of each part (folds · classes, columns), or (folds, columns)
+    second: list[Floats]  # of each part (folds, columns)
     counts: Floats  # (folds, classes)
 
 
@@ -89,10 +97,14 @@ class _Part(Struct, frozen=True):
     pivot: Array | None  # (columns,) in the dtype of the values; None: nothing is taken
 
 
-def _moments(
-    rows: Rows, folds: int, blocks: Sequence[int], n_classes: int
-) -> tuple[list[list[ColumnMoments]], Floats]:
-    """Return [block][fold] moments, the last over all rows, and (folds, classes) counts."""
+class _Found(NamedTuple):
+    by_block: list[list[ColumnMoments]]  # [block][fold], the last over all rows
+    counts: Floats  # (folds, classes)
+    sums: list[Floats] | None  # as in BlockMoments
+
+
+def _moments(rows: Rows, folds: int, blocks: Sequence[int], n_classes: int) -> _Found:
+    """Return moments, counts and sums of some blocks."""
     # sums are of differences to one row, so that nothing cancels in columns far from zero
     one_row = rows.total(_OneRow(blocks))
     first_row = dict(zip(blocks, one_row, strict=True))
@@ -119,9 +131,13 @@ def _moments(
         for part, i, first, second in zip(again, far, exact.first, exact.second, strict=True):
             pivots[i][far[i]] = part.pivot
             sums.first[i][:, far[i]], sums.second[i][:, far[i]] = first, second
-    n_rows = sums.counts.sum(axis=1)
-    moments = []
-    for pivot, first, second in zip(pivots, sums.first, sums.second, strict=True):
+    n_rows, n_groups = sums.counts.sum(axis=1), len(sums.counts)
+    moments, by_class = [], []
+    for pivot, by_sum, second in zip(pivots, sums.first, sums.second, strict=True):
+        shape = n_groups, len(by_sum) // n_groups, len(pivot)  # folds, classes or 1, columns
+        grouped = by_sum.reshape(shape)
+        first = grouped.sum(axis=1)
+        by_class.append(grouped + sums.counts[:, :, None] * pivot)
         whole = second.sum(axis=0) / n_rows.sum()
         of_block = []
         for fold in (*range(folds), None):
@@ -134,7 +150,12 @@ def _moments(
             scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
             of_block.append(ColumnMoments(pivot + offset, scale))
         moments.append(of_block)
-    return moments, sums.counts
+    is_by_class = _is_by_class(n_groups, n_classes)
+    return _Found(moments, sums.counts, by_class if is_by_class else None)
+
+
+def _is_by_class(n_groups: int, n_classes: int) -> bool:
+    return n_groups * n_classes <= FEW_SUMS
 
 
 def _far_from_zero(first: Floats, second: Floats, counts: Floats) -> Array:
@@ -163,27 +184,34 @@ class _Sums(Struct, frozen=True):
     def groups(self) -> int:
         return max(1, self.folds)
 
+    @property
+    def n_sums(self) -> int:
+        by_class = _is_by_class(self.groups, self.n_classes)
+        return self.groups * self.n_classes if by_class else self.groups
+
     def start(self) -> _MomentSums:
-        first, second = (
-            [np.zeros((self.groups, width)) for width in self.widths] for _ in range(2)
-        )
+        first = [np.zeros((self.n_sums, width)) for width in self.widths]
+        second = [np.zeros((self.groups, width)) for width in self.widths]
         return _MomentSums(first, second, np.zeros((self.groups, self.n_classes)))
 
     def add(self, total: _MomentSums, chunk: Chunk) -> None:
         fold = fold_of(chunk.unit, self.folds)
-        np.add.at(total.counts, (fold, np.minimum(chunk.code, self.n_classes - 1)), 1.0)
-        member = fold == np.arange(self.groups)[:, None]
+        code = np.minimum(chunk.code, self.n_classes - 1)
+        np.add.at(total.counts, (fold, code), 1.0)
+        in_fold = fold == np.arange(self.groups)[:, None]
+        in_sum = in_fold
+        if self.n_sums > self.groups:
+            in_sum = fold * self.n_classes + code == np.arange(self.n_sums)[:, None]
         for i, part in enumerate(self.parts):
             values = chunk.blocks[part.block][:, part.columns]
-            indicator = member.astype(values.dtype)
             if part.pivot is None:
-                total.first[i] += indicator @ values
+                total.first[i] += _summed(in_sum, values)
                 total.second[i] += np.einsum("ij,ij->j", values, values)
                 continue
             shifted = values - part.pivot
-            total.first[i] += indicator @ shifted
+            total.first[i] += _summed(in_sum, shifted)
             np.square(shifted, out=shifted)
-            total.second[i] += indicator @ shifted
+            total.second[i] += _summed(in_fold, shifted)
 
     def join(self, total: _MomentSums, other: _MomentSums) -> _MomentSums:
         mine, theirs = total.first + total.second, other.first + other.second
@@ -191,6 +219,14 @@ class _Sums(Struct, frozen=True):
             one += another
         total.counts += other.counts
         return total
+
+
+def _summed(member: Array, values: Array) -> Array:
+    """Return the sums (groups, columns) of the rows that are members (groups, rows) of each."""
+    indicator = member.astype(values.dtype)
+    if len(indicator) <= FEW_SUMS:  # to multiply matrices, BLAS would copy the values first
+        return np.stack([one @ values for one in indicator])
+    return np.asarray(indicator @ values)
 
 
 class _OneRow(Struct, frozen=True):

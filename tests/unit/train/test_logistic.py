@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from vista_sql.errors import PlanError
-from vista_sql.train import FeatureSet, Options, Task, load
+from vista_sql.train import FeatureSet, Options, Task, load, moments
 from vista_sql.train.arrays import rows_of
 
 STRUCTURED = FeatureSet("structured", None, True, ())
@@ -215,3 +215,39 @@ def test_optimizer_state_beyond_memory_is_refused():
     x, y = load_breast_cancer(return_X_y=True)
     with pytest.raises(PlanError, match="pool the features, or raise memory_limit"):
         fit(x, y, [Task(STRUCTURED)], memory_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "folds", "balanced"), [(2, 0, False), (2, 2, True), (3, 0, True), (4, 0, False)]
+)
+def test_the_first_point_takes_no_pass_and_models_are_the_same(
+    n_classes, folds, balanced, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(400) % n_classes)
+    layer = rng.standard_normal((400, 7)) + y[:, None] * [1, 0, 0, 5, 0, 0, -1]
+    both = FeatureSet("both", "layer", True, (0,))
+    tasks = [
+        Task(features, 0.01, 0.5, fold)
+        for features in (both, LAYER)
+        for fold in (None, *range(folds))
+    ]
+    rows = rows_of(1e3 + rng.standard_normal((400, 2)), [layer], y)
+    options = Options(
+        n_classes, folds=folds, balanced=balanced, max_iterations=5, tolerance=1e-12
+    )
+    passes, fits = [], []
+    total = type(rows).total
+    monkeypatch.setattr(
+        type(rows), "total", lambda self, summing: passes.append(summing) or total(self, summing)
+    )
+    for few in (moments.FEW_SUMS, 0):
+        monkeypatch.setattr(moments, "FEW_SUMS", few)
+        passes.append("fit")
+        fits.append(load("logistic").fit(rows, tasks, options))
+    again = passes.index("fit", 1)
+    assert again == len(passes) - again - 1
+    for one, other in zip(*fits, strict=True):
+        assert one.objective == pytest.approx(other.objective, rel=1e-12)
+        for name, values in one.arrays.items():  # the sums are added in another order
+            np.testing.assert_allclose(values, other.arrays[name], rtol=1e-9, atol=1e-12)

@@ -51,7 +51,7 @@ def test_a_shift_gives_the_features_of_the_folds_own_rows(seed, n):
     unit = np.concatenate([chunk.unit for chunk in rows.chunks()])
     rescale(rows, texts=[TEXTS], folds=FOLDS, fills=True)
     scaled = np.concatenate([chunk.structured for chunk in rows.chunks()])
-    moments, _ = block_moments(rows, FOLDS, 2)
+    moments, *_ = block_moments(rows, FOLDS, 2)
     rng = np.random.default_rng(seed + 1)
     for fold in range(FOLDS):
         trains = fold_of(unit, FOLDS) != fold

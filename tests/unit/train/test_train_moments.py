@@ -17,7 +17,7 @@ def test_moments_per_fold_equal_numpy():
     rows = rows_of(s, layers, rng.integers(0, 3, 1000))
     (chunk,) = rows.chunks()
     fold = fold_of(chunk.unit, 3)
-    moments, counts = block_moments(rows, 3, 3)
+    moments, counts, _ = block_moments(rows, 3, 3)
     assert counts.sum() == 1000
     for k, others in enumerate([fold != 0, fold != 1, fold != 2, np.ones(1000, bool)]):
         for block in (1, 2):
@@ -41,7 +41,7 @@ def test_columns_far_from_zero_are_summed_about_their_own_values():
     x[:, 7], x[:, 8], x[:, 9] = 1e4 + x[:, 7], 0.1, 0.0
     x[:, 10], x[:, 11] = 8 + x[:, 10], 1e21 * x[:, 11]  # nearly far; squares are no float32
     with np.errstate(over="ignore"):
-        moments, _ = block_moments(rows := rows_of(np.zeros((n, 0)), [x], np.arange(n) % 2), 0, 2)
+        moments, *_ = block_moments(rows := rows_of(np.zeros((n, 0)), [x], np.arange(n) % 2), 0, 2)
     assert rows.dtype == np.float32
     wide, (_, found) = x.astype(float), moments[0]
     near = np.arange(width) != 11
