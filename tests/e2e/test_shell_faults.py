@@ -29,6 +29,7 @@ import pytest
 import shells as of_shells
 
 from vista_sql.hosts.shell.server import CALL, FRAME, HELLO, MAGIC
+from vista_sql.machine.resources import own_version
 
 QUICK = "SELECT count(hog) AS n FROM TRANSFER(cnn => 'hog', images => '(SELECT 1 AS id, image FROM one)');"
 SLOW = (
@@ -270,7 +271,7 @@ def test_two_shells_start_one_worker_and_are_not_mixed(shell, tmp_path):
 def test_garbage_does_not_harm_the_worker(shell, one):
     shell.rows(one + QUICK)
     pid = worker_of(shell)
-    hello = json.dumps({"protocol": 1, "package": "0.1.0", "session": "x", "database": ""}).encode()
+    hello = json.dumps({"protocol": 1, "package": own_version(), "session": "x", "database": ""}).encode()
     call = json.dumps(
         {"call": "vista_error", "rows": 3, "types": [[17]], "folder": "/", "environment": {}}
     ).encode()
