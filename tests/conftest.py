@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import platform
@@ -76,6 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put first what takes long in one process: Spark, the documents."""
     first = {"spark": 0, "tests/test_docs.py": 1}
     items.sort(key=lambda item: first.get(process_of(item.nodeid), len(first)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage what stays to the end: tests and modules, half of all objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
