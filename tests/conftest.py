@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare collections of garbage what stays to the end: tests and modules, half of all objects."""
+    """Spare collections of garbage what stays to the end, tests and modules."""
     gc.collect()
     gc.freeze()
 

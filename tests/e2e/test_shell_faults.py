@@ -271,7 +271,9 @@ def test_two_shells_start_one_worker_and_are_not_mixed(shell, tmp_path):
 def test_garbage_does_not_harm_the_worker(shell, one):
     shell.rows(one + QUICK)
     pid = worker_of(shell)
-    hello = json.dumps({"protocol": 1, "package": own_version(), "session": "x", "database": ""}).encode()
+    hello = json.dumps(
+        {"protocol": 1, "package": own_version(), "session": "x", "database": ""}
+    ).encode()
     call = json.dumps(
         {"call": "vista_error", "rows": 3, "types": [[17]], "folder": "/", "environment": {}}
     ).encode()

@@ -233,9 +233,7 @@ def test_the_first_point_takes_no_pass_and_models_are_the_same(
         for fold in (None, *range(folds))
     ]
     rows = rows_of(1e3 + rng.standard_normal((400, 2)), [layer], y)
-    options = Options(
-        n_classes, folds=folds, balanced=balanced, max_iterations=5, tolerance=1e-12
-    )
+    options = Options(n_classes, folds=folds, balanced=balanced, max_iterations=5, tolerance=1e-12)
     passes, fits = [], []
     total = type(rows).total
     monkeypatch.setattr(

@@ -16,7 +16,7 @@ from vista_sql.train import Fit, Options, Task, Trainer, elastic_net
 from vista_sql.train.chunks import Floats
 from vista_sql.train.encoding import NO_SHIFT
 from vista_sql.train.examples import Examples, Problem, Solution
-from vista_sql.train.moments import block_moments
+from vista_sql.train.moments import class_counts
 from vista_sql.train.passes import Rows
 from vista_sql.train.remote import RemoteRows
 from vista_sql.train.trainers import logistic
@@ -36,7 +36,7 @@ def fit(rows: Rows, tasks: Sequence[Task], options: Options) -> list[Fit]:
             "trainer => 'mllib' trains rows where Spark keeps them, and budget_seconds brings them "
             "to the driver: leave one of the two out"
         )
-    _, counts = block_moments(rows, options.folds, options.n_classes)
+    counts = class_counts(rows, options.folds, options.n_classes)
     return [_fitted(rows, task, counts, options) for task in tasks]
 
 
