@@ -32,6 +32,7 @@ os.environ["XDG_CACHE_HOME"] = CACHE  # nothing is found there, or left there, b
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()
     shutil.rmtree(CACHE, ignore_errors=True)
 
 
