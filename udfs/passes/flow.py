@@ -12,6 +12,7 @@ Images go one way, through objects that each do one step:
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -123,15 +124,16 @@ def infer(inputs: Inputs, outputs: Outputs, view: StoreView | None, scope: Hasha
             results=results,
             reasons=reasons,
         )
-        for window in windows:
-            for image, sought in zip(window.images, window.sought, strict=True):
-                digests[image] = sought.digest
-                reasons.remember(image, sought.reason)
-                if sought.reason is not None:
-                    reasons.tell(image, sought.reason)
-            inferrer.add(window)
-            inferrer.infer(all_waiting=False)
-        inferrer.infer(all_waiting=True)
+        with closing(inferrer):
+            for window in windows:
+                for image, sought in zip(window.images, window.sought, strict=True):
+                    digests[image] = sought.digest
+                    reasons.remember(image, sought.reason)
+                    if sought.reason is not None:
+                        reasons.tell(image, sought.reason)
+                inferrer.add(window)
+                inferrer.infer(all_waiting=False)
+            inferrer.infer(all_waiting=True)
     tell_boxes(inputs, reasons)
     runtime.tally(spec.run, spec.call, images.n_rows, images.n_not_null)
     return Inferred(results.matrices, reasons.present, reasons.column(), digests)

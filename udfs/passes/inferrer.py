@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 
 import numpy as np
 from msgspec import Struct
@@ -40,7 +41,8 @@ class Inferrer:
     """Infers what the images of one call lack; used by the call's thread.
 
     Images wait in groups that one pass serves: those that start at the image or at the base's
-    raw map that is at hand, and need the network up to the same layer.
+    raw map that is at hand, and need the network up to the same layer. What a pass inferred is
+    committed to the store while the next one runs.
     """
 
     def __init__(
@@ -69,6 +71,12 @@ class Inferrer:
         self._decoder, self._exchange = decoder, exchange
         self._results, self._reasons = results, reasons
         self._groups: dict[tuple[bool, int], list[Waiting]] = {}  # by (from base, height)
+        self._committing: Future[None] | None = None
+
+    def close(self) -> None:
+        """Wait for what is being committed, whatever comes of it."""
+        if self._committing is not None:
+            wait([self._committing])
 
     def add(self, window: Window) -> None:
         """Let the images of a window wait that lack anything."""
@@ -83,18 +91,23 @@ class Inferrer:
         """Infer batches of the images that wait.
 
         Args:
-            all_waiting: short batches, too. Without a store there are no others: every window is a
-                batch of its own, so that none waits for the next.
+            all_waiting: short batches, too, and return when all is committed. Without a store there
+                are no others: every window is a batch of its own, so that none waits for the next.
+
+        Raises:
+            StoreError: the store cannot be used and the spec says that it must.
         """
-        all_waiting = all_waiting or self._view is None
+        short_too = all_waiting or self._view is None
         for (from_base, _), group in self._groups.items():
-            while group and (all_waiting or len(group) >= self._inputs.batch_rows()):
+            while group and (short_too or len(group) >= self._inputs.batch_rows()):
                 batch_rows = self._inputs.batch_rows()
                 batch, group[:] = group[:batch_rows], group[batch_rows:]
                 if from_base:
                     self._infer_from_base(batch)
                 else:
                     self._infer_batch(batch, None)
+        if all_waiting:
+            self._await_commit()
 
     def _infer_from_base(self, batch: Sequence[Waiting]) -> None:
         """Infer images from the base's raw maps; one whose map has gone, from its pixels."""
@@ -232,13 +245,24 @@ class Inferrer:
         *,
         on_gpu: bool,
     ) -> None:
-        """Commit what was inferred to the store."""
-        if self._view is not None:
+        """Begin to commit what was inferred to the store, when the pass before is committed."""
+        view, runtime, run = self._view, self._inputs.runtime, self._inputs.spec.run
+        if view is None:
+            return
+        digests = [waiting.digest for waiting in batch if waiting.digest is not None]
+
+        def commit() -> None:
             began = time.perf_counter()
-            digests = [waiting.digest for waiting in batch if waiting.digest is not None]
-            self._view.keep(digests, outputs, matrices, on_gpu=on_gpu)
-            seconds = time.perf_counter() - began
-            self._inputs.runtime.count(self._inputs.spec.run, keep_seconds=seconds)
+            view.keep(digests, outputs, matrices, on_gpu=on_gpu)
+            runtime.count(run, keep_seconds=time.perf_counter() - began)
+
+        self._await_commit()
+        self._committing = runtime.threads.committer().submit(commit)
+
+    def _await_commit(self) -> None:
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.result()
 
 
 def _pixels(batch: Sequence[Waiting]) -> Pixels:
