@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import closing, contextmanager
 
 import fake_networks
 import numpy as np
@@ -18,6 +20,7 @@ from vista_sql.udfs.passes.store_view import store_view
 from vista_sql.udfs.passes.windows import Window
 
 from vista_sql import store
+from vista_sql.errors import StoreError
 
 ASKED = [("c5", "gap"), ("f6", "gap")]
 IMAGES = [png(seed) for seed in range(8)]
@@ -135,3 +138,45 @@ def test_an_image_that_can_no_longer_be_read_tells_why(making):
         made.inferrer.infer(all_waiting=True)
     assert made.network.runs == []
     assert made.reasons.column()[0].as_py() == "not an image (1 bytes)"
+
+
+def test_a_pass_runs_while_what_the_one_before_inferred_is_committed(making, monkeypatch):
+    ran_again = threading.Event()
+    with making() as made:
+        run, keep = made.network.run, made.view.keep
+        waited, kept = [], []
+
+        def running(*arguments):
+            if made.network.runs:
+                ran_again.set()
+            return run(*arguments)
+
+        def keeping(digests, *others, **on):
+            waited.append(ran_again.wait(10))
+            keep(digests, *others, **on)
+            kept.extend(digests)
+
+        monkeypatch.setattr(made.network, "run", running)
+        monkeypatch.setattr(made.view, "keep", keeping)
+        made.add(0, 1, 2, 3)
+        made.inferrer.infer(all_waiting=True)
+        assert waited == [True, True]
+        assert kept == DIGESTS[:4]
+
+
+def test_a_commit_that_fails_is_the_calls_error_and_the_last_one_is_waited_for(making, monkeypatch):
+    with making() as made:
+        done = []
+
+        def failing(*arguments, **on):
+            time.sleep(0.1)
+            done.append(True)
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(made.view, "keep", failing)
+        made.add(0, 1, 2)
+        with closing(made.inferrer):
+            made.inferrer.infer(all_waiting=False)
+        assert done == [True]
+        with pytest.raises(StoreError, match="the disk is full"):
+            made.inferrer.infer(all_waiting=True)
