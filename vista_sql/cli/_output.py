@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -275,6 +276,7 @@ def _projected(
 def _parquet(
     reader: pa.RecordBatchReader, kinds: Sequence[str], stream: BinaryIO, is_file: bool
 ) -> None:
+    import pyarrow as pa
     from pyarrow import parquet
 
     from vista_sql.sql.quoting import identifier
@@ -286,9 +288,27 @@ def _parquet(
                 f"column {name!r} is {kind}, which pyarrow's Parquet files cannot hold: select "
                 f"CAST({identifier(name)} AS VARCHAR), or write --format arrow"
             )
-    with parquet.ParquetWriter(stream, reader.schema) as writer:
+    fixed = [i for i, kind in enumerate(reader.schema.types) if pa.types.is_fixed_size_list(kind)]
+    schema = reader.schema
+    for i in fixed:
+        item = schema.field(i)
+        schema = schema.set(i, item.with_type(pa.list_(item.type.value_type)))
+    with parquet.ParquetWriter(stream, schema) as writer:
         for batch in reader:
-            writer.write_batch(batch)
+            columns = [_as_lists(c) if i in fixed else c for i, c in enumerate(batch.columns)]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def _as_lists(column: pa.FixedSizeListArray) -> pa.ListArray:
+    """Return lists of any size: pyarrow before 26 reads no NULL among those of a fixed one."""
+    import pyarrow as pa
+
+    size = column.type.list_size
+    ends = accumulate((size * there for there in column.is_valid().to_pylist()), initial=0)
+    offsets = pa.array(ends, pa.int32())
+    return pa.ListArray.from_arrays(
+        offsets, column.flatten(), type=pa.list_(column.type.value_type), mask=column.is_null()
+    )
 
 
 def _arrow(

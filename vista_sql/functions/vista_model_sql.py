@@ -94,9 +94,10 @@ def _one_hot(name: str, levels: Sequence[str | None]) -> list[str]:
     conditions = [f"({bytes_} IS NOT DISTINCT FROM {level})" for level in known]
     if None in levels:
         conditions.append(f"({bytes_} IS NULL)")
-    is_known = f"list_contains(CAST([{', '.join(known)}] AS BLOB[]), {bytes_})"  # NULL of NULL
-    unknown = f"NOT coalesce({is_known}, {'true' if None in levels else 'false'})"
-    return [*conditions, f"({unknown})"]
+    is_other = f"NOT list_contains(CAST([{', '.join(known)}] AS BLOB[]), {bytes_})"
+    # what a list contains of NULL is NULL or false, as DuckDB's version has it
+    null = f"{bytes_} IS NOT NULL AND" if None in levels else f"{bytes_} IS NULL OR"
+    return [*conditions, f"({null} {is_other})"]
 
 
 FUNCTION = TableFunction(
