@@ -132,12 +132,14 @@ def _moments(rows: Rows, folds: int, blocks: Sequence[int], n_classes: int) -> _
             pivots[i][far[i]] = part.pivot
             sums.first[i][:, far[i]], sums.second[i][:, far[i]] = first, second
     n_rows, n_groups = sums.counts.sum(axis=1), len(sums.counts)
+    is_by_class = _is_by_class(n_groups, n_classes)
     moments, by_class = [], []
     for pivot, by_sum, second in zip(pivots, sums.first, sums.second, strict=True):
         shape = n_groups, len(by_sum) // n_groups, len(pivot)  # folds, classes or 1, columns
         grouped = by_sum.reshape(shape)
         first = grouped.sum(axis=1)
-        by_class.append(grouped + sums.counts[:, :, None] * pivot)
+        if is_by_class:  # else as many classes would be as many copies
+            by_class.append(grouped + sums.counts[:, :, None] * pivot)
         whole = second.sum(axis=0) / n_rows.sum()
         of_block = []
         for fold in (*range(folds), None):
@@ -150,7 +152,6 @@ def _moments(rows: Rows, folds: int, blocks: Sequence[int], n_classes: int) -> _
             scale = np.sqrt(np.where(constant, 0.0, np.maximum(variance, 0.0)))
             of_block.append(ColumnMoments(pivot + offset, scale))
         moments.append(of_block)
-    is_by_class = _is_by_class(n_groups, n_classes)
     return _Found(moments, sums.counts, by_class if is_by_class else None)
 
 
