@@ -50,6 +50,28 @@ def network(kind: str) -> Any:
 VARIANTS = ("plain", "renamed", "tuned", "other", "short", "bare", "tanh", "branch", "deep")
 
 
+def blocks(is_tuned: bool = False) -> Any:
+    """Return a classifier around a backbone of four blocks, of which the last one may differ."""
+    keras = keras_reader.keras()
+    layers = keras.layers
+    image = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(12, 3, padding="same", name="stem")(image)
+    for number, strides in enumerate((1, 2, 1, 1), 1):
+        shortcut = x if strides == 1 else layers.Conv2D(12, 1, strides=2, name="shortcut")(x)
+        y = layers.Conv2D(12, 3, strides, "same", use_bias=False, name=f"conv{number}")(x)
+        y = layers.BatchNormalization(name=f"norm{number}")(y)
+        x = layers.ReLU(name=f"block{number}")(layers.Add(name=f"sum{number}")([shortcut, y]))
+    backbone = keras.Model(image, x, name="net")
+    pixels = keras.Input((SIDE, SIDE, 3))
+    x = backbone(layers.Rescaling(1 / 127.5, -1, name="scale")(pixels))
+    x = layers.Dense(4, name="top")(layers.GlobalAveragePooling2D(name="mean")(x))
+    model = keras_files.randomised(keras.Model(pixels, x))
+    if is_tuned:
+        last = backbone.get_layer("conv4").kernel
+        last.assign(1.5 * np.asarray(last))
+    return model
+
+
 def _filled(model: Any, kind: str) -> Any:
     for variable in model.weights:
         name = variable.path.removeprefix("our_")

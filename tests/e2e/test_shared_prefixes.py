@@ -10,6 +10,7 @@ import pytest
 import variants
 from inferences import Count, N, images_db
 from msgspec.structs import replace
+from processors import DTYPES
 
 from vista_sql.machine import calibration
 from vista_sql.machine.calibration import DEFAULTS
@@ -151,3 +152,23 @@ def test_names_of_files_that_cannot_be(nets, run, tmp_path):
     ):
         with pytest.raises(Exception, match=message):
             run(comparison(files, layers=layers))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tuned_networks_share_all_up_to_the_block_that_differs(run, tmp_path, monkeypatch, dtype):
+    """In bfloat16, too, where OpenVINO rounds otherwise from most layers on."""
+    monkeypatch.setenv("VISTA_SQL_CALIBRATION", str(tmp_path / "rates.json"))
+    calibration.save(tmp_path / "rates.json", replace(DEFAULTS, maps_bytes_per_second=1e12))
+    run.db.con.execute("SET VARIABLE vista_store = false")
+    files = [tmp_path / "before.keras", tmp_path / "after.keras"]
+    for file, is_tuned in zip(files, (False, True), strict=True):
+        variants.blocks(is_tuned).save(file)
+    given = {"layers": ["before.top", "after.top"], "dtype": f"'{dtype}'", "engine": "'openvino'"}
+    text = comparison(map(str, files), **given)
+    found = sorted(run(text))
+    assert (run.images_inferred, run.images_resumed, run.decoded) == (2 * N, N, N)
+    assert "start of after: net/block3" in run.db.explain(text)
+    for file, (_, *figures) in zip(files, reversed(found), strict=True):
+        (alone,) = run(comparison([str(file)], **given | {"layers": ["top"]}))
+        assert alone[1:] == pytest.approx(figures, rel=1e-12)  # trained beside others
+        assert (run.images_inferred, run.images_resumed) == (N, 0)

@@ -8,11 +8,14 @@ from workloads import BIND_TIME, STATEMENTS, choose, work
 
 from vista_sql import store
 from vista_sql.errors import PlanError
+from vista_sql.kernels import DECODING_BYTES
 from vista_sql.machine.resources import Resources
 from vista_sql.planning import memory
+from vista_sql.planning.engines import EngineChoice
 from vista_sql.planning.memory import MIB, Allowance, Breakdown
 from vista_sql.planning.plans import fused
 from vista_sql.planning.workload import Facts, Tap
+from vista_sql.roster import Layer
 from vista_sql.store import Choice
 
 GIB = 2**30
@@ -33,9 +36,8 @@ def parts(workload, rows=8, **given):
 
 
 def test_the_total_is_what_is_held_at_once():
-    held = Breakdown(runtime=1, weights=2, loading=100, decode=30, features=40, engine=5, beside=6)
-    assert held.total == 1 + 2 + 100 + 5 + 6
-    assert replace(held, features=400).total == 1 + 2 + 430 + 5 + 6
+    held = Breakdown(runtime=1, weights=2, decode=30, features=40, engine=5, beside=6)
+    assert held.total == 1 + 2 + 30 + 40 + 5 + 6
 
 
 def test_two_transfers_of_a_process_share_its_runtime():
@@ -57,10 +59,35 @@ def test_a_store_holds_the_pages_of_one_commit():
 
 def test_what_fills_up_a_batch_takes_memory_too():
     lenet = work("lenet5", ["f6"])
-    row_bytes = memory.activation_bytes(lenet.cnn, (lenet.cnn.layer("f6"),))
-    assert [parts(lenet, rows).activations // row_bytes for rows in (2, 9, 17)] == [16, 16, 32]
+    row_bytes = 1.5 * memory.activation_bytes(lenet.cnn, (lenet.cnn.layer("f6"),))
+    assert [parts(lenet, rows).activations / row_bytes for rows in (2, 9, 17)] == [16, 16, 32]
     found = [parts(work(), rows).activations for rows in (2, 9)]
     assert found[1] == 6 * found[0]  # twelve rows
+    openvino = replace(lenet, engine=EngineChoice("openvino", ""))
+    assert 1.5 * parts(openvino, 9).activations == 9 * row_bytes  # it fills up none
+    halved = replace(openvino, dtype="bfloat16")
+    assert 2 * parts(halved, 9).activations == parts(openvino, 9).activations
+
+
+def test_activations_are_what_later_layers_still_read():
+    shapes = {"low": ("", 6), "skip": ("low", 6), "deep": ("low", 4), "deeper": ("deep", 9)}
+    layers = [Layer(name, (1, 1, n), 1, 0, (below,)) for name, (below, n) in shapes.items()]
+    layers = [replace(one, flops=place) for place, one in enumerate(layers)]
+    layers.append(Layer("joined", (1, 1, 15), 4, 0, ("skip", "deeper")))
+    cnn = replace(work("lenet5", ["f6"]).cnn, catalogue=tuple(layers))
+    alive = [6, 12, 16, 19, 30]  # `low` until `deep` has read it, `skip` until the end
+    assert [cnn.values_at_once(flops) for flops in range(5)] == alive
+
+
+def test_images_are_decoded_by_so_many_cores():
+    def images(decoders, rows=64, largest=8 * MIB):
+        facts = Facts(rows=rows, images=rows, decoding_bytes=largest)
+        return memory.decoding_bytes(wide(facts=facts, decoders=decoders))
+
+    assert images(2) == 2 * 8 * MIB + memory.UNSEEN_BYTES
+    assert images(2, rows=3) == 3 * 8 * MIB
+    assert images(None) == images(64) == DECODING_BYTES
+    assert images(2, largest=300 * MIB) == 300 * MIB
 
 
 def test_more_rows_hold_more_until_there_are_no_more():

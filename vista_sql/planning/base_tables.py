@@ -153,14 +153,14 @@ def _layer(
     if any(here[name] != stored[name] for name in DECIDING):
         name = next(name for name in REMEDIES if here[name] != stored[name])
         raise call.error("base", _other(relation, stored, name, here[name]))
-    feature_layers = [cnn.canonical(name) for name in cnn.feature_layers]
-    rounds = workload.dtype != "float32" and workload.engine.name == "openvino"
-    if rounds and layer.name not in feature_layers:
+    starts = workload.starts_of(cnn)
+    if layer.name not in starts:
+        known = ", ".join(one.name for one in cnn.layers if one.name in starts)
         raise call.error(
             "base",
             f"base => {relation.text} holds raw maps of layer {layer.name!r}, from which OpenVINO "
             f"rounds otherwise in {workload.dtype} than from the image: materialize one of "
-            f"{', '.join(feature_layers)}, or take engine => 'tensorflow'",
+            f"{known}, or take engine => 'tensorflow'",
         )
     for tap in workload.taps:
         own, above = tap.cnn is None, tap.layer

@@ -34,30 +34,37 @@ from vista_sql.units import format_bytes
 
 MIB = 2**20
 FLOAT_BYTES = 4
-ALIVE_MAPS = 3
-"""Raw maps of one image alive at once inside the graph: an operation's input, its output, and a
-residual branch's."""
-
 WEIGHT_COPIES = 2
 """The weights as loaded, and as the engine keeps them (reordered for its convolutions)."""
 
 
 class RuntimeMemory(Struct, frozen=True):
-    """What an engine holds whatever is inferred; measured with 64 images of LeNet-5 and VGG16."""
+    """What an engine holds; fitted to whole processes with 2 and 64 images of ten CNNs.
 
-    runtime_bytes: int  # Python, DuckDB, Arrow and the engine, after a pass of a network of no size
-    kept_weights: float  # bytes that stay for each of weights: what the allocator keeps is in it
-    loading_weights: float  # … while a network loads, before the first image
+    To load a network takes more than to have it, which the allocator keeps.
+    """
+
+    runtime_bytes: int  # Python, Arrow and the engine, after a pass of a network of no size
+    weights: float  # bytes for each of weights
+    activations: float  # bytes for each of the float32 values alive at once
     layer_bytes: int  # the graph itself, for each operation of a network
 
 
 RUNTIMES: Mapping[Engine, RuntimeMemory] = {
-    "tensorflow": RuntimeMemory(780 * MIB, 2.6, 4.1, 600 * 1024),
-    "openvino": RuntimeMemory(280 * MIB, 2.4, 3.8, 600 * 1024),  # a compiled one is written, too
+    "tensorflow": RuntimeMemory(730 * MIB, 3.75, 1.5, 150 * 1024),
+    "openvino": RuntimeMemory(190 * MIB, 3.6, 1.0, 150 * 1024),
 }
+"""OpenVINO's are of a process that compiles the network: where an earlier one has kept it compiled,
+ResNet50 takes .7 of that."""
 
-ONNX_FILE = RuntimeMemory(330 * MIB, 3.4, 4.4, 600 * 1024)
+ONNX_FILE = RuntimeMemory(190 * MIB, 4.3, 1.0, 150 * 1024)
 """OpenVINO with an `.onnx` file: its weights are read before, and kept beside those reordered."""
+
+HALF = 0.5
+"""Of what OpenVINO's activations take, in bfloat16."""
+
+UNSEEN_BYTES = 32 * MIB
+"""For decoding images that are larger than those which were looked at."""
 
 SHARED_BYTES = RECENT_BYTES + 16 * MIB
 """Latest results that are kept for later calls (`udfs/passes/sharing.py`)."""
@@ -116,11 +123,10 @@ BESIDE_TRAINING = 1 - TRAINER_HOLDS / TRAINER_SHARE
 
 
 class Breakdown(Struct, frozen=True):
-    """Bytes by what holds them. `loading` is over before the seven parts below it begin."""
+    """Bytes by what holds them."""
 
     runtime: int = 0  # Python, DuckDB, Arrow, the engine of networks
     weights: int = 0  # and the graph
-    loading: int = 0  # more, while networks load
     images: int = 0  # as they are encoded, and what decoding them takes
     decode: int = 0  # pixels of the batches that wait and of the one in the network
     activations: int = 0  # inside the network
@@ -134,15 +140,12 @@ class Breakdown(Struct, frozen=True):
     @property
     def total(self) -> int:
         """The most bytes held at once."""
-        running = self.images + self.decode + self.activations + self.maps + self.features
-        running += self.shared + self.store
-        lasting = self.runtime + self.weights + self.engine + self.beside
-        return lasting + max(self.loading, running)
+        return sum(getattr(self, name) for name in self.__struct_fields__)
 
     def __add__(self, other: Breakdown) -> Breakdown:
         """Return the parts of two TRANSFERs of one process, which may run at once."""
         found = {n: getattr(self, n) + getattr(other, n) for n in self.__struct_fields__}
-        for name in ("runtime", "loading", "shared", "store"):  # loads and commits come in turn
+        for name in ("runtime", "shared", "store"):  # commits come in turn
             found[name] = max(getattr(self, name), getattr(other, name))
         return Breakdown(**found)
 
@@ -178,8 +181,7 @@ def activation_bytes(cnn: Cnn, layers: tuple[Layer, ...]) -> int:
     """Return the most bytes of activations alive for one image on the way to `layers`."""
     if not layers:
         return 0
-    top = max(layer.flops for layer in layers)
-    return FLOAT_BYTES * ALIVE_MAPS * cnn.largest_map(top)
+    return FLOAT_BYTES * cnn.values_at_once(max(layer.flops for layer in layers))
 
 
 def _pixel_bytes(workload: Workload) -> int:
@@ -234,10 +236,11 @@ def best_rows(workload: Workload, stages: tuple[Stage, ...]) -> int:
 
 
 def _activations(workload: Workload) -> int:
-    return max(
-        (activation_bytes(cnn, tuple(t.layer for t in taps)) for cnn, taps in workload.passes),
-        default=0,
-    )
+    engine = workload.engine.name
+    is_half = engine == "openvino" and workload.dtype == "bfloat16"
+    held = RUNTIMES[engine].activations * (HALF if is_half else 1)
+    alive = (activation_bytes(cnn, tuple(t.layer for t in taps)) for cnn, taps in workload.passes)
+    return int(held * max(alive, default=0))
 
 
 def bytes_per_row(workload: Workload, stages: tuple[Stage, ...]) -> int:
@@ -273,12 +276,15 @@ def _column_bytes(workload: Workload) -> int:
 def decoding_bytes(workload: Workload) -> int:
     """Return what images take at once while they are decoded: as many as share DECODING_BYTES.
 
-    All of these where it is not known how large images are.
+    All of these where it is not known how large images are. One is decoded by each core.
     """
-    largest = workload.facts.decoding_bytes
+    largest, rows = workload.facts.decoding_bytes, _rows(workload)
     if largest is None:
         return DECODING_BYTES
-    return max(min(_rows(workload) * largest, DECODING_BYTES), largest)
+    at_once = rows * largest
+    if workload.decoders is not None:
+        at_once = min(at_once, workload.decoders * largest + UNSEEN_BYTES)
+    return max(min(at_once, DECODING_BYTES), largest)
 
 
 def reading_bytes(workload: Workload) -> int:
@@ -328,11 +334,9 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
     if any(roster.kind_of_file(cnn.name) == "onnx" for cnn in cnns):
         of_engine = ONNX_FILE
     graphs = of_engine.layer_bytes * sum(map(_operations, cnns))
-    more = of_engine.loading_weights - of_engine.kept_weights
     return {
         "runtime": of_engine.runtime_bytes if cnns else 0,
-        "weights": int(of_engine.kept_weights * sum(sizes)) + graphs,
-        "loading": int(more * max(sizes, default=0)),
+        "weights": int(of_engine.weights * sum(sizes)) + graphs,
     }
 
 
@@ -369,7 +373,9 @@ def breakdown(
     there = _rows(workload)
     rows = min(batch_rows, there)
     parts = {n: rows * size for n, size in _batch_parts(workload, stages).items()}
-    parts["activations"] = padded_rows(rows, granule(workload)) * _activations(workload)
+    is_padded = workload.engine.name == "tensorflow"
+    computed = padded_rows(rows, granule(workload)) if is_padded else rows
+    parts["activations"] = computed * _activations(workload)
     more = max(min(vector_rows, there) - rows, 0)
     parts["images"] += more * _column_bytes(workload)
     parts["images"] += decoding_bytes(workload) + reading_bytes(workload)

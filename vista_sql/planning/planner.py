@@ -229,6 +229,8 @@ def choose(call: Bound | Expanded) -> Chosen | Expanded:
         context = context.whole()
     with located(call.call):
         machine = context.machine(call.call)
+        workload = replace(workload, decoders=machine.resources.cores)
+        call = replace(call, workload=workload)
         try:
             plan = optimizer.choose(workload, machine)
         except PlanError:

@@ -86,10 +86,8 @@ class _Begun:
 
     @cached_property
     def _starts(self) -> frozenset[str]:
-        """The layers from whose maps bits are those of the whole network, in the arithmetic."""
-        rounds = self._workload.dtype != "float32" and self._workload.engine.name == "openvino"
-        layers = self.cnn.feature_layers if rounds else [x.name for x in self.cnn.layers]
-        return frozenset(map(self.cnn.canonical, layers))
+        """The layers from whose maps bits are those of the whole network."""
+        return self._workload.starts_of(self.cnn)
 
     def _digest(self, layer: Layer) -> str:
         return "" if self._computation is None else self._computation(layer.name)

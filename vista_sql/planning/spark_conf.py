@@ -37,8 +37,8 @@ def settings(apportioned: Apportioned) -> dict[str, str]:
         spark.executor.instances 4
         spark.executor.cores 2
         spark.task.cpus 1
-        spark.executor.memory 8548m
-        spark.executor.memoryOverhead 1562m
+        spark.executor.memory 8648m
+        spark.executor.memoryOverhead 1461m
         spark.memory.offHeap.enabled true
         spark.memory.offHeap.size 2289m
         spark.memory.fraction 0.92

@@ -138,6 +138,7 @@ class Workload(Struct, frozen=True, dict=True):
     """The image relation's column that says why an image is NULL, as VISTA_PREPARE has it."""
     needs: Needs = EVERYTHING
     facts: Facts = Facts()
+    decoders: int | None = None  # images decoded at once: one by each core; None: not known
     prefixes: tuple[Prefix, ...] = ()
 
     def cnn_named(self, name: str) -> Cnn:
@@ -213,6 +214,11 @@ class Workload(Struct, frozen=True, dict=True):
             cnn = tap.cnn or self.cnn
             passes[cnn.name] = (cnn, (*passes.get(cnn.name, (cnn, ()))[1], tap))
         return tuple(passes.values())
+
+    def starts_of(self, cnn: Cnn) -> frozenset[str]:
+        """Return the layers of a CNN from whose maps on bits are those of the whole network."""
+        rounds = self.dtype != "float32" and self.engine.name == "openvino"
+        return cnn.stops if rounds else frozenset(cnn.positions)
 
     def weights_of(self, cnn: Cnn) -> str | None:
         """Return the weights of a CNN in this call; None: the CNN's default.

@@ -21,7 +21,7 @@ from vista_sql.roster import Cnn, Preprocessing
 MEMBER = "vista.json"
 FORMAT = 1
 
-NAMES = ("aliases", "feature_layers", "counted_layers")
+NAMES = ("aliases", "feature_layers", "counted_layers", "joints")
 """Fields of `Cnn` that name layers."""
 
 
@@ -61,5 +61,6 @@ def facts(known: Mapping[str, Any]) -> dict[str, Any]:
         "aliases": dict(known["aliases"]),
         "feature_layers": tuple(known["feature_layers"]),
         "counted_layers": tuple(known["counted_layers"]),
+        "joints": tuple(known.get("joints", ())),  # 0.1 did not write them
         "preprocessing": Preprocessing(**{**said, **tuples}),
     }

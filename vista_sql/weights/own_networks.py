@@ -128,7 +128,11 @@ def facts(path: str, stamp: tuple[int, ...]) -> Cnn:
         only_tensorflow=own.only_tensorflow,
     )
     said = kept_networks.read(path)
-    return cnn if said is None else replace(cnn, **kept_networks.facts(said))
+    if said is not None:
+        return replace(cnn, **kept_networks.facts(said))
+    top = cnn.layers[-1]
+    joints = (one.name for one in roster.block_ends(cnn) if cnn.determines(one, top))
+    return replace(cnn, joints=tuple(joints))
 
 
 def foreign(config: object, within: tuple[str, ...] = ()) -> str | None:

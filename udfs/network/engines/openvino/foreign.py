@@ -3,7 +3,8 @@
 What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
 layers asked for, a model that computes several has an output at every *stop* below the highest one:
 a layer that all ways from the image to the top pass and that several operations read, as the end of
-a residual block, or one that is offered by default. Any other layer has a model of its own.
+a residual block, if its map is small, or one that is offered by default. Any other layer has a
+model of its own.
 """
 
 from __future__ import annotations
@@ -26,13 +27,10 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled, idle
-from .stops import stops_of_file
+from .stops import TAPPED, stops_of_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-TAPPED = "gap"
-"""How stops are pooled that nobody asks for: to the fewest values."""
 
 Key: TypeAlias = tuple[str, tuple[Output, ...]]
 """What a model computes: from where, and which outputs."""
@@ -99,7 +97,9 @@ class ForeignRunner:
             asked = {layer for layer, _ in together}
             below = self._stops[: max(map(self._stops.index, asked)) + 1]
             beside = [(stop, TAPPED) for stop in below if stop not in asked]
-            yield tuple(sorted([*together, *beside]))
+            place = {stop: number for number, stop in enumerate(below)}
+            # bottom to top: each is pooled before the next, which may have its memory
+            yield tuple(sorted([*together, *beside], key=lambda one: (place[one[0]], one[1])))
         for layer in sorted({layer for layer, _ in outputs}.difference(x for x, _ in together)):
             yield tuple(sorted(output for output in outputs if output[0] == layer))
 

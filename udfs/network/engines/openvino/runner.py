@@ -1,16 +1,17 @@
-"""A network open in OpenVINO: a model from the image, or from a feature layer, to all above it.
+"""A network open in OpenVINO: a model from the image, or from a stop, to all stops above it.
 
-What OpenVINO fuses depends on a model's outputs. So that a layer's bits do not depend on the other
-layers asked for, a model's outputs are always all feature layers up to the highest one wanted;
-any other layer has a model of its own, from the feature layer below it. So that they do not depend
-on where a model begins, one that begins at a feature layer has that layer too among its outputs:
-how a sum with its values is computed depends on who else reads them.
+A *stop* is a feature layer, or a joint of a network in a file. What OpenVINO fuses depends on a
+model's outputs. So that a layer's bits do not depend on the other layers asked for, a model's
+outputs are always all stops up to the highest one wanted; any other layer has a model of its own,
+from the stop below it. So that they do not depend on where a model begins, one that begins at a
+stop has that layer too among its outputs: how a sum with its values is computed depends on who
+else reads them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,18 +27,17 @@ from ...graph import Graph
 from ...stopwatch import Stopwatch
 from . import kept
 from .process import Request, compiled, idle
-from .stops import stops
+from .stops import TAPPED, stops
 
 
 class ModelKey(Struct, frozen=True):
-    """What a model computes: `layers`, bottom to top, each with all `pools`, from `start`.
+    """What a model computes: `outputs`, layers bottom to top, from `start`.
 
-    `start` is the first of them, if it is a feature layer.
+    `start` is the first of them, if it is a stop.
     """
 
     start: str
-    layers: tuple[str, ...]
-    pools: tuple[str, ...]
+    outputs: tuple[Output, ...]
 
 
 class Compiled(Struct):
@@ -98,27 +98,38 @@ class OpenVinoRunner:
         needed = {*outputs, *((home, "none") for home in raw)}
         found = {(start, "none"): values}
         if on_way:
-            pools = {pool for layer, pool in outputs if layer in above}
-            pools |= {"none"} if raw.intersection(above) else set()
             begins = [start] if start in self._stops else []
-            layers = (*begins, *above[: above.index(on_way[-1]) + 1])
-            key = ModelKey(start, layers, _ordered(pools))
+            layers = [*begins, *above[: above.index(on_way[-1]) + 1]]
+            key = ModelKey(start, tuple(self._pooled(layers, needed)))
             with self._stopwatch.timing(start, layers[-1], len(values)):
                 found |= self._infer(key, values, needed)
         for layer, home in beside.items():
-            wanted = _ordered(pool for other, pool in outputs if other == layer)
-            found |= self._infer(ModelKey(home, (layer,), wanted), found[home, "none"], needed)
+            wanted = tuple(sorted(output for output in outputs if output[0] == layer))
+            found |= self._infer(ModelKey(home, wanted), found[home, "none"], needed)
         return [found[output] for output in outputs]
 
+    def _pooled(self, layers: Sequence[str], needed: set[Output]) -> Iterator[Output]:
+        """Yield the outputs of a model at its stops.
+
+        Feature layers have all poolings that any of the stops has: what is asked for next may be of
+        another one, and need no other model.
+        """
+        pools = {pool for layer, pool in needed if layer in layers}
+        for layer in layers:
+            own = pools
+            if layer in self._cnn.joints:
+                own = {pool for other, pool in needed if other == layer} or {TAPPED}
+            yield from ((layer, pool) for pool in sorted(own))
+
     def _above(self, start: str) -> list[str]:
-        """Return the feature layers on every way up from a start, bottom to top."""
+        """Return the stops on every way up from a start, bottom to top."""
         if start == self.graph.input:
             return self._stops
         reachable = self.graph.reachable
         return [stop for stop in self._stops if stop != start and reachable(start, stop)]
 
     def _home(self, layer: str, start: str, above: Sequence[str]) -> str:
-        """Return the last feature layer from which another can be computed, or the start."""
+        """Return the last stop from which another layer can be computed, or the start."""
         reachable = (stop for stop in reversed(above) if self.graph.reachable(stop, layer))
         return next(reachable, start)
 
@@ -129,11 +140,10 @@ class OpenVinoRunner:
             self._compiled_models[key] = self._compiled(key)
         request = self._compiled_models[key].request
         request.infer({0: np.ascontiguousarray(values)}, share_inputs=True)
-        names = [(layer, pool) for layer in key.layers for pool in key.pools]
         return {  # copied: the next batch is written into the same places
-            name: request.get_output_tensor(place).data.copy()
-            for place, name in enumerate(names)
-            if name in needed
+            output: request.get_output_tensor(place).data.copy()
+            for place, output in enumerate(key.outputs)
+            if output in needed
         }
 
     def _compiled(self, key: ModelKey) -> Compiled:
@@ -149,18 +159,10 @@ class OpenVinoRunner:
         return Compiled(request, weights)
 
     def _written(self, key: ModelKey, beside: list[np.ndarray] | None) -> bytes:
-        wanted = [
-            onnx_emitter.Output(layer, pool, f"{layer} {pool}")
-            for layer in key.layers
-            for pool in key.pools
-        ]
+        wanted = [onnx_emitter.Output(*output, " ".join(output)) for output in key.outputs]
         source = None if key.start == self.graph.input else key.start
         preprocessing = self._cnn.preprocessing
         model = onnx_emitter.emit(
             self.graph, preprocessing, wanted, source, beside, self._dtype == "bfloat16"
         )
         return model.SerializeToString()  # type: ignore[no-any-return]
-
-
-def _ordered(pools: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(pools)))

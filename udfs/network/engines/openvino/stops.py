@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from vista_sql import roster
 from vista_sql.roster import kind_of_file
 
 from ...engine import Part
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from ...graph import Graph
 
 
+TAPPED = "gap"
+"""How a stop is pooled that nobody asks for, so that it is one: to the fewest values."""
+
+
 def stops(cnn: Cnn, graph: Graph) -> list[str]:
-    """Return the feature layers that all ways to the top pass, bottom to top."""
-    features = {cnn.aliases.get(name, name) for name in cnn.feature_layers}
-    return [cut for cut in graph.cuts if cut in features]
+    """Return the feature layers and joints that all ways to the top pass, bottom to top."""
+    return [cut for cut in graph.cuts if cut in cnn.stops]
 
 
 def stops_of_file(cnn: Cnn, graph: Graph) -> list[str]:
     """Return the layers of an `.onnx` file that a model has outputs at in any case, bottom to top.
 
-    They are offered by default; or all ways to the top pass them, and several operations read them.
+    They are offered by default; or all ways to the top pass them, several operations read them, and
+    their maps are small.
     """
-    users = Counter(name for layer in cnn.layers for name in layer.inputs)
-    cuts = {name for name in graph.cuts if users[name] > 1}
-    chosen = cuts.union(cnn.feature_layers)
+    ends = {layer.name for layer in roster.block_ends(cnn)}
+    chosen = ends.intersection(graph.cuts).union(cnn.feature_layers)
     return [layer.name for layer in cnn.layers if layer.name in chosen and layer.can_pool]
 
 
