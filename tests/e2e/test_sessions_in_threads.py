@@ -48,14 +48,14 @@ def asked(query, i, want):
     """Ask a session for several things, kept and streamed; return whether all is right."""
     few = i % 4 + 2
     df = pd.DataFrame({"x": range(i)})  # read by name: each thread has its own
+    own = f"CREATE OR REPLACE TEMP TABLE own{i} AS SELECT {i} AS i"
     found = [
         query(HOG.format(few)).fetchall() == want[few],
         [row for batch in query(HOG.format(few)) for row in batch.column(0).to_pylist()]
         == [key for key, _ in want[few]],
         len(query("SELECT * FROM df")) == len(df),
         query("SELECT count(*) + $n FROM range(1000)", params={"n": i}).fetchone() == (1000 + i,),
-        query(f"CREATE OR REPLACE TEMP TABLE own AS SELECT {i} AS i; SELECT i FROM own").fetchone()
-        == (i,),
+        query(f"{own}; SELECT i FROM own{i}").fetchone() == (i,),
     ]
     return all(found)
 
