@@ -237,9 +237,8 @@ def best_rows(workload: Workload, stages: tuple[Stage, ...]) -> int:
 
 
 def _activations(workload: Workload) -> int:
-    engine = workload.engine.name
-    is_half = engine == "openvino" and workload.dtype == "bfloat16"
-    held = RUNTIMES[engine].activations * (HALF if is_half else 1)
+    is_half = workload.engine.name == "openvino" and workload.dtype == "bfloat16"
+    held = _runtime(workload).activations * (HALF if is_half else 1)
     alive = (activation_bytes(cnn, tuple(t.layer for t in taps)) for cnn, taps in workload.passes)
     return int(held * max(alive, default=0))
 
@@ -331,14 +330,19 @@ def _fixed_parts(workload: Workload, stages: tuple[Stage, ...]) -> dict[str, int
         return {}
     cnns = [cnn for cnn, _ in workload.passes if cnn.name != roster.DESCRIPTOR]
     sizes = [FLOAT_BYTES * cnn.parameters for cnn in cnns]
-    of_engine = RUNTIMES[workload.engine.name]
-    if any(roster.kind_of_file(cnn.name) == "onnx" for cnn in cnns):
-        of_engine = ONNX_FILE
+    of_engine = _runtime(workload)
     graphs = of_engine.layer_bytes * sum(map(_operations, cnns))
     return {
         "runtime": of_engine.runtime_bytes if cnns else 0,
         "weights": int(of_engine.weights * sum(sizes)) + graphs,
     }
+
+
+def _runtime(workload: Workload) -> RuntimeMemory:
+    """Return what the engine of a workload holds."""
+    if any(roster.kind_of_file(cnn.name) == "onnx" for cnn, _ in workload.passes):
+        return ONNX_FILE
+    return RUNTIMES[workload.engine.name]
 
 
 def _operations(cnn: Cnn) -> int:

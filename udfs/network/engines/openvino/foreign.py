@@ -97,9 +97,8 @@ class ForeignRunner:
             asked = {layer for layer, _ in together}
             below = self._stops[: max(map(self._stops.index, asked)) + 1]
             beside = [(stop, TAPPED) for stop in below if stop not in asked]
-            place = {stop: number for number, stop in enumerate(below)}
             # bottom to top: each is pooled before the next, which may have its memory
-            yield tuple(sorted([*together, *beside], key=lambda one: (place[one[0]], one[1])))
+            yield tuple(sorted([*together, *beside], key=lambda one: (below.index(one[0]), one[1])))
         for layer in sorted({layer for layer, _ in outputs}.difference(x for x, _ in together)):
             yield tuple(sorted(output for output in outputs if output[0] == layer))
 
