@@ -8,7 +8,7 @@ FROM range(60), (SELECT id AS shown, image FROM images WHERE id IN (0, 1, 2, 3, 
 WHERE shown = [0, 1, 2, 3, 5, 6][1 + range % 6];
 -- rounded: Adam's steps are as long for a gradient that is a rounding error of the processor's
 SELECT run, kind, epoch, round(loss, 2) AS loss, accuracy, n, round(training_loss, 2) AS training_loss,
-  unfrozen, learning_rate, lift
+  array_to_string(unfrozen, ',') AS unfrozen, learning_rate, lift
 FROM VISTA_FINETUNE(model => 'tuned', label => 'even', layer => 'fc6', cnn => 'lenet5',
   images => 'shots', structured => 'labelled', unfreeze => [['conv3'], ['fc6']], epochs => 1,
   seed => 7, max_iterations => 10);

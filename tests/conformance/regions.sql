@@ -51,7 +51,7 @@ FROM VISTA_TRAIN(model => 'regions', label => 'even', cnn => 'lenet5', layers =>
                  boxes => 'many', region => 'roi_align', pool => 'gap', exclude => 'box', seed => 7,
                  max_iterations => 20)
 ORDER BY feature_set;
-SELECT box, predicted_label, probability, error
+SELECT box::DOUBLE AS box, predicted_label, probability, error
 FROM VISTA_PREDICT(model => 'regions/c3', images => 'images',
                    boxes => $$SELECT *, x AS box FROM boxes WHERE id = 1$$)
 ORDER BY ALL;

@@ -67,6 +67,9 @@ SPARK_FILES = {"catalogue": 6, "transfer": 74, "training": 22}
 """Statements in Spark's SQL, a file for each of DuckDB's, and how many rows they give."""
 
 
+@pytest.mark.filterwarnings(  # a socket that PySpark 4.1 leaves open
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.parametrize(
     "name",  # training on Spark is in tests/contract/test_spark_training.py and docs/spark.md, too
     [pytest.param(n, marks=pytest.mark.full) if n == "training" else n for n in SPARK_FILES],
