@@ -157,7 +157,7 @@ def test_every_error_is_told_with_its_remedy(error, told, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(vista_sql.session.Session, "query", fail)
+    monkeypatch.setattr(vista_sql.Session, "query", fail)
     done = vista("query", "SELECT 1")
     assert (done.stdout, done.exit_code) == ("", 1)
     assert done.stderr.startswith("vista: ")
@@ -168,7 +168,7 @@ def test_a_kept_terminal_is_told_of_ctrl_c(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(vista_sql.session.Session, "query", interrupted)
+    monkeypatch.setattr(vista_sql.Session, "query", interrupted)
     done = vista("query", "SELECT 1")
     assert (done.stdout, done.exit_code) == ("", 130)
     assert done.stderr == "vista: interrupted; run it again to start over\n"
