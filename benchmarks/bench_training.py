@@ -111,16 +111,20 @@ def main() -> None:
     print(f"{given.rows} x {given.values} float32 = {gigabytes:.3f} GB; {given.rounds} rounds")
     for name, taken in seconds.items():
         print(f"{name:28s} {median(taken):8.3f} s  ({min(taken):.3f} to {max(taken):.3f})")
-    read = gigabytes / median(seconds["read once (dot product)"])
     passes = {}
     for name, regs in (("one model, in memory", (REG,)), ("8 reg values, in memory", REGS)):
         counted = Counted(memory)
         fit(counted, regs)  # type: ignore[arg-type]
         passes[name] = counted.passes
         per_pass = median(seconds[name]) / counted.passes
+        of_once = [
+            counted.passes * once / fitted  # of one round: the machine's speed changes meanwhile
+            for once, fitted in zip(seconds["read once (dot product)"], seconds[name], strict=True)
+        ]
         print(
             f"{name}: {counted.passes} passes, {per_pass:.4f} s a pass = "
-            f"{gigabytes / per_pass:.1f} GB/s = {gigabytes / per_pass / read:.2f} of reading once"
+            f"{gigabytes / per_pass:.1f} GB/s = {median(of_once):.2f} of reading once "
+            f"({min(of_once):.2f} to {max(of_once):.2f})"
         )
     one, eight = (median(seconds[name]) / n for name, n in passes.items())
     print(f"a pass for 8 models costs {eight / one:.2f} passes for one")

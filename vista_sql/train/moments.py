@@ -105,20 +105,20 @@ class _Found(NamedTuple):
 
 def _moments(rows: Rows, folds: int, blocks: Sequence[int], n_classes: int) -> _Found:
     """Return moments, counts and sums of some blocks."""
-    # sums are of differences to one row, so that nothing cancels in columns far from zero
-    one_row = rows.total(_OneRow(blocks))
-    first_row = dict(zip(blocks, one_row, strict=True))
-    # taking it takes longer than all else: values of a layer are summed as they are, and again
-    # without it in the few columns that turn out to be far from zero
-    is_plain = [block > 0 and not folds and rows.dtype == np.float32 for block in blocks]
+    # sums are of differences to one row, so that nothing cancels in columns far from zero; but
+    # taking it takes longer than all else: values of a layer, and columns that are rescaled, are
+    # summed as they are, and again without it where they turn out to be far from zero
+    is_near = not folds and rows.dtype == np.float32
+    is_plain = [is_near and (block > 0 or rows.rescaled) for block in blocks]
+    first_row = {} if all(is_plain) else _first_row(rows, blocks)
     parts = [
         _Part(block, slice(None), None if plain else first_row[block])
         for block, plain in zip(blocks, is_plain, strict=True)
     ]
     sums = _sums(rows, folds, parts, n_classes)
     pivots = [
-        np.zeros(len(first_row[part.block])) if part.pivot is None else part.pivot.astype(float)
-        for part in parts
+        np.zeros(second.shape[1]) if part.pivot is None else part.pivot.astype(float)
+        for part, second in zip(parts, sums.second, strict=True)
     ]
     far = {
         i: columns
@@ -126,6 +126,7 @@ def _moments(rows: Rows, folds: int, blocks: Sequence[int], n_classes: int) -> _
         if plain and len(columns := _far_from_zero(sums.first[i], sums.second[i], sums.counts))
     }
     if far:
+        first_row = first_row or _first_row(rows, blocks)
         again = [_Part(blocks[i], at, first_row[blocks[i]][at]) for i, at in far.items()]
         exact = _sums(rows, folds, again, n_classes)
         for part, i, first, second in zip(again, far, exact.first, exact.second, strict=True):
@@ -228,6 +229,12 @@ def _summed(member: Array, values: Array) -> Array:
     if len(indicator) <= FEW_SUMS:  # to multiply matrices, BLAS would copy the values first
         return np.stack([one @ values for one in indicator])
     return np.asarray(indicator @ values)
+
+
+def _first_row(rows: Rows, blocks: Sequence[int]) -> dict[int, Array]:
+    """Return the values (columns,) of some blocks in a row, any one's; reads all rows."""
+    values: list[Array] = rows.total(_OneRow(blocks))
+    return dict(zip(blocks, values, strict=True))
 
 
 class _OneRow(Struct, frozen=True):

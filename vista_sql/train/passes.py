@@ -93,6 +93,11 @@ class Rows(ABC):
         return len(self._codes) > 0
 
     @property
+    def rescaled(self) -> bool:
+        """Whether chunks have structured features rescaled."""
+        return self._moments is not None
+
+    @property
     def moments(self) -> ColumnMoments:
         """Of the structured features, in the user's units: what `rescale` scaled them by."""
         if self._moments is None:
