@@ -18,6 +18,8 @@ from vista_sql.planning.engines import Engines
 MODULES = sorted(set(module_files()) - {"vista_sql.__main__"})
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+SPARED = ("extending.md",)  # a minute: it makes networks, and runs the contract tests in a copy
+
 
 @pytest.mark.parametrize("module", [*MODULES, "documents"])
 def test_doctests(module):
@@ -30,7 +32,11 @@ def test_doctests(module):
 @pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy"  # Keras's own, when it saves
 )
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(d, marks=pytest.mark.full) if d.name in SPARED else d for d in DOCUMENTS],
+    ids=lambda document: document.name,
+)
 def test_documents(document, tmp_path, monkeypatch, accept, request):
     monkeypatch.chdir(tmp_path)
     if document.name == "spark.md":  # whose session is the tests' own

@@ -66,13 +66,14 @@ def is_like(row: dict[str, Any], wanted: dict[str, Any]) -> bool:
 SPARK_FILES = {"catalogue": 6, "transfer": 74, "training": 22}
 """Statements in Spark's SQL, a file for each of DuckDB's, and how many rows they give."""
 
+SPARED = ("transfer", "training")  # see tests/contract/test_spark_*.py and docs/spark.md
+
 
 @pytest.mark.filterwarnings(  # a socket that PySpark 4.1 leaves open
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
 @pytest.mark.parametrize(
-    "name",  # training on Spark is in tests/contract/test_spark_training.py and docs/spark.md, too
-    [pytest.param(n, marks=pytest.mark.full) if n == "training" else n for n in SPARK_FILES],
+    "name", [pytest.param(n, marks=pytest.mark.full) if n in SPARED else n for n in SPARK_FILES]
 )
 def test_spark_gives_rows_of_the_same_statements(name, spark, tmp_path, monkeypatch):
     """Each statement of the file stands, in DuckDB's SQL, among those whose rows are known.

@@ -29,6 +29,8 @@ COVERED = {
 }
 """What a base is made of; one of key 4 is broken, that of key 8 NULL."""
 
+FULL = pytest.mark.full  # each is some seconds of Spark, which has a core to itself here
+
 
 @pytest.fixture(scope="module")
 def db(spark, tmp_path_factory):
@@ -95,15 +97,18 @@ def test_what_fails_leaves_nothing_and_can_be_done_again(db, spark):
 
 # ── no value depends on it ──────────────────────────────────────────────────────────────────────
 
-PLANS = ("lazy", "eager", "staged", "distinct", "vista")
+PLANS = ("staged", "vista")
+MORE_PLANS = ("lazy", "eager", "distinct")
 
 
 @pytest.mark.parametrize(
     ("covered", "more"),
     [
-        *((covered, "") for covered in COVERED),
+        ("images that have changed", ""),
         ("some", ", placement => 'before'"),
-        ("images that have changed", ", plan => 'staged'"),
+        *(pytest.param(covered, "", marks=FULL) for covered in ("all", "some", "none")),
+        pytest.param("images twice", "", marks=FULL),
+        pytest.param("images that have changed", ", plan => 'staged'", marks=FULL),
     ],
 )
 def test_rows_are_those_without_a_base(covered, more, db, spark, wanted):
@@ -114,7 +119,7 @@ def test_rows_are_those_without_a_base(covered, more, db, spark, wanted):
     assert foods.sorted_rows(sparks.rows(queried(db, f", base => 'base'{more}"))) == wanted
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", [*PLANS, *(pytest.param(p, marks=FULL) for p in MORE_PLANS)])
 def test_under_every_plan(plan, db, maps, wanted):
     found = queried(db, f", base => 'maps', plan => '{plan}', np => 3, pers => 'disk'")
     assert foods.sorted_rows(sparks.rows(found)) == wanted
@@ -124,12 +129,17 @@ def test_under_every_plan(plan, db, maps, wanted):
     "text",
     [
         "SELECT id, layer, features, error FROM " + CALL.format("{}, format => 'long'"),
-        "SELECT id, f6, error FROM " + CALL.format("{}, join_type => 'left'"),
         "SELECT id, f6 FROM " + CALL.format("{}, on_error => 'skip'") + " ORDER BY price LIMIT 4",
-        "SELECT * EXCEPT (meta) FROM " + CALL.format("{}, prefix => 'x_', pool => 'gap'"),
-        "SELECT id, `googlenet.conv1`, c5 FROM TRANSFER(cnn => 'lenet5', layers => "
-        "array('c5', 'googlenet.conv1'), weights => 'random'{})",
-        "SELECT id, error FROM " + CALL,
+        *(
+            pytest.param(text, marks=FULL)
+            for text in (
+                "SELECT id, f6, error FROM " + CALL.format("{}, join_type => 'left'"),
+                "SELECT * EXCEPT (meta) FROM " + CALL.format("{}, prefix => 'x_', pool => 'gap'"),
+                "SELECT id, `googlenet.conv1`, c5 FROM TRANSFER(cnn => 'lenet5', layers => "
+                "array('c5', 'googlenet.conv1'), weights => 'random'{})",
+                "SELECT id, error FROM " + CALL,
+            )
+        ),
     ],
 )
 def test_in_every_statement(text, db, spark, maps):

@@ -127,6 +127,7 @@ def test_few_rows_come_to_the_driver(db, duck, home, received):
     assert figures == [N, N, 0, True]
 
 
+@pytest.mark.full
 def test_mllib_minimizes_the_same_objective(db, duck, home):
     more, found = ", trainer => '{}', tolerance => 1e-6, reg => 0.1, by_layer => false", {}
     for trainer in ("logistic", "mllib"):
