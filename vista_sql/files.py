@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written.
     """
+    if "\0" in str(path):  # of which Python says that in a ValueError, as of no other path
+        raise OSError(errno.EINVAL, "a path cannot contain a NUL character")
     if path.exists() and not path.is_file():
         with path.open("wb") as stream:
             yield stream

@@ -350,6 +350,11 @@ def test_a_file_appears_only_whole(db, tmp_path, monkeypatch):
     assert "model.onnx cannot be written: No space left on device" in said
 
 
+def test_a_path_with_a_nul_character(db, tmp_path):
+    with pytest.raises(ModelError, match=r"m\\0\.onnx cannot be written: a path cannot contain"):
+        db.export_model("digit/structured", tmp_path / "m\0.onnx")
+
+
 def test_a_folder_that_is_missing(db, tmp_path):
     with pytest.raises(ModelError, match=r"m\.onnx cannot be written: No such file or directory"):
         db.export_model("digit/structured", tmp_path / "no" / "m.onnx")

@@ -48,7 +48,8 @@ def export(model: Model, file: Path) -> dict[str, str]:
         with files.whole(file) as stream:
             stream.write(written.SerializeToString())
     except OSError as error:
-        raise ModelError(f"{file} cannot be written: {error.strerror or error}") from error
+        shown = str(file).replace("\0", "\\0")
+        raise ModelError(f"{shown} cannot be written: {error.strerror or error}") from error
     return said
 
 
