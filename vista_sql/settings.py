@@ -43,6 +43,7 @@ class Setting(Struct, frozen=True):
     meaning: str
     default: Any
     read: Callable[[str], Any]  # from text; ValueError where it cannot be
+    restricts: bool = False  # all sources hold beside each other, with semicolons between
 
     def value(self, given: object, source: str = "") -> Value:
         """Return a given value as the setting reads it.
@@ -189,6 +190,7 @@ SETTINGS = (
         "URIs that may be read, `file` for paths; VISTA_SQL_SCHEMES holds beside a variable",
         None,
         lambda text: _name(text).lower(),
+        restricts=True,
     ),
     Setting(
         "calibration",
@@ -218,11 +220,20 @@ class Settings(Struct, frozen=True):
             SettingError: the value that wins cannot be read; names the setting and the source.
         """
         variable, environment = f"vista_{name}", f"VISTA_SQL_{name.upper()}"
-        for source, value in (
-            ("", argument),
-            (f"SET VARIABLE {variable}", self.variables.get(variable)),
-            (environment, self.environment.get(environment)),
-        ):
-            if value is not None and value != "":
-                return setting(name).value(value, source)
-        return Value(name, setting(name).default, "default")
+        given = [
+            (value, source)
+            for source, value in (
+                ("", argument),
+                (f"SET VARIABLE {variable}", self.variables.get(variable)),
+                (environment, self.environment.get(environment)),
+            )
+            if value is not None and value != ""
+        ]
+        found = setting(name)
+        if not given:
+            return Value(name, found.default, "default")
+        first = found.value(*given[0])
+        if not found.restricts:
+            return first
+        values = [found.value(value, source).value for value, source in given]
+        return Value(name, ";".join(dict.fromkeys(values)), first.source)

@@ -9,6 +9,7 @@ import time
 import zipfile
 
 import cv2
+import duckdb
 import fsspec
 import numpy as np
 import pytest
@@ -126,6 +127,31 @@ def test_schemes_can_be_restricted_in_a_session(db, tmp_path):
         "cannot open memory://schemes/0.png: memory is none of the schemes that may be read "
         "(schemes)",
     )
+
+
+@pytest.mark.parametrize("host", ["query", "bare"])
+def test_what_was_read_before_is_not_given_to_who_may_not_read_it(host, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "0.png").write_bytes(png(7))
+    session, con = vista_sql.connect(), duckdb.connect()
+    vista_sql.attach(con)
+    run = con.execute
+    if host == "query":
+        con, run = session.con, session.query
+
+    def found():
+        sql = "SELECT fc6, error FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'], images => 't')"
+        return run(sql).fetchall()[0]
+
+    con.execute("CREATE TABLE t AS SELECT 0 AS id, '0.png' AS path")
+    assert found()[1] is None
+    refusal = "cannot open 0.png: file is none of the schemes that may be read (schemes)"
+    con.execute("SET VARIABLE vista_schemes = 'https'")
+    assert found() == (None, refusal)
+    con.execute("SET VARIABLE vista_schemes = 'https,file'")
+    assert found()[1] is None
+    monkeypatch.setenv("VISTA_SQL_SCHEMES", "https")  # which a variable cannot widen
+    assert found() == (None, refusal)
 
 
 def test_devices_pipes_and_silent_servers_are_errors_of_their_rows(db, tmp_path, monkeypatch):

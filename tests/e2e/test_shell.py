@@ -10,8 +10,10 @@ import threading
 import zipfile
 from pathlib import Path
 
+import cv2
 import duckdb
 import foods
+import numpy as np
 import pyarrow as pa
 import pytest
 import shells as of_shells
@@ -303,3 +305,24 @@ def test_three_gigabytes_of_features_through_one_statement(shell, tmp_path):
         ((_, _, first, last),) = db.query(one).fetchall()
     assert row["first"] == pytest.approx(first * n_rows / 4)
     assert row["last"] == pytest.approx(last * n_rows / 4)
+
+
+def test_each_shell_has_its_own_schemes(shell, tmp_path):
+    image = np.random.default_rng(3).integers(0, 256, (16, 16), np.uint8)
+    (tmp_path / "0.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    sql = """SELECT fc6 IS NULL AS nothing, error FROM TRANSFER(cnn => 'lenet5', layers => ['fc6'],
+             images => '(SELECT 0 AS id, ''0.png'' AS path)');"""
+    other = of_shells.Shells(tmp_path, shell.binary, {"VISTA_SQL_SCHEMES": "https"})
+    reader = of_shells.Shells(tmp_path, shell.binary)
+    refused = [
+        {
+            "nothing": True,
+            "error": "cannot open 0.png: file is none of the schemes that may be read (schemes)",
+        }
+    ]
+    try:
+        assert other.rows(sql, cwd=tmp_path) == refused  # and starts the worker
+        assert reader.rows(sql, cwd=tmp_path) == [{"nothing": False, "error": None}]
+        assert other.rows(sql, cwd=tmp_path) == refused
+    finally:
+        reader.vista("worker", "--stop")

@@ -56,5 +56,13 @@ def test_values_that_cannot_be_name_the_setting_and_its_source(name, given):
         Settings({f"vista_{name}": given}, {}).value(name)
 
 
+def test_schemes_hold_beside_each_other():
+    environment = {"VISTA_SQL_SCHEMES": "File"}
+    one = Settings({}, environment).value("schemes")
+    assert (one.value, one.source) == ("file", "VISTA_SQL_SCHEMES")
+    both = Settings({"vista_schemes": "https, file"}, environment).value("schemes")
+    assert (both.value, both.source) == ("https, file;file", "SET VARIABLE vista_schemes")
+
+
 def test_settings_say_what_they_mean():
     assert all(setting.meaning for setting in SETTINGS)

@@ -81,14 +81,21 @@ def check_scheme(text: str, part: str, schemes: str) -> None:
     Raises:
         Unreadable: it is of none of them.
     """
-    allowed = _listed(schemes), _listed(os.environ.get("VISTA_SQL_SCHEMES", ""))
     scheme = scheme_of(part)
-    if any(some and scheme not in some for some in allowed):
+    if any(scheme not in some for some in allowed_schemes(schemes)):
         raise unreadable(text, f"{scheme} is none of the schemes that may be read (schemes)")
 
 
-def _listed(schemes: str) -> set[str]:
-    return {name.strip().lower() for name in schemes.split(",")} - {""}
+def allowed_schemes(schemes: str) -> frozenset[frozenset[str]]:
+    """Return the sets of which each must have a scheme that may be read; this process's among them.
+
+    Example:
+        >>> [sorted(some) for some in allowed_schemes("https, File; ;")]
+        [['file', 'https']]
+    """
+    lists = *schemes.split(";"), os.environ.get("VISTA_SQL_SCHEMES", "")
+    named = ({name.strip().lower() for name in some.split(",")} - {""} for some in lists)
+    return frozenset(frozenset(names) for names in named if names)
 
 
 def check_regular(text: str, path: str, absent: str = "no such file") -> os.stat_result:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from vista_sql.kernels import ROI_POOLS, InferSpec
 
+from ..images.paths import allowed_schemes
 from ..network.engine import Output
 from .arrow import Column
 from .decoder import Decoder
@@ -79,8 +80,10 @@ def infer_images(
         inputs = read_inputs(runtime, spec, images, keys, boxes, base)
         opened = inputs.opened
         made_by = (opened.identity, opened.cnn.preprocessing, spec.dtype, spec.device, spec.engine)
-        # what another call gives was stored by it: only calls with one store exchange results
-        scope = (kind, spec.layers, pool, made_by, spec.store)
+        # what another call gives was stored by it, from files that it may read: only calls with
+        # one store and the same schemes exchange results
+        allowed = allowed_schemes(spec.schemes)
+        scope = (kind, spec.layers, pool, made_by, spec.store, allowed)
         view = store_view(inputs, by_slot)
         return infer(inputs, Outputs(inputs, by_slot, beside), view, scope)
 

@@ -175,6 +175,7 @@ def serve(
     def open_shell(name: str, database: str) -> Shell:
         return Shell(name, database, functions)
 
+    os.environ.pop("VISTA_SQL_SCHEMES", None)  # the starting shell's: each request has its own
     server = Server(socket, open_shell, own_version(), idle_seconds)
     os.chdir("/")  # keeps no folder of a user's busy
     ready()
