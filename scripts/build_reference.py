@@ -166,7 +166,7 @@ def cnns() -> str:
         cnn = roster.load(name)
         features = ", ".join(f"`{layer}`" for layer in cnn.feature_layers)
         size = " × ".join(map(str, cnn.input_shape))
-        weights = f"`'{cnn.default_weights}'`"
+        weights = f"`'{cnn.default_weights}'`" if cnn.default_weights in cnn.weights else "a file"
         rows.append((f"`{name}`", size, f"{cnn.parameters:,}", weights, features))
     head = ("cnn", "input", "parameters", "weights", "layers, where none are named")
     return (

@@ -310,7 +310,14 @@ class Result:
             HostError: TensorFlow is not installed; while it is read: the rows were streamed before.
             QueryError: a column can be no tensor; while it is read: an integer is NULL.
         """
-        tensorflow, _ = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process").load()
+        process = catalog.module(kernels.PACKAGE, "network.engines.tensorflow.process")
+        try:
+            tensorflow, _ = process.load()
+        except HostError as error:
+            why = error.__cause__ or error
+            raise HostError(
+                f".tf() needs TensorFlow ({why}): pip install 'vista-sql[cpu]'"
+            ) from error
         return _tf_dataset(lambda: self._arrays(rows), self._by_name(), tensorflow)
 
     def _arrays(self, rows: int) -> Iterator[Arrays]:

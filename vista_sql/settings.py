@@ -80,13 +80,18 @@ SHOWN_LETTERS = 200  # of a value in a message
 
 
 def shown(value: object) -> str:
-    """Return a value as a message has it: a BOOLEAN as in SQL, and of long texts the beginning.
+    """Return a value as a message has it: NULL and BOOLEAN as in SQL, of long texts the beginning.
 
     Example:
-        >>> shown("it"), shown(True), len(shown("x" * 1000))
-        ("'it'", 'true', 201)
+        >>> shown("it"), shown([True, None]), len(shown("x" * 1000))
+        ("'it'", '[true, NULL]', 201)
     """
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(map(shown, value[:SHOWN_LETTERS]))}]"
+    elif value is None:
+        text = "NULL"
+    else:
+        text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}…"
 
 

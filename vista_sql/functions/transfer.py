@@ -33,7 +33,9 @@ ARGUMENTS = (
         RelationText(),
         "images",
     ),
-    Argument("image", "the image column; found if absent", Text("a column's name")),
+    Argument(
+        "image", "the image column; found if absent", Text("a column's name", may_be_empty=False)
+    ),
     Argument("structured", "a relation, or a CSV file, to join on the key", RelationText()),
     Argument("key", "the join key; with a folder as images, 'file'", KeyNames(), "id"),
     Argument("join_type", "how images are joined", OneOf(get_args(JoinType)), "inner"),

@@ -75,7 +75,12 @@ FUNCTION = TableFunction(
     name="vista_nms",
     arguments=(
         Argument("data", "boxes: x, y, width, height and a score", RelationText(), required=True),
-        Argument("score", "the column by which boxes win", Text("a column's name"), "score"),
+        Argument(
+            "score",
+            "the column by which boxes win",
+            Text("a column's name", may_be_empty=False),
+            "score",
+        ),
         Argument("threshold", "boxes that overlap by more exclude each other", Number(0, 1), 0.5),
         Argument("by", "columns: boxes exclude those with equal values only", Names()),
         Argument("key", "of equal scores, the least key wins", Names(), "id"),

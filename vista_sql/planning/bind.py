@@ -24,7 +24,7 @@ from vista_sql.sql import folders, parse
 from vista_sql.sql.calls import Call
 from vista_sql.sql.dialect import Dialect
 from vista_sql.sql.parse import Statement, Unresolved
-from vista_sql.sql.quoting import text_literal
+from vista_sql.sql.quoting import text_literal, written
 from vista_sql.store import Choice
 
 
@@ -207,7 +207,8 @@ def columns_of(relation: str, database: Database) -> dict[str, str] | None:
         columns = database.columns(f"SELECT * FROM {relation}")
     except QueryError as error:
         if not relation.startswith("(") and "does not exist" in error.message:
-            raise UnknownNameError("table", relation.strip('"`'), database.tables()) from None
+            known = map(written, database.tables())
+            raise UnknownNameError("table", relation.strip('"`'), known) from None
         raise
     return None if columns is None else dict(columns)
 

@@ -16,6 +16,8 @@ from vista_sql.settings import Value
 
 AUTO = "auto"
 
+NO_BFLOAT16 = "this CPU has no bfloat16, which OpenVINO needs"
+
 
 class Engines(Struct, frozen=True):
     """Who can run networks where the host runs; it says so itself."""
@@ -69,6 +71,7 @@ def choose(
         >>> choose(auto, both, device="gpu").name
         'tensorflow'
     """
+    lacks_bfloat16 = dtype == "bfloat16" and not known.has_bfloat16
     for name in get_args(Engine):
         if asked.value == name:
             if only_tensorflow is not None and name != "tensorflow":
@@ -76,18 +79,21 @@ def choose(
                     f"engine {name!r} ({asked.source}) cannot run {only_tensorflow}: take engine "
                     "=> 'tensorflow'"
                 )
-            absent = known.installed and name not in known.installed
-            return EngineChoice(
-                name, f"as given: {asked.source}{', but it is not installed' if absent else ''}"
-            )
+            reason = f"as given: {asked.source}"
+            if known.installed and name not in known.installed:
+                reason += ", but it is not installed"
+            elif name == "openvino" and lacks_bfloat16:
+                reason += f", but {NO_BFLOAT16}"
+            return EngineChoice(name, reason)
     if only_tensorflow is not None:
         return EngineChoice("tensorflow", f"no other engine runs {only_tensorflow}")
     if "openvino" not in known.installed:
         return EngineChoice("tensorflow", "OpenVINO is not installed")
     if "tensorflow" not in known.installed:
-        return EngineChoice("openvino", "TensorFlow is not installed")
+        without = f", but {NO_BFLOAT16}" if lacks_bfloat16 else ""
+        return EngineChoice("openvino", f"TensorFlow is not installed{without}")
     if device.lower() == "gpu" or (known.has_gpu and device.lower() == AUTO):
         return EngineChoice("tensorflow", "OpenVINO is used on CPUs alone")
-    if dtype == "bfloat16" and not known.has_bfloat16:
-        return EngineChoice("tensorflow", "this CPU has no bfloat16, which OpenVINO needs")
+    if lacks_bfloat16:
+        return EngineChoice("tensorflow", NO_BFLOAT16)
     return EngineChoice("openvino", "the faster one on a CPU")

@@ -58,10 +58,14 @@ def alike(one: str, other: str) -> bool:
     Example:
         >>> alike("VARCHAR", "VARCHAR"), alike("UBIGINT", "DECIMAL(9,2)")
         (True, True)
-        >>> alike("INTEGER", "VARCHAR"), alike("INTEGER", "DATE")
+        >>> alike("INTEGER", "VARCHAR"), alike("INTEGER", "INTEGER[]")
         (False, False)
     """
-    return one == other or all(kind.lstrip("U").startswith(_NUMBERS) for kind in (one, other))
+    return one == other or (_is_number(one) and _is_number(other))
+
+
+def _is_number(kind: str) -> bool:
+    return kind.lstrip("U").startswith(_NUMBERS) and not kind.endswith("]")
 
 
 class _Keys(Struct, frozen=True):

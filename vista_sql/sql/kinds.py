@@ -61,10 +61,11 @@ class Text(Struct, frozen=True):
     """One text, read as str."""
 
     words: str = "text"
+    may_be_empty: bool = True
 
     def read(self, name: str, value: object) -> str:
         """Return the text."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not (value or self.may_be_empty):
             raise wrong(name, self.words, value)
         return value
 
@@ -179,7 +180,7 @@ class Names(Struct, frozen=True):
     def read(self, name: str, value: object) -> tuple[str, ...]:
         """Return the names in their order."""
         names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) and n for n in names):
             raise wrong(name, self.words, value)
         return tuple(names)
 
@@ -192,9 +193,9 @@ class KeyNames(Struct, frozen=True):
     def read(self, name: str, value: object) -> tuple[str, str]:
         """Return the names; one name is that of both."""
         match value:
-            case str(both) | [str(both)]:
+            case str(both) | [str(both)] if both:
                 return both, both
-            case [str(structured), str(image)]:
+            case [str(structured), str(image)] if structured and image:
                 return structured, image
         raise wrong(name, self.words, value)
 
@@ -213,7 +214,7 @@ class LayerNames(Struct, frozen=True):
         types = {type(layer) for layer in layers}
         if types == {int, str}:
             raise ArgumentError(f"{name} are all names or all integers, not both: {value!r}")
-        if types not in ({int}, {str}):
+        if types not in ({int}, {str}) or "" in layers:
             raise wrong(name, self.words, value)
         return layers
 
@@ -225,8 +226,11 @@ class OneLayer(Struct, frozen=True):
 
     def read(self, name: str, value: object) -> str | int:
         """Return the layer as it is written."""
-        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
+        match value:
+            case bool() | "":
+                raise wrong(name, self.words, value)
+            case int() | str():
+                return value
         raise wrong(name, self.words, value)
 
 
@@ -237,7 +241,7 @@ class RelationText(Struct, frozen=True):
 
     def read(self, name: str, value: object) -> str:
         """Return the text."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value.strip():
             raise wrong(name, self.words, value)
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -25,6 +26,16 @@ def identifier(name: str) -> str:
         '"Is Healthy"'
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def written(name: str) -> str:
+    """Return `name` as it is written in SQL, quoted where it has to be.
+
+    Example:
+        >>> written("photos"), written("x.y")
+        ('photos', '"x.y"')
+    """
+    return name if re.fullmatch(r"[^\W\d]\w*", name) else identifier(name)
 
 
 def literal(value: Any) -> str:

@@ -99,7 +99,7 @@ def resolve(cnn: Cnn, weights: str | None = None, seed: int = 0) -> WeightsChoic
     if name == "imagenet":
         raise WeightsError(
             f"{cnn.title} has no published Keras weights; give weights => the path of a file "
-            f"({', '.join(SUFFIXES)}) or {_offer(cnn)}"
+            f"({', '.join(SUFFIXES)}) or {_offer(cnn, without=name)}"
         )
     path = Path(weights).expanduser().absolute()
     if not name.endswith(SUFFIXES):
@@ -348,7 +348,7 @@ def _known_file(cnn: Cnn, name: str) -> Path:
             raise WeightsError(
                 f"weights {name!r} of {cnn.name} are not here and cannot be downloaded ({error}): "
                 f"put {file.file} ({checksum}{', from ' + file.url if file.url else ''}) into "
-                f"{path.parent}, give weights => the path of a file, or {_offer(cnn)}"
+                f"{path.parent}, give weights => the path of a file, or {_offer(cnn, without=name)}"
             ) from error
     if not _matches(digests(path), file):
         raise WeightsError(
@@ -371,8 +371,8 @@ def _matches(found: Digests, file: WeightsFile) -> bool:
     return file.sha256 in (None, found.sha256) and file.md5 in (None, found.md5)
 
 
-def _offer(cnn: Cnn) -> str:
-    others = [f"'{name}'" for name in (*cnn.weights, "random") if name != cnn.default_weights]
+def _offer(cnn: Cnn, without: str = "") -> str:
+    others = [f"'{name}'" for name in (*cnn.weights, "random") if name != without]
     return f"use weights => {' or '.join(others)}"
 
 

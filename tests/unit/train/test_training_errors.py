@@ -123,8 +123,8 @@ def test_correlated_use_is_refused(t):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "a/b"}, "a model's name is letters, digits"),
-        ({"model": "../x"}, "a model's name is letters, digits"),
+        ({"model": "a/b"}, "a model's name is letters a to z, digits"),
+        ({"model": "../x"}, "a model's name is letters a to z, digits"),
         (
             {"baselines": ["hog"]},
             "baseline 'hog' reads the images of a TRANSFER in the text of data",
