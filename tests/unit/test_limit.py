@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from vista_sql.errors import PlanError
-from vista_sql.hosts.duckdb.limit import Shares
+from vista_sql.hosts.duckdb.limit import VECTORS, VECTORS_EACH, Shares
 from vista_sql.planning.memory import MIB, Allowance
 
 
@@ -37,6 +37,19 @@ def test_a_share_is_never_more_than_the_user_allowed():
     with shares.held(con, "a", Allowance(300 * MIB)):
         assert limit_of(con) == "200.0 MiB"
     assert limit_of(con) == "200.0 MiB"
+
+
+def test_duckdbs_own_limit_rises_by_what_it_counts_and_does_not_touch():
+    con, shares = duckdb.connect(), Shares()
+    shown, threads = limit_of(con), con.execute("SELECT current_setting('threads')").fetchone()[0]
+    allowed = Allowance(1 << 60, vector_bytes=1 << 30)
+    with shares.held(con, "a", allowed):
+        raised = float(limit_of(con).split()[0]) - float(shown.split()[0])
+    assert limit_of(con) == shown
+    assert raised == pytest.approx(VECTORS_EACH * threads + VECTORS, abs=0.2)  # GiB
+    con.execute("SET memory_limit = '3GiB'")
+    with shares.held(con, "a", allowed):
+        assert limit_of(con) == "3.0 GiB"
 
 
 def test_the_smallest_share_of_statements_at_once_holds():

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import duckdb
 
@@ -18,8 +19,15 @@ VECTORS_EACH, VECTORS = 2, 4
 and 8 threads, streaming rows and writing Parquet."""
 
 
+class _Share(NamedTuple):
+    """What DuckDB may take for one statement."""
+
+    n_bytes: int
+    untouched_bytes: int  # of these, counted by DuckDB and never there
+
+
 class Shares:
-    """The databases of this process whose `memory_limit` is lowered now; safe in any thread.
+    """The databases of this process whose `memory_limit` is another one now; safe in any thread.
 
     The setting is the database's, not the connection's: where several statements run at once the
     smallest of their shares holds, and the user's own value comes back after the last of them.
@@ -27,7 +35,7 @@ class Shares:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[str, list[int]] = {}
+        self._held: dict[str, list[_Share]] = {}
         self._before: dict[str, tuple[str, str]] = {}  # database → its limit before, and as set
 
     @contextlib.contextmanager
@@ -35,6 +43,8 @@ class Shares:
         self, con: duckdb.DuckDBPyConnection, database: str, allowed: Allowance
     ) -> Iterator[None]:
         """Keep DuckDB's `memory_limit` at a statement's share; never above what the user had set.
+
+        Where nobody has set it, it may rise by what DuckDB counts and does not touch.
 
         Args:
             con: any connection to the database.
@@ -47,31 +57,35 @@ class Shares:
         with con.cursor() as cursor:
             threads = int(cursor.execute("SELECT current_setting('threads')").fetchall()[0][0])
         vectors = VECTORS_EACH * threads + VECTORS
-        n_bytes = (allowed.engine_bytes or 0) + vectors * allowed.vector_bytes
+        untouched = vectors * allowed.vector_bytes
+        share = _Share((allowed.engine_bytes or 0) + untouched, untouched)
         with self._lock:
             held = self._held.setdefault(database, [])
-            held.append(n_bytes)
+            held.append(share)
             try:
-                self._lower(con, database)
+                self._set(con, database)
             except BaseException:
-                self._let_go(con, database, n_bytes)
+                self._let_go(con, database, share)
                 raise
         try:
             yield
         finally:
             with self._lock:
-                self._let_go(con, database, n_bytes)
+                self._let_go(con, database, share)
 
-    def _lower(self, con: duckdb.DuckDBPyConnection, database: str) -> None:
-        share = min(self._held[database])
+    def _set(self, con: duckdb.DuckDBPyConnection, database: str) -> None:
+        share = min(held.n_bytes for held in self._held[database])
         before, as_set = self._before.get(database, ("", ""))
         with con.cursor() as cursor:
             shown = _limit(cursor)
             if not before or shown != as_set:  # the first, or the user changed it meanwhile
                 before = shown
-            if share >= _floor(before):
-                share = _floor(before)
-                if shown == before:
+            most = _floor(before)
+            if before == _default():
+                most += max(held.untouched_bytes for held in self._held[database])
+            if share >= most:
+                share = most
+                if shown == before and most == _floor(before):
                     self._before[database] = (before, shown)
                     return
             try:
@@ -84,13 +98,13 @@ class Shares:
                 ) from error
             self._before[database] = (before, _limit(cursor))
 
-    def _let_go(self, con: duckdb.DuckDBPyConnection, database: str, n_bytes: int) -> None:
+    def _let_go(self, con: duckdb.DuckDBPyConnection, database: str, share: _Share) -> None:
         held = self._held[database]
-        held.remove(n_bytes)
+        held.remove(share)
         before, as_set = self._before.get(database, ("", ""))
         with contextlib.suppress(duckdb.Error):  # closed: nothing to restore
             if held:
-                self._lower(con, database)
+                self._set(con, database)
                 return
             with con.cursor() as cursor:
                 if before and before != as_set and _limit(cursor) == as_set:
