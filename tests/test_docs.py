@@ -18,7 +18,8 @@ from vista_sql.planning.engines import Engines
 MODULES = sorted(set(module_files()) - {"vista_sql.__main__"})
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-SPARED = ("extending.md",)  # a minute: it makes networks, and runs the contract tests in a copy
+SPARED = ("extending.md", "spark.md")
+"""A minute, and half of one: networks and contract tests in a copy; a cluster that trains."""
 
 
 @pytest.mark.parametrize("module", [*MODULES, "documents"])

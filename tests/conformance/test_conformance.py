@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,26 @@ from vista_sql.sql.parse import parse
 FILES = sorted(Path(__file__).parent.glob("*.sql"))
 TOLERANCE = 1e-6
 
+TUNED = {("finetuning", "connection"), ("finetuning", "dbt")}
+
 
 def statements(text: str) -> Iterator[str]:
     for statement in duckdb.extract_statements(text):
         yield statement.query
 
 
-@pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    ("file", "host"),
+    [
+        pytest.param(
+            file,
+            host,
+            id=f"{file.stem}-{host}",  # where a network is tuned, each host takes ten seconds
+            marks=pytest.mark.full if (file.stem, host) in TUNED else (),
+        )
+        for file, host in product(FILES, HOSTS)
+    ],
+)
 def test_rows_are_those_expected(file, host, tmp_path, monkeypatch, shell, accept):
     monkeypatch.chdir(tmp_path)
     rows = []
