@@ -360,6 +360,8 @@ def _taps(
     cnn = cnns[0]
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
+        if not prefix + name:  # the image itself has no name, and what is made of it needs one
+            raise call.error("layers", "layers must be names or negative integers, not ''")
         try:
             owner, layer = _layer_beside(cnns, name) or _layer(cnn, name)
         except (ArgumentError, UnknownNameError) as error:

@@ -214,7 +214,7 @@ class LayerNames(Struct, frozen=True):
         types = {type(layer) for layer in layers}
         if types == {int, str}:
             raise ArgumentError(f"{name} are all names or all integers, not both: {value!r}")
-        if types not in ({int}, {str}) or "" in layers:
+        if types not in ({int}, {str}):
             raise wrong(name, self.words, value)
         return layers
 
