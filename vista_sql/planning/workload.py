@@ -15,6 +15,7 @@ from vista_sql.planning import image_types, onnx_files, regions
 from vista_sql.planning.engines import UNASKED, EngineChoice
 from vista_sql.roster import Cnn, Layer, Preprocessing
 from vista_sql.sql.calls import Call
+from vista_sql.sql.kinds import LayerNames, wrong
 from vista_sql.sql.needs import EVERYTHING, Needs
 from vista_sql.store import OFF, Choice
 
@@ -361,7 +362,7 @@ def _taps(
     taps: dict[tuple[str, str], Tap] = {}
     for name in layer_names(call, cnn):
         if not prefix + name:  # the image itself has no name, and what is made of it needs one
-            raise call.error("layers", "layers must be names or negative integers, not ''")
+            raise wrong("layers", LayerNames().words, name).at(call.place("layers"))
         try:
             owner, layer = _layer_beside(cnns, name) or _layer(cnn, name)
         except (ArgumentError, UnknownNameError) as error:
