@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
+NAME_WORDS = "letters a to z, digits, '_', '-', '.' and spaces"
 REFERENCE = re.compile(r"(?P<name>[^/@]+)(?:/(?P<part>.*?))?(?:@(?P<version>\d+))?")
 DOCUMENT = "model.json"
 SELECTED = "selected"  # what a reference may call models of a fraction of all layers' features
@@ -225,7 +226,7 @@ def reference_of(home: str, path: str) -> str | None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether `name` can name a model: letters, digits, `_`, `-`, `.`, space."""
+    """Return whether `name` can name a model: NAME_WORDS, neither '.' nor a space at its end."""
     return NAME.fullmatch(name) is not None and not name.endswith((".", " "))
 
 

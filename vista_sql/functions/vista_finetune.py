@@ -142,8 +142,8 @@ def expand(call: Call, planner: Planner) -> str:
     if not models.is_name(call.get("model")):
         raise call.error(
             "model",
-            f"model => {call.get('model')!r}: a model's name is letters a to z, digits, '_', '-', "
-            "'.' and spaces; its versions are named by vista_sql",
+            f"model => {call.get('model')!r}: a model's name is {models.NAME_WORDS}; its versions "
+            "are named by vista_sql",
         )
     head = _of_model(call, planner) if call.get("from_model") else _of_call(call, planner)
     cnn = workload.load_cnn(head.own)

@@ -94,8 +94,8 @@ def spec_of(source: Source, planner: Planner) -> TrainSpec:
     if not models.is_name(name):
         raise call.error(
             "model",
-            f"model => {name!r}: a model's name is letters a to z, digits, '_', '-', '.' and "
-            "spaces; its layers and versions are named by vista_sql",
+            f"model => {name!r}: a model's name is {models.NAME_WORDS}; its layers and versions "
+            "are named by vista_sql",
         )
     baselines = call.get("baselines")
     for baseline in baselines or ():

@@ -228,7 +228,7 @@ class OneLayer(Struct, frozen=True):
         """Return the layer as it is written."""
         match value:
             case bool() | "":
-                raise wrong(name, self.words, value)
+                pass
             case int() | str():
                 return value
         raise wrong(name, self.words, value)
